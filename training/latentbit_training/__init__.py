@@ -1,0 +1,1 @@
+"""PyTorch recipes for LatentBit bundles: a Wan-family video VAE and a ViT tokenizer with binary codes."""

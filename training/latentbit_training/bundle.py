@@ -1,0 +1,69 @@
+"""Bundles on disk: one safetensors file whose metadata holds the config.
+
+Matrices and kernels may be stored as int8 with one scale for each output channel (`NAME` and `NAME.scale`):
+the weight is the integer times the scale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .config import BundleConfig
+from .tokenizer import Tokenizer
+from .vae import WanVae
+
+
+def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rounds (out, ...) to int8 with a scale for each output channel."""
+    flat = weight.detach().float().flatten(1)
+    scale = flat.abs().amax(1).clamp_min(1e-12) / 127
+    return (flat / scale[:, None]).round().clamp(-127, 127).to(torch.int8).view(weight.shape), scale
+
+
+def round_weights(module: nn.Module) -> None:
+    """Replaces every matrix by what int8 storage will make of it."""
+    for parameter in module.parameters():
+        if parameter.ndim > 1:
+            packed, scale = pack_int8(parameter)
+            parameter.data = (packed.float() * scale.view(-1, *[1] * (packed.ndim - 1))).to(parameter)
+
+
+def save(path: Path, config: BundleConfig, vae: nn.Module, tokenizer: nn.Module | None, storage: str) -> None:
+    """Writes a bundle; `storage` is int8, bf16 or f32 (vectors stay f32)."""
+    tensors: dict[str, Tensor] = {}
+    for prefix, module in (("vae", vae), ("tokenizer", tokenizer)):
+        for name, value in (module.state_dict() if module else {}).items():
+            key, value = f"{prefix}.{name}", value.detach().cpu().float().contiguous()
+            if value.ndim > 1 and storage == "int8":
+                tensors[key], tensors[f"{key}.scale"] = pack_int8(value)
+            else:
+                tensors[key] = value.bfloat16() if value.ndim > 1 and storage == "bf16" else value
+    save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), metadata={"config": config.to_json()})
+
+
+def load(path: Path) -> tuple[BundleConfig, WanVae, Tokenizer | None]:
+    """Reads a bundle into f32 modules."""
+    with safe_open(str(path), "pt") as file:
+        config = BundleConfig.from_json(file.metadata()["config"])
+        raw = {name: file.get_tensor(name) for name in file.keys()}
+    state = {}
+    for name, value in raw.items():
+        if name.endswith(".scale"):
+            continue
+        value = value.float()
+        if (scale := raw.get(f"{name}.scale")) is not None:
+            value = value * scale.view(-1, *[1] * (value.ndim - 1))
+        state[name] = value
+    vae = WanVae(config.vae)
+    vae.load_state_dict({k.removeprefix("vae."): v for k, v in state.items() if k.startswith("vae.")})
+    tokenizer = None
+    if config.tokenizer:
+        tokenizer = Tokenizer(config.tokenizer)
+        tokens = {k.removeprefix("tokenizer."): v for k, v in state.items() if k.startswith("tokenizer.")}
+        tokenizer.load_state_dict(tokens)
+    return config, vae.eval(), tokenizer.eval() if tokenizer else None

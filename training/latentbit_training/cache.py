@@ -1,0 +1,87 @@
+"""Decodes images and videos once into flat arrays of bytes that training maps into memory.
+
+    python -m latentbit_training.cache DATA_FOLDER OUT_FOLDER
+
+DATA_FOLDER is any folder; everything below it that looks like an image or a video is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+VIDEOS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".y4m"}
+
+
+def source_of(path: Path) -> str:
+    """The collection a file comes from, by the part of its name before the first underscore."""
+    return path.stem.split("_")[0]
+
+
+def fit(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Even size with the given short side at most, never enlarged."""
+    scale = min(1.0, short_side / min(width, height))
+    return max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2)
+
+
+def read_image(path: Path, short_side: int) -> np.ndarray:
+    """One frame as (1, H, W, 3) bytes."""
+    image = Image.open(path).convert("RGB")
+    image = image.resize(fit(*image.size, short_side), Image.Resampling.LANCZOS)
+    return np.asarray(image)[None]
+
+
+def read_video(path: Path, short_side: int, max_frames: int) -> np.ndarray:
+    """The first frames as (T, H, W, 3) bytes."""
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "json"]
+    stream = json.loads(subprocess.run([*probe, str(path)], check=True, capture_output=True).stdout)["streams"][0]
+    width, height = fit(stream["width"], stream["height"], short_side)
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(path), "-frames:v", str(max_frames)]
+    command += ["-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
+
+
+def build(data: Path, out: Path, image_side: int = 288, video_side: int = 192, max_frames: int = 33) -> None:
+    """Writes `images.bin`, `videos.bin` and an index `cache.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    index: dict[str, list[dict[str, object]]] = {"images": [], "videos": []}
+    files = sorted(p for p in data.rglob("*") if p.suffix.lower() in IMAGES | VIDEOS)
+    for kind, suffixes in (("images", IMAGES), ("videos", VIDEOS)):
+        offset = 0
+        with open(out / f"{kind}.bin", "wb") as sink:
+            for path in (p for p in files if p.suffix.lower() in suffixes):
+                try:
+                    is_image = kind == "images"
+                    clip = read_image(path, image_side) if is_image else read_video(path, video_side, max_frames)
+                except (OSError, subprocess.CalledProcessError, ValueError) as error:
+                    print(f"{path}: skipped: {error}")
+                    continue
+                sink.write(clip.tobytes())
+                entry = {"file": str(path.relative_to(data)), "source": source_of(path), "offset": offset}
+                index[kind].append({**entry, "shape": list(clip.shape)})
+                offset += clip.size
+        print(f"{kind}: {len(index[kind])} files, {offset / 1e9:.2f} GB")
+    (out / "cache.json").write_text(json.dumps(index))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--image-side", type=int, default=288, help="largest short side of an image, pixels")
+    parser.add_argument("--video-side", type=int, default=192, help="largest short side of a clip, pixels")
+    parser.add_argument("--max-frames", type=int, default=33, help="frames kept of each clip")
+    args = parser.parse_args()
+    build(args.data, args.out, args.image_side, args.video_side, args.max_frames)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Reports on held-out images and clips during training; the product's own report is `latentbit eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .cache import IMAGES, VIDEOS, read_video
+from .data import Sampler, to_unit
+from .loop import psnr
+from .vae import WanVae
+
+
+def val_images(folder: Path, limit: int, size: int = 256) -> list[Tensor]:
+    """Center crops (1, 3, 1, size, size); smaller pictures are enlarged first."""
+    out = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES)[:limit]:
+        image = Image.open(path).convert("RGB")
+        scale = size / min(image.size)
+        image = image.resize((max(size, round(image.width * scale)), max(size, round(image.height * scale))),
+                             Image.Resampling.BICUBIC)
+        left, top = (image.width - size) // 2, (image.height - size) // 2
+        out.append(to_unit(np.asarray(image.crop((left, top, left + size, top + size)))[None])[None])
+    return out
+
+
+def val_clips(folder: Path, limit: int, size: int = 128, frames: int = 17) -> list[Tensor]:
+    """Clips (1, 3, frames, size, size): short side brought to `size`, center crop."""
+    out = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEOS)[:limit]:
+        clip = read_video(path, size, frames)
+        if len(clip) < frames or min(clip.shape[1:3]) < size:
+            continue
+        top, left = (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2
+        out.append(to_unit(clip[:, top : top + size, left : left + size])[None])
+    return out
+
+
+@torch.no_grad()
+def evaluate_vae(model: WanVae, folder: Path, limit: int = 10_000) -> dict[str, float]:
+    """Mean PSNR of the VAE alone."""
+    device = next(model.parameters()).device
+    report = {}
+    for name, samples in (("images", val_images(folder, limit)), ("clips", val_clips(folder, limit))):
+        values = [psnr(model.decode(model.encode(x.to(device))), x.to(device)) for x in samples]
+        if values:
+            report[f"val_{name}_psnr"] = round(float(np.mean(values)), 3)
+    return report
+
+
+@torch.no_grad()
+def latent_statistics(model: WanVae, sampler: Sampler, batches: int = 24) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each latent channel over images and clips."""
+    device = next(model.parameters()).device
+    rows = []
+    for index in range(batches):
+        if index % 2 and sampler.videos:
+            video = sampler.clip_batch(4, 9, 64)
+        else:
+            video = sampler.image_batch(12, 64)
+        latent = model.encode(video.to(device)).float()
+        rows.append(latent.movedim(1, -1).flatten(0, -2))
+    flat = torch.cat(rows)
+    return flat.mean(0).tolist(), flat.std(0).tolist()

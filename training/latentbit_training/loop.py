@@ -1,0 +1,128 @@
+"""What both trainings share: schedule, averaged weights, checkpoints, logs, device and number type."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up, then a cosine to a twentieth. Progress is in steps, or in time when a budget is given."""
+
+    peak: float
+    steps: int
+    minutes: float = 0.0
+    warmup: int = 100
+
+    def progress(self, step: int, seconds: float) -> float:
+        """0 at the start, 1 at the end."""
+        return min(1.0, seconds / (self.minutes * 60) if self.minutes else step / self.steps)
+
+    def rate(self, step: int, seconds: float) -> float:
+        """The learning rate of a step."""
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress(step, seconds)))
+        return self.peak * min(1.0, (step + 1) / self.warmup) * (0.05 + 0.95 * cosine)
+
+
+class Ema:
+    """An exponential average of the weights, with a ramp so that early noise is forgotten."""
+
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes in the weights after a step."""
+        decay = min(self.decay, (step + 1) / (step + 10))
+        averaged, current = list(self.model.parameters()), [p.detach() for p in model.parameters()]
+        torch._foreach_lerp_(averaged, current, 1 - decay)
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` takes a GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """bf16 for the operators that gain from it."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def optimizer_for(model: nn.Module, rate: float, decay: float = 0.01) -> torch.optim.AdamW:
+    """AdamW without weight decay on norms and biases."""
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
+
+
+def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip: float = 1.0) -> float:
+    """One update; returns the gradient's norm. A loss that is not finite is skipped."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for g in optimizer.param_groups for p in g["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+    if torch.isfinite(norm):
+        optimizer.step()
+    return float(norm)
+
+
+class Run:
+    """A folder with checkpoints and a log of JSON lines."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.started = time.monotonic()
+        self.spent = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Training time, earlier parts of a resumed run included."""
+        return self.spent + time.monotonic() - self.started
+
+    def log(self, **values: float | int | str) -> None:
+        """Prints a line and appends it to `log.jsonl`."""
+        record = {"minutes": round(self.seconds / 60, 2), **values}
+        print(json.dumps(record), flush=True)
+        with open(self.folder / "log.jsonl", "a") as sink:
+            sink.write(json.dumps(record) + "\n")
+
+    def save(self, **state: Any) -> None:
+        """Writes `checkpoint.pt` whole or not at all."""
+        temporary = self.folder / "checkpoint.tmp"
+        torch.save({**state, "seconds": self.seconds}, temporary)
+        os.replace(temporary, self.folder / "checkpoint.pt")
+
+    def resume(self) -> dict[str, Any] | None:
+        """The last checkpoint, if there is one."""
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return None
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
+        self.spent = state["seconds"]
+        self.started = time.monotonic()
+        return state
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in -1…1, rounded to bytes as a viewer would get them."""
+    a, b = (((x.clamp(-1, 1) + 1) * 127.5).round() for x in (a.float(), b.float()))
+    error = (a - b).square().mean().item()
+    return 10 * math.log10(255**2 / max(error, 1e-10))

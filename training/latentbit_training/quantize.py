@@ -1,0 +1,66 @@
+"""Binary quantizers: code in, straight-through gradient out, sharing one interface."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def binary_sign(x: Tensor) -> Tensor:
+    """+1 exactly where x > 0, else -1."""
+    return torch.where(x > 0, 1.0, -1.0).to(x.dtype)
+
+
+class Lfq(nn.Module):
+    """Lookup-free quantizer: each dimension's sign (MAGVIT-v2)."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.scale = 1.0
+
+    def project(self, u: Tensor) -> Tensor:
+        """The continuous point that is rounded to a code."""
+        return u
+
+
+class Bsq(nn.Module):
+    """Binary spherical quantizer: the sign of a point on the unit sphere; codes have unit length."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.scale = 1.0 / math.sqrt(bits)
+
+    def project(self, u: Tensor) -> Tensor:
+        """The continuous point that is rounded to a code."""
+        return F.normalize(u, dim=-1)
+
+
+QUANTIZERS: dict[str, type[Lfq] | type[Bsq]] = {"lfq": Lfq, "bsq": Bsq}
+
+
+def quantize(quantizer: Lfq | Bsq, u: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., D) to its code with a straight-through gradient, and the commitment loss."""
+    point = quantizer.project(u)
+    code = binary_sign(point.detach()) * quantizer.scale
+    commitment = (point - code).square().mean()
+    return point + (code - point).detach(), commitment
+
+
+def entropy_term(u: Tensor, temperature: float = 1.0) -> Tensor:
+    """Mean entropy of each bit minus the entropy of its mean: low when bits are sure of themselves and balanced."""
+    p = torch.sigmoid(u.flatten(0, -2) / temperature).float().clamp(1e-6, 1 - 1e-6)
+
+    def h(q: Tensor) -> Tensor:
+        return -(q * q.log() + (1 - q) * (1 - q).log())
+
+    return h(p).mean() - h(p.mean(0)).mean()
+
+
+def keep_mask(shape: tuple[int, ...], bits: int, lowest: int, whole: float, device: torch.device) -> Tensor:
+    """Ones for the planes that a sample keeps: all of them with chance `whole`, else a uniform number from `lowest`."""
+    kept = torch.randint(lowest, bits + 1, shape, device=device)
+    kept = torch.where(torch.rand(shape, device=device) < whole, bits, kept)
+    return (torch.arange(bits, device=device) < kept[..., None]).float()

@@ -1,0 +1,133 @@
+"""Trains a VAE of the Wan family on images and clips.
+
+    python -m latentbit_training.train_vae --cache runs/cache --out runs/vae --preset compact --minutes 60
+
+Run the same command again to go on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import VAE_PRESETS, VaeConfig
+from .data import Sampler
+from .evaluate import evaluate_vae, latent_statistics
+from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, step_with
+from .perceptual import perceptual_loss
+from .vae import WanVae
+
+
+def noisy(latent: Tensor, strength: float) -> Tensor:
+    """Adds noise in proportion to each channel's spread, to half of the samples.
+
+    The quantizer will disturb the latent later: a decoder that has met noise forgives it. The scale follows the
+    latent's own, so the encoder gains nothing by making the latent larger.
+    """
+    if strength == 0:
+        return latent
+    spread = latent.detach().float().std(dim=(0, 2, 3, 4), keepdim=True)
+    shape = (latent.shape[0], 1, 1, 1, 1)
+    amount = torch.rand(shape, device=latent.device) * (torch.rand(shape, device=latent.device) < 0.5)
+    return latent + (strength * amount * spread) * torch.randn_like(latent)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
+    p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
+    p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
+    p.add_argument("--steps", type=int, default=20000)
+    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--rate", type=float, default=1.2e-3)
+    p.add_argument("--image-batch", type=int, default=32)
+    p.add_argument("--image-size", type=int, default=64)
+    p.add_argument("--clip-batch", type=int, default=6)
+    p.add_argument("--clip-frames", type=int, default=9)
+    p.add_argument("--clip-size", type=int, default=64)
+    p.add_argument("--clip-share", type=float, default=0.4, help="part of the steps that train on clips")
+    p.add_argument("--clip-start", type=float, default=0.0, help="part of the run that trains on images alone")
+    p.add_argument("--noise", type=float, default=0.3, help="largest latent noise, relative to a channel's spread")
+    p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
+    p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--log-every", type=int, default=50)
+    p.add_argument("--save-every", type=int, default=500)
+    return p
+
+
+def main(argv: list[str] | None = None) -> WanVae:
+    """Trains and returns the averaged model."""
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    device = device_of(args.device)
+    config: VaeConfig = VAE_PRESETS[args.preset]()
+    model = WanVae(config).to(device)
+    optimizer = optimizer_for(model, args.rate)
+    ema = Ema(model)
+    schedule = Schedule(args.rate, args.steps, args.minutes)
+    run, step = Run(args.out), 0
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        ema.model.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    sampler = Sampler(args.cache, args.seed + step)
+    perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
+    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
+
+    def objective(video: Tensor) -> tuple[Tensor, Tensor]:
+        latent = model.encode(video)
+        output = model.decode(noisy(latent, args.noise)).float()
+        loss = pixel = F.mse_loss(output, video)
+        if perceptual is not None:
+            loss = loss + args.perceptual * perceptual(output, video)
+        return loss, pixel
+
+    run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
+    sums: dict[str, list[float]] = {"image": [], "clip": []}
+    while schedule.progress(step, run.seconds) < 1:
+        clip_turn = schedule.progress(step, run.seconds) >= args.clip_start and sampler.rng.random() < args.clip_share
+        if clip_turn:
+            video = sampler.clip_batch(args.clip_batch, args.clip_frames, args.clip_size)
+        else:
+            video = sampler.image_batch(args.image_batch, args.image_size)
+        with autocast(device):
+            loss, pixel = run_objective(video.to(device, non_blocking=True))
+        rate = schedule.rate(step, run.seconds)
+        norm = step_with(optimizer, loss, rate)
+        ema.update(model, step)
+        step += 1
+        sums["clip" if clip_turn else "image"].append(pixel.item())
+        if step % args.log_every == 0:
+            means = {f"{k}_mse": round(sum(v) / len(v), 6) for k, v in sums.items() if v}
+            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means)
+            sums = {"image": [], "clip": []}
+        if step % args.save_every == 0:
+            run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+            if args.val:
+                run.log(step=step, **evaluate_vae(ema.model, args.val, limit=12))
+
+    mean, std = latent_statistics(ema.model, sampler)
+    ema.model.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
+    run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    torch.save({"config": ema.model.config, "state": ema.model.state_dict(), "step": step,
+                "minutes": run.seconds / 60}, args.out / "vae.pt")
+    if args.val:
+        run.log(step=step, **evaluate_vae(ema.model, args.val))
+    return ema.model
+
+
+if __name__ == "__main__":
+    main()
