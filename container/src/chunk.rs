@@ -1,0 +1,169 @@
+//! Chunks and tokens as a program sees them (LBIT §5).
+
+use std::fmt;
+
+use crate::error::{Broken, Result};
+use crate::units::{LatentFrames, PixelFrames};
+
+/// Sides of a chunk's block of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenGrid {
+    /// Tokens in time.
+    pub t: u32,
+    /// Tokens in height.
+    pub h: u32,
+    /// Tokens in width.
+    pub w: u32,
+}
+
+impl TokenGrid {
+    /// Number of tokens, or `None` if it does not fit.
+    #[must_use]
+    pub fn checked_len(self) -> Option<u64> {
+        u64::from(self.t)
+            .checked_mul(u64::from(self.h))?
+            .checked_mul(u64::from(self.w))
+    }
+
+    /// Number of tokens; saturates.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.checked_len()
+            .and_then(|len| usize::try_from(len).ok())
+            .unwrap_or(usize::MAX)
+    }
+
+    /// Whether there are no tokens.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.t == 0 || self.h == 0 || self.w == 0
+    }
+}
+
+impl fmt::Display for TokenGrid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.t, self.h, self.w)
+    }
+}
+
+/// The tokens of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Sides of the block.
+    pub grid: TokenGrid,
+    /// Bits per token, 1 to 64.
+    pub bits: u8,
+    /// The tokens, width fastest, then height, then time. Bit `j` of a value is plane `j`; plane 0, the least
+    /// significant bit, is the most important one. Bits from `bits` up are zero.
+    pub values: Vec<u64>,
+}
+
+impl Tokens {
+    /// Keeps the `bits` most important planes; does nothing if there are no more than that.
+    pub fn truncate_bits(&mut self, bits: u8) {
+        if bits < self.bits {
+            self.bits = bits;
+            let kept = mask(bits);
+            self.values.iter_mut().for_each(|value| *value &= kept);
+        }
+    }
+
+    /// Checks that there are as many values as the grid says, none with more than `bits` bits.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) says which rule is broken.
+    pub fn validate(&self) -> Result<()> {
+        self.check().map_err(Broken::by_caller)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Broken> {
+        if !(1..=64).contains(&self.bits) {
+            return Err(Broken::new("bits per token", "1 to 64", self.bits));
+        }
+        if self.grid.checked_len() != Some(self.values.len() as u64) {
+            let expected = format!("as many as the grid {} has", self.grid);
+            return Err(Broken::new("number of tokens", expected, self.values.len()));
+        }
+        let spare = !mask(self.bits);
+        match self.values.iter().position(|value| value & spare != 0) {
+            None => Ok(()),
+            Some(at) => {
+                let found = format!("{:#x} at token {at}", self.values[at]);
+                Err(Broken::new("token", format!("{} bits", self.bits), found))
+            }
+        }
+    }
+}
+
+/// The lowest `bits` bits set.
+fn mask(bits: u8) -> u64 {
+    u64::MAX.checked_shr(64 - u32::from(bits.min(64))).unwrap_or(0)
+}
+
+/// A chunk: the tokens of some latent frames, and which frames they stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Number in the stream, from 0.
+    pub sequence: u64,
+    /// Index of its first frame in the stream.
+    pub first_frame: PixelFrames,
+    /// Frames of the video in it; the rest of what it holds is padding.
+    pub frame_count: PixelFrames,
+    /// Latent frames in it.
+    pub latent_frames: LatentFrames,
+    /// Whether it starts a group: the VAE's cache is reset before it.
+    pub key: bool,
+    /// Its tokens.
+    pub tokens: Tokens,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncation_keeps_low_planes() {
+        let grid = TokenGrid { t: 1, h: 1, w: 3 };
+        let mut tokens = Tokens {
+            grid,
+            bits: 4,
+            values: vec![0b1111, 0b1000, 0b0101],
+        };
+        tokens.truncate_bits(9);
+        assert_eq!(tokens.bits, 4);
+        tokens.truncate_bits(3);
+        assert_eq!((tokens.bits, &tokens.values[..]), (3, &[0b111, 0, 0b101][..]));
+        assert!(tokens.validate().is_ok());
+        tokens.truncate_bits(0);
+        assert_eq!(tokens.values, [0, 0, 0]);
+        assert!(tokens.validate().is_err());
+    }
+
+    #[test]
+    fn rules() {
+        let grid = TokenGrid { t: 1, h: 2, w: 2 };
+        let mut tokens = Tokens {
+            grid,
+            bits: 64,
+            values: vec![u64::MAX; 4],
+        };
+        assert!(tokens.validate().is_ok());
+        tokens.bits = 63;
+        assert!(tokens.validate().unwrap_err().to_string().contains("at token 0"));
+        tokens.values.pop();
+        assert!(tokens.validate().unwrap_err().to_string().contains("1x2x2"));
+        tokens.bits = 65;
+        assert!(tokens.validate().is_err());
+    }
+
+    #[test]
+    fn huge_grids_do_not_overflow() {
+        let grid = TokenGrid {
+            t: u32::MAX,
+            h: u32::MAX,
+            w: u32::MAX,
+        };
+        assert_eq!((grid.checked_len(), grid.len()), (None, usize::MAX));
+        assert!(TokenGrid { t: 0, h: 1, w: 1 }.is_empty());
+    }
+}

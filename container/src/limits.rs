@@ -1,0 +1,71 @@
+//! What a reader is willing to spend on a stream that it does not trust (LBIT §8).
+
+use crate::error::Error;
+
+/// Bounds on what a stream may ask of its reader; checked before anything is allocated.
+///
+/// `None` switches a bound off. The defaults fit video of 8K and its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest width and height of a frame. Default 16384.
+    pub max_frame_side: Option<u32>,
+    /// Largest payload of a header record in bytes. Default 1 MiB.
+    pub max_header_bytes: Option<u32>,
+    /// Largest payload of a chunk record in bytes, and of its planes unpacked. Default 64 MiB.
+    pub max_chunk_bytes: Option<u64>,
+    /// Most tokens in a chunk; a token takes 8 bytes in memory. Default 2^24.
+    pub max_chunk_tokens: Option<u64>,
+    /// Largest payload of an index record in bytes, read only by [`read_index`](crate::read_index).
+    /// Default 64 MiB.
+    pub max_index_bytes: Option<u32>,
+    /// Most chunks that may be missing in a row before reading on is called off. Default 65536.
+    pub max_missing_chunks: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame_side: Some(16384),
+            max_header_bytes: Some(1 << 20),
+            max_chunk_bytes: Some(64 << 20),
+            max_chunk_tokens: Some(1 << 24),
+            max_index_bytes: Some(64 << 20),
+            max_missing_chunks: Some(65536),
+        }
+    }
+}
+
+impl Limits {
+    /// No bounds at all: only for streams from a trusted source.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            max_frame_side: None,
+            max_header_bytes: None,
+            max_chunk_bytes: None,
+            max_chunk_tokens: None,
+            max_index_bytes: None,
+            max_missing_chunks: None,
+        }
+    }
+}
+
+/// Fails if `found` is over the limit called `name`.
+pub(crate) fn within(
+    limit: Option<impl Into<u64>>,
+    name: &'static str,
+    what: &'static str,
+    found: u64,
+    offset: u64,
+) -> Result<(), Error> {
+    match limit.map(Into::into) {
+        Some(limit) if found > limit => Err(Error::Limits {
+            offset,
+            what,
+            name,
+            limit,
+            found,
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,207 @@
+//! Reading a stream from anything that gives bytes.
+
+use std::io::{ErrorKind, Read};
+
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::header::{Header, Version};
+use crate::index::ChunkInfo;
+use crate::limits::Limits;
+use crate::parser::{Event, Lost, Next, Parser, ReadMode, Status, Totals};
+use crate::stored::StoredChunk;
+
+/// Bytes asked for at a time.
+const READ_LEN: usize = 1 << 16;
+
+/// Reads a stream front to back, without seeking.
+///
+/// A chunk comes out as soon as its last byte is there. It needs no buffering of its own around the input.
+#[derive(Debug)]
+pub struct Reader<R: Read> {
+    inner: R,
+    parser: Parser,
+    header: Header,
+    version: Version,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads magic and header; later stops at the first fault ([`ReadMode::Strict`]).
+    ///
+    /// # Errors
+    /// Any kind but [`Error::Parameter`].
+    pub fn new(inner: R, limits: Limits) -> Result<Self> {
+        Self::with_mode(inner, limits, ReadMode::Strict)
+    }
+
+    /// Reads magic and header; later does about damage what `mode` says.
+    ///
+    /// # Errors
+    /// Any kind but [`Error::Parameter`].
+    pub fn with_mode(mut inner: R, limits: Limits, mode: ReadMode) -> Result<Self> {
+        let mut parser = Parser::new(limits, mode);
+        let mut buffer = vec![0; READ_LEN];
+        while !parser.poll_header()? {
+            fill(&mut inner, &mut parser, &mut buffer)?;
+        }
+        match (parser.header().cloned(), parser.version()) {
+            (Some(header), Some(version)) => Ok(Self {
+                inner,
+                parser,
+                header,
+                version,
+                buffer,
+            }),
+            // `poll_header` gives true only with a header; an error is still better than a panic.
+            _ => Err(Error::parameter("reader state", "a header", "none")),
+        }
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The version that the stream was written in.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// How far the reading has come. After `None` from a `next` function it says that the stream was complete; after
+    /// an error, whether it was cut off or is damaged.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.parser.status()
+    }
+
+    /// Chunks that have gone by, and frames up to the end of the last one.
+    #[must_use]
+    pub const fn so_far(&self) -> Totals {
+        self.parser.so_far()
+    }
+
+    /// Where the chunk that came last lies.
+    #[must_use]
+    pub const fn last_chunk(&self) -> Option<&ChunkInfo> {
+        self.parser.last_chunk()
+    }
+
+    /// The next chunk, or `None` after the last one. In [`ReadMode::Resync`] it passes over what is lost; see
+    /// [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    /// Any kind but [`Error::Parameter`]. A stream that was cut off gives all its complete chunks, then
+    /// [`Error::Truncated`]. After an error other than [`Error::Io`] comes `None`.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+        loop {
+            match self.next_event()? {
+                Some(Event::Chunk(chunk)) => return Ok(Some(chunk)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next chunk as it is stored, or `None` after the last one; for tools that move chunks or drop planes.
+    /// Compressed planes are not looked into: their checksums are right, but whoever wrote them may have been wrong.
+    ///
+    /// # Errors
+    /// As for [`next_chunk`](Self::next_chunk).
+    pub fn next_stored(&mut self) -> Result<Option<StoredChunk>> {
+        loop {
+            match self.pump(false)? {
+                Some(Event::Stored(chunk)) => return Ok(Some(chunk)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next chunk, or in [`ReadMode::Resync`] the next report of damage; `None` at the end.
+    ///
+    /// # Errors
+    /// As for [`next_chunk`](Self::next_chunk).
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        self.pump(true)
+    }
+
+    /// Gives the input back. What was read ahead of the last chunk is lost.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+
+    fn pump(&mut self, unpack: bool) -> Result<Option<Event>> {
+        self.parser.set_unpack(unpack);
+        loop {
+            match self.parser.poll()? {
+                Next::Event(event) => return Ok(Some(event)),
+                Next::End => return Ok(None),
+                Next::NeedInput => fill(&mut self.inner, &mut self.parser, &mut self.buffer)?,
+            }
+        }
+    }
+}
+
+fn fill(inner: &mut impl Read, parser: &mut Parser, buffer: &mut [u8]) -> Result<()> {
+    loop {
+        match inner.read(buffer) {
+            Ok(0) => parser.finish(),
+            Ok(len) => parser.push(&buffer[..len.min(buffer.len())]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(source) => {
+                return Err(Error::Io {
+                    action: "read",
+                    offset: parser.input_offset(),
+                    source,
+                });
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// What [`scan`] found.
+#[derive(Debug)]
+pub struct Scan {
+    /// The header.
+    pub header: Header,
+    /// The version that the stream was written in.
+    pub version: Version,
+    /// Every chunk that could be read, in order.
+    pub chunks: Vec<ChunkInfo>,
+    /// Every stretch that could not be read.
+    pub lost: Vec<Lost>,
+    /// How the stream ends.
+    pub status: Status,
+    /// What ended the reading, if it was not the end of the stream.
+    pub error: Option<Error>,
+}
+
+/// Reads a whole stream and lists its chunks, with checksums compared but tokens not unpacked.
+///
+/// # Errors
+/// Any kind but [`Error::Parameter`], if not even the header can be read. Later faults are in the result.
+pub fn scan<R: Read>(inner: R, limits: Limits, mode: ReadMode) -> Result<Scan> {
+    let mut reader = Reader::with_mode(inner, limits, mode)?;
+    let (mut chunks, mut lost) = (Vec::new(), Vec::new());
+    let error = loop {
+        match reader.pump(false) {
+            Ok(Some(Event::Stored(_))) => chunks.extend(reader.last_chunk().copied()),
+            Ok(Some(Event::Lost(stretch))) => lost.push(stretch),
+            Ok(Some(_)) => {}
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let status = reader.status();
+    Ok(Scan {
+        header: reader.header,
+        version: reader.version,
+        chunks,
+        lost,
+        status,
+        error,
+    })
+}

@@ -1,0 +1,121 @@
+//! Small headers and chunks for tests.
+
+use proptest::prelude::*;
+
+use crate::{
+    BundleId, Chroma, Chunk, ChunkPlan, Color, ColorRange, Header, LatentFrames, PixelFrames, Rational,
+    TokenGrid, Tokens,
+};
+
+pub fn header() -> Header {
+    Header {
+        width: 24,
+        height: 16,
+        frame_rate: Rational {
+            num: 30000,
+            den: 1001,
+        },
+        pixel_aspect: Rational { num: 1, den: 1 },
+        color: Color {
+            primaries: 1,
+            transfer: 13,
+            matrix: 6,
+            range: ColorRange::Limited,
+        },
+        chroma: Chroma::C420,
+        chroma_location: 1,
+        bit_depth: 8,
+        bundle: BundleId {
+            name: "test".to_owned(),
+            sha256: std::array::from_fn(|i| i as u8),
+        },
+        bits: 3,
+        bundle_bits: 18,
+        patch: [1, 1, 1],
+        strides: [4, 8, 8],
+        chunk_latent_frames: 2,
+        frame_count: None,
+    }
+}
+
+pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
+    Chunk {
+        sequence: 3,
+        first_frame: PixelFrames(77),
+        frame_count: PixelFrames(5),
+        latent_frames: LatentFrames(2),
+        key: true,
+        tokens: Tokens { grid, bits, values },
+    }
+}
+
+/// Chunks of a whole stream with tokens drawn from `seed`.
+pub fn chunks(header: &Header, frames: u64, chunks_per_group: u32, seed: u64) -> Vec<Chunk> {
+    let mut state = seed | 1;
+    ChunkPlan::new(
+        PixelFrames(frames),
+        header.chunk_latent_frames,
+        chunks_per_group,
+        header.strides[0],
+    )
+    .map(|planned| {
+        let grid = header.grid(planned.latent_frames);
+        let values = (0..grid.len()).map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state >> (64 - header.bits)
+        });
+        Chunk {
+            sequence: planned.sequence,
+            first_frame: planned.first_frame,
+            frame_count: planned.frames,
+            latent_frames: planned.latent_frames,
+            key: planned.key,
+            tokens: Tokens {
+                grid,
+                bits: header.bits,
+                values: values.collect(),
+            },
+        }
+    })
+    .collect()
+}
+
+prop_compose! {
+    pub fn any_header()(
+        (width, height) in (1u32..200, 1u32..200),
+        rate in (any::<u32>(), 1u32..),
+        aspect in (any::<u32>(), 1u32..),
+        color in any::<[u8; 3]>(),
+        range in prop_oneof![Just(ColorRange::Unspecified), Just(ColorRange::Limited), Just(ColorRange::Full)],
+        chroma in prop_oneof![
+            Just(Chroma::C420), Just(Chroma::C422), Just(Chroma::C444), Just(Chroma::Gray), Just(Chroma::Rgb)
+        ],
+        (chroma_location, bit_depth) in (0u8..=6, 1u8..=16),
+        (name, sha256) in ("[a-zé/.-]{1,40}", any::<[u8; 32]>()),
+        (bits, more_bits) in (1u8..=64, 0u8..64),
+        patch in proptest::array::uniform3(1u8..4),
+        strides in proptest::array::uniform3(1u8..9),
+        chunk_latent_frames in 1u16..5,
+        frame_count in proptest::option::of(0..u64::MAX),
+    ) -> Header {
+        Header {
+            width,
+            height,
+            frame_rate: Rational { num: rate.0, den: rate.1 },
+            pixel_aspect: Rational { num: aspect.0, den: aspect.1 },
+            color: Color { primaries: color[0], transfer: color[1], matrix: color[2], range },
+            chroma,
+            chroma_location,
+            bit_depth,
+            bundle: BundleId { name, sha256 },
+            bits,
+            bundle_bits: bits.saturating_add(more_bits).min(64),
+            patch,
+            strides,
+            chunk_latent_frames,
+            frame_count: frame_count.map(PixelFrames),
+        }
+    }
+}
