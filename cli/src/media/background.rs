@@ -1,0 +1,251 @@
+//! Threads and short queues around readers and writers.
+//!
+//! A reader or writer is built on its own thread and never leaves it, because libav's handles may not change threads.
+
+use super::error::{MediaError, MediaErrorKind};
+use super::start::Start;
+use super::types::RgbFrame;
+use super::{FrameSink, FrameSource, VideoInfo};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::thread::{self, JoinHandle};
+
+/// Frames that wait between two stages: enough to overlap, few because a 4K frame in f32 takes 100 MB.
+const QUEUE: usize = 2;
+
+/// A reader that runs on one thread.
+pub trait PullSource {
+    /// What is known about the video.
+    fn info(&self) -> &VideoInfo;
+    /// Reads over `count` frames and says how many there were.
+    fn skip(&mut self, count: u64) -> Result<u64, MediaError>;
+    /// The next frame, or `None` after the last.
+    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError>;
+}
+
+/// A writer that runs on one thread.
+pub trait PushSink {
+    /// Writes a frame, which has the size that the writer was made for.
+    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError>;
+    /// Writes what is outstanding and gives the file its name.
+    fn finish(&mut self) -> Result<(), MediaError>;
+}
+
+/// An explicit end tells a finished reader from one whose thread died.
+enum Message {
+    Frame(RgbFrame),
+    Failed(MediaError),
+    End,
+}
+
+struct BackgroundSource {
+    place: String,
+    info: VideoInfo,
+    frames: Receiver<Message>,
+    ended: bool,
+}
+
+/// Starts a reader on its own thread and waits for what it knows about the video.
+pub fn spawn_source<S: PullSource>(
+    place: &str,
+    start: Option<Start>,
+    limit: Option<u64>,
+    build: impl FnOnce() -> Result<S, MediaError> + Send + 'static,
+) -> Result<Box<dyn FrameSource>, MediaError> {
+    let (opened, open) = bounded(1);
+    let (sender, frames) = bounded(QUEUE);
+    let name = place.to_owned();
+    thread::Builder::new()
+        .name("read".to_owned())
+        .spawn(move || {
+            let mut source = match build() {
+                Ok(source) => source,
+                Err(e) => {
+                    let _ = opened.send(Err(e));
+                    return;
+                }
+            };
+            let _ = opened.send(Ok(source.info().clone()));
+            let last = match read_all(&name, &mut source, start, limit, &sender) {
+                Ok(()) => Message::End,
+                Err(e) => Message::Failed(e),
+            };
+            let _ = sender.send(last);
+        })
+        .map_err(|e| MediaError::io(place, "start a reading thread", e))?;
+    let mut info = open.recv().map_err(|_| died(place, "reading"))??;
+    let before = start.map_or(0, |s| s.frames_at(info.frame_rate));
+    info.frame_count = info
+        .frame_count
+        .map(|n| n.saturating_sub(before).min(limit.unwrap_or(u64::MAX)));
+    Ok(Box::new(BackgroundSource {
+        place: place.to_owned(),
+        info,
+        frames,
+        ended: false,
+    }))
+}
+
+fn read_all<S: PullSource>(
+    place: &str,
+    source: &mut S,
+    start: Option<Start>,
+    limit: Option<u64>,
+    sender: &Sender<Message>,
+) -> Result<(), MediaError> {
+    if let Some(start) = start {
+        let want = start.frames_at(source.info().frame_rate);
+        let done = source.skip(want)?;
+        if done < want {
+            return Err(starts_after_end(place, done));
+        }
+    }
+    let mut left = limit.unwrap_or(u64::MAX);
+    while left > 0 {
+        let Some(frame) = source.pull()? else { break };
+        // The receiver is gone when nobody wants more frames.
+        if sender.send(Message::Frame(frame)).is_err() {
+            break;
+        }
+        left -= 1;
+    }
+    Ok(())
+}
+
+/// The error for a start point behind the last frame.
+pub fn starts_after_end(place: &str, frames: u64) -> MediaError {
+    MediaError::new(
+        MediaErrorKind::Usage,
+        place,
+        format!("the start point lies after the end; the video has {frames} frames"),
+    )
+}
+
+fn died(place: &str, what: &str) -> MediaError {
+    MediaError::new(
+        MediaErrorKind::Io,
+        place,
+        format!("the {what} thread ended unexpectedly; this is a bug"),
+    )
+}
+
+impl FrameSource for BackgroundSource {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let message = self.frames.recv();
+        self.ended = !matches!(message, Ok(Message::Frame(_)));
+        match message {
+            Ok(Message::Frame(frame)) => Ok(Some(frame)),
+            Ok(Message::End) => Ok(None),
+            Ok(Message::Failed(e)) => Err(e),
+            Err(_) => Err(died(&self.place, "reading")),
+        }
+    }
+}
+
+enum Order {
+    Frame(RgbFrame),
+    Finish,
+}
+
+struct BackgroundSink {
+    place: String,
+    size: (usize, usize),
+    orders: Option<Sender<Order>>,
+    worker: Option<JoinHandle<Result<(), MediaError>>>,
+}
+
+/// Starts a writer on its own thread and waits until it could open its target.
+pub fn spawn_sink<S: PushSink>(
+    place: &str,
+    info: &VideoInfo,
+    build: impl FnOnce() -> Result<S, MediaError> + Send + 'static,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    let (opened, open) = bounded(1);
+    let (orders, inbox) = bounded(QUEUE);
+    let worker = thread::Builder::new()
+        .name("write".to_owned())
+        .spawn(move || {
+            let mut sink = match build() {
+                Ok(sink) => sink,
+                Err(e) => {
+                    let _ = opened.send(Err(e));
+                    return Ok(());
+                }
+            };
+            let _ = opened.send(Ok(()));
+            for order in inbox {
+                match order {
+                    Order::Frame(frame) => sink.push(&frame)?,
+                    Order::Finish => return sink.finish(),
+                }
+            }
+            // Dropped without `finish`: the writer's own drop takes its temporary file away.
+            Ok(())
+        })
+        .map_err(|e| MediaError::io(place, "start a writing thread", e))?;
+    open.recv().map_err(|_| died(place, "writing"))??;
+    Ok(Box::new(BackgroundSink {
+        place: place.to_owned(),
+        size: (info.width as usize, info.height as usize),
+        orders: Some(orders),
+        worker: Some(worker),
+    }))
+}
+
+impl BackgroundSink {
+    fn send(&mut self, order: Order) -> Result<(), MediaError> {
+        let sent = self
+            .orders
+            .as_ref()
+            .is_some_and(|orders| orders.send(order).is_ok());
+        if sent {
+            Ok(())
+        } else {
+            self.join().and(Err(died(&self.place, "writing")))
+        }
+    }
+
+    fn join(&mut self) -> Result<(), MediaError> {
+        self.orders = None;
+        match self.worker.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(died(&self.place, "writing")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FrameSink for BackgroundSink {
+    fn write_frame(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+        let (w, h) = self.size;
+        if (frame.width, frame.height, frame.data.len()) != (w, h, w * h * 3) {
+            return Err(MediaError::new(
+                MediaErrorKind::Usage,
+                &self.place,
+                format!(
+                    "a frame of {}x{} does not fit an output of {w}x{h}",
+                    frame.width, frame.height
+                ),
+            ));
+        }
+        self.send(Order::Frame(frame.clone()))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), MediaError> {
+        self.send(Order::Finish)?;
+        self.join()
+    }
+}
+
+impl Drop for BackgroundSink {
+    fn drop(&mut self) {
+        // Waiting here makes sure that no temporary file outlives the program.
+        let _ = self.join();
+    }
+}

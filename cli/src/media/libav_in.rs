@@ -1,0 +1,484 @@
+//! Reads everything that libav can decode.
+
+use super::background::{PullSource, starts_after_end};
+use super::color::{Converter, PlaneRef, code, location};
+use super::error::{MediaError, MediaErrorKind};
+use super::libav_util::{error, file_url, init, positive, seconds};
+use super::pixel::{Packing, PixelLayout};
+use super::start::Start;
+use super::types::{Color, ColorRange, Rational, RgbFrame};
+use super::{MediaKind, VideoInfo, check_size};
+use av::codec::packet::side_data::Type as SideDataType;
+use av::format::Pixel;
+use av::software::scaling;
+use ffmpeg_next as av;
+
+/// Decodes the best video stream of a file.
+pub struct LibavReader {
+    place: String,
+    input: av::format::context::Input,
+    decoder: av::decoder::Video,
+    stream: usize,
+    time_base: av::Rational,
+    first_time: i64,
+    info: VideoInfo,
+    /// The format of the last frame and how to convert it.
+    converter: Option<(Pixel, Route)>,
+    /// The first frame is decoded while opening, because only frames tell their true format.
+    pending: Option<av::frame::Video>,
+    start: Option<Start>,
+    frames: u64,
+    draining: bool,
+    damaged: u64,
+    read_error: Option<MediaError>,
+}
+
+/// The way from a decoded frame to RGB.
+struct Route {
+    /// Brings packed and exotic formats, or another size, to a layout that [`Converter`] takes.
+    scaler: Option<scaling::Context>,
+    layout: PixelLayout,
+    converter: Converter,
+}
+
+/// Packets that may fail to decode one after the other before the file counts as broken.
+const MAX_DAMAGED: u64 = 1000;
+
+impl LibavReader {
+    /// Opens a file and decodes its first frame.
+    pub fn new(place: &str, start: Option<Start>, threads: usize) -> Result<Self, MediaError> {
+        init();
+        let mut options = av::Dictionary::new();
+        // A playlist must not reach out into the network on its own.
+        options.set("protocol_whitelist", "file");
+        let input =
+            av::format::input_with_dictionary(&file_url(place, place)?, options).map_err(|e| match e {
+                av::Error::InvalidData | av::Error::Eof => MediaError::new(
+                    MediaErrorKind::Invalid,
+                    place,
+                    "not a video that libav knows, or its beginning or index is missing; \
+                     expected a file such as mp4, mkv, webm, mov, avi or gif (check with ffprobe)",
+                ),
+                other => error(place, "open", other),
+            })?;
+        let streams = || input.streams();
+        let has_audio = streams().any(|s| s.parameters().medium() == av::media::Type::Audio);
+        let cover = av::format::stream::Disposition::ATTACHED_PIC;
+        let best = input
+            .streams()
+            .best(av::media::Type::Video)
+            .filter(|s| !s.disposition().contains(cover));
+        let Some(best) = best else {
+            let what = if has_audio {
+                "there is sound but no video"
+            } else {
+                "there is no video"
+            };
+            return Err(MediaError::new(
+                MediaErrorKind::Invalid,
+                place,
+                format!("{what} in this file"),
+            ));
+        };
+        if best.side_data().any(|d| d.kind() == SideDataType::DisplayMatrix) {
+            tracing::warn!(
+                "{place}: the rotation that the file asks for is ignored; frames stay as they are coded"
+            );
+        }
+        let mut context =
+            av::codec::Context::from_parameters(best.parameters()).map_err(|e| error(place, "decode", e))?;
+        context.set_threading(av::threading::Config {
+            kind: av::threading::Type::Frame,
+            count: threads,
+            ..Default::default()
+        });
+        let decoder = context.decoder().video().map_err(|e| match e {
+            av::Error::DecoderNotFound => MediaError::new(
+                MediaErrorKind::Unsupported,
+                place,
+                format!("this libav has no decoder for {:?}", best.parameters().id()),
+            ),
+            other => error(place, "open the decoder", other),
+        })?;
+        check_size(place, u64::from(decoder.width()), u64::from(decoder.height()))?;
+        let format = input.format().name().to_owned();
+        let still = (format.ends_with("_pipe") || format == "image2") && !place.contains('%');
+        let frame_rate = positive(best.avg_frame_rate())
+            .or_else(|| positive(best.rate()))
+            .unwrap_or(Rational { num: 25, den: 1 });
+        let frame_count = if still {
+            Some(1)
+        } else {
+            count_hint(&best, &input, frame_rate)
+        };
+        let (stream, time_base) = (best.index(), best.time_base());
+        let first_time = if best.start_time() == av::ffi::AV_NOPTS_VALUE {
+            0
+        } else {
+            best.start_time()
+        };
+        let mut reader = Self {
+            place: place.to_owned(),
+            input,
+            decoder,
+            stream,
+            time_base,
+            first_time,
+            info: VideoInfo {
+                width: 0,
+                height: 0,
+                frame_rate,
+                pixel_aspect: Rational { num: 1, den: 1 },
+                color: Color {
+                    primaries: code::UNSPECIFIED,
+                    transfer: code::UNSPECIFIED,
+                    matrix: code::UNSPECIFIED,
+                    range: ColorRange::Unspecified,
+                },
+                chroma: super::Chroma::C420,
+                chroma_location: location::UNSPECIFIED,
+                bit_depth: 8,
+                frame_count,
+                has_audio,
+                kind: if still {
+                    MediaKind::StillImage
+                } else {
+                    MediaKind::Video
+                },
+            },
+            converter: None,
+            pending: None,
+            start,
+            frames: 0,
+            draining: false,
+            damaged: 0,
+            read_error: None,
+        };
+        let Some(first) = reader.decode()? else {
+            return Err(MediaError::new(
+                MediaErrorKind::Truncated { frames: 0 },
+                place,
+                "not one frame could be decoded; the file is cut off or damaged",
+            ));
+        };
+        reader.describe(&first)?;
+        reader.pending = Some(first);
+        Ok(reader)
+    }
+
+    /// Takes from the first frame what the file's header may not say.
+    fn describe(&mut self, frame: &av::frame::Video) -> Result<(), MediaError> {
+        check_size(&self.place, u64::from(frame.width()), u64::from(frame.height()))?;
+        let name = format_name(frame.format());
+        let (layout, _) = direct_layout(frame.format()).unwrap_or_else(|| nearest_layout(name));
+        let rgb = matches!(layout.packing, Packing::Gbr | Packing::Rgb);
+        let range = match frame.color_range() {
+            _ if rgb || name.starts_with("yuvj") => ColorRange::Full,
+            av::color::Range::MPEG => ColorRange::Limited,
+            av::color::Range::JPEG => ColorRange::Full,
+            _ => ColorRange::Unspecified,
+        };
+        let matrix = av::ffi::AVColorSpace::from(frame.color_space()) as u32 as u8;
+        self.info.width = frame.width();
+        self.info.height = frame.height();
+        self.info.pixel_aspect = positive(frame.aspect_ratio()).unwrap_or(Rational { num: 1, den: 1 });
+        self.info.color = Color {
+            primaries: av::ffi::AVColorPrimaries::from(frame.color_primaries()) as u32 as u8,
+            transfer: av::ffi::AVColorTransferCharacteristic::from(frame.color_transfer_characteristic())
+                as u32 as u8,
+            // A YUV picture that claims the RGB matrix has simply left the field at zero.
+            matrix: match (rgb, matrix) {
+                (true, _) => code::MATRIX_RGB,
+                (false, code::MATRIX_RGB) => code::UNSPECIFIED,
+                (false, known) => known,
+            },
+            range,
+        };
+        self.info.chroma = layout.chroma();
+        self.info.chroma_location = av::ffi::AVChromaLocation::from(frame.chroma_location()) as u32 as u8;
+        self.info.bit_depth = layout.depth;
+        Ok(())
+    }
+
+    /// The next decoded frame in display order.
+    fn decode(&mut self) -> Result<Option<av::frame::Video>, MediaError> {
+        if let Some(frame) = self.pending.take() {
+            return Ok(Some(frame));
+        }
+        loop {
+            let mut frame = av::frame::Video::empty();
+            match self.decoder.receive_frame(&mut frame) {
+                Ok(()) => return Ok(Some(frame)),
+                Err(av::Error::Eof) => return self.end(),
+                Err(av::Error::Other {
+                    errno: av::error::EAGAIN,
+                }) => self.feed()?,
+                Err(e) => self.damage(e)?,
+            }
+        }
+    }
+
+    /// Gives the decoder one more packet, or tells it that there are none.
+    fn feed(&mut self) -> Result<(), MediaError> {
+        if self.draining {
+            // A decoder that still asks for packets after the end would spin here for ever.
+            return Err(MediaError::new(
+                MediaErrorKind::Invalid,
+                &self.place,
+                "the decoder does not come to an end",
+            ));
+        }
+        loop {
+            let mut packet = av::Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() != self.stream => {}
+                Ok(()) => {
+                    return match self.decoder.send_packet(&packet) {
+                        Ok(()) => Ok(()),
+                        Err(e) => self.damage(e),
+                    };
+                }
+                Err(e) => {
+                    if e != av::Error::Eof {
+                        self.read_error = Some(error(&self.place, "read", e));
+                    }
+                    self.draining = true;
+                    return self
+                        .decoder
+                        .send_eof()
+                        .map_err(|e| error(&self.place, "decode", e));
+                }
+            }
+        }
+    }
+
+    /// A packet that does not decode costs its frames, not the rest of the video; that is also what players do.
+    fn damage(&mut self, e: av::Error) -> Result<(), MediaError> {
+        self.damaged += 1;
+        if self.damaged == 1 {
+            tracing::warn!(
+                "{}: a damaged packet after frame {} is left out: {e}",
+                self.place,
+                self.frames
+            );
+        }
+        if self.damaged > MAX_DAMAGED {
+            return Err(error(&self.place, "decode", e));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<Option<av::frame::Video>, MediaError> {
+        if self.damaged > 0 {
+            tracing::warn!("{}: {} damaged packets were left out", self.place, self.damaged);
+        }
+        match self.read_error.take() {
+            Some(e) => Err(MediaError::new(
+                MediaErrorKind::Truncated { frames: self.frames },
+                &self.place,
+                format!(
+                    "the file is cut off or damaged after {} frames ({e})",
+                    self.frames
+                ),
+            )),
+            None => Ok(None),
+        }
+    }
+
+    fn convert(&mut self, frame: &av::frame::Video) -> Result<RgbFrame, MediaError> {
+        let (w, h) = (self.info.width, self.info.height);
+        let upside_down = (0..frame.planes()).any(|p| (frame.stride(p) as isize) < 0);
+        let plain = !upside_down && (frame.width(), frame.height()) == (w, h);
+        let reusable = |route: &Route| match &route.scaler {
+            None => plain,
+            Some(s) => (s.input().width, s.input().height) == (frame.width(), frame.height()),
+        };
+        if !self
+            .converter
+            .as_ref()
+            .is_some_and(|(format, route)| *format == frame.format() && reusable(route))
+        {
+            self.converter = Some((frame.format(), self.route(frame, plain)?));
+        }
+        let Some((_, route)) = &mut self.converter else {
+            return Err(MediaError::new(
+                MediaErrorKind::Unsupported,
+                &self.place,
+                "no way to RGB",
+            ));
+        };
+        let mut scaled = av::frame::Video::empty();
+        let source = match &mut route.scaler {
+            Some(scaler) => {
+                scaler
+                    .run(frame, &mut scaled)
+                    .map_err(|e| error(&self.place, "convert", e))?;
+                &scaled
+            }
+            None => frame,
+        };
+        if source.planes() < route.layout.plane_count() {
+            return Err(MediaError::new(
+                MediaErrorKind::Io,
+                &self.place,
+                "there is no memory for a frame",
+            ));
+        }
+        let planes: Vec<PlaneRef<'_>> = (0..route.layout.plane_count())
+            .map(|p| PlaneRef {
+                data: source.data(p),
+                stride: source.stride(p),
+            })
+            .collect();
+        Ok(route.converter.planes_to_rgb(&planes))
+    }
+
+    fn route(&self, frame: &av::frame::Video, plain: bool) -> Result<Route, MediaError> {
+        let (w, h) = (self.info.width, self.info.height);
+        let direct = direct_layout(frame.format());
+        let (layout, target) = direct.unwrap_or_else(|| nearest_layout(format_name(frame.format())));
+        let scaler = if direct.is_some() && plain {
+            None
+        } else {
+            let flags =
+                scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
+            let made =
+                scaling::Context::get(frame.format(), frame.width(), frame.height(), target, w, h, flags);
+            Some(made.map_err(|_| {
+                let name = format_name(frame.format());
+                MediaError::new(
+                    MediaErrorKind::Unsupported,
+                    &self.place,
+                    format!("pixel format {name} cannot be converted"),
+                )
+            })?)
+        };
+        let converter = Converter::new(
+            w as usize,
+            h as usize,
+            layout,
+            &self.info.color,
+            self.info.chroma_location,
+        );
+        Ok(Route {
+            scaler,
+            layout,
+            converter,
+        })
+    }
+
+    /// Seconds since the first frame; frames without a time count on at the frame rate.
+    fn time_of(&self, frame: &av::frame::Video) -> f64 {
+        match frame.timestamp() {
+            Some(t) => seconds(t.saturating_sub(self.first_time), self.time_base),
+            None => {
+                self.frames as f64 * f64::from(self.info.frame_rate.den) / f64::from(self.info.frame_rate.num)
+            }
+        }
+    }
+}
+
+impl PullSource for LibavReader {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn skip(&mut self, count: u64) -> Result<u64, MediaError> {
+        for done in 0..count {
+            if self.decode()?.is_none() {
+                return Ok(done);
+            }
+            self.frames += 1;
+        }
+        Ok(count)
+    }
+
+    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+        while let Some(frame) = self.decode()? {
+            if let Some(start) = self.start {
+                if start.skips(self.frames, self.time_of(&frame)) {
+                    self.frames += 1;
+                    continue;
+                }
+                self.start = None;
+            }
+            let picture = self.convert(&frame)?;
+            self.frames += 1;
+            return Ok(Some(picture));
+        }
+        if self.start.take().is_some() && self.frames > 0 {
+            return Err(starts_after_end(&self.place, self.frames));
+        }
+        Ok(None)
+    }
+}
+
+/// Frames as the container counts them, or as its duration suggests.
+fn count_hint(
+    stream: &av::format::stream::Stream<'_>,
+    input: &av::format::context::Input,
+    rate: Rational,
+) -> Option<u64> {
+    if let Some(frames) = u64::try_from(stream.frames()).ok().filter(|n| *n > 0) {
+        return Some(frames);
+    }
+    let duration = if stream.duration() > 0 {
+        seconds(stream.duration(), stream.time_base())
+    } else if input.duration() > 0 {
+        input.duration() as f64 / f64::from(av::ffi::AV_TIME_BASE)
+    } else {
+        return None;
+    };
+    Some((duration * f64::from(rate.num) / f64::from(rate.den)).round() as u64)
+}
+
+fn format_name(format: Pixel) -> &'static str {
+    format.descriptor().map_or("none", |d| d.name())
+}
+
+/// The layout of a format that needs no help from the scaler.
+fn direct_layout(format: Pixel) -> Option<(PixelLayout, Pixel)> {
+    // A name without its byte order would be another format, so the parser's short forms do no harm here.
+    PixelLayout::from_ffmpeg_name(format_name(format)).map(|layout| (layout, format))
+}
+
+/// The layout, and its libav format, that loses least of a format that [`direct_layout`] does not take.
+fn nearest_layout(name: &str) -> (PixelLayout, Pixel) {
+    // The same samples in the other byte order.
+    if let Some(base) = name.strip_suffix("be")
+        && let Some(layout) = PixelLayout::from_ffmpeg_name(&format!("{base}le"))
+        && let Ok(format) = layout.ffmpeg_name().parse()
+    {
+        return (layout, format);
+    }
+    let target = match name {
+        "nv12" | "nv21" => "yuv420p",
+        "nv16" | "yuyv422" | "uyvy422" | "yvyu422" => "yuv422p",
+        "nv24" | "nv42" => "yuv444p",
+        "uyyvyy411" => "yuv411p",
+        "monow" | "monob" | "ya8" => "gray",
+        "ya16le" | "ya16be" => "gray16le",
+        _ if name.starts_with("p010") => "yuv420p10le",
+        _ if name.starts_with("p016") => "yuv420p16le",
+        _ if name.starts_with("p210") || name.starts_with("y210") || name.starts_with("nv20") => {
+            "yuv422p10le"
+        }
+        _ if name.starts_with("p216") => "yuv422p16le",
+        _ if name.starts_with("p410") => "yuv444p10le",
+        _ if name.starts_with("p416") => "yuv444p16le",
+        _ if [
+            "rgb48", "bgr48", "rgba64", "bgra64", "x2rgb", "x2bgr", "gbrp", "gbrap", "xyz12",
+        ]
+        .iter()
+        .any(|p| name.starts_with(p)) =>
+        {
+            "rgb48le"
+        }
+        _ if name.starts_with("grayf32") => "gray16le",
+        _ => "rgb24",
+    };
+    match (PixelLayout::from_ffmpeg_name(target), target.parse()) {
+        (Some(layout), Ok(format)) => (layout, format),
+        _ => (PixelLayout::packed_rgb(8), Pixel::RGB24),
+    }
+}

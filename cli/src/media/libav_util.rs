@@ -1,0 +1,70 @@
+//! What reading and writing through libav share.
+
+use super::error::{MediaError, MediaErrorKind};
+use super::types::Rational;
+use ffmpeg_next as av;
+use std::sync::Once;
+
+static START: Once = Once::new();
+
+/// Prepares libav once and silences it: its messages name no file and would tear a progress line apart.
+pub fn init() {
+    START.call_once(|| av::log::set_level(av::log::Level::Quiet));
+}
+
+/// Lets libav speak on stderr, or not.
+pub fn set_verbose(verbose: bool) {
+    init();
+    av::log::set_level(if verbose {
+        av::log::Level::Warning
+    } else {
+        av::log::Level::Quiet
+    });
+}
+
+/// An error of libav while doing `action`.
+pub fn error(place: &str, action: &str, e: av::Error) -> MediaError {
+    match e {
+        av::Error::Other { errno } => MediaError::io(place, action, std::io::Error::from_raw_os_error(errno)),
+        other => MediaError::new(
+            MediaErrorKind::Invalid,
+            place,
+            format!("cannot {action}: {other}"),
+        ),
+    }
+}
+
+/// The name under which libav opens `path` as a file, whatever colons it holds.
+pub fn file_url(place: &str, path: &str) -> Result<String, MediaError> {
+    if path.contains('\0') {
+        return Err(MediaError::new(
+            MediaErrorKind::Usage,
+            place,
+            "the name holds a zero byte",
+        ));
+    }
+    Ok(format!("file:{path}"))
+}
+
+/// A positive fraction of libav, or nothing.
+pub fn positive(r: av::Rational) -> Option<Rational> {
+    let (num, den) = (
+        u32::try_from(r.numerator()).ok()?,
+        u32::try_from(r.denominator()).ok()?,
+    );
+    (num > 0 && den > 0).then_some(Rational { num, den })
+}
+
+/// A fraction for libav, whose parts are signed.
+pub fn to_av(r: Rational) -> av::Rational {
+    let (mut num, mut den) = (r.num, r.den.max(1));
+    while num > i32::MAX as u32 || den > i32::MAX as u32 {
+        (num, den) = (num >> 1, (den >> 1).max(1));
+    }
+    av::Rational::new(num as i32, den as i32)
+}
+
+/// Seconds of a time stamp.
+pub fn seconds(time: i64, base: av::Rational) -> f64 {
+    time as f64 * f64::from(base.numerator()) / f64::from(base.denominator().max(1))
+}
