@@ -12,6 +12,7 @@ from torch import Tensor
 from .cache import IMAGES, VIDEOS, read_video
 from .data import Sampler, to_unit
 from .loop import psnr
+from .tokenizer import Tokenizer
 from .vae import WanVae
 
 
@@ -66,3 +67,31 @@ def latent_statistics(model: WanVae, sampler: Sampler, batches: int = 24) -> tup
         rows.append(latent.movedim(1, -1).flatten(0, -2))
     flat = torch.cat(rows)
     return flat.mean(0).tolist(), flat.std(0).tolist()
+
+
+@torch.no_grad()
+def through_tokens(tokenizer: Tokenizer, latent: Tensor, kept: int | None = None) -> Tensor:
+    """A normalised latent through bits and back, chunk by chunk."""
+    out = []
+    for chunk in latent.split(tokenizer.config.chunk_latent_frames, dim=2):
+        bits, grid = tokenizer.bits(chunk)
+        out.append(tokenizer.decode_bits(bits, grid, tuple(chunk.shape[2:]), kept))
+    return torch.cat(out, dim=2)
+
+
+@torch.no_grad()
+def evaluate_tokenizer(vae: WanVae, tokenizer: Tokenizer, folder: Path, limit: int = 10_000) -> dict[str, float]:
+    """Mean PSNR of the VAE alone and of 18 bits and all bits per token."""
+    device = next(vae.parameters()).device
+    report = {}
+    for name, samples in (("images", val_images(folder, limit)), ("clips", val_clips(folder, limit))):
+        rows = []
+        for x in samples:
+            x = x.to(device)
+            latent = vae.normalize(vae.encode(x))
+            kinds = [latent, through_tokens(tokenizer, latent, 18), through_tokens(tokenizer, latent)]
+            rows.append([psnr(vae.decode(vae.denormalize(z)), x) for z in kinds])
+        if rows:
+            for label, value in zip(("vae", "18", str(tokenizer.config.bits)), np.mean(rows, axis=0), strict=True):
+                report[f"val_{name}_psnr_{label}"] = round(float(value), 3)
+    return report

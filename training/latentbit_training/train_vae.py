@@ -18,6 +18,7 @@ from torch import Tensor
 from .config import VAE_PRESETS, VaeConfig
 from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
+from .init import init_near_linear
 from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, step_with
 from .perceptual import perceptual_loss
 from .vae import WanVae
@@ -73,7 +74,9 @@ def main(argv: list[str] | None = None) -> WanVae:
     torch.manual_seed(args.seed)
     device = device_of(args.device)
     config: VaeConfig = VAE_PRESETS[args.preset]()
-    model = WanVae(config).to(device)
+    model = WanVae(config)
+    init_near_linear(model)
+    model = model.to(device)
     optimizer = optimizer_for(model, args.rate)
     ema = Ema(model)
     schedule = Schedule(args.rate, args.steps, args.minutes)

@@ -1,0 +1,191 @@
+"""Trains the ViT tokenizer on a frozen VAE.
+
+    python -m latentbit_training.train_tokenizer --cache runs/cache --vae runs/vae/vae.pt --out runs/tokenizer
+
+Two phases: first the latent alone is matched, which is cheap; then pixels through the frozen decoder (the
+paper's objective). Run the same command again to go on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .bundle import round_weights
+from .config import TOKENIZER_PRESETS
+from .data import Sampler
+from .evaluate import evaluate_tokenizer
+from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, step_with
+from .perceptual import perceptual_loss
+from .quantize import entropy_term, keep_mask
+from .tokenizer import Tokenizer
+from .vae import WanVae
+
+
+def bit_report(u: Tensor) -> dict[str, float]:
+    """How the bits of a batch are used: a collapse shows here before it shows in the loss."""
+    bits = (u > 0).flatten(0, -2)
+    balance = bits.float().mean(0)
+    weights = 2.0 ** torch.arange(bits.shape[1], dtype=torch.float64, device=bits.device)
+    codes = (bits.double() * weights).sum(1)
+    return {
+        "balance_min": round(balance.min().item(), 3),
+        "balance_max": round(balance.max().item(), 3),
+        "dead_bits": int(((balance < 0.01) | (balance > 0.99)).sum()),
+        "code_use": round(codes.unique().numel() / codes.numel(), 3),
+        "magnitude": round(u.abs().mean().item(), 3),
+    }
+
+
+def split_chunks(latent: Tensor, frames: int) -> Tensor:
+    """(B, C, n*frames, H, W) to (B*n, C, frames, H, W)."""
+    b, c, t, h, w = latent.shape
+    return latent.reshape(b, c, t // frames, frames, h, w).transpose(1, 2).reshape(-1, c, frames, h, w)
+
+
+def join_chunks(chunks: Tensor, batch: int) -> Tensor:
+    """The way back of `split_chunks`."""
+    n, c, t, h, w = chunks.shape
+    return chunks.reshape(batch, n // batch, c, t, h, w).transpose(1, 2).reshape(batch, c, -1, h, w)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p.add_argument("--vae", type=Path, required=True, help="vae.pt of train_vae")
+    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
+    p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
+    p.add_argument("--bits", type=int, help="bits per token, instead of the preset's")
+    p.add_argument("--quantizer", choices=["lfq", "bsq"], help="instead of the preset's")
+    p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
+    p.add_argument("--steps", type=int, default=20000)
+    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--rate", type=float, default=1e-3)
+    p.add_argument("--size", type=int, default=128, help="side of the crops, pixels")
+    p.add_argument("--image-batch", type=int, default=16)
+    p.add_argument("--clip-batch", type=int, default=2)
+    p.add_argument("--clip-chunks", type=int, default=2, help="chunks of each clip")
+    p.add_argument("--clip-share", type=float, default=0.35, help="part of the steps that train on clips")
+    p.add_argument("--pixel-start", type=float, default=0.6, help="part of the run that matches latents alone")
+    p.add_argument("--pixel", type=float, default=8.0, help="weight of the pixel term")
+    p.add_argument("--latent", type=float, default=1.0, help="weight of the latent term")
+    p.add_argument("--commitment", type=float, default=0.25)
+    p.add_argument("--commitment-warmup", type=float, default=0.3, help="part of the run over which it grows")
+    p.add_argument("--entropy", type=float, default=0.0, help="weight of the entropy term")
+    p.add_argument("--whole", type=float, default=0.5, help="chance that a sample keeps all its bit-planes")
+    p.add_argument("--lowest-bits", type=int, default=6, help="fewest planes that a sample keeps")
+    p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
+    p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
+    p.add_argument("--storage", choices=["int8", "f32"], default="int8", help="how the VAE's weights will be stored")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--log-every", type=int, default=50)
+    p.add_argument("--save-every", type=int, default=500)
+    return p
+
+
+def main(argv: list[str] | None = None) -> Tokenizer:
+    """Trains and returns the averaged model."""
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    device = device_of(args.device)
+
+    stored = torch.load(args.vae, map_location="cpu", weights_only=False)
+    vae = WanVae(stored["config"])
+    vae.load_state_dict(stored["state"])
+    if args.storage == "int8":
+        round_weights(vae)
+    vae = vae.to(device).eval().requires_grad_(False)
+
+    config = TOKENIZER_PRESETS[args.preset]()
+    config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer)
+    model = Tokenizer(config).to(device)
+    optimizer = optimizer_for(model, args.rate)
+    ema = Ema(model)
+    schedule = Schedule(args.rate, args.steps, args.minutes)
+    run, step = Run(args.out), 0
+    if state := run.resume():
+        model.load_state_dict(state["model"])
+        ema.model.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    sampler = Sampler(args.cache, args.seed + 1000 + step)
+    perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
+    chunk = config.chunk_latent_frames
+    clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
+    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
+
+    def encode(video: Tensor) -> Tensor:
+        return vae.normalize(vae.encode(video))
+
+    def latent_terms(latent: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        chunks = split_chunks(latent, min(chunk, latent.shape[2]))
+        output, commitment, u = model(chunks, mask)
+        error = F.mse_loss(output.float(), chunks)
+        return join_chunks(output, latent.shape[0]), error, commitment.float(), u
+
+    def pixels(latent: Tensor) -> Tensor:
+        return vae.decode(vae.denormalize(latent)).float()
+
+    if args.compile:
+        encode, latent_terms, pixels = (torch.compile(f, dynamic=False) for f in (encode, latent_terms, pixels))
+
+    sums: dict[str, list[float]] = {}
+    while (progress := schedule.progress(step, run.seconds)) < 1:
+        clip_turn = sampler.rng.random() < args.clip_share
+        if clip_turn:
+            video = sampler.clip_batch(args.clip_batch, clip_frames, args.size)
+        else:
+            video = sampler.image_batch(args.image_batch, args.size)
+        video = video.to(device, non_blocking=True)
+        samples = video.shape[0] * (args.clip_chunks if clip_turn else 1)
+        mask = keep_mask((samples,), config.bits, min(args.lowest_bits, config.bits), args.whole, device)
+        with autocast(device):
+            with torch.no_grad():
+                latent = encode(video).float()
+            output, latent_error, commitment, u = latent_terms(latent, mask)
+            ramp = min(1.0, progress / args.commitment_warmup) if args.commitment_warmup else 1.0
+            loss = args.latent * latent_error + args.commitment * ramp * commitment
+            if args.entropy:
+                loss = loss + args.entropy * entropy_term(u)
+            terms = {"latent_mse": latent_error, "commitment": commitment}
+            if progress >= args.pixel_start:
+                frames = pixels(output)
+                terms["pixel_mse"] = pixel = F.mse_loss(frames, video)
+                loss = loss + args.pixel * pixel
+                if perceptual is not None:
+                    loss = loss + args.perceptual * perceptual(frames, video)
+        rate = schedule.rate(step, run.seconds)
+        norm = step_with(optimizer, loss, rate)
+        ema.update(model, step)
+        step += 1
+        for name, value in terms.items():
+            sums.setdefault(f"{'clip' if clip_turn else 'image'}_{name}", []).append(value.item())
+        if step % args.log_every == 0:
+            means = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
+            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means, **bit_report(u.detach().float()))
+            sums = {}
+        if step % args.save_every == 0:
+            run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+            if args.val:
+                run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val, limit=12))
+
+    run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    torch.save({"config": config, "state": ema.model.state_dict(), "step": step, "minutes": run.seconds / 60},
+               args.out / "tokenizer.pt")
+    if args.val:
+        run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val))
+    return ema.model
+
+
+if __name__ == "__main__":
+    main()
