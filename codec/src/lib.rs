@@ -1,1 +1,13 @@
 //! Networks and pipeline.
+#![deny(unsafe_code)]
+
+pub mod bundle;
+pub mod error;
+// Raw pointers into matrices and wider instruction sets: the one place that needs them.
+#[allow(unsafe_code)]
+mod kernels;
+pub mod tokenizer;
+pub mod vae;
+
+pub use bundle::Bundle;
+pub use error::{Error, Result};

@@ -1,0 +1,107 @@
+//! Models on disk: one safetensors file whose metadata holds the config.
+
+mod config;
+mod weights;
+
+use std::fmt;
+use std::path::Path;
+
+use candle_core::Device;
+use latentbit_container::BundleId;
+use sha2::{Digest, Sha256};
+
+pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, TokenizerConfig, VaeConfig};
+pub(crate) use weights::Weights;
+
+use crate::error::{Error, Result};
+use crate::tokenizer::Tokenizer;
+use crate::vae::WanVae;
+
+/// A model that is ready to run. It is immutable: share it between threads behind an `Arc`.
+pub struct Bundle {
+    /// What its metadata says.
+    pub config: BundleConfig,
+    /// The name and hash that files made with it carry. The SHA-256 is that of the whole bundle file.
+    pub id: BundleId,
+    /// Frames to latent and back.
+    pub vae: WanVae,
+    /// Latent to tokens and back, if the bundle has it.
+    pub tokenizer: Option<Tokenizer>,
+}
+
+impl Bundle {
+    /// Reads a bundle from the bytes of its file. The bytes need not be trusted.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if they are not a bundle, or if tensors are missing, surplus or of a wrong shape; the message
+    /// lists all of these.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
+        let mut weights = Weights::parse(bytes, device)?;
+        let config = BundleConfig::from_json(weights.config())?;
+        let vae = WanVae::load(&config.vae, &mut weights)?;
+        let tokenizer = config
+            .tokenizer
+            .as_ref()
+            .map(|c| Tokenizer::load(c, &mut weights))
+            .transpose()?;
+        weights.finish()?;
+        let id = BundleId {
+            name: config.name.clone(),
+            sha256: Sha256::digest(bytes).into(),
+        };
+        Ok(Self {
+            config,
+            id,
+            vae,
+            tokenizer,
+        })
+    }
+
+    /// Reads a bundle file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, else as [`Bundle::from_bytes`].
+    pub fn open(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_bytes(&bytes, device)
+    }
+
+    /// The bundle that is built into this library.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if this library was built without one.
+    #[cfg(feature = "embedded-bundle")]
+    pub fn embedded(device: &Device) -> Result<Self> {
+        #[cfg(bundle_present)]
+        const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_BUNDLE"));
+        #[cfg(not(bundle_present))]
+        const EMBEDDED: &[u8] = &[];
+        if EMBEDDED.is_empty() {
+            return Err(Error::bundle("there is none in this build"));
+        }
+        Self::from_bytes(EMBEDDED, device)
+    }
+
+    /// The tokenizer, for work that cannot do without.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if the bundle has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer
+            .as_ref()
+            .ok_or_else(|| Error::bundle(format!("{:?} has no tokenizer", self.config.name)))
+    }
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bundle")
+            .field("id", &self.id)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A bundle is damaged, of another format, or does not hold what its config asks for.
+    #[error("not a usable bundle: {reason}")]
+    Bundle {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor does not have a shape that the operation takes.
+    #[error("{what} has shape {found:?}, but must be {expected}")]
+    Shape {
+        /// Which tensor.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that was wanted, in words.
+        expected: String,
+    },
+    /// A value given by the caller is out of range.
+    #[error("{name}: {reason}")]
+    Parameter {
+        /// Which value.
+        name: &'static str,
+        /// Why it will not do.
+        reason: String,
+    },
+    /// The tensor library failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// The container failed.
+    #[error(transparent)]
+    Container(#[from] latentbit_container::Error),
+}
+
+impl Error {
+    pub(crate) fn bundle(reason: impl Into<String>) -> Self {
+        Self::Bundle {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn parameter(name: &'static str, reason: impl Into<String>) -> Self {
+        Self::Parameter {
+            name,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn shape(what: &'static str, found: &[usize], expected: impl Into<String>) -> Self {
+        Self::Shape {
+            what,
+            found: found.to_vec(),
+            expected: expected.into(),
+        }
+    }
+}
