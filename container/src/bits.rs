@@ -146,9 +146,9 @@ mod tests {
             words.copy_from_slice(block.as_flattened());
             let mut turned = words;
             transpose(&mut turned);
-            for r in 0..64 {
-                for c in 0..64 {
-                    prop_assert_eq!(turned[r] >> c & 1, words[c] >> r & 1);
+            for (r, row) in turned.iter().enumerate() {
+                for (c, column) in words.iter().enumerate() {
+                    prop_assert_eq!(row >> c & 1, column >> r & 1);
                 }
             }
         }

@@ -68,6 +68,8 @@ mod writer;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use chunk::{Chunk, TokenGrid, Tokens};
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,99 @@
+//! The index and what can be done with it (LBIT §7).
+
+use std::io::Cursor;
+
+use super::{small, write};
+use crate::{ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, scan};
+
+#[test]
+fn index_equals_scan() {
+    let (header, chunks, bytes) = small();
+    let limits = Limits::default();
+    let mut file = Cursor::new(&bytes);
+    let index = read_index(&mut file, &limits).unwrap().unwrap();
+    let scanned = scan(&bytes[..], limits, ReadMode::Strict).unwrap();
+    assert_eq!(index, scanned.chunks);
+    assert!(scanned.error.is_none() && scanned.lost.is_empty());
+    for (info, chunk) in index.iter().zip(&chunks).rev() {
+        assert_eq!(&read_chunk_at(&mut file, &header, info, &limits).unwrap(), chunk);
+    }
+    let mut wrong = index[1];
+    wrong.sequence = 0;
+    assert_eq!(
+        read_chunk_at(&mut file, &header, &wrong, &limits)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Format
+    );
+    wrong = index[1];
+    wrong.stored_len = 3;
+    assert_eq!(
+        read_chunk_at(&mut file, &header, &wrong, &limits)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Format
+    );
+    wrong.stored_len = u64::MAX;
+    assert_eq!(
+        read_chunk_at(&mut file, &header, &wrong, &limits)
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Limits
+    );
+}
+
+#[test]
+fn scan_lists_what_there_is() {
+    let (_, _, bytes) = small();
+    let all = scan(&bytes[..], Limits::default(), ReadMode::Strict)
+        .unwrap()
+        .chunks;
+    let cut = (all[2].offset + 9) as usize;
+    let scanned = scan(&bytes[..cut], Limits::default(), ReadMode::Strict).unwrap();
+    assert_eq!(scanned.chunks, all[..2]);
+    assert_eq!(scanned.error.unwrap().kind(), ErrorKind::Truncated);
+}
+
+#[test]
+fn no_index_is_no_error() {
+    let (header, chunks, bytes) = small();
+    let options = WriterOptions {
+        index: false,
+        ..WriterOptions::default()
+    };
+    let plain = write(&header, &chunks, options);
+    assert_eq!(
+        read_index(&mut Cursor::new(&plain), &Limits::default()).unwrap(),
+        None
+    );
+    for len in 0..bytes.len() {
+        assert_eq!(
+            read_index(&mut Cursor::new(&bytes[..len]), &Limits::default()).unwrap(),
+            None,
+            "{len}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_index_is_never_believed() {
+    let (_, _, bytes) = small();
+    let good = read_index(&mut Cursor::new(&bytes), &Limits::default()).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut bad = bytes.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        match read_index(&mut Cursor::new(&bad), &Limits::default()) {
+            Ok(None) => {}
+            Ok(index) => assert_eq!(index, good, "bit {bit}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Format, "bit {bit}"),
+        }
+    }
+    let limits = Limits {
+        max_index_bytes: Some(10),
+        ..Limits::default()
+    };
+    assert_eq!(
+        read_index(&mut Cursor::new(&bytes), &limits).unwrap_err().kind(),
+        ErrorKind::Limits
+    );
+}
