@@ -40,14 +40,17 @@ pub mod location {
 /// Fills in what `color` leaves open for a picture of this size and layout, so that both directions agree.
 pub fn resolve(color: &Color, layout: &PixelLayout, width: usize, height: usize) -> Color {
     let yuv = layout.packing == Packing::Yuv;
+    let rgb = matches!(layout.packing, Packing::Gbr | Packing::Rgb);
     let matrix = match color.matrix {
-        _ if matches!(layout.packing, Packing::Gbr | Packing::Rgb) => code::MATRIX_RGB,
+        _ if rgb => code::MATRIX_RGB,
         known @ (1 | 4..=7 | 9 | 10) => known,
         // RGB originals, and matrices nobody ships planar video in, get the guess as well.
         _ if height <= 576 && width <= 1024 => code::MATRIX_BT601,
         _ => code::BT709,
     };
     let range = match color.range {
+        // A range belongs to YUV; where RGB carries one, it was left over from a conversion.
+        _ if rgb => ColorRange::Full,
         ColorRange::Unspecified if yuv => ColorRange::Limited,
         ColorRange::Unspecified => ColorRange::Full,
         known => known,

@@ -30,6 +30,11 @@ pub struct LibavReader {
     frames: u64,
     draining: bool,
     damaged: u64,
+    packets: u64,
+    /// Packets and seconds of the video stream by the container's own account.
+    declared: (Option<u64>, Option<f64>),
+    /// When the last decoded frame is shown.
+    last_time: f64,
     read_error: Option<MediaError>,
 }
 
@@ -111,6 +116,16 @@ impl LibavReader {
         } else {
             count_hint(&best, &input, frame_rate)
         };
+        let declared = (
+            u64::try_from(best.frames()).ok().filter(|n| *n > 0),
+            (best.duration() > 0)
+                .then(|| seconds(best.duration(), best.time_base()))
+                .or_else(|| {
+                    // Of the whole file, so it speaks of the video only when there is nothing else.
+                    (!has_audio && input.duration() > 0)
+                        .then(|| input.duration() as f64 / f64::from(av::ffi::AV_TIME_BASE))
+                }),
+        );
         let (stream, time_base) = (best.index(), best.time_base());
         let first_time = if best.start_time() == av::ffi::AV_NOPTS_VALUE {
             0
@@ -152,6 +167,9 @@ impl LibavReader {
             frames: 0,
             draining: false,
             damaged: 0,
+            packets: 0,
+            declared,
+            last_time: 0.0,
             read_error: None,
         };
         let Some(first) = reader.decode()? else {
@@ -208,7 +226,10 @@ impl LibavReader {
         loop {
             let mut frame = av::frame::Video::empty();
             match self.decoder.receive_frame(&mut frame) {
-                Ok(()) => return Ok(Some(frame)),
+                Ok(()) => {
+                    self.last_time = self.last_time.max(self.time_of(&frame));
+                    return Ok(Some(frame));
+                }
                 Err(av::Error::Eof) => return self.end(),
                 Err(av::Error::Other {
                     errno: av::error::EAGAIN,
@@ -233,6 +254,7 @@ impl LibavReader {
             match packet.read(&mut self.input) {
                 Ok(()) if packet.stream() != self.stream => {}
                 Ok(()) => {
+                    self.packets += 1;
                     return match self.decoder.send_packet(&packet) {
                         Ok(()) => Ok(()),
                         Err(e) => self.damage(e),
@@ -272,16 +294,36 @@ impl LibavReader {
         if self.damaged > 0 {
             tracing::warn!("{}: {} damaged packets were left out", self.place, self.damaged);
         }
-        match self.read_error.take() {
-            Some(e) => Err(MediaError::new(
+        let truncated = |why: String| {
+            Err(MediaError::new(
                 MediaErrorKind::Truncated { frames: self.frames },
                 &self.place,
                 format!(
-                    "the file is cut off or damaged after {} frames ({e})",
+                    "the file is cut off or damaged after {} frames: {why}",
                     self.frames
                 ),
-            )),
-            None => Ok(None),
+            ))
+        };
+        if let Some(e) = &self.read_error {
+            return truncated(e.to_string());
+        }
+        let frame_time = f64::from(self.info.frame_rate.den) / f64::from(self.info.frame_rate.num);
+        let end = self.last_time + frame_time;
+        match self.declared {
+            // Edit lists hide packets and shorten the duration with them, so one shortfall alone proves nothing.
+            (Some(packets), Some(duration))
+                if self.packets < packets && end < duration - 0.5 * frame_time =>
+            {
+                truncated(format!("its index lists {packets} and {duration:.2} s"))
+            }
+            (None, Some(duration)) if end < duration - 0.5 - frame_time => {
+                tracing::warn!(
+                    "{}: the video ends after {end:.2} s and the file says {duration:.2} s; it may be cut off",
+                    self.place
+                );
+                Ok(None)
+            }
+            _ => Ok(None),
         }
     }
 

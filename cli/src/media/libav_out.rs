@@ -366,9 +366,10 @@ fn choose_format(place: &str, codec: av::Codec, options: &OutputOptions) -> Resu
             }
             continue;
         };
-        // MJPEG names only the J formats, which are the same samples in full range.
         let j = wanted.replacen("yuv", "yuvj", 1);
-        for (name, full_range) in [(&wanted, false), (&j, true)] {
+        // MJPEG samples are in full range and the encoder insists on the J names, which say so.
+        let plain = if codec.name() == "mjpeg" { &j } else { &wanted };
+        for (name, full_range) in [(plain, plain == &j && j != wanted), (&j, j != wanted)] {
             if let Some(&format) = list.iter().find(|p| name_of(**p) == name.as_str()) {
                 return Ok(Choice {
                     format,

@@ -1,6 +1,7 @@
 //! What reading and writing through libav share.
 
 use super::error::{MediaError, MediaErrorKind};
+use super::rate::gcd;
 use super::types::Rational;
 use ffmpeg_next as av;
 use std::sync::Once;
@@ -52,7 +53,11 @@ pub fn positive(r: av::Rational) -> Option<Rational> {
         u32::try_from(r.numerator()).ok()?,
         u32::try_from(r.denominator()).ok()?,
     );
-    (num > 0 && den > 0).then_some(Rational { num, den })
+    let reduced = gcd(num, den);
+    (num > 0 && den > 0).then(|| Rational {
+        num: num / reduced,
+        den: den / reduced,
+    })
 }
 
 /// A fraction for libav, whose parts are signed.

@@ -42,7 +42,8 @@ pub fn parse_rate(text: &str) -> Option<Rational> {
     })
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
+/// Greatest common divisor, at least 1.
+pub(super) fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
