@@ -59,7 +59,7 @@ impl<'a> Weights<'a> {
         name: &str,
         shape: &[usize],
         pack: impl FnOnce(Vec<f32>) -> Vec<f32>,
-    ) -> Result<Tensor> {
+    ) -> candle_core::Result<Tensor> {
         let values = match self.read(name, shape) {
             Ok(values) => pack(values),
             Err(problem) => {
@@ -68,7 +68,7 @@ impl<'a> Weights<'a> {
             }
         };
         let len = values.len();
-        Ok(Tensor::from_vec(values, len, &self.device)?)
+        Tensor::from_vec(values, len, &self.device)
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {

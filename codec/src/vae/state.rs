@@ -12,6 +12,8 @@ use candle_core::Tensor;
 pub(super) struct Cache {
     /// Whether the first frame of the group has passed.
     pub(super) started: bool,
+    /// Height and width of the group.
+    size: Option<[usize; 2]>,
     slots: HashMap<String, Tensor>,
 }
 
@@ -26,6 +28,18 @@ impl Cache {
             None => {
                 self.slots.insert(name.to_owned(), frames);
             }
+        }
+    }
+
+    /// Whether a (T, H, W, C) tensor has the height and width of the group.
+    pub(super) fn fits(&self, x: &Tensor) -> bool {
+        self.size.is_none_or(|size| x.dims().get(1..3) == Some(&size[..]))
+    }
+
+    /// Makes the height and width of `x` those of the group.
+    pub(super) fn remember(&mut self, x: &Tensor) {
+        if let &[_, h, w, _] = x.dims() {
+            self.size = Some([h, w]);
         }
     }
 
