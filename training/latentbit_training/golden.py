@@ -1,0 +1,218 @@
+"""Writes the tensors that the Rust tests compare with: `python -m latentbit_training.golden OUT_DIR`.
+
+Everything is seeded and computed in f32 on the CPU. Tensors are stored as the Rust code has them: channels last,
+without a batch axis. With `--bundle PATH --image PNG` it writes the latent and the bits of a photo instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import bundle
+from .config import FULL, TOKENIZER_PRESETS, VAE_PRESETS, BundleConfig, StageConfig, TokenizerConfig, VaeConfig
+from .tokenizer import Tokenizer
+from .vae import CausalConv3d, RmsNorm, WanVae, fold, unfold
+
+
+def small_wan() -> VaeConfig:
+    """Wan 2.1 in everything but its channels."""
+    dim = 4
+    return VaeConfig(
+        latent_channels=3,
+        stages=(
+            StageConfig(dim, 1, 1, down_space=True),
+            StageConfig(dim * 2, 1, 1, down_space=True, down_time=True),
+            StageConfig(dim * 4, 1, 1, down_space=True, down_time=True),
+            StageConfig(dim * 4, 1, 1),
+        ),
+    )
+
+
+def plain(latent_channels: int) -> VaeConfig:
+    """A VAE that is hardly one, for bundles that are about their tokenizer."""
+    point = (1, 1, 1)
+    return VaeConfig(
+        latent_channels=latent_channels, moments=False, io_kernel=point, mid_blocks=0, mid_attention=False,
+        stages=(StageConfig(4, 1, 1, (point, point)),),
+    )
+
+
+def stir(module: nn.Module) -> None:
+    """Makes gains and biases anything but trivial."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("gamma"):
+            nn.init.uniform_(parameter, 0.5, 1.5)
+        elif name.endswith("bias"):
+            nn.init.uniform_(parameter, -0.2, 0.2)
+
+
+def statistics(config: VaeConfig) -> VaeConfig:
+    """The config with a mean and a deviation for each latent channel."""
+    count = config.latent_channels
+    return replace(
+        config,
+        latent_mean=tuple(round(0.1 * c - 0.15, 3) for c in range(count)),
+        latent_std=tuple(round(0.4 + 0.15 * c, 3) for c in range(count)),
+    )
+
+
+def last(x: Tensor) -> Tensor:
+    """(1, C, T, H, W) to (T, H, W, C)."""
+    return x[0].permute(1, 2, 3, 0).contiguous()
+
+
+def frames(count: int, height: int, width: int) -> Tensor:
+    """(1, 3, T, H, W): smooth moving colours with some noise, within -1…1."""
+    t, y, x = torch.meshgrid(torch.arange(count), torch.arange(height), torch.arange(width), indexing="ij")
+    waves = [torch.sin(0.31 * x + 0.17 * y * (c + 1) + 0.5 * t) for c in range(3)]
+    return (0.8 * torch.stack(waves) + 0.2 * (torch.rand(3, count, height, width) * 2 - 1))[None]
+
+
+def vae_tensors(vae: WanVae, size: tuple[int, int], counts: tuple[int, ...]) -> dict[str, Tensor]:
+    """Frames, their latents for some lengths, and what comes back."""
+    clip = frames(max(counts), *size)
+    tensors = {"frames": last(clip)}
+    for count in counts:
+        latent = vae.normalize(vae.encode(clip[:, :, :count]))
+        tensors[f"latent.{count}"] = last(latent)
+        tensors[f"decoded.{count}"] = last(vae.decode(vae.denormalize(latent)))
+    return tensors
+
+
+def tokenizer_tensors(tokenizer: Tokenizer, sizes: tuple[tuple[int, int, int], ...],
+                      kept: tuple[int, ...]) -> dict[str, Tensor]:
+    """Latents, the encoder's outputs, bits, and the latents of all and of some planes."""
+    tensors = {}
+    for size in sizes:
+        key = "x".join(map(str, size))
+        latent = torch.randn(1, tokenizer.config.latent_channels, *size)
+        u, grid = tokenizer.encode(latent)
+        bits = u > 0
+        tensors[f"latent.{key}"] = last(latent)
+        tensors[f"outputs.{key}"] = u[0]
+        tensors[f"bits.{key}"] = bits[0].to(torch.uint8)
+        for k in kept:
+            tensors[f"decoded.{key}.{k}"] = last(tokenizer.decode_bits(bits, grid, size, k))
+    return tensors
+
+
+def conv_tensors() -> dict[str, Tensor]:
+    """A causal convolution over a clip in one piece, and over its end with the frames before as cache."""
+    conv = CausalConv3d(5, 19, FULL)
+    stir(conv)
+    x = torch.randn(1, 5, 6, 7, 9)
+    whole = unfold(conv(fold(x), 6), 6)
+    norm = RmsNorm(37)
+    stir(norm)
+    y = torch.randn(4, 37, 3, 5)
+    normed = norm(y)
+    return {
+        "conv.weight": conv.weight, "conv.bias": conv.bias, "conv.input": last(x), "conv.output": last(whole),
+        "norm.gamma": norm.gamma, "norm.input": y.permute(0, 2, 3, 1), "norm.output": normed.permute(0, 2, 3, 1),
+        "norm.silu": nn.functional.silu(normed).permute(0, 2, 3, 1),
+    }
+
+
+TOKENIZERS: dict[str, TokenizerConfig] = {
+    # Windows that do not divide the grids, shifts, patches, padding.
+    "windows": TOKENIZER_PRESETS["tiny"](),
+    "full": replace(TOKENIZER_PRESETS["tiny"](), window=None, patch=(1, 2, 2), bits=21, width=24, heads=3),
+    "bsq": replace(TOKENIZER_PRESETS["tiny"](), quantizer="bsq", patch=(1, 1, 1), window=(4, 4, 4), shift=(0, 2, 2)),
+}
+
+
+def write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Saves tensors, those of numbers as f32."""
+    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(path))
+
+
+@torch.no_grad()
+def write_all(out: Path) -> None:
+    """All fixtures."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(20)
+    write(out / "operators.safetensors", conv_tensors())
+    models: dict[str, tuple[WanVae, VaeConfig]] = {}
+    for name, config, size, counts in (
+        ("tiny", VAE_PRESETS["tiny"](), (20, 28), (1, 5, 9, 17)),
+        ("small-wan", small_wan(), (24, 40), (1, 5, 9)),
+    ):
+        config = statistics(config)
+        vae = WanVae(config).eval()
+        stir(vae)
+        models[name] = (vae, config)
+        bundle.save(out / f"vae-{name}.safetensors", BundleConfig(name, config), vae, None, "f32")
+        write(out / f"vae-{name}-tensors.safetensors", vae_tensors(vae, size, counts))
+    config = plain(4)
+    vae = WanVae(config).eval()
+    for name, tokens in TOKENIZERS.items():
+        tokenizer = Tokenizer(tokens).eval()
+        stir(tokenizer)
+        whole = BundleConfig(name, config, tokens, {"note": "random weights"})
+        bundle.save(out / f"tokenizer-{name}.safetensors", whole, vae, tokenizer, "f32")
+        sizes = ((1, 5, 7), (4, 9, 14), (5, 12, 3))
+        tensors = tokenizer_tensors(tokenizer, sizes, (tokens.bits, tokens.bits // 2, 0))
+        write(out / f"tokenizer-{name}-tensors.safetensors", tensors)
+    # The same weights in each storage; the latent is that of the weights as stored.
+    vae, config = models["tiny"]
+    tokenizer = Tokenizer(TOKENIZERS["windows"]).eval()
+    stir(tokenizer)
+    for storage in ("int8", "bf16"):
+        path = out / f"storage-{storage}.safetensors"
+        bundle.save(path, BundleConfig(storage, config, TOKENIZERS["windows"]), vae, tokenizer, storage)
+        _, stored, stored_tokenizer = bundle.load(path)
+        assert stored_tokenizer is not None
+        clip = frames(1, 16, 16)
+        latent = stored.normalize(stored.encode(clip))
+        u, _ = stored_tokenizer.encode(latent)
+        tensors = {"frames": last(clip), "latent": last(latent), "outputs": u[0]}
+        write(out / f"storage-{storage}-tensors.safetensors", tensors)
+
+
+@torch.no_grad()
+def write_photo(path: Path, image: Path, out: Path) -> None:
+    """What a bundle makes of a photo, cropped to whole latent positions."""
+    import numpy
+    from PIL import Image
+
+    config, vae, tokenizer = bundle.load(path)
+    assert tokenizer is not None, "the bundle has no tokenizer"
+    stride = config.vae.strides[1]
+    pixels = torch.from_numpy(numpy.array(Image.open(image).convert("RGB")))
+    pixels = pixels[: pixels.shape[0] // stride * stride, : pixels.shape[1] // stride * stride]
+    clip = (pixels.float() / 127.5 - 1).permute(2, 0, 1)[None, :, None]
+    latent = vae.normalize(vae.encode(clip))
+    u, grid = tokenizer.encode(latent)
+    bits = u > 0
+    decoded = vae.decode(vae.denormalize(tokenizer.decode_bits(bits, grid, tuple(latent.shape[2:]))))
+    out.mkdir(parents=True, exist_ok=True)
+    write(out / "photo.safetensors", {
+        "pixels": pixels, "latent": last(latent), "bits": bits[0].to(torch.uint8),
+        "decoded": last(decoded).half(),
+    })
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder for the fixtures")
+    parser.add_argument("--bundle", type=Path, help="bundle whose latent and bits of a photo to write")
+    parser.add_argument("--image", type=Path, help="the photo, a PNG of at most 128x128")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.bundle and args.image:
+        write_photo(args.bundle, args.image, args.out)
+    elif args.bundle or args.image:
+        parser.error("--bundle and --image go together")
+    else:
+        write_all(args.out)
+
+
+if __name__ == "__main__":
+    main()
