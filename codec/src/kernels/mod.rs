@@ -9,6 +9,8 @@ mod cpu;
 mod linear;
 mod norm;
 mod shuffle;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Deref;
 
