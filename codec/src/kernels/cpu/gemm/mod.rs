@@ -1,5 +1,8 @@
 //! Matrix products on slices.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use gemm::Parallelism;
 
 /// A matrix within a slice. Rows may overlap.
@@ -50,6 +53,12 @@ pub(super) fn gemm(
         out_row >= n && View::rows(out, out_row).covers(m, n),
         "the result of a product is too short"
     );
+    #[cfg(target_arch = "x86_64")]
+    if a.column == 1 && is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was just detected, and the assertions above are what it asks for.
+        unsafe { avx512::gemm([m, n, k], a, b, out, out_row, accumulate) };
+        return;
+    }
     // SAFETY: the assertions above keep every element that the product reads or writes within its slice (a matrix's last
     // element has the largest index); distinct elements of `out` are distinct in memory as out_row ≥ n; and strides that
     // index a slice fit isize.
