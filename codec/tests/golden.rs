@@ -1,5 +1,8 @@
 //! Networks against the tensors that the training recipe's PyTorch modules gave (`testdata/golden`).
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 

@@ -311,9 +311,9 @@ fn naive_attention(
             .map(|c| f64::from(qkv[i * 3 * width + from + c]))
             .collect();
         let mut pair = 0;
-        for axis in 0..3 {
-            for k in 0..counts[axis] {
-                let angle = place(i)[axis] as f64 * 100f64.powf(-(k as f64) / counts[axis] as f64);
+        for (count, position) in counts.into_iter().zip(place(i)) {
+            for k in 0..count {
+                let angle = position as f64 * 100f64.powf(-(k as f64) / count as f64);
                 let (a, b) = (v[2 * pair], v[2 * pair + 1]);
                 v[2 * pair] = a * angle.cos() - b * angle.sin();
                 v[2 * pair + 1] = a * angle.sin() + b * angle.cos();
