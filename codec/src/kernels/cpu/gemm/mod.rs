@@ -59,9 +59,24 @@ pub(super) fn gemm(
         unsafe { avx512::gemm([m, n, k], a, b, out, out_row, accumulate) };
         return;
     }
-    // SAFETY: the assertions above keep every element that the product reads or writes within its slice (a matrix's last
-    // element has the largest index); distinct elements of `out` are distinct in memory as out_row ≥ n; and strides that
-    // index a slice fit isize.
+    // SAFETY: the assertions above are what it asks for.
+    unsafe { portable([m, n, k], a, b, out, out_row, accumulate) };
+}
+
+/// As [`gemm`], on any machine.
+///
+/// # Safety
+/// `a` must hold (m, k) values, `b` (k, n), and `out` (m, n) in rows `out_row` ≥ n apart.
+unsafe fn portable(
+    [m, n, k]: [usize; 3],
+    a: View<'_>,
+    b: View<'_>,
+    out: &mut [f32],
+    out_row: usize,
+    accumulate: bool,
+) {
+    // SAFETY: the caller promises that every element that the product reads or writes is within its slice; distinct
+    // elements of `out` are distinct in memory as out_row ≥ n; and strides that index a slice fit isize.
     unsafe {
         gemm::gemm(
             m,
@@ -83,6 +98,85 @@ pub(super) fn gemm(
             false,
             false,
             Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (m, n, k), distance of rows of a, whether b is given by columns.
+    const CASES: [([usize; 3], usize, bool); 8] = [
+        ([1, 1, 1], 1, false),
+        ([7, 15, 3], 3, true),
+        ([8, 16, 9], 2, false),
+        ([9, 17, 33], 40, true),
+        ([23, 48, 5], 1, false),
+        ([12, 49, 64], 64, true),
+        ([3, 97, 20], 20, false),
+        ([16, 130, 7], 11, false),
+    ];
+
+    fn check(product: impl Fn([usize; 3], View<'_>, View<'_>, &mut [f32], usize, bool)) {
+        for ([m, n, k], a_row, columns) in CASES {
+            let wave =
+                |len: usize, step: f32| -> Vec<f32> { (0..len).map(|i| (i as f32 * step).sin()).collect() };
+            let (a, b) = (wave((m - 1) * a_row + k, 0.7), wave(k * n, 1.3));
+            let a = View::rows(&a, a_row);
+            let b = if columns {
+                View::columns(&b, k)
+            } else {
+                View::rows(&b, n)
+            };
+            let out_row = n + 3;
+            let mut out = vec![f32::NAN; m * out_row];
+            product([m, n, k], a, b, &mut out, out_row, false);
+            product([m, n, k], a, b, &mut out, out_row, true);
+            for (row, out) in out.chunks_exact(out_row).enumerate() {
+                for (column, &found) in out[..n].iter().enumerate() {
+                    let term = |p: usize| {
+                        let a = f64::from(a.data[row * a.row + p]);
+                        a * f64::from(b.data[p * b.row + column * b.column])
+                    };
+                    let expected = 2.0 * (0..k).map(term).sum::<f64>();
+                    assert!(
+                        (f64::from(found) - expected).abs() < 1e-4,
+                        "{m} {n} {k}: {found} {expected}"
+                    );
+                }
+                assert!(
+                    out[n..].iter().all(|v| v.is_nan()),
+                    "{m} {n} {k}: wrote between rows"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn product_is_its_definition() {
+        check(gemm);
+    }
+
+    #[test]
+    fn portable_product_is_its_definition() {
+        check(|shape, a, b, out, out_row, accumulate| {
+            // SAFETY: `check` gives matrices of the sizes that it names.
+            unsafe { portable(shape, a, b, out, out_row, accumulate) }
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "too short")]
+    fn short_operands_are_caught() {
+        let values = [0.0; 8];
+        gemm(
+            [3, 3, 3],
+            View::rows(&values, 3),
+            View::rows(&values, 3),
+            &mut [0.0; 9],
+            3,
+            false,
         );
     }
 }
