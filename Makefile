@@ -1,0 +1,127 @@
+# Everything that a developer or a visitor calls. The work is in cargo and in scripts/; this file says what needs what.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# The checks of `make test` run in the order in which they are listed, and stop at the first that fails.
+.NOTPARALLEL:
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+
+ifndef CLIP
+CLIP := demo/source.mp4
+DEFAULT_CLIP := $(CLIP)
+endif
+# Through the environment, so that a name may hold any characters.
+export CLIP
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make demo CLIP=my.mp4   the demo with a video of your own"
+
+# --- Use ---
+
+.PHONY: build
+build: setup-system ## Build target/release/latentbit
+	cargo build --release --locked -p latentbit
+
+.PHONY: demo
+demo: build $(PYTHON) $(DEFAULT_CLIP) ## Encode, decode and measure a clip; results in demo/
+	scripts/demo/run.sh "$$CLIP"
+
+demo/source.mp4: scripts/demo/make_clip.py $(VENV)/.demo-packages
+	$(PYTHON) $< $@
+
+.PHONY: clean-demo
+clean-demo: ## Remove what the demo made
+	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
+	if [[ -d demo ]]; then rmdir --ignore-fail-on-non-empty demo; fi
+
+# --- Check ---
+
+.PHONY: test
+test: setup check-fmt lint-rust lint-shell docs test-rust check-fuzz check-deps lint-python test-training ## Run all checks and tests
+
+.PHONY: fmt
+fmt: setup-rust ## Format the Rust code
+	cargo fmt --all
+	cargo fmt --all --manifest-path fuzz/Cargo.toml
+
+.PHONY: check-fmt
+check-fmt: setup-rust ## Check the format of the Rust code
+	cargo fmt --all --check
+	cargo fmt --all --manifest-path fuzz/Cargo.toml --check
+
+.PHONY: lint
+lint: lint-rust lint-python lint-shell ## Run clippy, ruff, mypy and shellcheck
+
+.PHONY: lint-rust
+lint-rust: setup-system
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p latentbit --no-default-features --all-targets --locked -- -D warnings
+
+.PHONY: lint-python
+lint-python: $(VENV)/.training-packages
+	$(PYTHON) -m ruff check scripts training
+	$(PYTHON) -m mypy --strict scripts/demo
+	cd training && ../$(PYTHON) -m mypy
+
+.PHONY: lint-shell
+lint-shell: setup-shellcheck
+	shellcheck .ci/run scripts/*/*.sh
+
+.PHONY: docs
+docs: setup-system ## Build the API documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+.PHONY: test-rust
+test-rust: setup-system ## Run the unit, golden and end-to-end tests
+	cargo test --workspace --locked
+
+.PHONY: check-fuzz
+check-fuzz: setup-system ## Check that the fuzz targets compile
+	RUSTFLAGS="--cfg fuzzing" cargo check --manifest-path fuzz/Cargo.toml --locked
+
+.PHONY: check-deps
+check-deps: setup-deny ## Check licences and sources of the dependencies
+	cargo deny --all-features --locked check licenses bans sources
+
+.PHONY: test-training
+test-training: $(VENV)/.training-packages ## Run the tests of the training recipe
+	cd training && ../$(PYTHON) -m pytest -q
+
+# --- Set up ---
+
+.PHONY: setup
+setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages ## Install what is missing
+
+.PHONY: setup-system
+setup-system: setup-rust
+	@scripts/setup/system.sh
+
+.PHONY: setup-rust
+setup-rust:
+	@scripts/setup/rust.sh
+
+.PHONY: setup-deny
+setup-deny: setup-rust
+	@scripts/setup/cargo-deny.sh
+
+.PHONY: setup-shellcheck
+setup-shellcheck:
+	@scripts/setup/shellcheck.sh
+
+$(PYTHON):
+	scripts/setup/venv.sh
+
+# Order-only: a virtual environment that is older than the list of packages need not be made again.
+$(VENV)/.demo-packages: scripts/demo/requirements.txt | $(PYTHON)
+	$(PIP_INSTALL) --no-deps -r $<
+	touch $@
+
+$(VENV)/.training-packages: training/requirements.txt | $(PYTHON)
+	$(PIP_INSTALL) -r $<
+	touch $@

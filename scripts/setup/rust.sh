@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Checks that Rust is there and adds the components that are missing.
+set -euo pipefail
+
+if ! command -v cargo >/dev/null; then
+  echo "setup: cargo is missing; install Rust 1.95 or newer first (rustup is the usual way)" >&2
+  exit 1
+fi
+
+missing=()
+cargo fmt --version >/dev/null 2>&1 || missing+=(rustfmt)
+cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)
+
+if ((${#missing[@]})); then
+  if ! command -v rustup >/dev/null; then
+    echo "setup: this Rust has no ${missing[*]}, and there is no rustup to add it" >&2
+    exit 1
+  fi
+  rustup component add "${missing[@]}"
+fi
