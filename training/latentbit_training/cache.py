@@ -39,9 +39,15 @@ def read_image(path: Path, short_side: int) -> np.ndarray:
 
 def read_video(path: Path, short_side: int, max_frames: int) -> np.ndarray:
     """The first frames as (T, H, W, 3) bytes."""
-    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "json"]
-    stream = json.loads(subprocess.run([*probe, str(path)], check=True, capture_output=True).stdout)["streams"][0]
-    width, height = fit(stream["width"], stream["height"], short_side)
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
+    probe += ["-show_entries", "stream=width,height:stream_side_data=rotation", str(path)]
+    streams = json.loads(subprocess.run(probe, check=True, capture_output=True).stdout)["streams"]
+    if not streams:
+        raise ValueError("no video in it")
+    width, height = fit(streams[0]["width"], streams[0]["height"], short_side)
+    # ffmpeg turns a clip filmed upright before it scales; ffprobe tells the size from before.
+    if any(data.get("rotation", 0) % 180 == 90 for data in streams[0].get("side_data_list", [])):
+        width, height = height, width
     command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(path), "-frames:v", str(max_frames)]
     command += ["-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
@@ -60,7 +66,9 @@ def build(data: Path, out: Path, image_side: int = 288, video_side: int = 192, m
                 try:
                     is_image = kind == "images"
                     clip = read_image(path, image_side) if is_image else read_video(path, video_side, max_frames)
-                except (OSError, subprocess.CalledProcessError, ValueError) as error:
+                    if len(clip) == 0:
+                        raise ValueError("no frames")
+                except (OSError, subprocess.CalledProcessError, ValueError, Image.DecompressionBombError) as error:
                     print(f"{path}: skipped: {error}")
                     continue
                 sink.write(clip.tobytes())

@@ -52,6 +52,8 @@ class Sampler:
         self.rng = np.random.default_rng(seed)
         self.images = load(folder, "images")
         self.videos = load(folder, "videos")
+        if not self.images and not self.videos:
+            raise ValueError(f"{folder} holds neither images nor videos")
         self._weights = {
             kind: np.cumsum([c.weight for c in clips]) for kind, clips in (("i", self.images), ("v", self.videos))
         }
