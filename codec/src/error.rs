@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use latentbit_container::BundleId;
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -41,12 +43,43 @@ pub enum Error {
         /// Why it will not do.
         reason: String,
     },
+    /// A stream was made with another bundle.
+    #[error(
+        "made with the bundle {:?} (SHA-256 {}), but {:?} (SHA-256 {}) was given; name the right one",
+        needed.name, hex(&needed.sha256), given.name, hex(&given.sha256)
+    )]
+    WrongBundle {
+        /// The bundle that the stream names.
+        needed: Box<BundleId>,
+        /// The bundle at hand.
+        given: Box<BundleId>,
+    },
+    /// A chunk cannot be decoded.
+    #[error("chunk {sequence}: {reason}")]
+    Chunk {
+        /// Its number in the stream.
+        sequence: u64,
+        /// Why not.
+        reason: String,
+    },
+    /// The pipeline takes no more input: a stage failed, and the output half says why, or the output half was dropped.
+    #[error("the pipeline has ended early and takes no more input")]
+    Closed,
+    /// A stage of the pipeline ended without saying why: the input half was dropped before it was flushed, or there is
+    /// a fault in this library.
+    #[error("a stage of the pipeline stopped without a reason: this is a bug, please report it")]
+    Stopped,
     /// The tensor library failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// The container failed.
     #[error(transparent)]
     Container(#[from] latentbit_container::Error),
+}
+
+/// As it is written in most places: lower case, without separators.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Error {

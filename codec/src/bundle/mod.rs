@@ -27,6 +27,7 @@ pub struct Bundle {
     pub vae: WanVae,
     /// Latent to tokens and back, if the bundle has it.
     pub tokenizer: Option<Tokenizer>,
+    device: Device,
 }
 
 impl Bundle {
@@ -54,7 +55,14 @@ impl Bundle {
             id,
             vae,
             tokenizer,
+            device: device.clone(),
         })
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Reads a bundle file.

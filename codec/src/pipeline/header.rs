@@ -1,0 +1,69 @@
+//! What a stream's header says of the bundle, and whether a bundle is the one that it asks for.
+
+use latentbit_container::{Chroma, Color, Header, Rational};
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+
+/// A header for `width` by `height` pixels and all bits of the bundle. Of the source it says nothing: rate, aspect and
+/// color are unknown, chroma is RGB of 8 bits.
+///
+/// # Errors
+/// [`Error::Bundle`] if the bundle has no tokenizer, or strides that the format cannot hold.
+pub fn header_for(bundle: &Bundle, width: u32, height: u32) -> Result<Header> {
+    let tokenizer = bundle.tokenizer()?;
+    Ok(Header {
+        width,
+        height,
+        frame_rate: Rational { num: 0, den: 1 },
+        pixel_aspect: Rational { num: 0, den: 1 },
+        color: Color::default(),
+        chroma: Chroma::Rgb,
+        chroma_location: 0,
+        bit_depth: 8,
+        bundle: bundle.id.clone(),
+        bits: tokenizer.bits(),
+        bundle_bits: tokenizer.bits(),
+        patch: bytes("patch", tokenizer.config().patch)?,
+        strides: bytes("strides", bundle.vae.strides())?,
+        chunk_latent_frames: u16::try_from(tokenizer.config().chunk_latent_frames)
+            .map_err(|_| Error::bundle("its chunks are longer than the format can say"))?,
+        frame_count: None,
+    })
+}
+
+fn bytes(what: &str, sides: [usize; 3]) -> Result<[u8; 3]> {
+    let mut out = [0; 3];
+    for (out, side) in out.iter_mut().zip(sides) {
+        *out = u8::try_from(side).map_err(|_| Error::bundle(format!("its {what} are {sides:?}")))?;
+    }
+    Ok(out)
+}
+
+/// Checks that a stream with this header was made with this bundle.
+///
+/// # Errors
+/// [`Error::WrongBundle`] if the hashes differ; [`Error::Parameter`] if they agree and yet the header describes other
+/// tokens than the bundle makes.
+pub fn check_bundle(bundle: &Bundle, header: &Header) -> Result<()> {
+    if header.bundle.sha256 != bundle.id.sha256 {
+        return Err(Error::WrongBundle {
+            needed: Box::new(header.bundle.clone()),
+            given: Box::new(bundle.id.clone()),
+        });
+    }
+    header.validate()?;
+    let ours = header_for(bundle, header.width, header.height)?;
+    let same =
+        (header.bundle_bits, header.patch, header.strides) == (ours.bundle_bits, ours.patch, ours.strides);
+    if same {
+        return Ok(());
+    }
+    Err(Error::parameter(
+        "header",
+        format!(
+            "describes tokens of {} bits, patch {:?}, strides {:?}, but its bundle makes {}, {:?}, {:?}",
+            header.bundle_bits, header.patch, header.strides, ours.bundle_bits, ours.patch, ours.strides
+        ),
+    ))
+}

@@ -1,0 +1,219 @@
+//! Frames to chunks and back, in stages on threads of their own with short queues between them.
+//!
+//! Every pipeline has two halves: an input to push into and an output to pull from, for two threads of the caller, or
+//! for one that pulls when there is something. A push waits while the queues are full, so memory does not grow with
+//! the length of the video; a chunk comes out as soon as its last frame went in and was computed.
+//!
+//! ```text
+//! encoder   push frames ─▶ steps ─▶ VAE encoder ─▶ ViT encoder ─▶ pull chunks
+//! decoder   push chunks ─▶ ViT decoder ─▶ VAE decoder ─▶ pull frames
+//! vae_only  push frames ─▶ steps ─▶ VAE encoder ─▶ VAE decoder ─▶ pull frames
+//! ```
+
+mod collect;
+mod header;
+mod queue;
+mod stage;
+mod tokenizer_stages;
+mod vae_stages;
+
+use std::sync::Arc;
+
+use latentbit_container::{Chunk, Header, PixelFrames};
+
+pub use collect::FrameInput;
+pub use header::{check_bundle, header_for};
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use collect::Collector;
+use queue::{Inlet, Outlet, queue};
+use stage::{Pool, spawn};
+use tokenizer_stages::{TokenDecoder, TokenEncoder};
+use vae_stages::{VaeDecoder, VaeEncoder};
+
+/// Chunks of a group unless the caller wants another number: with 4 latent frames a chunk, 125 frames.
+pub const DEFAULT_CHUNKS_PER_GROUP: u32 = 8;
+
+/// Items that wait between two stages: one in the making, one ready.
+const QUEUE: usize = 1;
+
+/// Frames that wait to be pulled: what one latent frame gives, so that the next can be computed meanwhile.
+const FRAME_QUEUE: usize = 4;
+
+/// How a pipeline runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that compute; 0 for one on each core.
+    pub threads: usize,
+    /// Chunks that share the VAE's cache; 0 makes one group of the whole stream. Only a pipeline that takes frames
+    /// looks at it.
+    pub chunks_per_group: u32,
+    /// Bit-planes that a decoder looks at, at most; none: all that there are.
+    pub kept_bits: Option<u8>,
+}
+
+impl Default for Options {
+    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], all planes.
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            chunks_per_group: DEFAULT_CHUNKS_PER_GROUP,
+            kept_bits: None,
+        }
+    }
+}
+
+/// What is pushed into a decoder.
+#[derive(Clone, Debug)]
+pub enum Coded {
+    /// The next chunk.
+    Chunk(Chunk),
+    /// So many frames whose chunks are lost.
+    Lost(PixelFrames),
+}
+
+/// Starts a pipeline from frames to chunks, as `header` describes them; see [`header_for`].
+///
+/// # Errors
+/// As for [`check_bundle`]; [`Error::Bundle`] if the bundle has no tokenizer.
+pub fn encoder(
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    options: &Options,
+) -> Result<(FrameInput, Output<Chunk>)> {
+    check_bundle(bundle, header)?;
+    let pool = Pool::new(options.threads)?;
+    let (steps, step_inlet) = queue(QUEUE);
+    let (latents, latent_inlet) = queue(QUEUE);
+    let (chunks, chunk_inlet) = queue(QUEUE);
+    spawn(
+        "vae-encode",
+        &pool,
+        step_inlet,
+        latents,
+        VaeEncoder::new(bundle, header),
+    )?;
+    spawn(
+        "vit-encode",
+        &pool,
+        latent_inlet,
+        chunks,
+        TokenEncoder::new(bundle, header)?,
+    )?;
+    let collector = Collector::new(header, options.chunks_per_group);
+    Ok((FrameInput::new(collector, steps), Output(chunk_inlet)))
+}
+
+/// Starts a pipeline from the chunks of a stream to frames.
+///
+/// Frames that are lost come out as copies of the last good frame before them (black, if there is none).
+///
+/// # Errors
+/// As for [`check_bundle`]; [`Error::Bundle`] if the bundle has no tokenizer.
+pub fn decoder(
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    options: &Options,
+) -> Result<(ChunkInput, Output<Frame>)> {
+    check_bundle(bundle, header)?;
+    let pool = Pool::new(options.threads)?;
+    let (chunks, chunk_inlet) = queue(QUEUE);
+    let (latents, latent_inlet) = queue(QUEUE);
+    let (frames, frame_inlet) = queue(FRAME_QUEUE);
+    spawn(
+        "vit-decode",
+        &pool,
+        chunk_inlet,
+        latents,
+        TokenDecoder::new(bundle, header, options.kept_bits)?,
+    )?;
+    spawn(
+        "vae-decode",
+        &pool,
+        latent_inlet,
+        frames,
+        VaeDecoder::new(bundle, header),
+    )?;
+    Ok((ChunkInput(chunks), Output(frame_inlet)))
+}
+
+/// Starts a pipeline through the VAE alone: what frames would be if tokens cost nothing.
+///
+/// # Errors
+/// As for [`check_bundle`].
+pub fn vae_only(
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    options: &Options,
+) -> Result<(FrameInput, Output<Frame>)> {
+    check_bundle(bundle, header)?;
+    let pool = Pool::new(options.threads)?;
+    let (steps, step_inlet) = queue(QUEUE);
+    let (latents, latent_inlet) = queue(QUEUE);
+    let (frames, frame_inlet) = queue(FRAME_QUEUE);
+    spawn(
+        "vae-encode",
+        &pool,
+        step_inlet,
+        latents,
+        VaeEncoder::new(bundle, header),
+    )?;
+    spawn(
+        "vae-decode",
+        &pool,
+        latent_inlet,
+        frames,
+        VaeDecoder::new(bundle, header),
+    )?;
+    let collector = Collector::new(header, options.chunks_per_group);
+    Ok((FrameInput::new(collector, steps), Output(frame_inlet)))
+}
+
+/// The input of a decoder.
+#[derive(Debug)]
+pub struct ChunkInput(Outlet<Coded>);
+
+impl ChunkInput {
+    /// Gives the decoder the next part of the stream, in order; waits while the queues are full.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the pipeline has ended early; [`Output::pull`] says why.
+    pub fn push(&mut self, part: Coded) -> Result<()> {
+        self.0.send(part)
+    }
+
+    /// Says that there is no more. Without this call the output ends with [`Error::Stopped`].
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn flush(self) -> Result<()> {
+        self.0.end()
+    }
+}
+
+/// The output of a pipeline. Dropping it ends the pipeline.
+#[derive(Debug)]
+pub struct Output<T>(Inlet<T>);
+
+impl<T> Output<T> {
+    /// The next item; waits for it. `None` after the last one.
+    ///
+    /// # Errors
+    /// What stopped the pipeline. Nothing comes after an error.
+    pub fn pull(&mut self) -> Result<Option<T>> {
+        self.0.next()
+    }
+}
+
+impl<T> Iterator for Output<T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.pull().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

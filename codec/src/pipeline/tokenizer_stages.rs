@@ -1,0 +1,113 @@
+//! Latents to chunks of tokens and back.
+
+use std::sync::Arc;
+
+use latentbit_container::{Chunk, Header, LatentFrames};
+
+use super::Coded;
+use super::collect::ChunkStart;
+use super::stage::{Context, Stage};
+use super::vae_stages::{LatentChunk, Latents};
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+
+/// Runs the ViT's encoder and takes signs.
+pub(super) struct TokenEncoder {
+    bundle: Arc<Bundle>,
+    bits: u8,
+}
+
+impl TokenEncoder {
+    /// # Errors
+    /// [`Error::Bundle`] if the bundle has no tokenizer.
+    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header) -> Result<Self> {
+        bundle.tokenizer()?;
+        Ok(Self {
+            bundle: bundle.clone(),
+            bits: header.bits,
+        })
+    }
+}
+
+impl Stage for TokenEncoder {
+    type In = LatentChunk;
+    type Out = Chunk;
+
+    fn take(&mut self, item: LatentChunk, context: &Context<Chunk>) -> Result<()> {
+        let tokenizer = self.bundle.tokenizer()?;
+        let mut tokens = context.compute(|| tokenizer.encode(&item.latent))?;
+        tokens.truncate_bits(self.bits);
+        let ChunkStart {
+            sequence,
+            first_frame,
+            key,
+        } = item.start;
+        context.send(Chunk {
+            sequence,
+            first_frame,
+            frame_count: item.frame_count,
+            latent_frames: LatentFrames(item.latent.dim(0)? as u64),
+            key,
+            tokens,
+        })
+    }
+}
+
+/// Runs the ViT's decoder.
+pub(super) struct TokenDecoder {
+    bundle: Arc<Bundle>,
+    /// Height and width of the latent.
+    size: [usize; 2],
+    kept_bits: Option<u8>,
+}
+
+impl TokenDecoder {
+    /// # Errors
+    /// [`Error::Bundle`] if the bundle has no tokenizer.
+    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header, kept_bits: Option<u8>) -> Result<Self> {
+        bundle.tokenizer()?;
+        let [_, rows, columns] = header.strides.map(usize::from);
+        let (width, height) = (header.width as usize, header.height as usize);
+        Ok(Self {
+            bundle: bundle.clone(),
+            size: [height.div_ceil(rows), width.div_ceil(columns)],
+            kept_bits,
+        })
+    }
+
+    fn chunk(&self, chunk: &Chunk, context: &Context<Latents>) -> Result<LatentChunk> {
+        let tokenizer = self.bundle.tokenizer()?;
+        let tokens = &chunk.tokens;
+        let kept = self.kept_bits.unwrap_or(u8::MAX).min(tokens.bits);
+        let latent_frames = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
+        let size = [latent_frames, self.size[0], self.size[1]];
+        let latent = context
+            .compute(|| tokenizer.decode(&tokens.values, tokens.grid, kept, size))
+            .map_err(|error| Error::Chunk {
+                sequence: chunk.sequence,
+                reason: error.to_string(),
+            })?;
+        Ok(LatentChunk {
+            start: ChunkStart {
+                sequence: chunk.sequence,
+                first_frame: chunk.first_frame,
+                key: chunk.key,
+            },
+            frame_count: chunk.frame_count,
+            latent,
+        })
+    }
+}
+
+impl Stage for TokenDecoder {
+    type In = Coded;
+    type Out = Latents;
+
+    fn take(&mut self, item: Coded, context: &Context<Latents>) -> Result<()> {
+        let latents = match item {
+            Coded::Chunk(chunk) => Latents::Chunk(self.chunk(&chunk, context)?),
+            Coded::Lost(frames) => Latents::Lost(frames),
+        };
+        context.send(latents)
+    }
+}
