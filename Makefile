@@ -9,9 +9,11 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
-ifndef CLIP
+ifdef CLIP
+DEMO_CLIP := given-clip
+else
 CLIP := demo/source.mp4
-DEFAULT_CLIP := $(CLIP)
+DEMO_CLIP := $(CLIP)
 endif
 # Through the environment, so that a name may hold any characters.
 export CLIP
@@ -29,8 +31,12 @@ build: setup-system ## Build target/release/latentbit
 	cargo build --release --locked -p latentbit
 
 .PHONY: demo
-demo: build $(PYTHON) $(DEFAULT_CLIP) ## Encode, decode and measure a clip; results in demo/
+demo: setup-system $(PYTHON) $(DEMO_CLIP) build ## Encode, decode and measure a clip; results in demo/
 	scripts/demo/run.sh "$$CLIP"
+
+.PHONY: given-clip
+given-clip:
+	@[[ -f $$CLIP ]] || { echo "demo: no such file: $$CLIP" >&2; exit 1; }
 
 demo/source.mp4: scripts/demo/make_clip.py $(VENV)/.demo-packages
 	$(PYTHON) $< $@

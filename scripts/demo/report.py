@@ -32,30 +32,38 @@ def frame_rate(video: Path) -> Fraction | None:
         return None
 
 
-def size_lines(encode: Report, rate: Fraction | None, source_bytes: int) -> list[str]:
-    size = encode["bytes"]
-    lines = [
-        f"  source       {source_bytes:>12,} bytes",
-        f"  tokens       {size:>12,} bytes",
-    ]
+def size_lines(encode: Report, rate: Fraction | None) -> list[str]:
+    lines = [f"  size      {encode['bytes']:>9,} bytes"]
     if rate is not None:
-        kilobits = size * 8 / 1000 * rate / encode["frames"]
-        lines.append(f"  bitrate      {float(kilobits):>12.1f} kbit/s")
-    lines.append(f"               {encode['bpp']:>12.4f} bits per pixel")
+        kilobits = encode["bytes"] * 8 / 1000 * rate / encode["frames"]
+        lines.append(f"  bitrate   {float(kilobits):>9.1f} kbit/s")
+    lines.append(f"            {encode['bpp']:>9.4f} bits per pixel")
     return lines
+
+
+def figure(value: float | None, digits: int) -> str:
+    # A figure can be missing: small pictures have no MS-SSIM, identical ones no PSNR.
+    return f"{'–':>8}" if value is None else f"{value:>8.{digits}f}"
 
 
 def quality_lines(quality: Report) -> list[str]:
-    lines = ["                    PSNR     SSIM  MS-SSIM"]
+    lines = ["                PSNR     SSIM  MS-SSIM"]
     for key, name in (("tokens", "tokens"), ("vae", "VAE alone")):
         row = quality[key]
-        lines.append(f"  {name:<12} {row['psnr']:>8.2f} {number(row['ssim'])} {number(row['ms_ssim'])}")
+        figures = (figure(row["psnr"], 2), figure(row["ssim"], 4), figure(row["ms_ssim"], 4))
+        lines.append(f"  {name:<9} {' '.join(figures)}")
     return lines
 
 
-def number(value: float | None) -> str:
-    # MS-SSIM does not exist for small pictures.
-    return f"{value:>8.4f}" if value is not None else f"{'–':>8}"
+def file_lines(clip: Path, folder: Path) -> list[str]:
+    files = [
+        (clip, "the source"),
+        (folder / "clip.lbit", "the tokens"),
+        (folder / "clip.mp4", "decoded from the tokens"),
+        (folder / "side-by-side.png", "the middle frame: source, decoded"),
+    ]
+    width = max(len(str(path)) for path, _ in files)
+    return [f"  {str(path):<{width}}  {what}" for path, what in files]
 
 
 def main() -> None:
@@ -64,23 +72,20 @@ def main() -> None:
     clip, folder = Path(sys.argv[1]), Path(sys.argv[2])
     encode, decode, quality = (read_report(folder, name) for name in ("encode", "decode", "eval"))
 
-    print(f"{encode['frames']} frames in {encode['chunks']} chunks")
-    print("\n".join(size_lines(encode, frame_rate(folder / "clip.mp4"), clip.stat().st_size)))
-    print()
-    print("\n".join(quality_lines(quality)))
-    print()
-    print(f"  encode       {encode['fps']:>8.2f} frames per second")
-    print(f"  decode       {decode['fps']:>8.2f} frames per second")
-    print()
-    print("VAE alone: the same network without tokens in between, the best that tokens can reach.")
-    print()
-    for path, what in (
-        (clip, "the source"),
-        (folder / "clip.lbit", "the tokens"),
-        (folder / "clip.mp4", "decoded from the tokens"),
-        (folder / "side-by-side.png", "the middle frame: source, decoded"),
-    ):
-        print(f"  {str(path):<24} {what}")
+    lines = [
+        f"{encode['frames']} frames in {encode['chunks']} chunks",
+        *size_lines(encode, frame_rate(folder / "clip.mp4")),
+        "",
+        *quality_lines(quality),
+        "",
+        f"  encode    {encode['fps']:>8.2f} frames per second",
+        f"  decode    {decode['fps']:>8.2f} frames per second",
+        "",
+        '"VAE alone" leaves the tokens out: what quantization can lose is the step between the two lines.',
+        "",
+        *file_lines(clip, folder),
+    ]
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -19,5 +19,6 @@ if [[ $(id -u) -ne 0 ]]; then
 fi
 
 echo "setup: installing $*"
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+# What goes wrong is told on stderr; the hundreds of lines on stdout help nobody.
+"${as_root[@]}" apt-get update -qq >/dev/null
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
