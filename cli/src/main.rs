@@ -1,2 +1,61 @@
-//! The command `latentbit`.
-fn main() {}
+//! The command `latentbit`: video to `.lbit` tokens and back.
+
+mod args;
+mod chunk_feed;
+mod commands;
+mod exit;
+mod interrupt;
+mod lbit_input;
+mod lbit_output;
+mod media;
+mod model;
+mod overwrite;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(&arguments);
+    media::set_verbose(arguments.verbose > 1);
+    let quiet = arguments.quiet;
+    let result = match &arguments.command {
+        Command::Encode(args) => commands::encode::run(args, quiet),
+        Command::Decode(args) => commands::decode::run(args, quiet),
+        Command::Info(args) => commands::info::run(args),
+        Command::Eval(args) => commands::eval::run(args, quiet),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        let exit = Exit::of(&error);
+        // Whoever closed the pipe has seen enough.
+        if exit != Exit::Success {
+            tracing::error!("{}", exit::message(&error));
+        }
+        exit
+    });
+    exit.into()
+}
+
+/// Messages go to stderr, so that stdout carries data only.
+fn start_log(arguments: &Arguments) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (arguments.quiet, arguments.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = EnvFilter::try_from_env("LATENTBIT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}

@@ -4,7 +4,7 @@
 
 use super::error::{MediaError, MediaErrorKind};
 use super::start::Start;
-use super::types::RgbFrame;
+use super::types::Frame;
 use super::{FrameSink, FrameSource, VideoInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::{self, JoinHandle};
@@ -19,20 +19,20 @@ pub trait PullSource {
     /// Reads over `count` frames and says how many there were.
     fn skip(&mut self, count: u64) -> Result<u64, MediaError>;
     /// The next frame, or `None` after the last.
-    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError>;
+    fn pull(&mut self) -> Result<Option<Frame>, MediaError>;
 }
 
 /// A writer that runs on one thread.
 pub trait PushSink {
     /// Writes a frame, which has the size that the writer was made for.
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError>;
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError>;
     /// Writes what is outstanding and gives the file its name.
     fn finish(&mut self) -> Result<(), MediaError>;
 }
 
 /// An explicit end tells a finished reader from one whose thread died.
 enum Message {
-    Frame(RgbFrame),
+    Frame(Frame),
     Failed(MediaError),
     End,
 }
@@ -133,7 +133,7 @@ impl FrameSource for BackgroundSource {
         &self.info
     }
 
-    fn next_frame(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
         if self.ended {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ impl FrameSource for BackgroundSource {
 }
 
 enum Order {
-    Frame(RgbFrame),
+    Frame(Frame),
     Finish,
 }
 
@@ -222,7 +222,7 @@ impl BackgroundSink {
 }
 
 impl FrameSink for BackgroundSink {
-    fn write_frame(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn write_frame(&mut self, frame: &Frame) -> Result<(), MediaError> {
         let (w, h) = self.size;
         if (frame.width, frame.height, frame.data.len()) != (w, h, w * h * 3) {
             return Err(MediaError::new(

@@ -7,7 +7,7 @@
 //! above; no range means limited for YUV and full for gray and RGB.
 
 use super::pixel::{Packing, PixelLayout};
-use super::types::{Color, ColorRange, RgbFrame};
+use super::types::{Color, ColorRange, Frame};
 
 /// H.273 code points used by name here.
 pub mod code {
@@ -204,9 +204,9 @@ impl Converter {
     }
 
     /// Converts planes to RGB. Rows that the planes are too short for come out black; values are clamped to 0..=1.
-    pub fn planes_to_rgb(&mut self, planes: &[PlaneRef<'_>]) -> RgbFrame {
+    pub fn planes_to_rgb(&mut self, planes: &[PlaneRef<'_>]) -> Frame {
         let (w, h) = (self.width, self.height);
-        let mut out = RgbFrame {
+        let mut out = Frame {
             width: w,
             height: h,
             data: vec![0.0; w * h * 3],
@@ -286,7 +286,7 @@ impl Converter {
     }
 
     /// Converts RGB to planes, rounding to the nearest code. Rows that do not fit in `planes` are left out.
-    pub fn rgb_to_planes(&mut self, frame: &RgbFrame, planes: &mut [PlaneMut<'_>]) {
+    pub fn rgb_to_planes(&mut self, frame: &Frame, planes: &mut [PlaneMut<'_>]) {
         let (w, h) = (self.width, self.height);
         let short = planes.len() < self.layout.plane_count();
         if w == 0 || h == 0 || short || frame.width != w || frame.data.len() < w * h * 3 {

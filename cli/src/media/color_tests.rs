@@ -10,7 +10,7 @@ fn color(matrix: u8, range: ColorRange) -> Color {
     }
 }
 
-fn encode(frame: &RgbFrame, layout: PixelLayout, c: &Color, siting: u8) -> Vec<u8> {
+fn encode(frame: &Frame, layout: PixelLayout, c: &Color, siting: u8) -> Vec<u8> {
     let mut data = vec![0; layout.frame_bytes(frame.width, frame.height)];
     Converter::new(frame.width, frame.height, layout, c, siting).rgb_to_planes(
         frame,
@@ -19,12 +19,12 @@ fn encode(frame: &RgbFrame, layout: PixelLayout, c: &Color, siting: u8) -> Vec<u
     data
 }
 
-fn decode(data: &[u8], w: usize, h: usize, layout: PixelLayout, c: &Color, siting: u8) -> RgbFrame {
+fn decode(data: &[u8], w: usize, h: usize, layout: PixelLayout, c: &Color, siting: u8) -> Frame {
     Converter::new(w, h, layout, c, siting).planes_to_rgb(&split_planes(&layout, w, h, data))
 }
 
-fn solid(w: usize, h: usize, rgb: [f32; 3]) -> RgbFrame {
-    RgbFrame {
+fn solid(w: usize, h: usize, rgb: [f32; 3]) -> Frame {
+    Frame {
         width: w,
         height: h,
         data: rgb.repeat(w * h),
@@ -32,7 +32,7 @@ fn solid(w: usize, h: usize, rgb: [f32; 3]) -> RgbFrame {
 }
 
 /// Colours that change slowly, inside the gamut.
-fn smooth(w: usize, h: usize) -> RgbFrame {
+fn smooth(w: usize, h: usize) -> Frame {
     let mut data = Vec::new();
     for y in 0..h {
         for x in 0..w {
@@ -44,7 +44,7 @@ fn smooth(w: usize, h: usize) -> RgbFrame {
             ]);
         }
     }
-    RgbFrame {
+    Frame {
         width: w,
         height: h,
         data,

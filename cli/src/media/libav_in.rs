@@ -6,7 +6,7 @@ use super::error::{MediaError, MediaErrorKind};
 use super::libav_util::{error, file_url, init, positive, seconds};
 use super::pixel::{Packing, PixelLayout};
 use super::start::Start;
-use super::types::{Color, ColorRange, Rational, RgbFrame};
+use super::types::{Color, ColorRange, Frame, Rational};
 use super::{MediaKind, VideoInfo, check_size};
 use av::codec::packet::side_data::Type as SideDataType;
 use av::format::Pixel;
@@ -327,7 +327,7 @@ impl LibavReader {
         }
     }
 
-    fn convert(&mut self, frame: &av::frame::Video) -> Result<RgbFrame, MediaError> {
+    fn convert(&mut self, frame: &av::frame::Video) -> Result<Frame, MediaError> {
         let (w, h) = (self.info.width, self.info.height);
         let upside_down = (0..frame.planes()).any(|p| (frame.stride(p) as isize) < 0);
         let plain = !upside_down && (frame.width(), frame.height()) == (w, h);
@@ -435,7 +435,7 @@ impl PullSource for LibavReader {
         Ok(count)
     }
 
-    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+    fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
         while let Some(frame) = self.decode()? {
             if let Some(start) = self.start {
                 if start.skips(self.frames, self.time_of(&frame)) {

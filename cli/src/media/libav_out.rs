@@ -8,7 +8,7 @@ use super::libav_util::{error, file_url, init, to_av};
 use super::pixel::{Packing, PixelLayout};
 use super::sink::OutputOptions;
 use super::source::extension;
-use super::types::{Chroma, Color, ColorRange, RgbFrame};
+use super::types::{Chroma, Color, ColorRange, Frame};
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
@@ -225,7 +225,7 @@ impl LibavWriter {
 }
 
 impl PushSink for LibavWriter {
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
         let (w, h) = self.size;
         self.converter
             .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));

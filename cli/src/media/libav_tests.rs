@@ -27,14 +27,14 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
     }
 }
 
-fn picture(w: u32, h: u32, t: usize) -> RgbFrame {
+fn picture(w: u32, h: u32, t: usize) -> Frame {
     let (w, h) = (w as usize, h as usize);
     let data = (0..w * h).flat_map(|i| {
         let (x, y) = ((i % w) as f32, (i / w) as f32);
         let v = 0.5 + 0.3 * ((x + y + 3.0 * t as f32) / 15.0).sin();
         [v, 0.9 * v, 0.2 + 0.5 * v]
     });
-    RgbFrame {
+    Frame {
         width: w,
         height: h,
         data: data.collect(),
@@ -50,7 +50,7 @@ fn write(path: &str, options: &OutputOptions, frames: usize) {
     sink.finish().unwrap();
 }
 
-fn read(path: &str, options: &InputOptions) -> (VideoInfo, Vec<RgbFrame>) {
+fn read(path: &str, options: &InputOptions) -> (VideoInfo, Vec<Frame>) {
     let mut source: Box<dyn FrameSource> = open_source(path, options).unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = source.next_frame().unwrap() {
@@ -59,7 +59,7 @@ fn read(path: &str, options: &InputOptions) -> (VideoInfo, Vec<RgbFrame>) {
     (source.info().clone(), frames)
 }
 
-fn psnr(a: &RgbFrame, b: &RgbFrame) -> f32 {
+fn psnr(a: &Frame, b: &Frame) -> f32 {
     let sum: f32 = a.data.iter().zip(&b.data).map(|(a, b)| (a - b) * (a - b)).sum();
     -10.0 * (sum / a.data.len() as f32).max(1e-12).log10()
 }

@@ -24,13 +24,14 @@ mod still;
 mod types;
 mod y4m;
 
+pub use atomic::AtomicFile;
 pub use error::{MediaError, MediaErrorKind};
-pub use pixel::{Packing, PixelLayout};
+pub use pixel::PixelLayout;
 pub use raw::RawFormat;
 pub use sink::{OutputOptions, open_sink};
 pub use source::{InputOptions, open_source};
 pub use start::Start;
-pub use types::{Chroma, Color, ColorRange, Rational, RgbFrame};
+pub use types::{Chroma, Color, Frame, Rational};
 
 /// Largest width and height that any reader or writer accepts.
 pub const MAX_SIDE: u32 = 16384;
@@ -77,13 +78,13 @@ pub trait FrameSource: Send {
     fn info(&self) -> &VideoInfo;
 
     /// The next frame, or `None` after the last. An error ends the source.
-    fn next_frame(&mut self) -> Result<Option<RgbFrame>, MediaError>;
+    fn next_frame(&mut self) -> Result<Option<Frame>, MediaError>;
 }
 
 /// Takes frames one after the other.
 pub trait FrameSink: Send {
     /// Writes one frame. An error may belong to an earlier frame, because writing goes on in the background.
-    fn write_frame(&mut self, frame: &RgbFrame) -> Result<(), MediaError>;
+    fn write_frame(&mut self, frame: &Frame) -> Result<(), MediaError>;
 
     /// Writes what is outstanding and gives the file its name. Without this call nothing is left at the target.
     fn finish(self: Box<Self>) -> Result<(), MediaError>;

@@ -5,7 +5,7 @@ use super::color::{Converter, code, location, split_planes, split_planes_mut};
 use super::error::{MediaError, MediaErrorKind};
 use super::pixel::{Packing, PixelLayout};
 use super::rate::parse_rate;
-use super::types::{Color, ColorRange, Rational, RgbFrame};
+use super::types::{Color, ColorRange, Frame, Rational};
 use super::{MAX_SIDE, MediaKind, VideoInfo, check_size};
 use std::io::{Read, Write};
 use std::str::FromStr;
@@ -162,7 +162,7 @@ impl PullSource for RawReader {
         Ok(count)
     }
 
-    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+    fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
         if !self.read_frame()? {
             return Ok(None);
         }
@@ -212,7 +212,7 @@ impl<W: Write> RawWriter<W> {
 }
 
 impl<W: Write> PushSink for RawWriter<W> {
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
         let (w, h) = self.size;
         self.converter
             .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));

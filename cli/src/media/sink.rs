@@ -7,7 +7,7 @@ use super::pixel::PixelLayout;
 use super::raw::RawWriter;
 use super::source::extension;
 use super::still::{StillFormat, StillWriter};
-use super::types::{Rational, RgbFrame};
+use super::types::{Frame, Rational};
 use super::y4m::Y4mWriter;
 use super::{FrameSink, VideoInfo, check_size};
 use std::fs::File;
@@ -155,7 +155,7 @@ struct FileSink<S> {
 }
 
 impl<S: PushSink> PushSink for FileSink<S> {
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
         self.inner.push(frame)
     }
 

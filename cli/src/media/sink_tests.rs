@@ -19,8 +19,8 @@ fn info() -> VideoInfo {
     }
 }
 
-fn frame() -> RgbFrame {
-    RgbFrame {
+fn frame() -> Frame {
+    Frame {
         width: 6,
         height: 4,
         data: vec![0.5; 72],
@@ -86,7 +86,7 @@ fn impossible_outputs_are_refused_at_once() {
 #[test]
 fn a_frame_of_another_size_is_refused() {
     let mut sink = open_sink("/dev/null", &OutputOptions::new(info())).unwrap();
-    let other = RgbFrame {
+    let other = Frame {
         width: 4,
         height: 4,
         data: vec![0.0; 48],

@@ -25,7 +25,7 @@ impl Start {
     }
 
     /// How many frames of a constant-rate video come before the start.
-    pub(super) fn frames_at(&self, rate: Rational) -> u64 {
+    pub fn frames_at(&self, rate: Rational) -> u64 {
         match *self {
             Self::Seconds(start) => ((start - SLACK) * f64::from(rate.num) / f64::from(rate.den.max(1)))
                 .ceil()

@@ -4,7 +4,7 @@ use super::atomic::AtomicFile;
 use super::background::{PullSource, PushSink};
 use super::color::{code, location};
 use super::error::{MediaError, MediaErrorKind};
-use super::types::{Chroma, Color, ColorRange, Rational, RgbFrame};
+use super::types::{Chroma, Color, ColorRange, Frame, Rational};
 use super::{MAX_SIDE, MediaKind, VideoInfo, check_size};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
@@ -44,7 +44,7 @@ impl StillFormat {
 /// A decoded picture, given out as a video of one frame.
 pub struct StillReader {
     info: VideoInfo,
-    frame: Option<RgbFrame>,
+    frame: Option<Frame>,
 }
 
 /// Files larger than this are no single picture of at most [`MAX_SIDE`] squared.
@@ -113,7 +113,7 @@ impl StillReader {
             kind: MediaKind::StillImage,
         };
         let data = to_rgb(picture, color_type.has_alpha(), wide);
-        let frame = RgbFrame {
+        let frame = Frame {
             width: info.width as usize,
             height: info.height as usize,
             data,
@@ -166,7 +166,7 @@ impl PullSource for StillReader {
         Ok(u64::from(count > 0 && self.frame.take().is_some()))
     }
 
-    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+    fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
         Ok(self.frame.take())
     }
 }
@@ -207,7 +207,7 @@ impl StillWriter {
         })
     }
 
-    fn encode(&self, file: impl Write, frame: &RgbFrame) -> Result<(), ImageError> {
+    fn encode(&self, file: impl Write, frame: &Frame) -> Result<(), ImageError> {
         let mut file = BufWriter::new(file);
         let step = if self.gray { 3 } else { 1 };
         let (w, h) = (frame.width as u32, frame.height as u32);
@@ -240,7 +240,7 @@ impl StillWriter {
 }
 
 impl PushSink for StillWriter {
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
         self.count += 1;
         if self.count > 1 && !self.numbered {
             return Err(MediaError::new(

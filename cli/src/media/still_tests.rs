@@ -22,12 +22,12 @@ fn info(chroma: Chroma, bit_depth: u8) -> VideoInfo {
     }
 }
 
-fn frame(gray: bool) -> RgbFrame {
+fn frame(gray: bool) -> Frame {
     let pixel = |i: usize| {
         let v = i as f32 / 91.0;
         if gray { [v, v, v] } else { [v, 1.0 - v, 0.5 * v] }
     };
-    RgbFrame {
+    Frame {
         width: 13,
         height: 7,
         data: (0..91).flat_map(pixel).collect(),
@@ -38,7 +38,7 @@ fn open(path: &str) -> Result<StillReader, MediaError> {
     StillReader::new(path, Box::new(fs::File::open(path).unwrap()))
 }
 
-fn worst(a: &RgbFrame, b: &RgbFrame) -> f32 {
+fn worst(a: &Frame, b: &Frame) -> f32 {
     a.data
         .iter()
         .zip(&b.data)

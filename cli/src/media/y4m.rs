@@ -4,7 +4,7 @@ use super::background::{PullSource, PushSink};
 use super::color::{Converter, code, location, split_planes, split_planes_mut};
 use super::error::{MediaError, MediaErrorKind};
 use super::pixel::{Packing, PixelLayout};
-use super::types::{Chroma, Color, ColorRange, Rational, RgbFrame};
+use super::types::{Chroma, Color, ColorRange, Frame, Rational};
 use super::{MAX_SIDE, MediaKind, VideoInfo, check_size};
 use std::io::{BufRead, Read, Write};
 
@@ -400,7 +400,7 @@ impl PullSource for Y4mReader {
         Ok(count)
     }
 
-    fn pull(&mut self) -> Result<Option<RgbFrame>, MediaError> {
+    fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
         if !self.read_frame()? {
             return Ok(None);
         }
@@ -457,7 +457,7 @@ impl<W: Write> Y4mWriter<W> {
 }
 
 impl<W: Write> PushSink for Y4mWriter<W> {
-    fn push(&mut self, frame: &RgbFrame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
         self.converter.rgb_to_planes(
             frame,
             &mut split_planes_mut(&self.layout, self.width, self.height, &mut self.buffer),

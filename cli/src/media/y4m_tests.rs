@@ -26,12 +26,12 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
     }
 }
 
-fn picture(w: usize, h: usize, seed: usize) -> RgbFrame {
+fn picture(w: usize, h: usize, seed: usize) -> Frame {
     let data = (0..w * h).flat_map(|i| {
         let v = 0.3 + 0.3 * (((i % w) + (i / w) + seed) as f32 / 40.0).sin();
         [v, v + 0.1, v + 0.05]
     });
-    RgbFrame {
+    Frame {
         width: w,
         height: h,
         data: data.collect(),
@@ -51,7 +51,7 @@ fn write(info: &VideoInfo, frames: usize) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> Result<(Header, Vec<RgbFrame>), MediaError> {
+fn read(bytes: &[u8]) -> Result<(Header, Vec<Frame>), MediaError> {
     let mut reader = Y4mReader::new(
         "test",
         Box::new(Cursor::new(bytes.to_vec())),

@@ -1,0 +1,249 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
+
+use crate::media::{PixelLayout, RawFormat, Start};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  error (reading, writing, a feature that is missing)
+  2  wrong usage
+  3  the input is damaged or not what it should be; what could be read was written
+  4  the input is cut off; what there was of it was written
+  6  the model is missing, or another one is needed";
+
+/// Streaming neural video codec: video to .lbit tokens and back.
+#[derive(Debug, Parser)]
+#[command(name = "latentbit", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Print errors only, and no progress bar.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more; twice for debugging.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn a video or a picture into tokens.
+    #[command(after_help = EXIT_CODES)]
+    Encode(EncodeArgs),
+    /// Turn tokens back into a video or a picture.
+    #[command(after_help = EXIT_CODES)]
+    Decode(DecodeArgs),
+    /// Tell what a .lbit file holds, and whether it is whole.
+    #[command(after_help = EXIT_CODES)]
+    Info(InfoArgs),
+    /// Compare a .lbit file with the video that it was made of: PSNR, SSIM, MS-SSIM, bits per pixel.
+    ///
+    /// The same figures are given for the model's VAE without quantization, the upper bound of what tokens can reach.
+    #[command(after_help = EXIT_CODES)]
+    Eval(EvalArgs),
+}
+
+/// Where the output goes.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Output file, or - for stdout.
+    #[arg(short, long, value_name = "OUT", allow_hyphen_values = true)]
+    pub output: String,
+
+    /// Overwrite the output if it exists.
+    #[arg(short = 'y', long, conflicts_with = "skip_existing")]
+    pub overwrite: bool,
+
+    /// Leave an existing output as it is and end well.
+    #[arg(short = 'n', long)]
+    pub skip_existing: bool,
+
+    /// Write binary data to a terminal.
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// Which part of the video.
+#[derive(Debug, Args)]
+pub struct RangeArgs {
+    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f).
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<Start>,
+
+    /// How many frames to take.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: Option<u64>,
+}
+
+/// The model and what it runs on.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Bundle to use instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// Where to compute: auto or cpu.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+
+    /// Threads that compute; 0 for one on each core.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
+    pub threads: usize,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n <= 1024 => Ok(n),
+        _ => Err("expected a number from 0 to 1024".to_owned()),
+    }
+}
+
+fn bits(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(n) if (1..=64).contains(&n) => Ok(n),
+        _ => Err("expected a number from 1 to 64".to_owned()),
+    }
+}
+
+fn pixel_layout(text: &str) -> Result<PixelLayout, String> {
+    PixelLayout::from_ffmpeg_name(text).ok_or_else(|| {
+        format!("'{text}' is not known here; write it as ffmpeg does: yuv420p, yuv422p10le, rgb24")
+    })
+}
+
+/// Options of `encode`.
+#[derive(Debug, Args)]
+pub struct EncodeArgs {
+    /// Video or picture, or - for stdin (y4m, PNG, JPEG, or raw video with --raw).
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// The input is raw video: size, frame rate and ffmpeg's name of the pixel format.
+    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
+    pub raw: Option<RawFormat>,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Chunks from one random access point to the next; 0 for a single one at the start.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
+    pub group: u32,
+
+    /// zstd level of the bit-planes; 0 stores them as they are.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(0..=22))]
+    pub level: i32,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Write raw video in this pixel format (yuv420p, rgb24, ...) instead of what the name of the output says.
+    #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
+    pub raw: Option<PixelLayout>,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    /// Bits to look at of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Stop at the first damage instead of holding the last good frame over it.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
+    #[arg(long, value_name = "NAME")]
+    pub codec: Option<String>,
+
+    /// Constant rate factor of that encoder.
+    #[arg(long, value_name = "N")]
+    pub crf: Option<f32>,
+
+    /// Preset of that encoder.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+
+    /// Quality of JPEG pictures, 1 to 100.
+    #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub file: String,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The video that the file was made of, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub reference: String,
+
+    /// .lbit file; - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub file: String,
+
+    /// The reference is raw video: size, frame rate and ffmpeg's name of the pixel format.
+    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
+    pub raw: Option<RawFormat>,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    /// Bits to look at of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

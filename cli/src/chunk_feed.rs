@@ -1,0 +1,205 @@
+//! Hands the chunks of a stream to a decoder: those of a range of frames, with a place held for what is lost.
+
+use std::ops::Range;
+
+use anyhow::Context;
+use latentbit_codec::pipeline::{ChunkInput, Coded};
+use latentbit_container::{Chunk, Error, ErrorKind, Event, PixelFrames};
+
+use crate::exit::Exit;
+use crate::lbit_input::Input;
+
+/// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
+/// for nothing, which costs time but not memory.
+const MAX_HELD: usize = 64;
+
+/// What came of reading a stream.
+#[derive(Debug, Default)]
+pub struct Feed {
+    /// What was wrong with it, in order.
+    pub damage: Vec<String>,
+    /// The exit code that follows from it.
+    pub exit: Option<Exit>,
+    /// Frames of the range that are lost.
+    pub lost_frames: u64,
+}
+
+/// Finds the chunks that frames from `range.start` on depend on.
+struct Selector {
+    range: Range<u64>,
+    held: Vec<Coded>,
+    /// Index of the first frame of what is held, or of what went to the decoder first.
+    first: u64,
+    started: bool,
+}
+
+impl Selector {
+    /// What goes to the decoder now that `part`, of the frames `frames`, has come.
+    fn take(&mut self, part: Coded, frames: Range<u64>) -> Vec<Coded> {
+        if !self.started {
+            if matches!(&part, Coded::Chunk(chunk) if chunk.key) {
+                self.held.clear();
+            }
+            if self.held.is_empty() {
+                self.first = frames.start;
+            }
+        }
+        self.held.push(part);
+        self.started |= frames.end > self.range.start || self.held.len() > MAX_HELD;
+        if self.started {
+            std::mem::take(&mut self.held)
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Reads the stream and pushes what `range` needs. Before the first push, `first` is told the index of the first frame
+/// that will come out.
+///
+/// Damage does not end it: what is wrong is in the result. Fails for what leaves nothing to go on with.
+pub fn feed(
+    mut input: Input,
+    range: Range<u64>,
+    mut decoder: ChunkInput,
+    mut first: impl FnMut(u64),
+) -> anyhow::Result<Feed> {
+    let mut feed = Feed::default();
+    let mut selector = Selector {
+        range: range.clone(),
+        held: Vec::new(),
+        first: 0,
+        started: false,
+    };
+    let mut told = false;
+    let mut chunks = 0u64;
+    loop {
+        let (part, frames) = match input.reader.next_event() {
+            Ok(Some(Event::Chunk(chunk))) => {
+                chunks += 1;
+                let frames = frames_of(&chunk);
+                (Coded::Chunk(chunk), frames)
+            }
+            Ok(Some(Event::Missing { chunks, frames })) => {
+                feed.damage.push(format!(
+                    "{}: chunks {} to {} are lost, and with them the frames {} to {}",
+                    input.place,
+                    chunks.start,
+                    chunks.end.saturating_sub(1),
+                    frames.start,
+                    frames.end.saturating_sub(1)
+                ));
+                feed.exit = Some(Exit::Damaged);
+                let wanted = frames.start.max(range.start)..frames.end.min(range.end);
+                feed.lost_frames += wanted.end.saturating_sub(wanted.start);
+                (
+                    Coded::Lost(PixelFrames(frames.end.saturating_sub(frames.start))),
+                    frames,
+                )
+            }
+            Ok(Some(Event::Lost(lost))) => {
+                feed.damage.push(format!("{}: {}", input.place, lost.reason));
+                feed.exit = Some(Exit::Damaged);
+                continue;
+            }
+            Ok(Some(_)) => continue,
+            Ok(None) => break,
+            Err(error) if chunks > 0 && worth_keeping(&error) => {
+                feed.exit = feed.exit.or(Some(match error.kind() {
+                    ErrorKind::Truncated => Exit::Truncated,
+                    _ => Exit::Damaged,
+                }));
+                feed.damage.push(format!("{}: {error}", input.place));
+                break;
+            }
+            Err(error) => return Err(error).context(input.place),
+        };
+        if frames.start >= range.end {
+            break;
+        }
+        for part in selector.take(part, frames) {
+            if !told {
+                first(selector.first);
+                told = true;
+            }
+            decoder.push(part)?;
+        }
+    }
+    decoder.flush()?;
+    Ok(feed)
+}
+
+fn frames_of(chunk: &Chunk) -> Range<u64> {
+    let first = chunk.first_frame.0;
+    first..first.saturating_add(chunk.frame_count.0)
+}
+
+/// Whether the chunks before the error are good without what comes after it.
+fn worth_keeping(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Truncated | ErrorKind::Format | ErrorKind::Unsupported | ErrorKind::Limits
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use latentbit_container::{LatentFrames, TokenGrid, Tokens};
+
+    use super::*;
+
+    fn chunk(sequence: u64, key: bool) -> (Coded, Range<u64>) {
+        let chunk = Chunk {
+            sequence,
+            first_frame: PixelFrames(sequence * 10),
+            frame_count: PixelFrames(10),
+            latent_frames: LatentFrames(3),
+            key,
+            tokens: Tokens {
+                grid: TokenGrid { t: 1, h: 1, w: 1 },
+                bits: 1,
+                values: vec![0],
+            },
+        };
+        let frames = frames_of(&chunk);
+        (Coded::Chunk(chunk), frames)
+    }
+
+    fn select(start: u64, keys: &[bool]) -> (Vec<u64>, u64) {
+        let mut selector = Selector {
+            range: start..u64::MAX,
+            held: Vec::new(),
+            first: 0,
+            started: false,
+        };
+        let mut out = Vec::new();
+        for (sequence, &key) in keys.iter().enumerate() {
+            let (part, frames) = chunk(sequence as u64, key);
+            out.extend(selector.take(part, frames));
+        }
+        let numbers = out.iter().map(|part| match part {
+            Coded::Chunk(chunk) => chunk.sequence,
+            Coded::Lost(_) => u64::MAX,
+        });
+        (numbers.collect(), selector.first)
+    }
+
+    #[test]
+    fn ranges_begin_at_a_key_chunk() {
+        let keys = [true, false, false, true, false, true];
+        assert_eq!(select(0, &keys), (vec![0, 1, 2, 3, 4, 5], 0));
+        assert_eq!(select(29, &keys), (vec![0, 1, 2, 3, 4, 5], 0));
+        assert_eq!(select(30, &keys), (vec![3, 4, 5], 30));
+        assert_eq!(select(45, &keys), (vec![3, 4, 5], 30));
+        assert_eq!(select(59, &keys), (vec![5], 50));
+        assert_eq!(select(60, &keys), (vec![], 50));
+    }
+
+    #[test]
+    fn little_is_held() {
+        let mut keys = vec![false; 200];
+        keys[0] = true;
+        let (numbers, first) = select(1999, &keys);
+        assert_eq!((numbers.len(), first), (200, 0));
+    }
+}

@@ -1,0 +1,218 @@
+//! `latentbit decode`.
+
+use std::sync::mpsc;
+use std::time::Instant;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use latentbit_codec::pipeline::{self, Options};
+use latentbit_container::{Header, PixelFrames, Rational, ReadMode};
+use serde::Serialize;
+
+use crate::args::{DecodeArgs, RangeArgs};
+use crate::chunk_feed::{Feed, feed};
+use crate::exit::{Exit, UsageError, usage};
+use crate::lbit_input::{self, Input};
+use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::progress;
+use crate::report::{self, BundleReport, peak_memory_bytes};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    input: &'a str,
+    output: &'a str,
+    width: u32,
+    height: u32,
+    frames: u64,
+    lost_frames: u64,
+    seconds: f64,
+    fps: f64,
+    device: &'static str,
+    dtype: &'static str,
+    bundle: BundleReport,
+    peak_mem_bytes: Option<u64>,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let mode = if args.strict {
+        ReadMode::Strict
+    } else {
+        ReadMode::Resync
+    };
+    let input = lbit_input::open(&args.input, mode)?;
+    let header = input.reader.header().clone();
+    let bundle = model::load(&args.model)?;
+    pipeline::check_bundle(&bundle, &header).with_context(|| input.place.clone())?;
+    if let Some(bits) = args.bits.filter(|&bits| bits > header.bits) {
+        return usage(format!(
+            "--bits {bits}: tokens of this stream have {}",
+            header.bits
+        ));
+    }
+    let options = Options {
+        threads: args.model.threads,
+        kept_bits: args.bits,
+        ..Options::default()
+    };
+    let range = range(&args.range, header.frame_rate);
+    let total = lbit_input::frame_count(&args.input).or(header.frame_count.map(PixelFrames::into));
+    let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
+    let sink = open_sink(&args.output.output, &output_options(args, &header))?;
+
+    let started = Instant::now();
+    let bar = progress::bar(total, quiet);
+    let (decoder, frames) = pipeline::decoder(&bundle, &header, &options)?;
+    let place = input.place.clone();
+    let (frames, feed) = decode(input, range, decoder, frames, sink, &bar)?;
+    bar.finish_and_clear();
+    if args.strict && feed.exit.is_some() {
+        anyhow::bail!("{place}: {}", feed.damage.join("; "));
+    }
+    feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
+    if feed.exit.is_some() {
+        let output = &args.output.output;
+        tracing::error!(
+            "{frames} frames are in {output}, {} of them filled in",
+            feed.lost_frames
+        );
+    }
+    if args.json {
+        let seconds = started.elapsed().as_secs_f64();
+        let report = Report {
+            schema: "latentbit.decode/1",
+            input: &args.input,
+            output: &args.output.output,
+            width: header.width,
+            height: header.height,
+            frames,
+            lost_frames: feed.lost_frames,
+            seconds,
+            fps: frames as f64 / seconds,
+            device: "cpu",
+            dtype: "f32",
+            bundle: (&bundle.id).into(),
+            peak_mem_bytes: peak_memory_bytes(),
+            warnings: feed.damage,
+        };
+        report::print(&report, args.output.output == "-")?;
+    }
+    Ok(feed.exit.unwrap_or(Exit::Success))
+}
+
+/// The frames that the command line asks for.
+pub fn range(args: &RangeArgs, rate: Rational) -> std::ops::Range<u64> {
+    let start = args.start.map_or(0, |start| start.frames_at(rate));
+    start
+        ..args
+            .frames
+            .map_or(u64::MAX, |frames| start.saturating_add(frames))
+}
+
+/// Feeds the decoder on a thread of its own, writes here. Gives the number of frames written.
+fn decode(
+    input: Input,
+    range: std::ops::Range<u64>,
+    decoder: pipeline::ChunkInput,
+    frames: pipeline::Output<latentbit_codec::Frame>,
+    mut sink: Box<dyn FrameSink>,
+    bar: &ProgressBar,
+) -> anyhow::Result<(u64, Feed)> {
+    let (tell_first, first) = mpsc::channel();
+    let wanted = range.clone();
+    // Not a scoped thread: when writing fails, nobody waits for an input that may never come.
+    let feeding = std::thread::spawn(move || {
+        let first = move |index| {
+            // Only gone when the frames are not wanted any more.
+            let _ = tell_first.send(index);
+        };
+        feed(input, wanted, decoder, first)
+    });
+    let mut next = None;
+    let mut written = 0;
+    let mut failed = None;
+    for frame in frames {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        let index = match next {
+            Some(index) => index,
+            None => first.recv().unwrap_or(0),
+        };
+        next = Some(index + 1);
+        if range.contains(&index) {
+            sink.write_frame(&frame)?;
+            written += 1;
+            bar.inc(1);
+        }
+    }
+    // What went wrong in reading explains a decoder that stopped.
+    let fed = feeding
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"));
+    let fed = match (fed, failed) {
+        (Err(error), Some(failed))
+            if matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed)) =>
+        {
+            return Err(failed.into());
+        }
+        (Err(error), _) => return Err(error),
+        (Ok(_), Some(failed)) => return Err(failed.into()),
+        (Ok(feed), None) => feed,
+    };
+    if written == 0 {
+        let message = match range.start {
+            0 => "the stream has no frames",
+            _ => "the start point lies after the end of the stream",
+        };
+        return Err(UsageError(message.to_owned()).into());
+    }
+    sink.finish()?;
+    Ok((written, fed))
+}
+
+/// What the header says about the output.
+fn output_options(args: &DecodeArgs, header: &Header) -> OutputOptions {
+    let still = header.frame_count == Some(PixelFrames(1));
+    let info = VideoInfo {
+        width: header.width,
+        height: header.height,
+        frame_rate: match header.frame_rate {
+            // A rate only matters where a picture is written as a video.
+            Rational { num: 0, .. } if still => Rational { num: 25, den: 1 },
+            rate => rate,
+        },
+        pixel_aspect: header.pixel_aspect,
+        color: header.color,
+        chroma: header.chroma,
+        chroma_location: header.chroma_location,
+        bit_depth: header.bit_depth.max(8),
+        frame_count: header.frame_count.map(PixelFrames::into),
+        has_audio: false,
+        kind: if still {
+            MediaKind::StillImage
+        } else {
+            MediaKind::Video
+        },
+    };
+    OutputOptions {
+        raw: args.raw,
+        codec: args.codec.clone(),
+        crf: args.crf,
+        preset: args.preset.clone(),
+        quality: args.quality,
+        threads: args.model.threads,
+        ..OutputOptions::new(info)
+    }
+}

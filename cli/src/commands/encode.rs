@@ -1,0 +1,233 @@
+//! `latentbit encode`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use latentbit_codec::Bundle;
+use latentbit_codec::pipeline::{self, FrameInput, Options};
+use latentbit_container::{Chunk, Compression, Header, PixelFrames, Rational, Summary, WriterOptions};
+use serde::Serialize;
+
+use crate::args::EncodeArgs;
+use crate::exit::{Exit, message, usage};
+use crate::interrupt;
+use crate::lbit_output::Output;
+use crate::media::{
+    FrameSource, InputOptions, MediaError, MediaErrorKind, MediaKind, VideoInfo, open_source,
+};
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::progress;
+use crate::report::{self, BundleReport, bits_per_pixel, peak_memory_bytes};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    input: &'a str,
+    output: &'a str,
+    width: u32,
+    height: u32,
+    frames: u64,
+    chunks: u64,
+    bytes: u64,
+    bits: u8,
+    bpp: f64,
+    seconds: f64,
+    fps: f64,
+    device: &'static str,
+    dtype: &'static str,
+    bundle: BundleReport,
+    peak_mem_bytes: Option<u64>,
+    warnings: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let options = InputOptions {
+        raw: args.raw,
+        start: args.range.start,
+        frames: args.range.frames,
+        threads: args.model.threads,
+    };
+    let mut source = open_source(&args.input, &options)?;
+    let info = source.info().clone();
+    let bundle = model::load(&args.model)?;
+    let header = header(&bundle, &info, args.bits)?;
+
+    let mut warnings = Vec::new();
+    if info.has_audio {
+        warnings.push(format!(
+            "{}: its sound is dropped; only the video is kept",
+            args.input
+        ));
+    }
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    interrupt::listen();
+    let started = Instant::now();
+    let bar = progress::bar(info.frame_count, quiet);
+    let (summary, fault) = encode(args, source.as_mut(), &bundle, &header, &bar)?;
+    bar.finish_and_clear();
+
+    let exit = match fault {
+        Some(error) => {
+            let exit = Exit::of(&error);
+            let text = format!(
+                "{}; the {} frames before it are in {}",
+                message(&error),
+                summary.totals.frames,
+                args.output.output
+            );
+            tracing::error!("{text}");
+            warnings.push(text);
+            exit
+        }
+        None => Exit::Success,
+    };
+    if args.json {
+        let seconds = started.elapsed().as_secs_f64();
+        let frames = summary.totals.frames.0;
+        let report = Report {
+            schema: "latentbit.encode/1",
+            input: &args.input,
+            output: &args.output.output,
+            width: header.width,
+            height: header.height,
+            frames,
+            chunks: summary.totals.chunks,
+            bytes: summary.bytes,
+            bits: header.bits,
+            bpp: bits_per_pixel(summary.bytes, frames, header.width, header.height),
+            seconds,
+            fps: frames as f64 / seconds,
+            device: "cpu",
+            dtype: "f32",
+            bundle: (&bundle.id).into(),
+            peak_mem_bytes: peak_memory_bytes(),
+            warnings,
+        };
+        report::print(&report, args.output.output == "-")?;
+    }
+    Ok(exit)
+}
+
+/// What the header says of the source.
+fn header(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Result<Header> {
+    let still = info.kind == MediaKind::StillImage;
+    let mut header = pipeline::header_for(bundle, info.width, info.height)?;
+    if let Some(bits) = bits {
+        if bits > header.bundle_bits {
+            return usage(format!(
+                "--bits {bits}: tokens of the bundle {:?} have {}",
+                bundle.id.name, header.bundle_bits
+            ));
+        }
+        header.bits = bits;
+    }
+    Ok(Header {
+        frame_rate: if still {
+            Rational { num: 0, den: 1 }
+        } else {
+            info.frame_rate
+        },
+        pixel_aspect: info.pixel_aspect,
+        color: info.color,
+        chroma: info.chroma,
+        chroma_location: info.chroma_location,
+        bit_depth: info.bit_depth,
+        // Of a video the count is only known at its end.
+        frame_count: still.then_some(PixelFrames(1)),
+        ..header
+    })
+}
+
+/// Reads here, writes on a thread of its own. Gives the error that ended the input early, if the frames before it are
+/// worth keeping.
+fn encode(
+    args: &EncodeArgs,
+    source: &mut dyn FrameSource,
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    bar: &ProgressBar,
+) -> anyhow::Result<(Summary, Option<anyhow::Error>)> {
+    let options = Options {
+        threads: args.model.threads,
+        chunks_per_group: args.group,
+        kept_bits: None,
+    };
+    let compression = match args.level {
+        0 => Compression::Raw,
+        level => Compression::Zstd { level },
+    };
+    let writer_options = WriterOptions {
+        compression,
+        ..WriterOptions::default()
+    };
+    let mut output = Output::create(&args.output.output, header, writer_options)?;
+    let (input, chunks) = pipeline::encoder(bundle, header, &options)?;
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(move || -> anyhow::Result<Output> {
+            for chunk in chunks {
+                let chunk: Chunk = chunk?;
+                output.write(&chunk)?;
+                bar.inc(chunk.frame_count.0);
+            }
+            Ok(output)
+        });
+        let reading = read(&args.input, source, input);
+        let written = writing
+            .join()
+            .unwrap_or_else(|_| anyhow::bail!("the writing thread died; this is a bug"));
+        match (reading, written) {
+            // A pipeline that closed early is a consequence; the cause is on the other side.
+            (Err(error), _) if !is_closed(&error) => Err(error),
+            (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
+            (Ok(fault), Ok(output)) => Ok((output.finish()?, fault)),
+        }
+    })
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
+}
+
+/// Pushes all frames; gives the error that ended them early after at least one.
+fn read(
+    place: &str,
+    source: &mut dyn FrameSource,
+    mut input: FrameInput,
+) -> anyhow::Result<Option<anyhow::Error>> {
+    let mut frames = 0u64;
+    let fault = loop {
+        if interrupt::interrupted() {
+            break None;
+        }
+        match source.next_frame() {
+            Ok(Some(frame)) => {
+                input.push(&frame)?;
+                frames += 1;
+            }
+            Ok(None) => break None,
+            Err(error) => {
+                let kept = matches!(
+                    error.kind(),
+                    MediaErrorKind::Truncated { .. } | MediaErrorKind::Invalid
+                );
+                if kept && frames > 0 {
+                    break Some(error.into());
+                }
+                // The input half is dropped without a flush, so no half-done file gets its name.
+                return Err(error.into());
+            }
+        }
+    };
+    if frames == 0 {
+        let message = "there is no frame to encode";
+        return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
+    }
+    input.flush()?;
+    Ok(fault)
+}

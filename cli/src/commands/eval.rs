@@ -1,0 +1,185 @@
+//! `latentbit eval`.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+
+use anyhow::Context;
+use latentbit_codec::Frame;
+use latentbit_codec::metrics::{Meter, Quality};
+use latentbit_codec::pipeline::{self, Options};
+use latentbit_container::{PixelFrames, ReadMode};
+use serde::Serialize;
+
+use crate::args::EvalArgs;
+use crate::chunk_feed::feed;
+use crate::exit::{Exit, usage};
+use crate::lbit_input;
+use crate::media::{InputOptions, open_source};
+use crate::model;
+use crate::progress;
+use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    reference: &'a str,
+    file: &'a str,
+    width: u32,
+    height: u32,
+    frames: u64,
+    bytes: u64,
+    bits: u8,
+    bpp: f64,
+    bundle: BundleReport,
+    tokens: QualityReport,
+    vae: QualityReport,
+}
+
+/// Runs the command.
+pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if args.reference == "-" && args.file == "-" {
+        return usage("only one of reference and file can be stdin");
+    }
+    let input = lbit_input::open(&args.file, ReadMode::Strict)?;
+    let header = input.reader.header().clone();
+    let bundle = model::load(&args.model)?;
+    pipeline::check_bundle(&bundle, &header).with_context(|| input.place.clone())?;
+    let bits = args.bits.unwrap_or(header.bits);
+    if bits > header.bits {
+        return usage(format!(
+            "--bits {bits}: tokens of this stream have {}",
+            header.bits
+        ));
+    }
+    let source_options = InputOptions {
+        raw: args.raw,
+        start: args.range.start,
+        frames: args.range.frames,
+        threads: args.model.threads,
+    };
+    let mut source = open_source(&args.reference, &source_options)?;
+    let info = source.info();
+    if (info.width, info.height) != (header.width, header.height) {
+        return usage(format!(
+            "{} has pictures of {}x{}, {} of {}x{}; compare it with the video that it was made of",
+            args.reference, info.width, info.height, args.file, header.width, header.height
+        ));
+    }
+    let total = lbit_input::frame_count(&args.file).or(header.frame_count.map(PixelFrames::into));
+    let bar = progress::bar(total, quiet);
+    // Groups as the file has them; without an index, as the encoder makes them by default.
+    let options = Options {
+        threads: args.model.threads,
+        kept_bits: args.bits,
+        chunks_per_group: lbit_input::chunks_per_group(&args.file)
+            .unwrap_or(pipeline::DEFAULT_CHUNKS_PER_GROUP),
+    };
+
+    let bytes = input.bytes.clone();
+    let (decoder, decoded) = pipeline::decoder(&bundle, &header, &options)?;
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, |_| ()));
+    let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &header, &options)?;
+    let (references, for_vae) = mpsc::channel::<Frame>();
+    let measuring = std::thread::spawn(move || measure(vae_output, &for_vae));
+
+    let mut tokens = Meter::default();
+    let mut failed = None;
+    for frame in decoded {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        let Some(reference) = source.next_frame()? else {
+            return usage(format!(
+                "{} ends after {} frames, {} goes on; compare it with the video that it was made of",
+                args.reference,
+                tokens.frames(),
+                args.file
+            ));
+        };
+        tokens.add(&reference, &frame)?;
+        vae_input.push(&reference)?;
+        // The measuring thread only goes away with an error, which it tells below.
+        let _ = references.send(reference);
+        bar.inc(1);
+    }
+    let feed = feeding
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"))?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    if feed.exit.is_some() {
+        anyhow::bail!("{}", feed.damage.join("; "));
+    }
+    vae_input.flush()?;
+    drop(references);
+    let vae = measuring
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("the measuring thread died; this is a bug"))?;
+    bar.finish_and_clear();
+    if source.next_frame()?.is_some() {
+        tracing::warn!("{} goes on after the last frame of {}", args.reference, args.file);
+    }
+    let (Some(tokens_quality), Some(vae_quality)) = (tokens.quality(), vae) else {
+        return usage(format!("{} has no frames", args.file));
+    };
+    let frames = tokens.frames();
+    let bytes = bytes.load(Ordering::Relaxed);
+    let report = Report {
+        schema: "latentbit.eval/1",
+        reference: &args.reference,
+        file: &args.file,
+        width: header.width,
+        height: header.height,
+        frames,
+        bytes,
+        bits,
+        bpp: bits_per_pixel(bytes, frames, header.width, header.height),
+        bundle: (&bundle.id).into(),
+        tokens: tokens_quality.into(),
+        vae: vae_quality.into(),
+    };
+    if args.json {
+        report::print(&report, false)?;
+    } else {
+        report::print_text(&text(&report))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Compares what comes out of the VAE alone with what went in.
+fn measure(
+    output: pipeline::Output<Frame>,
+    references: &mpsc::Receiver<Frame>,
+) -> anyhow::Result<Option<Quality>> {
+    let mut meter = Meter::default();
+    for frame in output {
+        let frame = frame?;
+        let Ok(reference) = references.recv() else { break };
+        meter.add(&reference, &frame)?;
+    }
+    Ok(meter.quality())
+}
+
+fn text(r: &Report<'_>) -> String {
+    let row = |label: &str, q: &QualityReport| {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
+        format!(
+            "{label:<22}{:>9.2} {:>8} {:>8}",
+            q.psnr,
+            number(q.ssim),
+            number(q.ms_ssim)
+        )
+    };
+    [
+        format!("{}: {} frames, {:.4} bits per pixel", r.file, r.frames, r.bpp),
+        format!("{:<22}{:>9} {:>8} {:>8}", "", "PSNR dB", "SSIM", "MS-SSIM"),
+        row(&format!("tokens of {} bits", r.bits), &r.tokens),
+        row("VAE, not quantized", &r.vae),
+    ]
+    .join("\n")
+}

@@ -1,0 +1,141 @@
+//! Exit codes and error messages.
+
+use std::process::ExitCode;
+
+use latentbit_codec::Error as CodecError;
+use latentbit_container::{Error as ContainerError, ErrorKind};
+
+use crate::media::{MediaError, MediaErrorKind};
+
+/// How the command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// All is done.
+    Success = 0,
+    /// Reading, writing, a feature that is missing.
+    Error = 1,
+    /// The command line asks for something impossible.
+    Usage = 2,
+    /// The input is damaged or not what it should be.
+    Damaged = 3,
+    /// The input is cut off; what there was of it was written.
+    Truncated = 4,
+    /// The model is missing, or another one is needed.
+    Model = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The command line asks for something impossible.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Fails for wrong usage.
+pub fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(UsageError(message.into()).into())
+}
+
+impl Exit {
+    /// The code for an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if cause.is::<UsageError>() {
+                return Self::Usage;
+            }
+            if let Some(error) = cause.downcast_ref::<MediaError>() {
+                return Self::of_media(error);
+            }
+            if let Some(error) = cause.downcast_ref::<CodecError>() {
+                return match error {
+                    CodecError::Container(error) => Self::of_container(error),
+                    CodecError::Bundle { .. } | CodecError::WrongBundle { .. } | CodecError::Io { .. } => {
+                        Self::Model
+                    }
+                    CodecError::Chunk { .. } => Self::Damaged,
+                    _ => Self::Error,
+                };
+            }
+            if let Some(error) = cause.downcast_ref::<ContainerError>() {
+                return Self::of_container(error);
+            }
+        }
+        Self::Error
+    }
+
+    fn of_media(error: &MediaError) -> Self {
+        match error.kind() {
+            MediaErrorKind::BrokenPipe if error.place() == "stdout" => Self::Success,
+            MediaErrorKind::Truncated { .. } => Self::Truncated,
+            MediaErrorKind::Invalid => Self::Damaged,
+            MediaErrorKind::Usage => Self::Usage,
+            _ => Self::Error,
+        }
+    }
+
+    fn of_container(error: &ContainerError) -> Self {
+        match error.kind() {
+            ErrorKind::Format => Self::Damaged,
+            ErrorKind::Truncated => Self::Truncated,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// The error and what caused it, without repeating what a message already contains.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn errors_have_codes() {
+        let io = |kind: std::io::ErrorKind| MediaError::io("stdout", "write", kind.into());
+        let cases = [
+            (anyhow::Error::from(UsageError("x".into())), Exit::Usage),
+            (io(std::io::ErrorKind::BrokenPipe).into(), Exit::Success),
+            (io(std::io::ErrorKind::StorageFull).into(), Exit::Error),
+            (
+                MediaError::new(MediaErrorKind::Truncated { frames: 3 }, "a", "b").into(),
+                Exit::Truncated,
+            ),
+            (
+                MediaError::new(MediaErrorKind::Invalid, "a", "b").into(),
+                Exit::Damaged,
+            ),
+            (CodecError::Bundle { reason: "x".into() }.into(), Exit::Model),
+            (anyhow::anyhow!("other"), Exit::Error),
+        ];
+        for (error, exit) in cases {
+            let error: anyhow::Result<()> = Err(error);
+            assert_eq!(Exit::of(&error.context("around it").unwrap_err()), exit);
+        }
+    }
+
+    #[test]
+    fn messages_do_not_repeat() {
+        let cause = std::io::Error::other("the cause");
+        let error = anyhow::Error::from(MediaError::io("clip.mp4", "read", cause)).context("while encoding");
+        assert_eq!(
+            message(&error),
+            "while encoding: clip.mp4: cannot read: the cause"
+        );
+    }
+}

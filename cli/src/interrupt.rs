@@ -1,0 +1,25 @@
+//! Ctrl-C: the first one ends the input, so that the output is finished well; the second one ends the program.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// What shells expect of a program that SIGINT ended.
+const KILLED: i32 = 130;
+
+/// Listens from now on.
+pub fn listen() {
+    let handler = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(KILLED);
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        tracing::debug!("Ctrl-C will end the program at once: {error}");
+    }
+}
+
+/// Whether to take no more input.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,77 @@
+//! Opens `.lbit` files and pipes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use latentbit_container::{ChunkInfo, Limits, ReadMode, Reader, read_index};
+
+use crate::media::MediaError;
+
+/// Counts the bytes that go by.
+pub struct Counted<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.inner.read(buffer)?;
+        self.count.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
+}
+
+/// A stream that is being read.
+pub struct Input {
+    /// The file's name, or "stdin".
+    pub place: String,
+    pub reader: Reader<Counted<Box<dyn Read + Send>>>,
+    /// Bytes read so far.
+    pub bytes: Arc<AtomicU64>,
+}
+
+/// The bytes of a file, or of stdin for `-`, and a name for messages.
+pub fn open_bytes(path_or_dash: &str) -> anyhow::Result<(String, Box<dyn Read + Send>)> {
+    if path_or_dash == "-" {
+        return Ok(("stdin".to_owned(), Box::new(io::stdin())));
+    }
+    let file = File::open(path_or_dash).map_err(|e| MediaError::io(path_or_dash, "open", e))?;
+    Ok((path_or_dash.to_owned(), Box::new(file)))
+}
+
+/// Opens a stream and reads its header.
+pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
+    let (place, inner) = open_bytes(path_or_dash)?;
+    let bytes = Arc::new(AtomicU64::new(0));
+    let count = bytes.clone();
+    let reader =
+        Reader::with_mode(Counted { inner, count }, Limits::default(), mode).context(place.clone())?;
+    Ok(Input { place, reader, bytes })
+}
+
+/// The index of a file; none for a pipe or a file without one.
+fn index(path_or_dash: &str) -> Option<Vec<ChunkInfo>> {
+    let mut file = File::open(path_or_dash).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    read_index(&mut file, &Limits::default()).ok()?
+}
+
+/// How many frames a file has, by its index.
+pub fn frame_count(path_or_dash: &str) -> Option<u64> {
+    let chunks = index(path_or_dash)?;
+    let last = chunks.last()?;
+    Some(last.first_frame.0.saturating_add(last.frame_count.0))
+}
+
+/// How many chunks the groups of a file have, by its index: the distance of the first two key chunks; 0 if there is
+/// only one.
+pub fn chunks_per_group(path_or_dash: &str) -> Option<u32> {
+    let chunks = index(path_or_dash)?;
+    let second = chunks.iter().skip(1).position(|chunk| chunk.key);
+    second.map_or(Some(0), |between| u32::try_from(between + 1).ok())
+}

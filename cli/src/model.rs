@@ -1,0 +1,39 @@
+//! Loads the model that a command line asks for.
+
+use std::sync::Arc;
+
+use latentbit_codec::{Bundle, Device};
+
+use crate::args::ModelArgs;
+use crate::exit::usage;
+
+/// The bundle of `--model`, else the one that is built in, on the device of `--device`.
+pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
+    let device = match args.device.as_str() {
+        "auto" | "cpu" => Device::Cpu,
+        other => {
+            return usage(format!(
+                "--device {other}: this build computes on the CPU only; use auto or cpu"
+            ));
+        }
+    };
+    let bundle = match &args.model {
+        Some(path) => {
+            use anyhow::Context;
+            Bundle::open(path, &device).with_context(|| path.display().to_string())?
+        }
+        None => built_in(&device)?,
+    };
+    tracing::info!("bundle {:?}, SHA-256 {}", bundle.id.name, hex(&bundle.id.sha256));
+    Ok(Arc::new(bundle))
+}
+
+fn built_in(device: &Device) -> anyhow::Result<Bundle> {
+    use anyhow::Context;
+    Bundle::embedded(device).context("the built-in model; name another one with --model")
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

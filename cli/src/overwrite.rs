@@ -1,0 +1,38 @@
+//! Whether an output may be written.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use crate::args::OutputArgs;
+use crate::exit::usage;
+
+/// What to do about the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Write,
+    /// It exists and is to be left alone.
+    Skip,
+}
+
+/// Decides without asking: an existing file is overwritten with -y, left with -n, else refused.
+pub fn check(args: &OutputArgs) -> anyhow::Result<Decision> {
+    if args.output == "-" {
+        if std::io::stdout().is_terminal() && !args.force {
+            return usage("stdout is a terminal; send the output to a file or a pipe, or force it with -f");
+        }
+        return Ok(Decision::Write);
+    }
+    // Devices and pipes are there to be written to.
+    let exists = Path::new(&args.output).metadata().is_ok_and(|m| m.is_file());
+    if !exists || args.overwrite {
+        return Ok(Decision::Write);
+    }
+    if args.skip_existing {
+        tracing::warn!("{}: exists, left as it is", args.output);
+        return Ok(Decision::Skip);
+    }
+    anyhow::bail!(
+        "{}: exists already; overwrite it with -y, or leave it with -n",
+        args.output
+    )
+}

@@ -1,0 +1,22 @@
+//! The progress bar on stderr; there is none where stderr is no terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Frames per second and how many are left, if the total is known.
+pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let bar = ProgressBar::with_draw_target(frames, target);
+    let template = match frames {
+        Some(_) => "{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left",
+        None => "{spinner} {pos} frames, {per_sec}, {elapsed}",
+    };
+    // A template that does not parse only costs the looks of the bar.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,78 @@
+//! Summaries for programs.
+
+use latentbit_codec::metrics::Quality;
+use latentbit_container::BundleId;
+use serde::Serialize;
+
+use crate::model::hex;
+
+/// The bundle of a run.
+#[derive(Debug, Serialize)]
+pub struct BundleReport {
+    pub name: String,
+    pub sha256: String,
+}
+
+impl From<&BundleId> for BundleReport {
+    fn from(id: &BundleId) -> Self {
+        Self {
+            name: id.name.clone(),
+            sha256: hex(&id.sha256),
+        }
+    }
+}
+
+/// PSNR in dB, SSIM and MS-SSIM; null where frames are too small for a measure.
+#[derive(Debug, Serialize)]
+pub struct QualityReport {
+    pub psnr: f64,
+    pub ssim: Option<f64>,
+    pub ms_ssim: Option<f64>,
+}
+
+impl From<Quality> for QualityReport {
+    fn from(quality: Quality) -> Self {
+        Self {
+            psnr: quality.psnr,
+            ssim: quality.ssim,
+            ms_ssim: quality.ms_ssim,
+        }
+    }
+}
+
+/// Prints one JSON object as a line: on stdout, or on stderr if stdout carries data.
+pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()> {
+    let text = serde_json::to_string(report)?;
+    if stdout_is_data {
+        eprintln!("{text}");
+        return Ok(());
+    }
+    print_text(&text)
+}
+
+/// Prints a line on stdout. A reader that went away is no error.
+pub fn print_text(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Bits over pixels; 0 for a video without any.
+pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
+    let pixels = frames as f64 * f64::from(width) * f64::from(height);
+    if pixels > 0.0 {
+        bytes as f64 * 8.0 / pixels
+    } else {
+        0.0
+    }
+}
+
+/// The most memory that this program has held so far, where the system tells.
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
