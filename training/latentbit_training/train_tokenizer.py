@@ -31,13 +31,11 @@ def bit_report(u: Tensor) -> dict[str, float]:
     """How the bits of a batch are used: a collapse shows here before it shows in the loss."""
     bits = (u > 0).flatten(0, -2)
     balance = bits.float().mean(0)
-    weights = 2.0 ** torch.arange(bits.shape[1], dtype=torch.float64, device=bits.device)
-    codes = (bits.double() * weights).sum(1)
     return {
         "balance_min": round(balance.min().item(), 3),
         "balance_max": round(balance.max().item(), 3),
         "dead_bits": int(((balance < 0.01) | (balance > 0.99)).sum()),
-        "code_use": round(codes.unique().numel() / codes.numel(), 3),
+        "code_use": round(len(bits.unique(dim=0)) / len(bits), 3),
         "magnitude": round(u.abs().mean().item(), 3),
     }
 
@@ -137,7 +135,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         return vae.decode(vae.denormalize(latent)).float()
 
     if args.compile:
-        encode, latent_terms, pixels = (torch.compile(f, dynamic=False) for f in (encode, latent_terms, pixels))
+        encode = torch.compile(encode, dynamic=False)
+        latent_terms = torch.compile(latent_terms, dynamic=False)
+        pixels = torch.compile(pixels, dynamic=False)
 
     sums: dict[str, list[float]] = {}
     while (progress := schedule.progress(step, run.seconds)) < 1:
