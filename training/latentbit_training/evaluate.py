@@ -75,7 +75,8 @@ def through_tokens(tokenizer: Tokenizer, latent: Tensor, kept: int | None = None
     out = []
     for chunk in latent.split(tokenizer.config.chunk_latent_frames, dim=2):
         bits, grid = tokenizer.bits(chunk)
-        out.append(tokenizer.decode_bits(bits, grid, tuple(chunk.shape[2:]), kept))
+        t, h, w = chunk.shape[2:]
+        out.append(tokenizer.decode_bits(bits, grid, (t, h, w), kept))
     return torch.cat(out, dim=2)
 
 

@@ -28,18 +28,15 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args(argv)
 
-    parts = [torch.load(path, map_location="cpu", weights_only=False) if path else None
-             for path in (args.vae, args.tokenizer)]
-    training = {}
-    for label, part in zip(("vae", "tokenizer"), parts, strict=True):
-        if part:
-            training[label] = {"steps": part["step"], "minutes": round(part["minutes"], 1)}
-    vae = WanVae(parts[0]["config"])
-    vae.load_state_dict(parts[0]["state"])
+    parts = {label: torch.load(path, map_location="cpu", weights_only=False)
+             for label, path in (("vae", args.vae), ("tokenizer", args.tokenizer)) if path}
+    training = {label: {"steps": part["step"], "minutes": round(part["minutes"], 1)} for label, part in parts.items()}
+    vae = WanVae(parts["vae"]["config"])
+    vae.load_state_dict(parts["vae"]["state"])
     tokenizer = None
-    if parts[1]:
-        tokenizer = Tokenizer(parts[1]["config"])
-        tokenizer.load_state_dict(parts[1]["state"])
+    if part := parts.get("tokenizer"):
+        tokenizer = Tokenizer(part["config"])
+        tokenizer.load_state_dict(part["state"])
     config = BundleConfig(args.name, vae.config, tokenizer.config if tokenizer else None, training)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bundle.save(args.out, config, vae, tokenizer, args.storage)

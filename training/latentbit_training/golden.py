@@ -103,7 +103,7 @@ def tokenizer_tensors(tokenizer: Tokenizer, sizes: tuple[tuple[int, int, int], .
 
 
 def conv_tensors() -> dict[str, Tensor]:
-    """A causal convolution over a clip in one piece, and over its end with the frames before as cache."""
+    """A causal convolution over a clip, and a norm with and without SiLU."""
     conv = CausalConv3d(5, 19, FULL)
     stir(conv)
     x = torch.randn(1, 5, 6, 7, 9)
@@ -128,7 +128,7 @@ TOKENIZERS: dict[str, TokenizerConfig] = {
 
 
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Saves tensors, those of numbers as f32."""
+    """Saves tensors in the type that they have."""
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(path))
 
 
@@ -190,7 +190,8 @@ def write_photo(path: Path, image: Path, out: Path) -> None:
     latent = vae.normalize(vae.encode(clip))
     u, grid = tokenizer.encode(latent)
     bits = u > 0
-    decoded = vae.decode(vae.denormalize(tokenizer.decode_bits(bits, grid, tuple(latent.shape[2:]))))
+    t, h, w = latent.shape[2:]
+    decoded = vae.decode(vae.denormalize(tokenizer.decode_bits(bits, grid, (t, h, w))))
     out.mkdir(parents=True, exist_ok=True)
     write(out / "photo.safetensors", {
         "pixels": pixels, "latent": last(latent), "bits": bits[0].to(torch.uint8),

@@ -21,6 +21,12 @@ def _orthogonal(weight: Tensor, gain: float) -> Tensor:
     return matrix * gain
 
 
+def _weight(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
 @torch.no_grad()
 def init_near_linear(vae: WanVae) -> None:
     """Sets the weights of a fresh model in place."""
@@ -30,24 +36,24 @@ def init_near_linear(vae: WanVae) -> None:
             nn.init.normal_(module.weight, std=1 / math.sqrt(fan_in))
     for module in vae.modules():
         if isinstance(module, ResidualBlock):
-            module.residual[6].weight.mul_(0.1)
-    for conv in (vae.encoder.conv1, vae.decoder.conv1):
-        nn.init.normal_(conv.bias, std=0.5)
+            _weight(module.residual[6]).mul_(0.1)
+    for stem in (vae.encoder.conv1, vae.decoder.conv1):
+        nn.init.normal_(stem.bias, std=0.5)
     ends = (vae.encoder.conv1, vae.decoder.conv1, vae.encoder.head[2], vae.decoder.head[2], vae.conv1, vae.conv2)
-    for conv in ends:
-        weight = conv.weight
+    for end in ends:
+        weight = _weight(end)
         middle = weight.shape[3] // 2
         gain = max(1.0, math.sqrt(weight.shape[0] / weight.shape[1]))
         weight.mul_(0.3)
         weight[:, :, -1, middle, middle] += _orthogonal(weight, gain)
     for module in vae.modules():
         if isinstance(module, Downsample) and module.space:
-            weight = module.resample[1].weight
+            weight = _weight(module.resample[1])
             weight.mul_(0.3)
             for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
                 weight[:, :, row, column] += _orthogonal(weight, 0.5)
         if isinstance(module, Upsample) and module.space:
-            weight = module.resample[1].weight
+            weight = _weight(module.resample[1])
             weight.mul_(0.5)
             weight[:, :, 1, 1] += _orthogonal(weight, 1.0)
         if isinstance(module, Downsample) and module.time:

@@ -10,10 +10,12 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class Schedule:
         return self.peak * min(1.0, (step + 1) / self.warmup) * (0.05 + 0.95 * cosine)
 
 
-class Ema:
+class Ema(Generic[Model]):
     """An exponential average of the weights, with a ramp so that early noise is forgotten."""
 
-    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, model: Model, decay: float = 0.999) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
@@ -46,7 +48,8 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Takes in the weights after a step."""
         decay = min(self.decay, (step + 1) / (step + 10))
-        averaged, current = list(self.model.parameters()), [p.detach() for p in model.parameters()]
+        averaged: list[Tensor] = list(self.model.parameters())
+        current = [p.detach() for p in model.parameters()]
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
 

@@ -78,4 +78,5 @@ class Tokenizer(nn.Module):
         code, commitment = quantize(self.quantizer, u)
         if mask is not None:
             code = code * mask[:, None]
-        return self.decode(code, grid, latent.shape[2:]), commitment, u
+        t, h, w = latent.shape[2:]
+        return self.decode(code, grid, (t, h, w)), commitment, u

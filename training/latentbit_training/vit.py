@@ -52,7 +52,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2).to(x.dtype)
 
 
-def to_windows(x: Tensor, grid: Grid, window: Kernel, shift: Kernel) -> Tensor:
+def to_windows(x: Tensor, grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor:
     """(B, tokens, ...) to (B, windows, tokens per window, ...), zero-padded to whole windows and rolled."""
     x = x.unflatten(1, grid)
     padding = [0, 0] * (x.ndim - 4)
@@ -67,7 +67,7 @@ def to_windows(x: Tensor, grid: Grid, window: Kernel, shift: Kernel) -> Tensor:
     return x.flatten(4, 6).flatten(1, 3)
 
 
-def from_windows(x: Tensor, grid: Grid, window: Kernel, shift: Kernel) -> Tensor:
+def from_windows(x: Tensor, grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor:
     """The way back of `to_windows`."""
     counts = [-(-size // w) for size, w in zip(grid, window, strict=True)]
     x = x.unflatten(2, window).unflatten(1, counts)
@@ -79,7 +79,7 @@ def from_windows(x: Tensor, grid: Grid, window: Kernel, shift: Kernel) -> Tensor
 
 
 @functools.lru_cache(maxsize=64)
-def window_mask(grid: Grid, window: Kernel, shift: Kernel) -> Tensor | None:
+def window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor | None:
     """(windows, keys, keys): who may see whom once windows are rolled and padded; none when all may.
 
     Along an axis of length n, token i belongs to the window (i + window - shift) // window (all shifts < window).
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, head_dim)).unbind(2)
         cos, sin = (table.to(x.device) for table in rotary_tables(grid, head_dim, self.theta))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        window = self.window or grid
+        window: tuple[int, ...] = self.window or grid
         # An axis that one window covers has nothing to shift.
         shift = tuple(0 if n <= w else s for n, w, s in zip(grid, window, self.shift, strict=True))
         window = tuple(min(n, w) for n, w in zip(grid, window, strict=True))
