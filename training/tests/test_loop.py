@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from latentbit_training.loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, psnr, step_with
+
+
+def test_schedule_in_steps() -> None:
+    schedule = Schedule(peak=2.0, steps=1000, warmup=10)
+    assert [schedule.rate(s, 0) for s in range(3)] == pytest.approx([0.2, 0.4, 0.6], rel=1e-3)
+    assert schedule.rate(9, 0) == pytest.approx(2.0, rel=1e-3)
+    assert schedule.rate(500, 0) == pytest.approx(2.0 * (0.05 + 0.95 / 2))
+    assert schedule.rate(1000, 0) == schedule.rate(5000, 0) == pytest.approx(0.1)
+    rates = [schedule.rate(s, 0) for s in range(10, 1001)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_schedule_in_minutes() -> None:
+    schedule = Schedule(peak=1.0, steps=10, minutes=2)
+    assert schedule.progress(10_000, 60) == 0.5
+    assert schedule.progress(0, 500) == 1.0
+    assert schedule.rate(10_000, 120) == pytest.approx(0.05)
+
+
+def test_ema() -> None:
+    model = nn.Linear(3, 2)
+    ema = Ema(model, decay=0.9)
+    start, goal = model.weight.detach().clone(), torch.randn(2, 3)
+    model.weight.data.copy_(goal)
+    assert torch.equal(ema.model.weight, start)
+    ema.update(model, 0)
+    torch.testing.assert_close(ema.model.weight, start * 0.1 + goal * 0.9)
+    ema.update(model, 10**6)
+    torch.testing.assert_close(ema.model.weight, (start * 0.1 + goal * 0.9) * 0.9 + goal * 0.1)
+    assert not any(p.requires_grad for p in ema.model.parameters())
+    assert not ema.model.training
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3))
+    matrices, vectors = optimizer_for(model, 0.1, decay=0.5).param_groups
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.5, 0.0)
+    assert [p.shape for p in matrices["params"]] == [(3, 4)]
+    assert len(vectors["params"]) == 3
+
+
+def test_step_with() -> None:
+    model = nn.Linear(4, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=99.0)
+    start, x = model.weight.detach().clone(), torch.tensor([[3.0, 0.0, 4.0, 0.0]])
+    norm = step_with(optimizer, model(100 * x).sum(), rate=0.5, clip=1.0)
+    assert norm == pytest.approx(500)
+    # The gradient is brought to length 1.
+    torch.testing.assert_close(model.weight.detach(), start - 0.5 * x / 5)
+
+
+def test_a_loss_that_is_not_finite_changes_nothing() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = optimizer_for(model, 0.1)
+    start = model.weight.detach().clone()
+    assert not math.isfinite(step_with(optimizer, model(torch.ones(1, 4)).sum() * math.nan, 0.1))
+    assert torch.equal(model.weight, start)
+    step_with(optimizer, model(torch.ones(1, 4)).sum(), 0.1)
+    assert model.weight.isfinite().all()
+    assert not torch.equal(model.weight, start)
+
+
+def test_checkpoints(tmp_path: Path) -> None:
+    run = Run(tmp_path / "a" / "run")
+    assert run.resume() is None
+    run.spent = 100.0
+    run.save(step=7, weights=torch.arange(3))
+    run.save(step=8, weights=torch.arange(3))
+    assert [p.name for p in run.folder.iterdir()] == ["checkpoint.pt"]
+    again = Run(run.folder)
+    state = again.resume()
+    assert state is not None
+    assert state["step"] == 8
+    assert state["weights"].tolist() == [0, 1, 2]
+    assert 100 <= again.seconds < 200
+
+
+def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save(step=1)
+    with pytest.raises((AttributeError, TypeError, RuntimeError)):
+        run.save(step=2, broken=lambda: 0)
+    state = run.resume()
+    assert state is not None
+    assert state["step"] == 1
+
+
+def test_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(tmp_path)
+    run.log(step=1, loss=0.5)
+    run.log(step=2, note="text")
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert lines == capsys.readouterr().out.splitlines()
+    first, second = map(json.loads, lines)
+    assert first == {"minutes": first["minutes"], "step": 1, "loss": 0.5}
+    assert second["note"] == "text"
+
+
+def test_psnr() -> None:
+    a = torch.rand(1, 3, 1, 16, 16) * 2 - 1
+    assert psnr(a, a) > 100
+    level = torch.full_like(a, 100 / 127.5 - 1)
+    assert psnr(level, level + 1 / 127.5) == pytest.approx(20 * math.log10(255), abs=1e-4)
+    assert psnr(-torch.ones_like(a), torch.ones_like(a)) == pytest.approx(0.0)
+    # Outside of the range and between bytes there is nothing to see.
+    assert psnr(torch.ones_like(a), 5 * torch.ones_like(a)) > 100
+    assert psnr(level, level + 0.001) > 100
+
+
+def test_device_and_number_type() -> None:
+    assert device_of("cpu") == torch.device("cpu")
+    assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with autocast(torch.device("cpu")):
+        assert nn.Linear(3, 3)(torch.ones(1, 3)).dtype == torch.bfloat16
