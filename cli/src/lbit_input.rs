@@ -16,6 +16,18 @@ pub struct Counted<R> {
     count: Arc<AtomicU64>,
 }
 
+impl<R> Counted<R> {
+    /// Counts what is read of `inner`; the second result tells how much it was.
+    pub fn new(inner: R) -> (Self, Arc<AtomicU64>) {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Self {
+            inner,
+            count: count.clone(),
+        };
+        (counted, count)
+    }
+}
+
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.inner.read(buffer)?;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use latentbit_codec::{Bundle, Device};
+use anyhow::Context;
+use latentbit_codec::{Bundle, Device, Error, pipeline};
+use latentbit_container::Header;
 
 use crate::args::ModelArgs;
 use crate::exit::usage;
@@ -18,10 +20,7 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
         }
     };
     let bundle = match &args.model {
-        Some(path) => {
-            use anyhow::Context;
-            Bundle::open(path, &device).with_context(|| path.display().to_string())?
-        }
+        Some(path) => Bundle::open(path, &device).with_context(|| path.display().to_string())?,
         None => built_in(&device)?,
     };
     tracing::info!("bundle {:?}, SHA-256 {}", bundle.id.name, hex(&bundle.id.sha256));
@@ -29,8 +28,19 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
 }
 
 fn built_in(device: &Device) -> anyhow::Result<Bundle> {
-    use anyhow::Context;
     Bundle::embedded(device).context("the built-in model; name another one with --model")
+}
+
+/// Checks that a stream, `place` in messages, was made with `bundle`.
+pub fn check(bundle: &Bundle, header: &Header, place: &str) -> anyhow::Result<()> {
+    pipeline::check_bundle(bundle, header)
+        .with_context(|| place.to_owned())
+        .map_err(|error| match error.downcast_ref() {
+            Some(Error::WrongBundle { .. }) => {
+                error.context("another model is needed; give it with --model FILE")
+            }
+            _ => error,
+        })
 }
 
 /// Lower-case hexadecimal digits.

@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// A stream was made with another bundle.
     #[error(
-        "made with the bundle {:?} (SHA-256 {}), but {:?} (SHA-256 {}) was given; name the right one",
+        "made with the bundle {:?} (SHA-256 {}), but {:?} (SHA-256 {}) was given; use the bundle that it was made with",
         needed.name, hex(&needed.sha256), given.name, hex(&given.sha256)
     )]
     WrongBundle {

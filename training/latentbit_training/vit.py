@@ -34,7 +34,7 @@ def axis_pairs(head_dim: int) -> tuple[int, int, int]:
 
 
 @functools.lru_cache(maxsize=64)
-def rotary_tables(grid: Grid, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def _rotary_tables(grid: Grid, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of (tokens, head_dim / 2) angles: position times theta^(-i/n) for pair i of an axis' n."""
     angles = []
     for axis, count in enumerate(axis_pairs(head_dim)):
@@ -79,7 +79,7 @@ def from_windows(x: Tensor, grid: Grid, window: tuple[int, ...], shift: tuple[in
 
 
 @functools.lru_cache(maxsize=64)
-def window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor | None:
+def _window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor | None:
     """(windows, keys, keys): who may see whom once windows are rolled and padded; none when all may.
 
     Along an axis of length n, token i belongs to the window (i + window - shift) // window (all shifts < window).
@@ -91,6 +91,20 @@ def window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> 
     tagged = to_windows(region.flatten()[None] + 1, grid, window, shift)[0]
     mask = tagged[:, :, None] == tagged[:, None, :]
     return None if bool(mask.all()) else mask
+
+
+# torch.compile looks through a cache and would break the graph at what is computed behind it; these results depend
+# on sizes alone, so they are constants of a graph.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def rotary_tables(grid: Grid, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """`_rotary_tables`, computed once."""
+    return _rotary_tables(grid, head_dim, theta)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> Tensor | None:
+    """`_window_mask`, computed once."""
+    return _window_mask(grid, window, shift)
 
 
 class Attention(nn.Module):

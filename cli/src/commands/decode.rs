@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 use latentbit_codec::pipeline::{self, Options};
 use latentbit_container::{Header, PixelFrames, Rational, ReadMode};
@@ -50,7 +49,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.input, mode)?;
     let header = input.reader.header().clone();
     let bundle = model::load(&args.model)?;
-    pipeline::check_bundle(&bundle, &header).with_context(|| input.place.clone())?;
+    model::check(&bundle, &header, &input.place)?;
     if let Some(bits) = args.bits.filter(|&bits| bits > header.bits) {
         return usage(format!(
             "--bits {bits}: tokens of this stream have {}",

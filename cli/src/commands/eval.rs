@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
-use anyhow::Context;
 use latentbit_codec::Frame;
 use latentbit_codec::metrics::{Meter, Quality};
 use latentbit_codec::pipeline::{self, Options};
@@ -43,7 +42,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.file, ReadMode::Strict)?;
     let header = input.reader.header().clone();
     let bundle = model::load(&args.model)?;
-    pipeline::check_bundle(&bundle, &header).with_context(|| input.place.clone())?;
+    model::check(&bundle, &header, &input.place)?;
     let bits = args.bits.unwrap_or(header.bits);
     if bits > header.bits {
         return usage(format!(

@@ -1,13 +1,14 @@
 //! `latentbit info`.
 
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
 use latentbit_container::{Chroma, ColorRange, Limits, Rational, ReadMode, Scan, Status, scan};
 use serde::Serialize;
 
-use anyhow::Context;
-
 use crate::args::InfoArgs;
 use crate::exit::Exit;
-use crate::lbit_input;
+use crate::lbit_input::{self, Counted};
 use crate::report::{self, BundleReport, bits_per_pixel};
 
 #[derive(Debug, Serialize)]
@@ -53,8 +54,9 @@ struct ColorReport {
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
     let (place, input) = lbit_input::open_bytes(&args.file)?;
+    let (input, bytes) = Counted::new(input);
     let scan = scan(input, Limits::default(), ReadMode::Resync).context(place)?;
-    let (report, exit) = describe(&args.file, &scan);
+    let (report, exit) = describe(&args.file, &scan, bytes.load(Ordering::Relaxed));
     if args.json {
         report::print(&report, false)?;
     } else {
@@ -63,7 +65,7 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn describe<'a>(file: &'a str, scan: &Scan) -> (Report<'a>, Exit) {
+fn describe<'a>(file: &'a str, scan: &Scan, bytes: u64) -> (Report<'a>, Exit) {
     let header = &scan.header;
     let last = scan.chunks.last();
     let frames: u64 = scan.chunks.iter().map(|chunk| chunk.frame_count.0).sum();
@@ -80,8 +82,6 @@ fn describe<'a>(file: &'a str, scan: &Scan) -> (Report<'a>, Exit) {
         Status::Truncated { .. } => ("truncated", Exit::Truncated),
         _ => ("damaged", Exit::Damaged),
     };
-    // What a stream needs without index and tail: up to the end of its last chunk.
-    let bytes = last.map_or(0, |chunk| chunk.offset + chunk.stored_len);
     let Rational { num, den } = header.frame_rate;
     let seconds = (num > 0).then(|| frames as f64 * f64::from(den) / f64::from(num));
     let mut problems: Vec<String> = scan.lost.iter().map(|lost| lost.reason.to_string()).collect();

@@ -1,0 +1,143 @@
+//! Files that libav reads and writes, and pictures.
+
+use std::process::Command;
+
+use image::{ImageReader, Rgb, RgbImage};
+use tempfile::TempDir;
+
+use crate::support::{folder, names, read, run, run_with, testdata, tiny};
+
+/// Makes a clip with the program `ffmpeg`.
+fn ffmpeg(folder: &TempDir, line: &str) {
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-y"])
+        .args(line.split_whitespace())
+        .current_dir(folder.path())
+        .status()
+        .expect("ffmpeg is installed");
+    assert!(status.success(), "ffmpeg {line}");
+}
+
+/// Size, rate and number of frames.
+fn probe(folder: &TempDir, name: &str) -> String {
+    let entries = "stream=width,height,r_frame_rate,nb_read_frames,pix_fmt";
+    let args = [
+        "-v",
+        "error",
+        "-select_streams",
+        "v",
+        "-count_frames",
+        "-show_entries",
+        entries,
+        "-of",
+        "csv=p=0",
+    ];
+    let output = Command::new("ffprobe")
+        .args(args)
+        .arg(folder.path().join(name))
+        .output()
+        .expect("ffprobe is installed");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn files_of_many_kinds() {
+    for (name, size, rate, format, frames) in [
+        ("a.mp4", "48x32", "25", "yuv420p", 30),
+        ("b.mkv", "50x34", "30000/1001", "yuv422p", 14),
+        ("c.mkv", "32x32", "24", "yuv444p", 5),
+        ("d.mkv", "64x48", "50", "yuv420p10le", 18),
+    ] {
+        let folder = folder();
+        let source = format!("-f lavfi -i testsrc2=size={size}:rate={rate} -frames:v {frames}");
+        ffmpeg(
+            &folder,
+            &format!("{source} -c:v libx264 -pix_fmt {format} {name}"),
+        );
+        run(&folder, &tiny(&format!("encode {name} -o x.lbit"))).expect(0);
+        run(&folder, &tiny("decode x.lbit -o back.mkv")).expect(0);
+        assert_eq!(probe(&folder, "back.mkv"), probe(&folder, name), "{name}");
+    }
+}
+
+#[test]
+fn sound_is_dropped_and_said_so() {
+    let folder = folder();
+    let source = "-f lavfi -i testsrc2=size=32x32:rate=25 -f lavfi -i sine -shortest -t 0.4";
+    ffmpeg(
+        &folder,
+        &format!("{source} -c:v libx264 -pix_fmt yuv420p -c:a aac a.mp4"),
+    );
+    let outcome = run(&folder, &tiny("encode a.mp4 -o a.lbit --json"))
+        .expect(0)
+        .says(&["a.mp4", "sound"]);
+    let warnings = outcome.json()["warnings"].to_string();
+    assert!(warnings.contains("sound"), "{warnings}");
+    assert!(outcome.json()["frames"].as_u64().unwrap() >= 10);
+    run(&folder, &tiny("decode a.lbit -o b.mp4")).expect(0);
+    assert!(probe(&folder, "b.mp4").starts_with("32,32"));
+}
+
+#[test]
+fn pictures_go_in_and_out() {
+    let folder = folder();
+    let picture = RgbImage::from_fn(37, 23, |x, y| Rgb([(x * 6) as u8, (y * 10) as u8, 90]));
+    for name in ["a.png", "a.jpg"] {
+        picture.save(folder.path().join(name)).unwrap();
+        run(&folder, &tiny(&format!("encode {name} -o a.lbit -y"))).expect(0);
+        for back in ["b.png", "b.jpeg"] {
+            let outcome = run(&folder, &tiny(&format!("decode a.lbit -o {back} -y"))).expect(0);
+            assert_eq!(outcome.stderr, "");
+            let back = ImageReader::open(folder.path().join(back))
+                .unwrap()
+                .decode()
+                .unwrap();
+            assert_eq!((back.width(), back.height()), (37, 23));
+        }
+        let info = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
+        assert_eq!(
+            (info["frames"].as_u64(), info["chunks"].as_u64()),
+            (Some(1), Some(1))
+        );
+    }
+    // A pipe is recognised by its first bytes.
+    run_with(&folder, &tiny("encode - -o p.lbit"), read(&folder, "a.png")).expect(0);
+    run(&folder, &tiny("encode a.png -o a.lbit -y")).expect(0);
+    assert_eq!(read(&folder, "p.lbit"), read(&folder, "a.lbit"));
+}
+
+#[test]
+fn a_video_becomes_numbered_pictures() {
+    let folder = folder();
+    crate::support::encoded(&folder, "a.lbit", 3, "");
+    run(&folder, &tiny("decode a.lbit -o f-%02d.png")).expect(0);
+    assert_eq!(names(&folder), ["a.lbit", "f-01.png", "f-02.png", "f-03.png"]);
+    run(&folder, &tiny("decode a.lbit -o one.png"))
+        .expect(2)
+        .says(&["one.png", "--frames 1"]);
+    run(&folder, &tiny("decode a.lbit -o one.png --frames 1")).expect(0);
+    assert!(names(&folder).contains(&"one.png".to_owned()));
+}
+
+/// The built-in bundle, without naming any: what comes back looks like what went in.
+#[test]
+fn the_built_in_model_works() {
+    let folder = folder();
+    let photo = testdata("golden/photo.png");
+    let photo = photo.to_str().unwrap();
+    run(&folder, &["encode", photo, "-o", "a.lbit"]).expect(0);
+    run(&folder, &["decode", "a.lbit", "-o", "a.png"]).expect(0);
+    let report = run(&folder, &["eval", photo, "a.lbit", "--json"])
+        .expect(0)
+        .json();
+    let psnr = |of: &str| report[of]["psnr"].as_f64().unwrap();
+    assert!(psnr("tokens") > 22.0 && psnr("vae") > psnr("tokens"), "{report}");
+    let (bpp, full) = (report["bpp"].as_f64().unwrap(), 36.0 / 64.0);
+    assert!((full * 0.8..full * 1.2).contains(&bpp), "{report}");
+    // Half of the planes cost quality, but not the picture.
+    let half = run(&folder, &["eval", photo, "a.lbit", "--json", "--bits", "18"])
+        .expect(0)
+        .json();
+    let half = half["tokens"]["psnr"].as_f64().unwrap();
+    assert!(half < psnr("tokens") && half > 18.0, "{half}");
+}

@@ -1,0 +1,12 @@
+//! The built command from outside: files, pipes, exit codes, messages.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod damage;
+mod failures;
+mod files;
+mod outputs;
+mod pipes;
+mod reports;
+mod support;
