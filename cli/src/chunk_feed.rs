@@ -24,6 +24,22 @@ pub struct Feed {
     pub lost_frames: u64,
 }
 
+impl Feed {
+    /// Takes a fault in. Lost chunks weigh more than an end that is cut off.
+    fn note(&mut self, exit: Exit) {
+        if self.exit != Some(Exit::Damaged) {
+            self.exit = Some(exit);
+        }
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error.kind() {
+        ErrorKind::Truncated => Exit::Truncated,
+        _ => Exit::Damaged,
+    }
+}
+
 /// Finds the chunks that frames from `range.start` on depend on.
 struct Selector {
     range: Range<u64>,
@@ -57,11 +73,13 @@ impl Selector {
 /// Reads the stream and pushes what `range` needs. Before the first push, `first` is told the index of the first frame
 /// that will come out.
 ///
-/// Damage does not end it: what is wrong is in the result. Fails for what leaves nothing to go on with.
+/// With `keep_going`, damage does not end it: what is wrong is in the result. Fails for what leaves nothing to go on
+/// with.
 pub fn feed(
     mut input: Input,
     range: Range<u64>,
     mut decoder: ChunkInput,
+    keep_going: bool,
     mut first: impl FnMut(u64),
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
@@ -89,7 +107,7 @@ pub fn feed(
                     frames.start,
                     frames.end.saturating_sub(1)
                 ));
-                feed.exit = Some(Exit::Damaged);
+                feed.note(Exit::Damaged);
                 let wanted = frames.start.max(range.start)..frames.end.min(range.end);
                 feed.lost_frames += wanted.end.saturating_sub(wanted.start);
                 (
@@ -99,17 +117,14 @@ pub fn feed(
             }
             Ok(Some(Event::Lost(lost))) => {
                 feed.damage.push(format!("{}: {}", input.place, lost.reason));
-                feed.exit = Some(Exit::Damaged);
+                feed.note(exit_of(&lost.reason));
                 continue;
             }
             Ok(Some(_)) => continue,
             Ok(None) => break,
-            Err(error) if chunks > 0 && worth_keeping(&error) => {
-                feed.exit = feed.exit.or(Some(match error.kind() {
-                    ErrorKind::Truncated => Exit::Truncated,
-                    _ => Exit::Damaged,
-                }));
+            Err(error) if keep_going && chunks > 0 && worth_keeping(&error) => {
                 feed.damage.push(format!("{}: {error}", input.place));
+                feed.note(exit_of(&error));
                 break;
             }
             Err(error) => return Err(error).context(input.place),

@@ -69,12 +69,14 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let bar = progress::bar(total, quiet);
     let (decoder, frames) = pipeline::decoder(&bundle, &header, &options)?;
-    let place = input.place.clone();
-    let (frames, feed) = decode(input, range, decoder, frames, sink, &bar)?;
+    let feeding = Feeding {
+        input,
+        range,
+        decoder,
+        keep_going: !args.strict,
+    };
+    let (frames, feed) = decode(feeding, frames, sink, &bar)?;
     bar.finish_and_clear();
-    if args.strict && feed.exit.is_some() {
-        anyhow::bail!("{place}: {}", feed.damage.join("; "));
-    }
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
     if feed.exit.is_some() {
         let output = &args.output.output;
@@ -115,24 +117,36 @@ pub fn range(args: &RangeArgs, rate: Rational) -> std::ops::Range<u64> {
             .map_or(u64::MAX, |frames| start.saturating_add(frames))
 }
 
-/// Feeds the decoder on a thread of its own, writes here. Gives the number of frames written.
-fn decode(
+/// What feeds the decoder.
+struct Feeding {
     input: Input,
     range: std::ops::Range<u64>,
     decoder: pipeline::ChunkInput,
+    keep_going: bool,
+}
+
+/// Feeds the decoder on a thread of its own, writes here. Gives the number of frames written.
+fn decode(
+    feeding: Feeding,
     frames: pipeline::Output<latentbit_codec::Frame>,
     mut sink: Box<dyn FrameSink>,
     bar: &ProgressBar,
 ) -> anyhow::Result<(u64, Feed)> {
     let (tell_first, first) = mpsc::channel();
-    let wanted = range.clone();
+    let range = feeding.range.clone();
     // Not a scoped thread: when writing fails, nobody waits for an input that may never come.
     let feeding = std::thread::spawn(move || {
         let first = move |index| {
             // Only gone when the frames are not wanted any more.
             let _ = tell_first.send(index);
         };
-        feed(input, wanted, decoder, first)
+        feed(
+            feeding.input,
+            feeding.range,
+            feeding.decoder,
+            feeding.keep_going,
+            first,
+        )
     });
     let mut next = None;
     let mut written = 0;

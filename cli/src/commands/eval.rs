@@ -76,7 +76,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
 
     let bytes = input.bytes.clone();
     let (decoder, decoded) = pipeline::decoder(&bundle, &header, &options)?;
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, |_| ()));
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| ()));
     let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &header, &options)?;
     let (references, for_vae) = mpsc::channel::<Frame>();
     let measuring = std::thread::spawn(move || measure(vae_output, &for_vae));
@@ -105,14 +105,11 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let _ = references.send(reference);
         bar.inc(1);
     }
-    let feed = feeding
+    feeding
         .join()
         .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"))?;
     if let Some(error) = failed {
         return Err(error.into());
-    }
-    if feed.exit.is_some() {
-        anyhow::bail!("{}", feed.damage.join("; "));
     }
     vae_input.flush()?;
     drop(references);

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
-use latentbit_container::{Chroma, ColorRange, Limits, Rational, ReadMode, Scan, Status, scan};
+use latentbit_container::{
+    Chroma, ColorRange, ErrorKind, Limits, Lost, Rational, ReadMode, Scan, Status, scan,
+};
 use serde::Serialize;
 
 use crate::args::InfoArgs;
@@ -75,7 +77,8 @@ fn describe<'a>(file: &'a str, scan: &Scan, bytes: u64) -> (Report<'a>, Exit) {
         _ => last.map_or(0, |chunk| chunk.sequence + 1),
     };
     let lost_chunks = expected.saturating_sub(present);
-    let damaged = lost_chunks > 0 || !scan.lost.is_empty();
+    let cut_off = |lost: &Lost| lost.reason.kind() == ErrorKind::Truncated;
+    let damaged = lost_chunks > 0 || !scan.lost.iter().all(cut_off);
     let (state, exit) = match scan.status {
         _ if damaged => ("damaged", Exit::Damaged),
         Status::Complete { .. } => ("complete", Exit::Success),

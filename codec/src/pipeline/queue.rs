@@ -59,7 +59,7 @@ impl<T> Inlet<T> {
             return Ok(None);
         }
         match self.receiver.recv() {
-            Ok(Message::Item(item)) => return Ok(Some(item)),
+            Ok(Message::Item(item)) => Ok(Some(item)),
             message => {
                 self.ended = true;
                 match message {
