@@ -1,0 +1,157 @@
+"""Measures the built command on held-out photos and clips and prints the tables of docs/quality.md.
+
+    .venv/bin/python scripts/quality/measure.py DATA quality     # DATA holds images/ and videos/
+    .venv/bin/python scripts/quality/measure.py DATA speed
+
+Every figure is what `target/release/latentbit` itself reports. Needs Pillow, and the programs ffmpeg and ffprobe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from PIL import Image
+
+Report = dict[str, Any]
+FPS = 25
+BITS = (36, 18, 6)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file to encode, and the options that say what it is."""
+
+    path: Path
+    options: tuple[str, ...] = ()
+
+
+class Latentbit:
+    """The command."""
+
+    def __init__(self, binary: Path, threads: int) -> None:
+        self.binary = binary
+        self.threads = threads
+
+    def run(self, *arguments: str | Path) -> Report:
+        command = [str(self.binary), *map(str, arguments), "--json", "--threads", str(self.threads)]
+        result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        report: Report = json.loads(result.stdout)
+        return report
+
+    def evaluate(self, sample: Sample, work: Path) -> list[Report]:
+        """Reports for each number of bits."""
+        tokens = work / "sample.lbit"
+        reports = []
+        for bits in BITS:
+            self.run("encode", sample.path, "-o", tokens, "-y", "--bits", str(bits), *sample.options)
+            reports.append(self.run("eval", sample.path, tokens, *sample.options))
+        return reports
+
+
+def photos(folder: Path, work: Path, size: int) -> Iterator[Sample]:
+    """Center crops; photos with a short side below `size` are enlarged to it first."""
+    for path in sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"}):
+        image = Image.open(path).convert("RGB")
+        scale = size / min(image.size)
+        width, height = (max(size, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = (width - size) // 2, (height - size) // 2
+        crop = work / "photo.png"
+        image.crop((left, top, left + size, top + size)).save(crop)
+        yield Sample(crop)
+
+
+def clips(folder: Path, work: Path, size: int, least: int = 17, most: int = 33) -> Iterator[Sample]:
+    """The first frames of each clip that is long and large enough: short side brought to `size`, center crop."""
+    for path in sorted((folder / "videos").iterdir()):
+        probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of"]
+        answer = subprocess.run([*probe, "csv=p=0:s=x", path], check=True, capture_output=True, text=True).stdout
+        width, height = (int(side) for side in answer.strip().rstrip("x").split("x")[:2])
+        if min(width, height) < size:
+            continue
+        raw = work / "clip.rgb"
+        scale = f"scale={size}:{size}:force_original_aspect_ratio=increase:flags=area,crop={size}:{size}"
+        command = ["ffmpeg", "-v", "error", "-y", "-i", path, "-vf", scale, "-frames:v", str(most)]
+        subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", raw], check=True)
+        if raw.stat().st_size >= least * size * size * 3:
+            yield Sample(raw, ("--raw", f"{size}x{size}@{FPS}:rgb24"))
+
+
+def quality_rows(name: str, samples: Iterator[Sample], latentbit: Latentbit, work: Path) -> list[str]:
+    """One row for the VAE alone and one for each number of bits: means over the samples."""
+    results = [latentbit.evaluate(sample, work) for sample in samples]
+    if not results:
+        return []
+
+    def row(label: str, reports: list[Report], key: str, bpp: str) -> str:
+        columns = []
+        for measure, digits in (("psnr", 2), ("ssim", 4), ("ms_ssim", 4)):
+            values = [report[key][measure] for report in reports]
+            columns.append("–" if None in values else f"{mean(values):.{digits}f}")
+        return f"| {name} ({len(reports)}) | {label} | {bpp} | {' | '.join(columns)} |"
+
+    rows = [row("VAE, not quantized", [reports[0] for reports in results], "vae", "–")]
+    for index, bits in enumerate(BITS):
+        reports = [r[index] for r in results]
+        rows.append(row(f"{bits} bits per token", reports, "tokens", f"{mean(r['bpp'] for r in reports):.4f}"))
+    return rows
+
+
+def print_quality(data: Path, latentbit: Latentbit, work: Path) -> None:
+    print("| what | with | bits per pixel | PSNR, dB | SSIM | MS-SSIM |\n|---|---|---|---|---|---|")
+    print("\n".join(quality_rows("photos, 256×256", photos(data, work, 256), latentbit, work)), flush=True)
+    for size in (128, 256):
+        print("\n".join(quality_rows(f"clips, {size}×{size}", clips(data, work, size), latentbit, work)), flush=True)
+
+
+def moving_pattern(work: Path, size: int, seconds: int) -> Sample:
+    raw = work / f"pattern-{size}-{seconds}.rgb"
+    source = f"testsrc2=size={size}x{size}:rate={FPS}"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-t", str(seconds)]
+    subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", raw], check=True)
+    return Sample(raw, ("--raw", f"{size}x{size}@{FPS}:rgb24"))
+
+
+def print_speed(latentbit: Latentbit, work: Path, repeats: int = 3) -> None:
+    """Frames per second (median of some runs) and the most memory of a run."""
+    print("| size | seconds of video | encode, frames/s | decode, frames/s | encode, peak MB | decode, peak MB |")
+    print("|---|---|---|---|---|---|")
+    for size in (128, 256):
+        for seconds in (2, 20):
+            sample = moving_pattern(work, size, seconds)
+            tokens, back = work / "speed.lbit", work / "speed.raw"
+            encode = [
+                latentbit.run("encode", sample.path, "-o", tokens, "-y", *sample.options) for _ in range(repeats)
+            ]
+            decode = [latentbit.run("decode", tokens, "-o", back, "-y", "--raw", "rgb24") for _ in range(repeats)]
+            columns = [f"{median(r['fps'] for r in runs):.1f}" for runs in (encode, decode)]
+            columns += [f"{max(r['peak_mem_bytes'] for r in runs) / 1e6:.0f}" for runs in (encode, decode)]
+            print(f"| {size}×{size} | {seconds} | {' | '.join(columns)} |", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with images/ and videos/ that no training has seen")
+    parser.add_argument("what", choices=["quality", "speed"])
+    parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.what == "quality":
+            print_quality(arguments.data, latentbit, Path(folder))
+        else:
+            print_speed(latentbit, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
