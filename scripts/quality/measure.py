@@ -79,7 +79,7 @@ def clips(folder: Path, work: Path, size: int, least: int = 17, most: int = 33) 
             continue
         raw = work / "clip.rgb"
         scale = f"scale={size}:{size}:force_original_aspect_ratio=increase:flags=area,crop={size}:{size}"
-        command = ["ffmpeg", "-v", "error", "-y", "-i", path, "-vf", scale, "-frames:v", str(most)]
+        command = ["ffmpeg", "-v", "error", "-y", "-i", str(path), "-vf", scale, "-frames:v", str(most)]
         subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", raw], check=True)
         if raw.stat().st_size >= least * size * size * 3:
             yield Sample(raw, ("--raw", f"{size}x{size}@{FPS}:rgb24"))
