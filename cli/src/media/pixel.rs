@@ -104,6 +104,7 @@ impl PixelLayout {
     }
 
     /// ffmpeg's name of the layout.
+    #[cfg(any(feature = "libav", test))]
     pub fn ffmpeg_name(&self) -> String {
         let base = match (self.packing, self.log2_w, self.log2_h) {
             (Packing::Rgb, ..) => return if self.depth > 8 { "rgb48le" } else { "rgb24" }.to_owned(),

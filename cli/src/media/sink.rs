@@ -30,6 +30,10 @@ pub struct OutputOptions {
     /// JPEG quality, 1 to 100.
     pub quality: u8,
     /// Threads of the encoder; 0 = as it likes.
+    #[cfg_attr(
+        not(feature = "libav"),
+        expect(dead_code, reason = "only libav has threads of its own")
+    )]
     pub threads: usize,
 }
 
@@ -44,6 +48,25 @@ impl OutputOptions {
             preset: None,
             quality: 95,
             threads: 0,
+        }
+    }
+}
+
+impl OutputOptions {
+    /// Refuses what only libav's encoders know, for an output that none of them writes.
+    fn without_encoder(&self, place: &str) -> Result<(), MediaError> {
+        let given = [
+            ("--codec", self.codec.is_some()),
+            ("--crf", self.crf.is_some()),
+            ("--preset", self.preset.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(MediaError::new(
+                MediaErrorKind::Usage,
+                place,
+                format!("{option} is for files that libav encodes, such as .mp4 or .mkv"),
+            )),
         }
     }
 }
@@ -72,6 +95,12 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     let info = &options.info;
     let (name, owned) = (place.to_owned(), info.clone());
     let raw = options.raw;
+    let extension = if dash { String::new() } else { extension(place) };
+    let still = StillFormat::from_extension(&extension);
+    let y4m = extension == "y4m" || (extension.is_empty() && (dash || is_special(place)));
+    if raw.is_some() || still.is_some() || y4m {
+        options.without_encoder(place)?;
+    }
     if dash {
         return match raw {
             Some(layout) => spawn_sink(place, info, move || {
@@ -89,14 +118,13 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
             })
         });
     }
-    let extension = extension(place);
-    if let Some(format) = StillFormat::from_extension(&extension) {
+    if let Some(format) = still {
         let quality = options.quality;
         return spawn_sink(place, info, move || {
             StillWriter::new(&name, format, &owned, quality)
         });
     }
-    if extension == "y4m" || (extension.is_empty() && is_special(place)) {
+    if y4m {
         return spawn_sink(place, info, move || {
             let (target, file) = create(&name)?;
             Ok(FileSink {

@@ -21,6 +21,10 @@ pub struct InputOptions {
     /// Stop after this many frames.
     pub frames: Option<u64>,
     /// Threads of the decoder; 0 = as it likes.
+    #[cfg_attr(
+        not(feature = "libav"),
+        expect(dead_code, reason = "only libav has threads of its own")
+    )]
     pub threads: usize,
 }
 

@@ -17,6 +17,7 @@ const SLACK: f64 = 1e-6;
 
 impl Start {
     /// Whether frame `index`, shown at `time` seconds, comes before the start.
+    #[cfg(any(feature = "libav", test))]
     pub(super) fn skips(&self, index: u64, time: f64) -> bool {
         match *self {
             Self::Seconds(start) => time < start - SLACK,

@@ -68,6 +68,23 @@ fn a_model_that_is_missing_or_none_is_refused() {
 }
 
 #[test]
+fn encoder_options_are_for_encoded_files() {
+    let folder = folder();
+    encoded(&folder, "a.lbit", 2, "");
+    for (output, option) in [
+        ("-", "--crf 20"),
+        ("b.y4m", "--codec libx264"),
+        ("b-%d.png", "--preset fast"),
+    ] {
+        let name = option.split(' ').next().unwrap();
+        run(&folder, &tiny(&format!("decode a.lbit -o {output} {option}")))
+            .expect(2)
+            .says(&[name, "libav"]);
+    }
+    assert_eq!(names(&folder), ["a.lbit"]);
+}
+
+#[test]
 fn wrong_usage_is_told() {
     let folder = folder();
     for line in [

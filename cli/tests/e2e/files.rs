@@ -1,15 +1,12 @@
 //! Files that libav reads and writes, and pictures.
 
-use std::process::Command;
-
-use image::{ImageReader, Rgb, RgbImage};
-use tempfile::TempDir;
-
 use crate::support::{folder, names, read, run, run_with, testdata, tiny};
+use image::{ImageReader, Rgb, RgbImage};
 
 /// Makes a clip with the program `ffmpeg`.
-fn ffmpeg(folder: &TempDir, line: &str) {
-    let status = Command::new("ffmpeg")
+#[cfg(feature = "libav")]
+fn ffmpeg(folder: &tempfile::TempDir, line: &str) {
+    let status = std::process::Command::new("ffmpeg")
         .args(["-v", "error", "-y"])
         .args(line.split_whitespace())
         .current_dir(folder.path())
@@ -19,7 +16,8 @@ fn ffmpeg(folder: &TempDir, line: &str) {
 }
 
 /// Size, rate and number of frames.
-fn probe(folder: &TempDir, name: &str) -> String {
+#[cfg(feature = "libav")]
+fn probe(folder: &tempfile::TempDir, name: &str) -> String {
     let entries = "stream=width,height,r_frame_rate,nb_read_frames,pix_fmt";
     let args = [
         "-v",
@@ -32,7 +30,7 @@ fn probe(folder: &TempDir, name: &str) -> String {
         "-of",
         "csv=p=0",
     ];
-    let output = Command::new("ffprobe")
+    let output = std::process::Command::new("ffprobe")
         .args(args)
         .arg(folder.path().join(name))
         .output()
@@ -40,6 +38,7 @@ fn probe(folder: &TempDir, name: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+#[cfg(feature = "libav")]
 #[test]
 fn files_of_many_kinds() {
     for (name, size, rate, format, frames) in [
@@ -60,6 +59,7 @@ fn files_of_many_kinds() {
     }
 }
 
+#[cfg(feature = "libav")]
 #[test]
 fn sound_is_dropped_and_said_so() {
     let folder = folder();
