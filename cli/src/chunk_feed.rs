@@ -137,11 +137,22 @@ pub fn feed(
                 first(selector.first);
                 told = true;
             }
-            decoder.push(part)?;
+            if !open(decoder.push(part))? {
+                return Ok(feed);
+            }
         }
     }
-    decoder.flush()?;
+    open(decoder.flush())?;
     Ok(feed)
+}
+
+/// Whether the decoder takes more. It says itself why not; it may also have given all the frames that were wanted.
+fn open(pushed: latentbit_codec::Result<()>) -> anyhow::Result<bool> {
+    match pushed {
+        Ok(()) => Ok(true),
+        Err(latentbit_codec::Error::Closed) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn frames_of(chunk: &Chunk) -> Range<u64> {

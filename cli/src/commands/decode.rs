@@ -1,6 +1,7 @@
 //! `latentbit decode`.
 
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
@@ -150,14 +151,11 @@ fn decode(
     });
     let mut next = None;
     let mut written = 0;
-    let mut failed = None;
     for frame in frames {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
+            // When reading went wrong, the decoder only knows that nothing more came.
+            Err(error) => return join(feeding).and(Err(error.into())),
         };
         let index = match next {
             Some(index) => index,
@@ -169,21 +167,11 @@ fn decode(
             written += 1;
             bar.inc(1);
         }
-    }
-    // What went wrong in reading explains a decoder that stopped.
-    let fed = feeding
-        .join()
-        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"));
-    let fed = match (fed, failed) {
-        (Err(error), Some(failed))
-            if matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed)) =>
-        {
-            return Err(failed.into());
+        if index.saturating_add(1) >= range.end {
+            break;
         }
-        (Err(error), _) => return Err(error),
-        (Ok(_), Some(failed)) => return Err(failed.into()),
-        (Ok(feed), None) => feed,
-    };
+    }
+    let feed = join(feeding)?;
     if written == 0 {
         let message = match range.start {
             0 => "the stream has no frames",
@@ -192,7 +180,13 @@ fn decode(
         return Err(UsageError(message.to_owned()).into());
     }
     sink.finish()?;
-    Ok((written, fed))
+    Ok((written, feed))
+}
+
+fn join(feeding: JoinHandle<anyhow::Result<Feed>>) -> anyhow::Result<Feed> {
+    feeding
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"))
 }
 
 /// What the header says about the output.
