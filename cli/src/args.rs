@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 
-use crate::media::{PixelLayout, RawFormat, Start};
+use crate::media::{InputOptions, PixelLayout, RawFormat, Start};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -84,6 +84,29 @@ pub struct RangeArgs {
     pub frames: Option<u64>,
 }
 
+/// How to read a video, and which part of it.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// The video is raw: its size, frame rate and ffmpeg's name of its pixel format.
+    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
+    pub raw: Option<RawFormat>,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+}
+
+impl SourceArgs {
+    /// What the reader is told; `threads` are for decoding.
+    pub fn input_options(&self, threads: usize) -> InputOptions {
+        InputOptions {
+            raw: self.raw,
+            start: self.range.start,
+            frames: self.range.frames,
+            threads,
+        }
+    }
+}
+
 /// The model and what it runs on.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
@@ -130,12 +153,8 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// The input is raw video: size, frame rate and ffmpeg's name of the pixel format.
-    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
-    pub raw: Option<RawFormat>,
-
     #[command(flatten)]
-    pub range: RangeArgs,
+    pub source: SourceArgs,
 
     /// Bits to keep of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]
@@ -229,12 +248,8 @@ pub struct EvalArgs {
     #[arg(allow_hyphen_values = true)]
     pub file: String,
 
-    /// The reference is raw video: size, frame rate and ffmpeg's name of the pixel format.
-    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
-    pub raw: Option<RawFormat>,
-
     #[command(flatten)]
-    pub range: RangeArgs,
+    pub source: SourceArgs,
 
     /// Bits to look at of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]

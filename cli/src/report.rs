@@ -1,7 +1,9 @@
 //! Summaries for programs.
 
+use std::time::Instant;
+
 use latentbit_codec::metrics::Quality;
-use latentbit_container::BundleId;
+use latentbit_container::{BundleId, Header};
 use serde::Serialize;
 
 use crate::model::hex;
@@ -18,6 +20,40 @@ impl From<&BundleId> for BundleReport {
         Self {
             name: id.name.clone(),
             sha256: hex(&id.sha256),
+        }
+    }
+}
+
+/// What every run that computes tells.
+#[derive(Debug, Serialize)]
+pub struct RunReport {
+    pub width: u32,
+    pub height: u32,
+    pub frames: u64,
+    pub seconds: f64,
+    pub fps: f64,
+    pub device: &'static str,
+    pub dtype: &'static str,
+    pub bundle: BundleReport,
+    pub peak_mem_bytes: Option<u64>,
+    pub warnings: Vec<String>,
+}
+
+impl RunReport {
+    /// A run that began at `started`, of the stream of `header`.
+    pub fn new(header: &Header, frames: u64, started: Instant, warnings: Vec<String>) -> Self {
+        let seconds = started.elapsed().as_secs_f64();
+        Self {
+            width: header.width,
+            height: header.height,
+            frames,
+            seconds,
+            fps: frames as f64 / seconds,
+            device: "cpu",
+            dtype: "f32",
+            bundle: (&header.bundle).into(),
+            peak_mem_bytes: peak_memory_bytes(),
+            warnings,
         }
     }
 }
@@ -70,7 +106,7 @@ pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
 }
 
 /// The most memory that this program has held so far, where the system tells.
-pub fn peak_memory_bytes() -> Option<u64> {
+fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

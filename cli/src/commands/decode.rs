@@ -17,24 +17,16 @@ use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
-use crate::report::{self, BundleReport, peak_memory_bytes};
+use crate::report::{self, RunReport};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
-    width: u32,
-    height: u32,
-    frames: u64,
     lost_frames: u64,
-    seconds: f64,
-    fps: f64,
-    device: &'static str,
-    dtype: &'static str,
-    bundle: BundleReport,
-    peak_mem_bytes: Option<u64>,
-    warnings: Vec<String>,
+    #[serde(flatten)]
+    run: RunReport,
 }
 
 /// Runs the command.
@@ -87,22 +79,12 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         );
     }
     if args.json {
-        let seconds = started.elapsed().as_secs_f64();
         let report = Report {
             schema: "latentbit.decode/1",
             input: &args.input,
             output: &args.output.output,
-            width: header.width,
-            height: header.height,
-            frames,
             lost_frames: feed.lost_frames,
-            seconds,
-            fps: frames as f64 / seconds,
-            device: "cpu",
-            dtype: "f32",
-            bundle: (&bundle.id).into(),
-            peak_mem_bytes: peak_memory_bytes(),
-            warnings: feed.damage,
+            run: RunReport::new(&header, frames, started, feed.damage),
         };
         report::print(&report, args.output.output == "-")?;
     }

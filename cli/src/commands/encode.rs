@@ -13,33 +13,23 @@ use crate::args::EncodeArgs;
 use crate::exit::{Exit, message, usage};
 use crate::interrupt;
 use crate::lbit_output::Output;
-use crate::media::{
-    FrameSource, InputOptions, MediaError, MediaErrorKind, MediaKind, VideoInfo, open_source,
-};
+use crate::media::{FrameSource, MediaError, MediaErrorKind, MediaKind, VideoInfo, open_source};
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
-use crate::report::{self, BundleReport, bits_per_pixel, peak_memory_bytes};
+use crate::report::{self, RunReport, bits_per_pixel};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
-    width: u32,
-    height: u32,
-    frames: u64,
     chunks: u64,
     bytes: u64,
     bits: u8,
     bpp: f64,
-    seconds: f64,
-    fps: f64,
-    device: &'static str,
-    dtype: &'static str,
-    bundle: BundleReport,
-    peak_mem_bytes: Option<u64>,
-    warnings: Vec<String>,
+    #[serde(flatten)]
+    run: RunReport,
 }
 
 /// Runs the command.
@@ -47,13 +37,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    let options = InputOptions {
-        raw: args.raw,
-        start: args.range.start,
-        frames: args.range.frames,
-        threads: args.model.threads,
-    };
-    let mut source = open_source(&args.input, &options)?;
+    let mut source = open_source(&args.input, &args.source.input_options(args.model.threads))?;
     let info = source.info().clone();
     let bundle = model::load(&args.model)?;
     let header = header(&bundle, &info, args.bits)?;
@@ -88,26 +72,16 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         None => Exit::Success,
     };
     if args.json {
-        let seconds = started.elapsed().as_secs_f64();
         let frames = summary.totals.frames.0;
         let report = Report {
             schema: "latentbit.encode/1",
             input: &args.input,
             output: &args.output.output,
-            width: header.width,
-            height: header.height,
-            frames,
             chunks: summary.totals.chunks,
             bytes: summary.bytes,
             bits: header.bits,
             bpp: bits_per_pixel(summary.bytes, frames, header.width, header.height),
-            seconds,
-            fps: frames as f64 / seconds,
-            device: "cpu",
-            dtype: "f32",
-            bundle: (&bundle.id).into(),
-            peak_mem_bytes: peak_memory_bytes(),
-            warnings,
+            run: RunReport::new(&header, frames, started, warnings),
         };
         report::print(&report, args.output.output == "-")?;
     }

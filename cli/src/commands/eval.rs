@@ -13,7 +13,7 @@ use crate::args::EvalArgs;
 use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
-use crate::media::{InputOptions, open_source};
+use crate::media::open_source;
 use crate::model;
 use crate::progress;
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
@@ -50,13 +50,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             header.bits
         ));
     }
-    let source_options = InputOptions {
-        raw: args.raw,
-        start: args.range.start,
-        frames: args.range.frames,
-        threads: args.model.threads,
-    };
-    let mut source = open_source(&args.reference, &source_options)?;
+    let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
     let info = source.info();
     if (info.width, info.height) != (header.width, header.height) {
         return usage(format!(

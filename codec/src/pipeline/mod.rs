@@ -31,7 +31,7 @@ use collect::Collector;
 use queue::{Inlet, Outlet, queue};
 use stage::{Pool, spawn};
 use tokenizer_stages::{TokenDecoder, TokenEncoder};
-use vae_stages::{VaeDecoder, VaeEncoder};
+use vae_stages::{LatentChunk, Latents, VaeDecoder, VaeEncoder};
 
 /// Chunks of a group unless the caller wants another number: with 4 latent frames a chunk, 125 frames.
 pub const DEFAULT_CHUNKS_PER_GROUP: u32 = 8;
@@ -85,25 +85,16 @@ pub fn encoder(
 ) -> Result<(FrameInput, Output<Chunk>)> {
     check_bundle(bundle, header)?;
     let pool = Pool::new(options.threads)?;
-    let (steps, step_inlet) = queue(QUEUE);
-    let (latents, latent_inlet) = queue(QUEUE);
-    let (chunks, chunk_inlet) = queue(QUEUE);
-    spawn(
-        "vae-encode",
-        &pool,
-        step_inlet,
-        latents,
-        VaeEncoder::new(bundle, header),
-    )?;
+    let (input, latents) = to_latents(bundle, header, options, &pool)?;
+    let (chunks, output) = queue(QUEUE);
     spawn(
         "vit-encode",
         &pool,
-        latent_inlet,
+        latents,
         chunks,
         TokenEncoder::new(bundle, header)?,
     )?;
-    let collector = Collector::new(header, options.chunks_per_group);
-    Ok((FrameInput::new(collector, steps), Output(chunk_inlet)))
+    Ok((input, Output(output)))
 }
 
 /// Starts a pipeline from the chunks of a stream to frames.
@@ -119,24 +110,11 @@ pub fn decoder(
 ) -> Result<(ChunkInput, Output<Frame>)> {
     check_bundle(bundle, header)?;
     let pool = Pool::new(options.threads)?;
-    let (chunks, chunk_inlet) = queue(QUEUE);
-    let (latents, latent_inlet) = queue(QUEUE);
-    let (frames, frame_inlet) = queue(FRAME_QUEUE);
-    spawn(
-        "vit-decode",
-        &pool,
-        chunk_inlet,
-        latents,
-        TokenDecoder::new(bundle, header, options.kept_bits)?,
-    )?;
-    spawn(
-        "vae-decode",
-        &pool,
-        latent_inlet,
-        frames,
-        VaeDecoder::new(bundle, header),
-    )?;
-    Ok((ChunkInput(chunks), Output(frame_inlet)))
+    let (chunks, input) = queue(QUEUE);
+    let (latents, output) = queue(QUEUE);
+    let stage = TokenDecoder::new(bundle, header, options.kept_bits)?;
+    spawn("vit-decode", &pool, input, latents, stage)?;
+    Ok((ChunkInput(chunks), to_frames(bundle, header, &pool, output)?))
 }
 
 /// Starts a pipeline through the VAE alone: what frames would be if tokens cost nothing.
@@ -150,25 +128,46 @@ pub fn vae_only(
 ) -> Result<(FrameInput, Output<Frame>)> {
     check_bundle(bundle, header)?;
     let pool = Pool::new(options.threads)?;
-    let (steps, step_inlet) = queue(QUEUE);
-    let (latents, latent_inlet) = queue(QUEUE);
-    let (frames, frame_inlet) = queue(FRAME_QUEUE);
+    let (input, latents) = to_latents(bundle, header, options, &pool)?;
+    Ok((input, to_frames(bundle, header, &pool, latents)?))
+}
+
+/// Starts the stages from frames to the latents of chunks.
+fn to_latents<T: From<LatentChunk> + Send + 'static>(
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    options: &Options,
+    pool: &Pool,
+) -> Result<(FrameInput, Inlet<T>)> {
+    let (steps, input) = queue(QUEUE);
+    let (latents, output) = queue(QUEUE);
     spawn(
         "vae-encode",
-        &pool,
-        step_inlet,
+        pool,
+        input,
         latents,
         VaeEncoder::new(bundle, header),
     )?;
+    let collector = Collector::new(header, options.chunks_per_group);
+    Ok((FrameInput::new(collector, steps), output))
+}
+
+/// Starts the stage from the latents of chunks to frames.
+fn to_frames(
+    bundle: &Arc<Bundle>,
+    header: &Header,
+    pool: &Pool,
+    latents: Inlet<Latents>,
+) -> Result<Output<Frame>> {
+    let (frames, output) = queue(FRAME_QUEUE);
     spawn(
         "vae-decode",
-        &pool,
-        latent_inlet,
+        pool,
+        latents,
         frames,
         VaeDecoder::new(bundle, header),
     )?;
-    let collector = Collector::new(header, options.chunks_per_group);
-    Ok((FrameInput::new(collector, steps), Output(frame_inlet)))
+    Ok(Output(output))
 }
 
 /// The input of a decoder.
