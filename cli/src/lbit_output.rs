@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
 use latentbit_container::{Chunk, Header, Summary, Writer, WriterOptions};
 
 use crate::media::{AtomicFile, MediaError, MediaErrorKind};
@@ -25,8 +24,7 @@ impl Output {
             (path_or_dash, Some(target), Box::new(file))
         };
         let place = place.to_owned();
-        let writer = Writer::new(inner, header, options);
-        let writer = writer.map_err(|e| explain(&place, e)).context(place.clone())?;
+        let writer = Writer::new(inner, header, options).map_err(|e| explain(&place, e))?;
         Ok(Self {
             place,
             target,
