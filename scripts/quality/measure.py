@@ -22,7 +22,7 @@ from PIL import Image
 
 Report = dict[str, Any]
 FPS = 25
-BITS = (36, 18, 6)
+BITS = (36, 18)
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Sample:
 class Latentbit:
     """The command."""
 
-    def __init__(self, binary: Path, threads: int) -> None:
+    def __init__(self, binary: Path, threads: int, model: Path | None) -> None:
         self.binary = binary
-        self.threads = threads
+        self.options = ["--json", "--threads", str(threads), *(["--model", str(model)] if model else [])]
 
     def run(self, *arguments: str | Path) -> Report:
-        command = [str(self.binary), *map(str, arguments), "--json", "--threads", str(self.threads)]
+        command = [str(self.binary), *map(str, arguments), *self.options]
         result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         report: Report = json.loads(result.stdout)
         return report
@@ -69,7 +69,7 @@ def photos(folder: Path, work: Path, size: int) -> Iterator[Sample]:
         yield Sample(crop)
 
 
-def clips(folder: Path, work: Path, size: int, least: int = 17, most: int = 33) -> Iterator[Sample]:
+def clips(folder: Path, work: Path, size: int, least: int = 17, most: int = 29) -> Iterator[Sample]:
     """The first frames of each clip that is long and large enough: short side brought to `size`, center crop."""
     for path in sorted((folder / "videos").iterdir()):
         probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of"]
@@ -144,8 +144,9 @@ def main() -> None:
     parser.add_argument("what", choices=["quality", "speed"])
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
     arguments = parser.parse_args()
-    latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads)
+    latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads, arguments.model)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "quality":
             print_quality(arguments.data, latentbit, Path(folder))
