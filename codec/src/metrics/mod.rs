@@ -143,8 +143,9 @@ mod tests {
         let quality = compare(&frame(16, 16, |_, _, _| a), &frame(16, 16, |_, _, _| b));
         let (a, b) = (f64::from(a), f64::from(b));
         let expected = (2.0 * a * b + 1e-4) / (a * a + b * b + 1e-4);
+        // Of flat planes the variance is the difference of two equal sums, so all of it is rounding.
         assert!(
-            (quality.ssim.unwrap() - expected).abs() < 1e-5,
+            (quality.ssim.unwrap() - expected).abs() < 1e-4,
             "{quality:?} {expected}"
         );
         assert!((quality.psnr - -20.0 * (b - a).log10()).abs() < 1e-4);
