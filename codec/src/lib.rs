@@ -1,4 +1,29 @@
-//! Networks and pipeline.
+//! The codec: networks that turn frames into tokens and back, and the streaming pipeline around them.
+//!
+//! [`Bundle`] is a model, [`pipeline`] runs it on video of any length, [`metrics`] tells how good the result is. For one
+//! chunk at a time without threads there are [`vae::WanVae`] and [`tokenizer::Tokenizer`].
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use latentbit_codec::{Bundle, Device, Frame, pipeline};
+//!
+//! let bundle = Arc::new(Bundle::open("models/default.safetensors", &Device::Cpu)?);
+//! let header = pipeline::header_for(&bundle, 128, 128)?;
+//! let (mut input, chunks) = pipeline::encoder(&bundle, &header, &pipeline::Options::default())?;
+//! let pushing = std::thread::spawn(move || {
+//!     for _ in 0..100 {
+//!         input.push(&Frame { width: 128, height: 128, data: vec![0.5; 128 * 128 * 3] })?;
+//!     }
+//!     input.flush()
+//! });
+//! for chunk in chunks {
+//!     let chunk = chunk?;
+//!     println!("{} frames are {} tokens", chunk.frame_count, chunk.tokens.values.len());
+//! }
+//! pushing.join().expect("the pushing thread does not panic")?;
+//! # Ok::<(), latentbit_codec::Error>(())
+//! ```
 #![deny(unsafe_code)]
 
 pub mod bundle;
