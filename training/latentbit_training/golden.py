@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import bundle
 from .config import FULL, TOKENIZER_PRESETS, VAE_PRESETS, BundleConfig, StageConfig, TokenizerConfig, VaeConfig
 from .tokenizer import Tokenizer
-from .vae import CausalConv3d, RmsNorm, WanVae, fold, unfold
+from .vae import CausalConv3d, Downsample, RmsNorm, Upsample, WanVae, fold, unfold
 
 
 def small_wan() -> VaeConfig:
@@ -119,6 +119,24 @@ def conv_tensors() -> dict[str, Tensor]:
     }
 
 
+RESAMPLERS = {"space": (True, False), "time": (False, True), "both": (True, True)}
+
+
+def resample_tensors() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights of down- and upsampling layers, named as in a bundle, and what they make of a clip."""
+    weights: dict[str, Tensor] = {}
+    tensors = {"input": torch.randn(9, 6, 10, 8)}
+    x = tensors["input"].permute(0, 3, 1, 2)
+    for name, (space, time) in RESAMPLERS.items():
+        for kind, layer in (("down", Downsample(8, space, time)), ("up", Upsample(8, space, time))):
+            stir(layer)
+            weights |= {f"vae.{kind}.{name}.{key}": value for key, value in layer.state_dict().items()}
+            tensors[f"{kind}.{name}"] = layer(x, 9).permute(0, 2, 3, 1)
+            # Cloned, because a layer that changes nothing gives back its input.
+            tensors[f"{kind}.{name}.first"] = layer(x[:1], 1).permute(0, 2, 3, 1).clone()
+    return weights, tensors
+
+
 TOKENIZERS: dict[str, TokenizerConfig] = {
     # Windows that do not divide the grids, shifts, patches, padding.
     "windows": TOKENIZER_PRESETS["tiny"](),
@@ -173,6 +191,10 @@ def write_all(out: Path) -> None:
         u, _ = stored_tokenizer.encode(latent)
         tensors = {"frames": last(clip), "latent": last(latent), "outputs": u[0]}
         write(out / f"storage-{storage}-tensors.safetensors", tensors)
+    torch.manual_seed(21)
+    weights, tensors = resample_tensors()
+    save_file({k: v.contiguous() for k, v in weights.items()}, str(out / "resample.safetensors"), {"config": "{}"})
+    write(out / "resample-tensors.safetensors", tensors)
 
 
 @torch.no_grad()

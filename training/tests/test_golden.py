@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from latentbit_training import bundle, golden
-from latentbit_training.vae import CausalConv3d, RmsNorm, fold, unfold
+from latentbit_training.vae import CausalConv3d, Downsample, RmsNorm, Upsample, fold, unfold
 
 FOLDER = Path(__file__).parents[2] / "testdata" / "golden"
 
@@ -28,6 +28,20 @@ def test_operators() -> None:
     norm = RmsNorm(37)
     norm.load_state_dict({"gamma": t["norm.gamma"]})
     close(norm(t["norm.input"].permute(0, 3, 1, 2)).permute(0, 2, 3, 1), t["norm.output"])
+
+
+@pytest.mark.parametrize("name", golden.RESAMPLERS)
+@torch.no_grad()
+def test_resamplers(name: str) -> None:
+    weights = load_file(FOLDER / "resample.safetensors")
+    t = load_file(FOLDER / "resample-tensors.safetensors")
+    x = t["input"].permute(0, 3, 1, 2)
+    for kind, module in (("down", Downsample), ("up", Upsample)):
+        layer = module(8, *golden.RESAMPLERS[name])
+        prefix = f"vae.{kind}.{name}."
+        layer.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+        close(layer(x, 9).permute(0, 2, 3, 1), t[f"{kind}.{name}"])
+        close(layer(x[:1], 1).permute(0, 2, 3, 1), t[f"{kind}.{name}.first"])
 
 
 @pytest.mark.parametrize("name", ["tiny", "small-wan"])

@@ -284,3 +284,7 @@ impl Upsample {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;
