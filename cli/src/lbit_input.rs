@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use latentbit_container::{ChunkInfo, Limits, ReadMode, Reader, read_index};
+use latentbit_container::{ChunkInfo, Header, Limits, ReadMode, Reader, read_index};
 
+use crate::exit::usage;
 use crate::media::MediaError;
 
 /// Counts the bytes that go by.
@@ -64,26 +65,39 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
     Ok(Input { place, reader, bytes })
 }
 
+/// What a file's index tells.
+pub struct Index(Vec<ChunkInfo>);
+
 /// The index of a file; none for a pipe or a file without one.
-fn index(path_or_dash: &str) -> Option<Vec<ChunkInfo>> {
+pub fn index(path_or_dash: &str) -> Option<Index> {
     let mut file = File::open(path_or_dash).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
-    read_index(&mut file, &Limits::default()).ok()?
+    read_index(&mut file, &Limits::default()).ok()?.map(Index)
 }
 
-/// How many frames a file has, by its index.
-pub fn frame_count(path_or_dash: &str) -> Option<u64> {
-    let chunks = index(path_or_dash)?;
-    let last = chunks.last()?;
-    Some(last.first_frame.0.saturating_add(last.frame_count.0))
+impl Index {
+    /// How many frames the file has.
+    pub fn frame_count(&self) -> Option<u64> {
+        let last = self.0.last()?;
+        Some(last.first_frame.0.saturating_add(last.frame_count.0))
+    }
+
+    /// How many chunks its groups have: the distance of the first two key chunks; 0 if there is only one.
+    pub fn chunks_per_group(&self) -> Option<u32> {
+        let second = self.0.iter().skip(1).position(|chunk| chunk.key);
+        second.map_or(Some(0), |between| u32::try_from(between + 1).ok())
+    }
 }
 
-/// How many chunks the groups of a file have, by its index: the distance of the first two key chunks; 0 if there is
-/// only one.
-pub fn chunks_per_group(path_or_dash: &str) -> Option<u32> {
-    let chunks = index(path_or_dash)?;
-    let second = chunks.iter().skip(1).position(|chunk| chunk.key);
-    second.map_or(Some(0), |between| u32::try_from(between + 1).ok())
+/// Refuses to look at more bits than tokens have.
+pub fn check_bits(bits: Option<u8>, header: &Header) -> anyhow::Result<()> {
+    match bits {
+        Some(bits) if bits > header.bits => usage(format!(
+            "--bits {bits}: tokens of this stream have {}",
+            header.bits
+        )),
+        _ => Ok(()),
+    }
 }

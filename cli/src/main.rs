@@ -5,6 +5,7 @@ mod chunk_feed;
 mod commands;
 mod exit;
 mod interrupt;
+mod join;
 mod lbit_input;
 mod lbit_output;
 mod media;

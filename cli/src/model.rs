@@ -23,7 +23,7 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
         Some(path) => Bundle::open(path, &device).with_context(|| path.display().to_string())?,
         None => built_in(&device)?,
     };
-    tracing::info!("bundle {:?}, SHA-256 {}", bundle.id.name, hex(&bundle.id.sha256));
+    tracing::info!("bundle {:?}, SHA-256 {}", bundle.id.name, bundle.id.sha256_hex());
     Ok(Arc::new(bundle))
 }
 
@@ -41,9 +41,4 @@ pub fn check(bundle: &Bundle, header: &Header, place: &str) -> anyhow::Result<()
             }
             _ => error,
         })
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

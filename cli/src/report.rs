@@ -6,8 +6,6 @@ use latentbit_codec::metrics::Quality;
 use latentbit_container::{BundleId, Header};
 use serde::Serialize;
 
-use crate::model::hex;
-
 /// The bundle of a run.
 #[derive(Debug, Serialize)]
 pub struct BundleReport {
@@ -19,7 +17,7 @@ impl From<&BundleId> for BundleReport {
     fn from(id: &BundleId) -> Self {
         Self {
             name: id.name.clone(),
-            sha256: hex(&id.sha256),
+            sha256: id.sha256_hex(),
         }
     }
 }

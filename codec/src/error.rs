@@ -46,7 +46,7 @@ pub enum Error {
     /// A stream was made with another bundle.
     #[error(
         "made with the bundle {:?} (SHA-256 {}), but {:?} (SHA-256 {}) was given; use the bundle that it was made with",
-        needed.name, hex(&needed.sha256), given.name, hex(&given.sha256)
+        needed.name, needed.sha256_hex(), given.name, given.sha256_hex()
     )]
     WrongBundle {
         /// The bundle that the stream names.
@@ -75,11 +75,6 @@ pub enum Error {
     /// The container failed.
     #[error(transparent)]
     Container(#[from] latentbit_container::Error),
-}
-
-/// As it is written in most places: lower case, without separators.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Error {

@@ -103,6 +103,14 @@ pub struct BundleId {
     pub sha256: [u8; 32],
 }
 
+impl BundleId {
+    /// The hash as people and files write it: 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// The header of a stream (LBIT §4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

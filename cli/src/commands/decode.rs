@@ -1,7 +1,6 @@
 //! `latentbit decode`.
 
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
@@ -11,7 +10,8 @@ use serde::Serialize;
 
 use crate::args::{DecodeArgs, RangeArgs};
 use crate::chunk_feed::{Feed, feed};
-use crate::exit::{Exit, UsageError, usage};
+use crate::exit::{Exit, UsageError};
+use crate::join::joined;
 use crate::lbit_input::{self, Input};
 use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 use crate::model;
@@ -43,19 +43,16 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let header = input.reader.header().clone();
     let bundle = model::load(&args.model)?;
     model::check(&bundle, &header, &input.place)?;
-    if let Some(bits) = args.bits.filter(|&bits| bits > header.bits) {
-        return usage(format!(
-            "--bits {bits}: tokens of this stream have {}",
-            header.bits
-        ));
-    }
+    lbit_input::check_bits(args.bits, &header)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
         ..Options::default()
     };
     let range = range(&args.range, header.frame_rate);
-    let total = lbit_input::frame_count(&args.input).or(header.frame_count.map(PixelFrames::into));
+    let total = lbit_input::index(&args.input)
+        .and_then(|index| index.frame_count())
+        .or(header.frame_count.map(PixelFrames::into));
     let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
     let sink = open_sink(&args.output.output, &output_options(args, &header))?;
 
@@ -137,7 +134,7 @@ fn decode(
         let frame = match frame {
             Ok(frame) => frame,
             // When reading went wrong, the decoder only knows that nothing more came.
-            Err(error) => return join(feeding).and(Err(error.into())),
+            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
         };
         let index = match next {
             Some(index) => index,
@@ -153,7 +150,7 @@ fn decode(
             break;
         }
     }
-    let feed = join(feeding)?;
+    let feed = joined(feeding.join(), "reading")?;
     if written == 0 {
         let message = match range.start {
             0 => "the stream has no frames",
@@ -163,12 +160,6 @@ fn decode(
     }
     sink.finish()?;
     Ok((written, feed))
-}
-
-fn join(feeding: JoinHandle<anyhow::Result<Feed>>) -> anyhow::Result<Feed> {
-    feeding
-        .join()
-        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"))
 }
 
 /// What the header says about the output.

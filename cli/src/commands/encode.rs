@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::args::EncodeArgs;
 use crate::exit::{Exit, message, usage};
 use crate::interrupt;
+use crate::join::joined;
 use crate::lbit_output::Output;
 use crate::media::{FrameSource, MediaError, MediaErrorKind, MediaKind, VideoInfo, open_source};
 use crate::model;
@@ -152,9 +153,7 @@ fn encode(
             Ok(output)
         });
         let reading = read(&args.input, source, input);
-        let written = writing
-            .join()
-            .unwrap_or_else(|_| anyhow::bail!("the writing thread died; this is a bug"));
+        let written = joined(writing.join(), "writing");
         match (reading, written) {
             // A pipeline that closed early is a consequence; the cause is on the other side.
             (Err(error), _) if !is_closed(&error) => Err(error),

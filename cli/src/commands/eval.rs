@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::args::EvalArgs;
 use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
+use crate::join::joined;
+use crate::lbit_input::{self, Index};
 use crate::media::open_source;
 use crate::model;
 use crate::progress;
@@ -43,13 +44,8 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let header = input.reader.header().clone();
     let bundle = model::load(&args.model)?;
     model::check(&bundle, &header, &input.place)?;
+    lbit_input::check_bits(args.bits, &header)?;
     let bits = args.bits.unwrap_or(header.bits);
-    if bits > header.bits {
-        return usage(format!(
-            "--bits {bits}: tokens of this stream have {}",
-            header.bits
-        ));
-    }
     let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
     let info = source.info();
     if (info.width, info.height) != (header.width, header.height) {
@@ -58,13 +54,18 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             args.reference, info.width, info.height, args.file, header.width, header.height
         ));
     }
-    let total = lbit_input::frame_count(&args.file).or(header.frame_count.map(PixelFrames::into));
+    let index = lbit_input::index(&args.file);
+    let total = index
+        .as_ref()
+        .and_then(Index::frame_count)
+        .or(header.frame_count.map(PixelFrames::into));
     let bar = progress::bar(total, quiet);
     // Groups as the file has them; without an index, as the encoder makes them by default.
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
-        chunks_per_group: lbit_input::chunks_per_group(&args.file)
+        chunks_per_group: index
+            .and_then(|index| index.chunks_per_group())
             .unwrap_or(pipeline::DEFAULT_CHUNKS_PER_GROUP),
     };
 
@@ -94,22 +95,22 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             ));
         };
         tokens.add(&reference, &frame)?;
-        vae_input.push(&reference)?;
+        if let Err(error) = vae_input.push(&reference) {
+            // The measuring thread has heard what ended the VAE's pipeline.
+            drop(references);
+            return joined(measuring.join(), "measuring").and(Err(error.into()));
+        }
         // The measuring thread only goes away with an error, which it tells below.
         let _ = references.send(reference);
         bar.inc(1);
     }
-    feeding
-        .join()
-        .unwrap_or_else(|_| anyhow::bail!("the reading thread died; this is a bug"))?;
+    joined(feeding.join(), "reading")?;
     if let Some(error) = failed {
         return Err(error.into());
     }
     vae_input.flush()?;
     drop(references);
-    let vae = measuring
-        .join()
-        .unwrap_or_else(|_| anyhow::bail!("the measuring thread died; this is a bug"))?;
+    let vae = joined(measuring.join(), "measuring")?;
     bar.finish_and_clear();
     if source.next_frame()?.is_some() {
         tracing::warn!("{} goes on after the last frame of {}", args.reference, args.file);

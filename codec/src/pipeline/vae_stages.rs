@@ -124,7 +124,7 @@ pub(super) struct VaeDecoder {
     state: DecoderState,
     width: usize,
     height: usize,
-    /// The frame that came out last.
+    /// The last frame of the chunk that came last, for what may be lost after it.
     last: Option<Frame>,
 }
 
@@ -165,7 +165,9 @@ impl VaeDecoder {
             for frame in self.decode(&chunk.latent.narrow(0, step, 1)?, context)? {
                 if left > 0 {
                     left -= 1;
-                    self.last = Some(frame.clone());
+                    if left == 0 {
+                        self.last = Some(frame.clone());
+                    }
                     context.send(frame)?;
                 }
             }
