@@ -29,24 +29,34 @@ def val_images(folder: Path, limit: int, size: int = 256) -> list[Tensor]:
     return out
 
 
-def val_clips(folder: Path, limit: int, size: int = 128, frames: int = 17) -> list[Tensor]:
-    """Clips (1, 3, frames, size, size): short side brought to `size`, center crop."""
+def val_clips(folder: Path, limit: int, size: int = 128, frames: int = 17) -> tuple[list[Tensor], int]:
+    """Clips (1, 3, frames, size, size), and how many were left out because they are too small or too short.
+
+    The short side is brought to `size`, then the center is cropped.
+    """
     out = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEOS)[:limit]:
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEOS)[:limit]
+    for path in paths:
         clip = read_video(path, size, frames)
         if len(clip) < frames or min(clip.shape[1:3]) < size:
             continue
         top, left = (clip.shape[1] - size) // 2, (clip.shape[2] - size) // 2
         out.append(to_unit(clip[:, top : top + size, left : left + size])[None])
-    return out
+    return out, len(paths) - len(out)
+
+
+def held_out(folder: Path, limit: int) -> tuple[dict[str, list[Tensor]], dict[str, float]]:
+    """Images and clips to report on, and the first entries of the report: what could not be used."""
+    clips, left_out = val_clips(folder, limit)
+    return {"images": val_images(folder, limit), "clips": clips}, {"val_clips_left_out": left_out}
 
 
 @torch.no_grad()
 def evaluate_vae(model: WanVae, folder: Path, limit: int = 10_000) -> dict[str, float]:
     """Mean PSNR of the VAE alone."""
     device = next(model.parameters()).device
-    report = {}
-    for name, samples in (("images", val_images(folder, limit)), ("clips", val_clips(folder, limit))):
+    kinds, report = held_out(folder, limit)
+    for name, samples in kinds.items():
         values = [psnr(model.decode(model.encode(x.to(device))), x.to(device)) for x in samples]
         if values:
             report[f"val_{name}_psnr"] = round(float(np.mean(values)), 3)
@@ -82,17 +92,17 @@ def through_tokens(tokenizer: Tokenizer, latent: Tensor, kept: int | None = None
 
 @torch.no_grad()
 def evaluate_tokenizer(vae: WanVae, tokenizer: Tokenizer, folder: Path, limit: int = 10_000) -> dict[str, float]:
-    """Mean PSNR of the VAE alone and of 18 bits and all bits per token."""
+    """Mean PSNR of the VAE alone, and of half of the bits and all bits per token."""
     device = next(vae.parameters()).device
-    report = {}
-    for name, samples in (("images", val_images(folder, limit)), ("clips", val_clips(folder, limit))):
-        rows = []
+    rates = sorted({max(1, tokenizer.config.bits // 2), tokenizer.config.bits})
+    kinds, report = held_out(folder, limit)
+    for name, samples in kinds.items():
+        values: dict[str, list[float]] = {}
         for x in samples:
             x = x.to(device)
             latent = vae.normalize(vae.encode(x))
-            kinds = [latent, through_tokens(tokenizer, latent, 18), through_tokens(tokenizer, latent)]
-            rows.append([psnr(vae.decode(vae.denormalize(z)), x) for z in kinds])
-        if rows:
-            for label, value in zip(("vae", "18", str(tokenizer.config.bits)), np.mean(rows, axis=0), strict=True):
-                report[f"val_{name}_psnr_{label}"] = round(float(value), 3)
+            latents = {"vae": latent} | {str(kept): through_tokens(tokenizer, latent, kept) for kept in rates}
+            for label, z in latents.items():
+                values.setdefault(label, []).append(psnr(vae.decode(vae.denormalize(z)), x))
+        report |= {f"val_{name}_psnr_{label}": round(float(np.mean(v)), 3) for label, v in values.items()}
     return report

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,20 +21,29 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then a cosine to a twentieth. Progress is in steps, or in time when a budget is given."""
+    """Linear warm-up, the peak, then a cosine to a twentieth. Progress is in steps, or in time when a budget is given.
+
+    `anneal` is the part of the run, at its end, over which the rate falls; 1 makes it fall from the start.
+    """
 
     peak: float
     steps: int
     minutes: float = 0.0
     warmup: int = 100
+    anneal: float = 1.0
 
     def progress(self, step: int, seconds: float) -> float:
         """0 at the start, 1 at the end."""
         return min(1.0, seconds / (self.minutes * 60) if self.minutes else step / self.steps)
 
+    def annealing(self, step: int, seconds: float) -> bool:
+        """Whether the rate has begun to fall after a phase at its peak."""
+        return self.anneal < 1 and self.progress(step, seconds) >= 1 - self.anneal
+
     def rate(self, step: int, seconds: float) -> float:
         """The learning rate of a step."""
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress(step, seconds)))
+        fall = max(0.0, self.progress(step, seconds) - (1 - self.anneal)) / self.anneal
+        cosine = 0.5 * (1 + math.cos(math.pi * fall))
         return self.peak * min(1.0, (step + 1) / self.warmup) * (0.05 + 0.95 * cosine)
 
 
@@ -73,8 +83,16 @@ def optimizer_for(model: nn.Module, rate: float, decay: float = 0.01) -> torch.o
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
 
 
-def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip: float = 1.0) -> float:
-    """One update; returns the gradient's norm. A loss that is not finite is skipped."""
+def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, step: int, clip: float = 1.0) -> float:
+    """One update; returns the gradient's norm, and changes nothing where that is not finite.
+
+    A loss that is not finite ends the run: the weights themselves are broken, or the data is.
+    """
+    if not math.isfinite(loss.item()):
+        raise FloatingPointError(
+            f"the loss of step {step} is {loss.item()}, not a finite number; nothing was saved since the last "
+            "checkpoint: go on from it with a lower --rate, or look at the data"
+        )
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
@@ -86,6 +104,14 @@ def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip:
     return float(norm)
 
 
+def share(text: str) -> float:
+    """An argument above 0 and at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError(text)
+    return value
+
+
 class Run:
     """A folder with checkpoints and a log of JSON lines."""
 
@@ -94,6 +120,8 @@ class Run:
         self.folder = folder
         self.started = time.monotonic()
         self.spent = 0.0
+        self.annealing = False
+        """Whether the rate had begun to fall when the last checkpoint was written."""
 
     @property
     def seconds(self) -> float:
@@ -107,18 +135,37 @@ class Run:
         with open(self.folder / "log.jsonl", "a") as sink:
             sink.write(json.dumps(record) + "\n")
 
-    def save(self, **state: Any) -> None:
-        """Writes `checkpoint.pt` whole or not at all."""
+    def due(self, schedule: Schedule, step: int, every: int) -> bool:
+        """Whether it is time for a checkpoint: every so many steps, and when the rate begins to fall."""
+        return step % every == 0 or (schedule.annealing(step, self.seconds) and not self.annealing)
+
+    def save(self, schedule: Schedule, step: int, **state: Any) -> None:
+        """Writes `checkpoint.pt` whole or not at all, and `stable.pt` too when the rate begins to fall."""
+        seconds = self.seconds
+        annealing = schedule.annealing(step, seconds)
         temporary = self.folder / "checkpoint.tmp"
-        torch.save({**state, "seconds": self.seconds}, temporary)
+        place = {"step": step, "seconds": seconds, "progress": schedule.progress(step, seconds), "annealing": annealing}
+        torch.save({**state, **place}, temporary)
+        if annealing and not self.annealing:
+            shutil.copyfile(temporary, self.folder / "stable.tmp")
+            os.replace(self.folder / "stable.tmp", self.folder / "stable.pt")
+        self.annealing = annealing
         os.replace(temporary, self.folder / "checkpoint.pt")
 
-    def resume(self) -> dict[str, Any] | None:
-        """The last checkpoint, if there is one."""
-        path = self.folder / "checkpoint.pt"
+    def resume(self, schedule: Schedule) -> dict[str, Any] | None:
+        """The last checkpoint, if there is one.
+
+        A run that is made longer after its rate has begun to fall goes on from `stable.pt`, the state before that.
+        """
+        path, stable = self.folder / "checkpoint.pt", self.folder / "stable.pt"
         if not path.exists():
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=False)
+        self.annealing = state.get("annealing", False)
+        longer = self.annealing and schedule.progress(state["step"], state["seconds"]) < state["progress"]
+        if longer and stable.exists():
+            state = torch.load(stable, map_location="cpu", weights_only=False)
+            self.annealing = False
         self.spent = state["seconds"]
         self.started = time.monotonic()
         return state

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +21,12 @@ from .bundle import round_weights
 from .config import TOKENIZER_PRESETS
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
-from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, step_with
+from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
 from .perceptual import perceptual_loss
 from .quantize import entropy_term, keep_mask
 from .tokenizer import Tokenizer
 from .vae import WanVae
+from .warm import warm_start_tokenizer
 
 
 def bit_report(u: Tensor) -> dict[str, float]:
@@ -61,10 +63,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
     p.add_argument("--bits", type=int, help="bits per token, instead of the preset's")
     p.add_argument("--quantizer", choices=["lfq", "bsq"], help="instead of the preset's")
+    p.add_argument("--init", type=Path, help="start from this bundle or tokenizer.pt")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
     p.add_argument("--rate", type=float, default=1e-3)
+    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
     p.add_argument("--size", type=int, default=128, help="side of the crops, pixels")
     p.add_argument("--image-batch", type=int, default=16)
     p.add_argument("--clip-batch", type=int, default=2)
@@ -96,6 +100,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     device = device_of(args.device)
+    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
+    run, step = Run(args.out), 0
+    state = run.resume(schedule)
 
     stored = torch.load(args.vae, map_location="cpu", weights_only=False)
     vae = WanVae(stored["config"])
@@ -106,16 +113,18 @@ def main(argv: list[str] | None = None) -> Tokenizer:
 
     config = TOKENIZER_PRESETS[args.preset]()
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer)
-    model = Tokenizer(config).to(device)
+    model = Tokenizer(config)
+    if args.init and not state:
+        warm_start_tokenizer(model, args.init)
+    model = model.to(device)
     optimizer = optimizer_for(model, args.rate)
     ema = Ema(model)
-    schedule = Schedule(args.rate, args.steps, args.minutes)
-    run, step = Run(args.out), 0
-    if state := run.resume():
+    if state:
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
+        torch.manual_seed(args.seed + step)
     sampler = Sampler(args.cache, args.seed + 1000 + step)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     chunk = config.chunk_latent_frames
@@ -133,6 +142,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
 
     def pixels(latent: Tensor) -> Tensor:
         return vae.decode(vae.denormalize(latent)).float()
+
+    def states() -> dict[str, Any]:
+        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
 
     if args.compile:
         encode = torch.compile(encode, dynamic=False)
@@ -165,7 +177,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
                 if perceptual is not None:
                     loss = loss + args.perceptual * perceptual(frames, video)
         rate = schedule.rate(step, run.seconds)
-        norm = step_with(optimizer, loss, rate)
+        norm = step_with(optimizer, loss, rate, step)
         ema.update(model, step)
         step += 1
         for name, value in terms.items():
@@ -174,12 +186,12 @@ def main(argv: list[str] | None = None) -> Tokenizer:
             means = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
             run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means, **bit_report(u.detach().float()))
             sums = {}
-        if step % args.save_every == 0:
-            run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+        if run.due(schedule, step, args.save_every):
+            run.save(schedule, step, **states())
             if args.val:
                 run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val, limit=12))
 
-    run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    run.save(schedule, step, **states())
     torch.save({"config": config, "state": ema.model.state_dict(), "step": step, "minutes": run.seconds / 60},
                args.out / "tokenizer.pt")
     if args.val:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +20,10 @@ from .config import VAE_PRESETS, VaeConfig
 from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
-from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, step_with
+from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
 from .perceptual import perceptual_loss
 from .vae import WanVae
+from .warm import warm_start_vae, with_blocks
 
 
 def noisy(latent: Tensor, strength: float) -> Tensor:
@@ -44,10 +46,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
+    p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
+    p.add_argument("--decoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
+    p.add_argument("--init", type=Path, help="start from this bundle or vae.pt, which may have fewer residual blocks")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
     p.add_argument("--rate", type=float, default=1.2e-3)
+    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
     p.add_argument("--image-batch", type=int, default=32)
     p.add_argument("--image-size", type=int, default=64)
     p.add_argument("--clip-batch", type=int, default=6)
@@ -73,19 +79,23 @@ def main(argv: list[str] | None = None) -> WanVae:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     device = device_of(args.device)
-    config: VaeConfig = VAE_PRESETS[args.preset]()
+    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
+    run, step = Run(args.out), 0
+    state = run.resume(schedule)
+    config: VaeConfig = with_blocks(VAE_PRESETS[args.preset](), args.encoder_blocks, args.decoder_blocks)
     model = WanVae(config)
     init_near_linear(model)
+    if args.init and not state:
+        warm_start_vae(model, args.init)
     model = model.to(device)
     optimizer = optimizer_for(model, args.rate)
     ema = Ema(model)
-    schedule = Schedule(args.rate, args.steps, args.minutes)
-    run, step = Run(args.out), 0
-    if state := run.resume():
+    if state:
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
+        torch.manual_seed(args.seed + step)
     sampler = Sampler(args.cache, args.seed + step)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
@@ -98,6 +108,9 @@ def main(argv: list[str] | None = None) -> WanVae:
             loss = loss + args.perceptual * perceptual(output, video)
         return loss, pixel
 
+    def states() -> dict[str, Any]:
+        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
+
     run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
     sums: dict[str, list[float]] = {"image": [], "clip": []}
     while schedule.progress(step, run.seconds) < 1:
@@ -109,7 +122,7 @@ def main(argv: list[str] | None = None) -> WanVae:
         with autocast(device):
             loss, pixel = run_objective(video.to(device, non_blocking=True))
         rate = schedule.rate(step, run.seconds)
-        norm = step_with(optimizer, loss, rate)
+        norm = step_with(optimizer, loss, rate, step)
         ema.update(model, step)
         step += 1
         sums["clip" if clip_turn else "image"].append(pixel.item())
@@ -117,14 +130,14 @@ def main(argv: list[str] | None = None) -> WanVae:
             means = {f"{k}_mse": round(sum(v) / len(v), 6) for k, v in sums.items() if v}
             run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means)
             sums = {"image": [], "clip": []}
-        if step % args.save_every == 0:
-            run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+        if run.due(schedule, step, args.save_every):
+            run.save(schedule, step, **states())
             if args.val:
                 run.log(step=step, **evaluate_vae(ema.model, args.val, limit=12))
 
     mean, std = latent_statistics(ema.model, sampler)
     ema.model.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
-    run.save(model=model.state_dict(), ema=ema.model.state_dict(), optimizer=optimizer.state_dict(), step=step)
+    run.save(schedule, step, **states())
     torch.save({"config": ema.model.config, "state": ema.model.state_dict(), "step": step,
                 "minutes": run.seconds / 60}, args.out / "vae.pt")
     if args.val:

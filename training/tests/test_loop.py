@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentbit_training.loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, psnr, step_with
+from latentbit_training.loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, psnr, share, step_with
 
 
 def test_schedule_in_steps() -> None:
@@ -26,6 +26,26 @@ def test_schedule_in_minutes() -> None:
     assert schedule.progress(10_000, 60) == 0.5
     assert schedule.progress(0, 500) == 1.0
     assert schedule.rate(10_000, 120) == pytest.approx(0.05)
+
+
+def test_schedule_that_stays_at_its_peak() -> None:
+    schedule = Schedule(peak=2.0, steps=1000, warmup=10, anneal=0.2)
+    assert schedule.rate(0, 0) == pytest.approx(0.2)
+    assert {schedule.rate(s, 0) for s in range(9, 801)} == {2.0}
+    assert schedule.rate(900, 0) == pytest.approx(2.0 * (0.05 + 0.95 / 2))
+    assert schedule.rate(1000, 0) == pytest.approx(0.1)
+    assert [schedule.annealing(s, 0) for s in (799, 800, 1000)] == [False, True, True]
+    assert not Schedule(peak=2.0, steps=1000).annealing(1000, 0)
+    by_time = Schedule(peak=2.0, steps=1, minutes=10, anneal=0.5)
+    assert (by_time.rate(500, 299), by_time.annealing(500, 299)) == (2.0, False)
+    assert by_time.rate(500, 450) == pytest.approx(2.0 * (0.05 + 0.95 / 2))
+
+
+def test_share() -> None:
+    assert [share(text) for text in ("0.2", "1")] == [0.2, 1.0]
+    for text in ("0", "1.01", "-1", "nan", "much"):
+        with pytest.raises(ValueError, match=r".+"):
+            share(text)
 
 
 def test_ema() -> None:
@@ -54,32 +74,47 @@ def test_step_with() -> None:
     model = nn.Linear(4, 1, bias=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=99.0)
     start, x = model.weight.detach().clone(), torch.tensor([[3.0, 0.0, 4.0, 0.0]])
-    norm = step_with(optimizer, model(100 * x).sum(), rate=0.5, clip=1.0)
+    norm = step_with(optimizer, model(100 * x).sum(), rate=0.5, step=0, clip=1.0)
     assert norm == pytest.approx(500)
     # The gradient is brought to length 1.
     torch.testing.assert_close(model.weight.detach(), start - 0.5 * x / 5)
 
 
-def test_a_loss_that_is_not_finite_changes_nothing() -> None:
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_run_and_changes_nothing(factor: float) -> None:
     model = nn.Linear(4, 1)
     optimizer = optimizer_for(model, 0.1)
     start = model.weight.detach().clone()
-    assert not math.isfinite(step_with(optimizer, model(torch.ones(1, 4)).sum() * math.nan, 0.1))
+    with pytest.raises(FloatingPointError, match=rf"loss of step 321 is -?{factor}"):
+        step_with(optimizer, model(torch.ones(1, 4)).sum() * factor, 0.1, step=321)
     assert torch.equal(model.weight, start)
-    step_with(optimizer, model(torch.ones(1, 4)).sum(), 0.1)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = optimizer_for(model, 0.1)
+    start = model.weight.detach().clone()
+    # The root of zero has no slope.
+    root = (model(torch.ones(1, 4)) * 0).sum().sqrt()
+    assert not math.isfinite(step_with(optimizer, root, 0.1, step=0))
+    assert torch.equal(model.weight, start)
+    step_with(optimizer, model(torch.ones(1, 4)).sum(), 0.1, step=1)
     assert model.weight.isfinite().all()
     assert not torch.equal(model.weight, start)
 
 
+COSINE = Schedule(peak=1.0, steps=10)
+
+
 def test_checkpoints(tmp_path: Path) -> None:
     run = Run(tmp_path / "a" / "run")
-    assert run.resume() is None
+    assert run.resume(COSINE) is None
     run.spent = 100.0
-    run.save(step=7, weights=torch.arange(3))
-    run.save(step=8, weights=torch.arange(3))
+    run.save(COSINE, 7, weights=torch.arange(3))
+    run.save(COSINE, 8, weights=torch.arange(3))
     assert [p.name for p in run.folder.iterdir()] == ["checkpoint.pt"]
     again = Run(run.folder)
-    state = again.resume()
+    state = again.resume(COSINE)
     assert state is not None
     assert state["step"] == 8
     assert state["weights"].tolist() == [0, 1, 2]
@@ -88,12 +123,41 @@ def test_checkpoints(tmp_path: Path) -> None:
 
 def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.save(step=1)
+    run.save(COSINE, 1)
     with pytest.raises((AttributeError, TypeError, RuntimeError)):
-        run.save(step=2, broken=lambda: 0)
-    state = run.resume()
+        run.save(COSINE, 2, broken=lambda: 0)
+    state = run.resume(COSINE)
     assert state is not None
     assert state["step"] == 1
+
+
+def test_a_longer_run_goes_on_from_before_the_annealing(tmp_path: Path) -> None:
+    def resumed(schedule: Schedule) -> int:
+        state = Run(tmp_path).resume(schedule)
+        assert state is not None
+        return int(state["step"])
+
+    short, long = (Schedule(peak=1.0, steps=steps, anneal=0.2) for steps in (10, 100))
+    run = Run(tmp_path)
+    assert [step for step in range(1, 11) if run.due(short, step, 4)] == [4, 8, 9, 10]
+    run.save(short, 4)
+    assert not (tmp_path / "stable.pt").exists()
+    for step in (8, 9, 10):
+        run.save(short, step)
+    assert not run.due(short, 9, 4)
+    assert (resumed(short), resumed(long)) == (10, 8)
+    # The annealed checkpoint stays until the longer run writes one of its own.
+    run = Run(tmp_path)
+    run.resume(long)
+    run.save(long, 12)
+    assert (resumed(short), resumed(long)) == (12, 12)
+    run.save(long, 81)
+    run.save(long, 90)
+    assert resumed(long) == 90
+    # However little longer, and shorter not.
+    assert [resumed(Schedule(peak=1.0, steps=steps, anneal=0.2)) for steps in (95, 101)] == [90, 81]
+    (tmp_path / "stable.pt").unlink()
+    assert resumed(Schedule(peak=1.0, steps=1000, anneal=0.2)) == 90
 
 
 def test_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

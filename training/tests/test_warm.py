@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Trained, make_vae
+
+from latentbit_training import bundle, config, golden, train_tokenizer, train_vae
+from latentbit_training.config import BundleConfig, VaeConfig
+from latentbit_training.init import init_near_linear
+from latentbit_training.tokenizer import Tokenizer
+from latentbit_training.vae import WanVae
+from latentbit_training.warm import warm_start_tokenizer, warm_start_vae, with_blocks
+
+# tiny has (1, 1, 1) blocks in its encoder and (1, 1, 2) in its decoder.
+GROWN = with_blocks(config.tiny(), [3, 1, 2], [2, 4, 3])
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[Path, WanVae]:
+    """A VAE of random weights, and a bundle of it."""
+    vae = make_vae("tiny")
+    bundle.save(tmp_path / "vae.safetensors", BundleConfig("vae", vae.config), vae, None, "f32")
+    return tmp_path / "vae.safetensors", vae
+
+
+def fresh(vae_config: VaeConfig) -> WanVae:
+    model = WanVae(vae_config).eval().requires_grad_(False)
+    golden.stir(model)
+    init_near_linear(model)
+    return model
+
+
+@pytest.mark.parametrize("grown", [config.tiny(), GROWN])
+def test_a_grown_vae_computes_the_same(stored: tuple[Path, WanVae], grown: VaeConfig) -> None:
+    path, vae = stored
+    model = fresh(grown)
+    clip = torch.rand(2, 3, 9, 16, 24) * 2 - 1
+    assert not torch.equal(model.encode(clip), vae.encode(clip))
+    warm_start_vae(model, path)
+    latent = vae.encode(clip)
+    assert torch.equal(model.encode(clip), latent)
+    assert torch.equal(model.decode(latent), vae.decode(latent))
+
+
+def test_new_blocks_come_last_and_learn(stored: tuple[Path, WanVae]) -> None:
+    path, vae = stored
+    model = fresh(GROWN)
+    warm_start_vae(model, path)
+    old, new = vae.state_dict(), model.state_dict()
+    # Encoder: one block, then the first resampling, which two new blocks have pushed back.
+    assert torch.equal(new["encoder.downsamples.3.time_conv.weight"], old["encoder.downsamples.1.time_conv.weight"])
+    key = "encoder.downsamples.{}.residual.{}.weight"
+    assert torch.equal(new[key.format(0, 6)], old[key.format(0, 6)])
+    for index in (1, 2):
+        assert new[key.format(index, 6)].abs().max() == 0
+        assert new[key.format(index, 2)].abs().min() > 0
+    model.requires_grad_(True)
+    clip = torch.rand(1, 3, 5, 16, 16) * 2 - 1
+    (model.decode(model.encode(clip)) - clip).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        if ".residual.6." in name:
+            assert parameter.grad is not None
+            assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"latent_channels": 8}, "latent_channels is 4 there and 8 here"),
+    ({"mid_blocks": 3}, "mid_blocks is 2 there and 3 here"),
+    ({"stages": config.tiny().stages[:2]}, "it has 3 stages, not 2"),
+    ({"stages": (replace(config.tiny().stages[0], channels=12), *config.tiny().stages[1:])},
+     "stage 0: channels is 8 there and 12 here"),
+    ({"stages": with_blocks(config.tiny(), None, [1, 1, 1]).stages},
+     "stage 2 has 2 decoder_blocks there and only 1 here"),
+])
+def test_a_vae_that_does_not_fit_is_refused(
+    stored: tuple[Path, WanVae], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"vae\.safetensors does not fit: {message}"):
+        warm_start_vae(WanVae(replace(config.tiny(), **change)), stored[0])
+
+
+def test_a_new_block_that_changes_the_channels_is_refused(tmp_path: Path) -> None:
+    # Without a block in its second stage the bundle's encoder stays narrow until the third one.
+    narrow = with_blocks(config.tiny(), [1, 0, 1], None)
+    bundle.save(tmp_path / "a.safetensors", BundleConfig("a", narrow), WanVae(narrow), None, "f32")
+    with pytest.raises(ValueError, match=r"encoder\.downsamples\.2 changes the channels"):
+        warm_start_vae(WanVae(config.tiny()), tmp_path / "a.safetensors")
+
+
+def test_number_of_blocks() -> None:
+    assert with_blocks(config.tiny(), None, None) == config.tiny()
+    assert [stage.encoder_blocks for stage in GROWN.stages] == [3, 1, 2]
+    assert [stage.decoder_blocks for stage in GROWN.stages] == [2, 4, 3]
+    for counts in ([1, 1], [1, 1, -1]):
+        with pytest.raises(ValueError, match="3 numbers of blocks are needed"):
+            with_blocks(config.tiny(), counts, None)
+
+
+def test_tokenizer(make_tokenizer: Callable[..., Tokenizer], tmp_path: Path) -> None:
+    vae, tokenizer = make_vae("tiny"), make_tokenizer()
+    whole, alone = tmp_path / "whole.safetensors", tmp_path / "alone.safetensors"
+    bundle.save(whole, BundleConfig("whole", vae.config, tokenizer.config), vae, tokenizer, "f32")
+    bundle.save(alone, BundleConfig("alone", vae.config), vae, None, "f32")
+    model = make_tokenizer(window=None)
+    warm_start_tokenizer(model, whole)
+    assert all(torch.equal(value, tokenizer.state_dict()[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="bits is 10 there and 12 here"):
+        warm_start_tokenizer(make_tokenizer(bits=12), whole)
+    with pytest.raises(ValueError, match="holds no tokenizer"):
+        warm_start_tokenizer(make_tokenizer(), alone)
+
+
+def test_weights_files_of_the_recipe(
+    trained: Trained, make_tokenizer: Callable[..., Tokenizer]
+) -> None:
+    vae, tokenizer = WanVae(config.tiny()), make_tokenizer()
+    warm_start_vae(vae, trained.vae / "vae.pt")
+    warm_start_tokenizer(tokenizer, trained.tokenizer / "tokenizer.pt")
+    for model, path in ((vae, trained.vae / "vae.pt"), (tokenizer, trained.tokenizer / "tokenizer.pt")):
+        state = torch.load(path, weights_only=False)["state"]
+        assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="holds a TokenizerConfig, not a VaeConfig"):
+        warm_start_vae(vae, trained.tokenizer / "tokenizer.pt")
+    with pytest.raises(ValueError, match="is no weights file"):
+        warm_start_vae(vae, trained.vae / "checkpoint.pt")
+
+
+def test_both_trainings_start_from_what_they_are_given(trained: Trained, tmp_path: Path) -> None:
+    command = [*trained.vae_command, "--out", str(tmp_path / "vae"), "--steps", "1", "--rate", "1e-6"]
+    command += ["--init", str(trained.vae / "vae.pt"), "--decoder-blocks", "2", "1", "2"]
+    vae = train_vae.main(command)
+    assert [stage.decoder_blocks for stage in vae.config.stages] == [2, 1, 2]
+    old = torch.load(trained.vae / "vae.pt", weights_only=False)["state"]
+    torch.testing.assert_close(vae.state_dict()["conv1.weight"], old["conv1.weight"], atol=1e-5, rtol=0)
+    # A resumed run needs its first weights no more.
+    train_vae.main([*command, "--steps", "2", "--init", str(tmp_path / "gone.pt")])
+
+    old = torch.load(trained.tokenizer / "tokenizer.pt", weights_only=False)["state"]
+    tokenizer = train_tokenizer.main([
+        *trained.tokenizer_command, "--out", str(tmp_path / "tokenizer"), "--steps", "1", "--rate", "1e-6",
+        "--init", str(trained.tokenizer / "tokenizer.pt"),
+    ])
+    for name, value in tokenizer.state_dict().items():
+        torch.testing.assert_close(value, old[name], atol=1e-5, rtol=0)
