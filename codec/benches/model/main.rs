@@ -1,0 +1,129 @@
+//! Runs a whole model through the public API in one warm process and tells how long it takes: `make bench` compares
+//! this with PyTorch. For a single run: `cargo bench --bench model -- --help`.
+
+mod args;
+mod memory;
+mod work;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use latentbit_codec::{Bundle, Device};
+use serde_json::{Value, json};
+
+use args::{Args, Result, USAGE};
+use work::{Output, Work};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("model: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
+    let Some(args) = Args::parse(words)? else {
+        println!(
+            "model: nothing to do without a task; `cargo bench --bench model -- --help` lists the options"
+        );
+        return Ok(());
+    };
+    let base = memory::megabytes("VmRSS");
+    let bundle = open(&args)?;
+    let name = bundle.id.name.clone();
+    let work = work::work(&args, bundle, std::fs::read(&args.input)?)?;
+    let mut seconds = measure(&*work, args.warmup, args.repeats)?;
+    report(&args, &name, &seconds, base);
+    if args.turns {
+        let mut line = String::new();
+        while io::stdin().read_line(&mut line)? > 0 {
+            seconds = measure(&*work, 0, args.repeats)?;
+            report(&args, &name, &seconds, base);
+        }
+    }
+    if let Some(path) = &args.output {
+        std::fs::write(path, work.run().map(Output::bytes)?)?;
+    }
+    Ok(())
+}
+
+fn open(args: &Args) -> Result<Bundle> {
+    if !matches!(args.dtype.as_str(), "auto" | "f32") {
+        return Err(format!("--dtype {} is not there yet", args.dtype).into());
+    }
+    Ok(match &args.bundle {
+        Some(path) => Bundle::open(path, &Device::Cpu)?,
+        #[cfg(feature = "embedded-bundle")]
+        None => Bundle::embedded(&Device::Cpu)?,
+        #[cfg(not(feature = "embedded-bundle"))]
+        None => return Err("there is no embedded bundle in this build".into()),
+    })
+}
+
+/// Seconds of each run that counts.
+fn measure(work: &dyn Work, warmup: usize, repeats: usize) -> Result<Vec<f64>> {
+    for _ in 0..warmup {
+        work.run()?;
+    }
+    let timed = |_| {
+        let start = Instant::now();
+        work.run()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    (0..repeats).map(timed).collect()
+}
+
+fn report(args: &Args, bundle: &str, seconds: &[f64], base: Option<f64>) {
+    let fps = args.frames as f64 / median(seconds);
+    let size = format!("{}x{}", args.size.width, args.size.height);
+    let peak = memory::megabytes("VmHWM");
+    if args.json {
+        let line: Value = json!({
+            "implementation": "latentbit",
+            "bundle": bundle,
+            "task": args.task.name(),
+            "size": size,
+            "frames": args.frames,
+            "dtype": "f32",
+            "threads": args.threads,
+            "cpu": cpu(),
+            "seconds": seconds,
+            "fps": fps,
+            "base_mb": base,
+            "peak_mb": peak,
+        });
+        println!("{line}");
+    } else {
+        let peak = peak.map_or_else(String::new, |mb| format!(", peak {mb:.0} MB"));
+        let name = args.task.name();
+        println!(
+            "{bundle} {name} {size}, {} frames: {fps:.2} frames/s{peak}",
+            args.frames
+        );
+    }
+}
+
+/// The kernels in use.
+fn cpu() -> &'static str {
+    "unknown"
+}
+
+fn median(seconds: &[f64]) -> f64 {
+    let mut sorted = seconds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
+}
