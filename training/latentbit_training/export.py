@@ -16,6 +16,7 @@ from . import bundle
 from .config import BundleConfig
 from .tokenizer import Tokenizer
 from .vae import WanVae
+from .warm import past_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,7 +31,8 @@ def main(argv: list[str] | None = None) -> None:
 
     parts = {label: torch.load(path, map_location="cpu", weights_only=False)
              for label, path in (("vae", args.vae), ("tokenizer", args.tokenizer)) if path}
-    training = {label: {"steps": part["step"], "minutes": round(part["minutes"], 1)} for label, part in parts.items()}
+    pasts = {label: past_of(part) for label, part in parts.items()}
+    training = {label: {**past, "minutes": round(past["minutes"], 1)} for label, past in pasts.items()}
     vae = WanVae(parts["vae"]["config"])
     vae.load_state_dict(parts["vae"]["state"])
     tokenizer = None

@@ -26,7 +26,7 @@ from .perceptual import perceptual_loss
 from .quantize import entropy_term, keep_mask
 from .tokenizer import Tokenizer
 from .vae import WanVae
-from .warm import warm_start_tokenizer
+from .warm import Past, warm_start_tokenizer
 
 
 def bit_report(u: Tensor) -> dict[str, float]:
@@ -114,8 +114,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     config = TOKENIZER_PRESETS[args.preset]()
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer)
     model = Tokenizer(config)
+    before: Past = state.get("before", {}) if state else {}
     if args.init and not state:
-        warm_start_tokenizer(model, args.init)
+        before = warm_start_tokenizer(model, args.init)
     model = model.to(device)
     optimizer = optimizer_for(model, args.rate)
     ema = Ema(model)
@@ -144,7 +145,8 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         return vae.decode(vae.denormalize(latent)).float()
 
     def states() -> dict[str, Any]:
-        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
+        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict(),
+                "before": before}
 
     if args.compile:
         encode = torch.compile(encode, dynamic=False)
@@ -192,8 +194,8 @@ def main(argv: list[str] | None = None) -> Tokenizer:
                 run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val, limit=12))
 
     run.save(schedule, step, **states())
-    torch.save({"config": config, "state": ema.model.state_dict(), "step": step, "minutes": run.seconds / 60},
-               args.out / "tokenizer.pt")
+    torch.save({"config": config, "state": ema.model.state_dict(), "step": step, "minutes": run.seconds / 60,
+                "before": before}, args.out / "tokenizer.pt")
     if args.val:
         run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val))
     return ema.model

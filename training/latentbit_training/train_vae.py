@@ -23,7 +23,7 @@ from .init import init_near_linear
 from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
 from .perceptual import perceptual_loss
 from .vae import WanVae
-from .warm import warm_start_vae, with_blocks
+from .warm import Past, warm_start_vae, with_blocks
 
 
 def noisy(latent: Tensor, strength: float) -> Tensor:
@@ -85,8 +85,9 @@ def main(argv: list[str] | None = None) -> WanVae:
     config: VaeConfig = with_blocks(VAE_PRESETS[args.preset](), args.encoder_blocks, args.decoder_blocks)
     model = WanVae(config)
     init_near_linear(model)
+    before: Past = state.get("before", {}) if state else {}
     if args.init and not state:
-        warm_start_vae(model, args.init)
+        before = warm_start_vae(model, args.init)
     model = model.to(device)
     optimizer = optimizer_for(model, args.rate)
     ema = Ema(model)
@@ -109,7 +110,8 @@ def main(argv: list[str] | None = None) -> WanVae:
         return loss, pixel
 
     def states() -> dict[str, Any]:
-        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict()}
+        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict(),
+                "before": before}
 
     run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
     sums: dict[str, list[float]] = {"image": [], "clip": []}
@@ -139,7 +141,7 @@ def main(argv: list[str] | None = None) -> WanVae:
     ema.model.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
     run.save(schedule, step, **states())
     torch.save({"config": ema.model.config, "state": ema.model.state_dict(), "step": step,
-                "minutes": run.seconds / 60}, args.out / "vae.pt")
+                "minutes": run.seconds / 60, "before": before}, args.out / "vae.pt")
     if args.val:
         run.log(step=step, **evaluate_vae(ema.model, args.val))
     return ema.model

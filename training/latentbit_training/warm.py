@@ -16,21 +16,32 @@ from .vae import Downsample, ResidualBlock, Upsample, WanVae
 
 Config = TypeVar("Config", VaeConfig, TokenizerConfig)
 State = dict[str, Tensor]
+Past = dict[str, float]
+"""Steps and minutes of training."""
 
 
-def _read(path: Path, kind: type[Config], of_bundle: Any) -> tuple[Config, State]:
-    """Configuration and weights of one part of a bundle, or of a weights file of the recipe (`.pt`)."""
-    if path.suffix != ".pt":
-        module = of_bundle(bundle.load(path))
+def past_of(stored: dict[str, Any]) -> Past:
+    """How long the weights of a weights file were trained, in its own run and in those before."""
+    before = stored.get("before", {})
+    return {"steps": stored["step"] + before.get("steps", 0), "minutes": stored["minutes"] + before.get("minutes", 0.0)}
+
+
+def _read(path: Path, kind: type[Config]) -> tuple[Config, State, Past]:
+    """Configuration, weights and past of one part of a bundle, or of a weights file of the recipe (`.pt`)."""
+    if path.suffix == ".pt":
+        stored = torch.load(path, map_location="cpu", weights_only=False)
+        if not isinstance(stored, dict) or not {"config", "state"} <= stored.keys():
+            raise ValueError(f"{path} is no weights file: take vae.pt or tokenizer.pt of a run, or a bundle")
+        found, state, past = stored["config"], stored["state"], past_of(stored)
+    else:
+        whole, vae, tokenizer = bundle.load(path)
+        label, module = ("vae", vae) if kind is VaeConfig else ("tokenizer", tokenizer)
         if module is None:
             raise ValueError(f"{path} holds no tokenizer")
-        return module.config, module.state_dict()
-    stored = torch.load(path, map_location="cpu", weights_only=False)
-    if not isinstance(stored, dict) or not {"config", "state"} <= stored.keys():
-        raise ValueError(f"{path} is no weights file: take vae.pt or tokenizer.pt of a run, or a bundle")
-    if not isinstance(stored["config"], kind):
-        raise ValueError(f"{path} holds a {type(stored['config']).__name__}, not a {kind.__name__}")
-    return stored["config"], stored["state"]
+        found, state, past = module.config, module.state_dict(), whole.training.get(label, {})
+    if not isinstance(found, kind):
+        raise ValueError(f"{path} holds a {type(found).__name__}, not a {kind.__name__}")
+    return found, state, past
 
 
 def _same(path: Path, old: Any, new: Any, where: str, apart: tuple[str, ...]) -> None:
@@ -68,13 +79,13 @@ def _grow(old: nn.ModuleList, new: nn.ModuleList, prefix: str, source: State, ta
                 target[key] = torch.zeros_like(target[key])
 
 
-def warm_start_vae(model: WanVae, path: Path) -> None:
-    """Gives a VAE the weights of `path`, which may have fewer residual blocks in some stages.
+def warm_start_vae(model: WanVae, path: Path) -> Past:
+    """Gives a VAE the weights of `path`, which may have fewer residual blocks in some stages, and returns their past.
 
     Blocks that are new come last in their stage and have a zero second convolution, so the network computes what
     that of `path` computes.
     """
-    config, source = _read(path, VaeConfig, lambda parts: parts[1])
+    config, source, past = _read(path, VaeConfig)
     _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std"))
     if len(config.stages) != len(model.config.stages):
         raise ValueError(f"{path} does not fit: it has {len(config.stages)} stages, not {len(model.config.stages)}")
@@ -92,14 +103,16 @@ def warm_start_vae(model: WanVae, path: Path) -> None:
     _grow(before.encoder.downsamples, model.encoder.downsamples, "encoder.downsamples", source, target)
     _grow(before.decoder.upsamples, model.decoder.upsamples, "decoder.upsamples", source, target)
     model.load_state_dict(target)
+    return past
 
 
-def warm_start_tokenizer(model: Tokenizer, path: Path) -> None:
-    """Gives a tokenizer the weights of `path`; windows and what else needs no weights may differ."""
-    stored, source = _read(path, TokenizerConfig, lambda parts: parts[2])
+def warm_start_tokenizer(model: Tokenizer, path: Path) -> Past:
+    """Gives a tokenizer the weights of `path` and returns their past; what needs no weights (windows) may differ."""
+    stored, source, past = _read(path, TokenizerConfig)
     free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames")
     _same(path, stored, model.config, "", free)
     model.load_state_dict(source)
+    return past
 
 
 def with_blocks(config: VaeConfig, encoder: list[int] | None, decoder: list[int] | None) -> VaeConfig:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import Trained, make_vae
 
-from latentbit_training import bundle, config, golden, train_tokenizer, train_vae
+from latentbit_training import bundle, config, export, golden, train_tokenizer, train_vae
 from latentbit_training.config import BundleConfig, VaeConfig
 from latentbit_training.init import init_near_linear
 from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
-from latentbit_training.warm import warm_start_tokenizer, warm_start_vae, with_blocks
+from latentbit_training.warm import past_of, warm_start_tokenizer, warm_start_vae, with_blocks
 
 # tiny has (1, 1, 1) blocks in its encoder and (1, 1, 2) in its decoder.
 GROWN = with_blocks(config.tiny(), [3, 1, 2], [2, 4, 3])
@@ -141,9 +141,21 @@ def test_both_trainings_start_from_what_they_are_given(trained: Trained, tmp_pat
     train_vae.main([*command, "--steps", "2", "--init", str(tmp_path / "gone.pt")])
 
     old = torch.load(trained.tokenizer / "tokenizer.pt", weights_only=False)["state"]
+    tokenizer_command = [*trained.tokenizer_command, "--steps", "1", "--rate", "1e-6"]
     tokenizer = train_tokenizer.main([
-        *trained.tokenizer_command, "--out", str(tmp_path / "tokenizer"), "--steps", "1", "--rate", "1e-6",
-        "--init", str(trained.tokenizer / "tokenizer.pt"),
+        *tokenizer_command, "--out", str(tmp_path / "tokenizer"), "--init", str(trained.tokenizer / "tokenizer.pt"),
     ])
     for name, value in tokenizer.state_dict().items():
         torch.testing.assert_close(value, old[name], atol=1e-5, rtol=0)
+
+    # A bundle tells how long its weights were trained in all, and so does what starts from it.
+    whole = tmp_path / "whole.safetensors"
+    export.main(["--name", "whole", "--vae", str(tmp_path / "vae" / "vae.pt"), "--tokenizer",
+                 str(tmp_path / "tokenizer" / "tokenizer.pt"), "--out", str(whole)])
+    past = bundle.load(whole)[0].training
+    assert (past["vae"]["steps"], past["tokenizer"]["steps"]) == (42, 13)
+    minutes = [torch.load(run / "vae.pt", weights_only=False)["minutes"] for run in (trained.vae, tmp_path / "vae")]
+    assert past["vae"]["minutes"] == pytest.approx(sum(minutes), abs=0.06)
+    train_tokenizer.main([*tokenizer_command, "--out", str(tmp_path / "again"), "--init", str(whole)])
+    stored = torch.load(tmp_path / "again" / "tokenizer.pt", weights_only=False)
+    assert past_of(stored)["steps"] == 14
