@@ -23,6 +23,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make demo CLIP=my.mp4   the demo with a video of your own"
+	@echo "  make bench BENCH=...    its options; scripts/bench/run.py --help lists them"
 
 # --- Use ---
 
@@ -46,10 +47,16 @@ clean-demo: ## Remove what the demo made
 	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
 	if [[ -d demo ]]; then rmdir --ignore-fail-on-non-empty demo; fi
 
+# --- Measure ---
+
+.PHONY: bench
+bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch: 20 minutes, on a machine that does nothing else
+	$(PYTHON) scripts/bench/run.py $(BENCH)
+
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell docs test-rust check-fuzz check-deps lint-python test-training ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell docs test-rust check-fuzz check-deps lint-python test-scripts test-training ## Run all checks and tests
 
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
@@ -73,6 +80,7 @@ lint-rust: setup-system
 lint-python: $(VENV)/.training-packages
 	$(PYTHON) -m ruff check scripts training
 	$(PYTHON) -m mypy --strict scripts/demo
+	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
 	cd training && ../$(PYTHON) -m mypy
 
 .PHONY: lint-shell
@@ -94,6 +102,10 @@ check-fuzz: setup-system ## Check that the fuzz targets compile
 .PHONY: check-deps
 check-deps: setup-deny ## Check licences and sources of the dependencies
 	cargo deny --all-features --locked check licenses bans sources
+
+.PHONY: test-scripts
+test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scripts
+	cd scripts && ../$(PYTHON) -m pytest -q
 
 .PHONY: test-training
 test-training: $(VENV)/.training-packages ## Run the tests of the training recipe

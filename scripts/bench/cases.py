@@ -1,0 +1,78 @@
+"""What `make bench` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SIZES = ((128, 128), (256, 256), (832, 480))
+DTYPES = ("bf16", "f32")
+EAGER, COMPILE = PEERS = ("torch-eager", "torch-compile")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Width, height and number of frames."""
+
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def size(self) -> str:
+        """Height by width, as in papers. (Options of programs have width by height, as in ffmpeg.)"""
+        return f"{self.height}x{self.width}"
+
+    def __str__(self) -> str:
+        return f"{self.frames}x{self.size}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task of one model on one clip in one number type, and the peers that do it too."""
+
+    bundle: Path
+    task: str
+    clip: Clip
+    dtype: str
+    peers: tuple[str, ...] = PEERS
+
+    @property
+    def label(self) -> str:
+        return f"{self.bundle.stem} {self.task} {self.clip} {self.dtype}"
+
+    @property
+    def words(self) -> set[str]:
+        """What it can be chosen by."""
+        return {*self.label.split(), self.clip.size}
+
+    @property
+    def repeats(self) -> int:
+        """Runs in each turn: many where a run is short."""
+        pixels = self.clip.width * self.clip.height * self.clip.frames
+        return max(1, min(20, round(1e6 / pixels)))
+
+
+def whole_models(bundle: Path) -> Iterator[Case]:
+    """Pictures and videos through all of a bundle."""
+    for width, height in SIZES:
+        # A large clip is a short one: it is there to show what size does.
+        for frames in (1, 17 if width < 512 else 9):
+            for dtype in DTYPES:
+                for task in ("encode", "decode"):
+                    yield Case(bundle, task, Clip(width, height, frames), dtype)
+
+
+def large_vae(bundle: Path) -> Iterator[Case]:
+    """A VAE of the full size: the work of a run is that of minutes of small video."""
+    for frames in (1, 5):
+        for dtype in DTYPES:
+            for task in ("vae-encode", "vae-decode"):
+                yield Case(bundle, task, Clip(128, 128, frames), dtype, (EAGER,))
+
+
+def select(cases: list[Case], words: list[str], peers: tuple[str, ...]) -> list[Case]:
+    """Those that all of the words tell of, with those peers alone."""
+    chosen = [case for case in cases if case.words.issuperset(words)]
+    return [Case(c.bundle, c.task, c.clip, c.dtype, tuple(p for p in c.peers if p in peers)) for c in chosen]

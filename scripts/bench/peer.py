@@ -1,0 +1,111 @@
+"""Runs a bundle's PyTorch modules (training/) warm in one process and tells how long they take.
+
+    PYTHONPATH=training .venv/bin/python scripts/bench/peer.py --bundle models/default.safetensors --task encode \\
+        --input clip.rgb --size 128x128 --frames 17 --mode compile --dtype bf16
+
+It takes the options of `cargo bench --bench model` and prints the same line of JSON. `make bench` runs both in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+from tasks import TASKS, Job, load
+from torch import Tensor
+
+MODES = ("eager", "compile")
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def peak_mb() -> float:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def prepared(run: Callable[[], Tensor], mode: str) -> Callable[[], Tensor]:
+    """The run as `mode` asks for it."""
+    if mode == "eager":
+        return run
+    import torch._inductor.config as inductor
+
+    # Weights are constants: this lets the compiler pack them once, and is faster in every case that was tried.
+    inductor.freezing = True
+    return torch.compile(run, dynamic=False)
+
+
+def measure(run: Callable[[], Tensor], repeats: int) -> list[float]:
+    """Seconds of each run."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--task", choices=TASKS, required=True)
+    parser.add_argument("--input", type=Path, required=True, help="rgb24 frames; for a decoder, an encoder's --output")
+    parser.add_argument("--output", type=Path, help="where to write the result")
+    parser.add_argument("--size", required=True, metavar="WxH")
+    parser.add_argument("--frames", type=int, required=True)
+    parser.add_argument("--mode", choices=MODES, default="eager")
+    parser.add_argument("--dtype", choices=DTYPES, default="f32")
+    parser.add_argument("--threads", type=int, default=0, help="0 for PyTorch's own choice")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--turns", action="store_true", help="run and report again for each line on stdin")
+    parser.add_argument("--json", action="store_true", help="the default, here to match the other program")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    # The compiler logs every kernel that it tries and does not like.
+    logging.getLogger("torch").setLevel(logging.CRITICAL)
+    base = resident_mb()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    width, height = (int(side) for side in options.size.split("x"))
+    name, model = load(options.bundle, DTYPES[options.dtype])
+    job = Job(model, options.task, options.input, width, height, options.frames)
+    run = prepared(job.run, options.mode)
+
+    def report(seconds: list[float]) -> None:
+        line = {
+            "implementation": f"torch-{options.mode}", "bundle": name, "task": options.task, "size": options.size,
+            "frames": options.frames, "dtype": options.dtype, "threads": torch.get_num_threads(),
+            "cpu": torch.backends.cpu.get_cpu_capability(), "seconds": seconds,
+            "fps": options.frames / median(seconds), "base_mb": base, "peak_mb": peak_mb(),
+        }
+        print(json.dumps(line), flush=True)
+
+    with torch.inference_mode():
+        measure(run, options.warmup)
+        report(measure(run, options.repeats))
+        if options.turns:
+            for _ in sys.stdin:
+                report(measure(run, options.repeats))
+        if options.output:
+            options.output.write_bytes(job.to_bytes(run()))
+
+
+if __name__ == "__main__":
+    main()

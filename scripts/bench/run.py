@@ -1,0 +1,175 @@
+"""Measures LatentBit beside PyTorch with the same weights on the same clips: `make bench`.
+
+    .venv/bin/python scripts/bench/run.py                               # all of it, about 20 minutes on two cores
+    .venv/bin/python scripts/bench/run.py --quick                       # a small part
+    .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that all of these words tell of
+
+Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
+result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import clip
+import machine
+from agreement import agreement
+from build import build
+from cases import COMPILE, EAGER, PEERS, Case, large_vae, select, whole_models
+from report import Results
+from turns import FailedError, Program, in_turn
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = Path(__file__).resolve().parent
+WORK = ROOT / "target" / "bench"
+WARMUPS = {EAGER: 1, COMPILE: 2}
+
+
+class Bench:
+    """The programs and files of a run."""
+
+    def __init__(self, ours: Path, threads: int, rounds: int, video: Path | None) -> None:
+        self.ours, self.threads, self.rounds, self.video = ours, threads, rounds, video
+        self.inputs: dict[tuple[Path, str, str], Path] = {}
+        # OpenMP's own default is every core.
+        self.environment = os.environ | {
+            "PYTHONPATH": str(ROOT / "training"), "OMP_NUM_THREADS": str(threads),
+            "TORCHINDUCTOR_CACHE_DIR": str(WORK / "inductor"),
+        }
+
+    def options(self, case: Case, source: Path) -> list[str]:
+        size = f"{case.clip.width}x{case.clip.height}"
+        return [
+            "--bundle", str(case.bundle), "--task", case.task, "--input", str(source), "--size", size,
+            "--frames", str(case.clip.frames), "--threads", str(self.threads), "--json",
+        ]
+
+    def source(self, case: Case) -> Path:
+        """The input of a case: frames, or for a decoder what our encoder makes of them."""
+        encoder = {"decode": "encode", "vae-decode": "vae-encode"}.get(case.task)
+        key = (case.bundle if encoder else Path(), encoder or "", str(case.clip))
+        if key not in self.inputs:
+            path = WORK / "-".join([*([case.bundle.stem, encoder] if encoder else ["clip"]), str(case.clip)])
+            if encoder:
+                needed = Case(case.bundle, encoder, case.clip, "f32")
+                command = [str(self.ours), *self.options(needed, self.source(needed)), "--output", str(path)]
+                subprocess.run([*command, "--warmup", "0", "--repeats", "1"], check=True, stdout=subprocess.DEVNULL)
+            else:
+                clip.write(path, case.clip.width, case.clip.height, case.clip.frames, self.video)
+            self.inputs[key] = path
+        return self.inputs[key]
+
+    def program(self, case: Case, implementation: str) -> Program:
+        """Ours or a peer's."""
+        options = self.options(case, self.source(case))
+        options += ["--dtype", case.dtype, "--repeats", str(case.repeats), "--turns"]
+        options += ["--warmup", str(WARMUPS.get(implementation, 1)), "--output", str(WORK / implementation)]
+        if implementation == "latentbit":
+            command = [str(self.ours), *options]
+        else:
+            mode = implementation.removeprefix("torch-")
+            command = [sys.executable, str(SCRIPTS / "peer.py"), "--mode", mode, *options]
+        return Program(command, WORK / f"{implementation}.log", self.environment)
+
+    def measure(self, case: Case, results: Results) -> None:
+        """Measures a case and says how it went."""
+        start = time.monotonic()
+        say(f"{case.label}: ", end="")
+        try:
+            programs = [self.program(case, name) for name in ("latentbit", *case.peers)]
+            in_turn(programs, self.rounds)
+        except (FailedError, subprocess.CalledProcessError) as error:
+            say(f"failed\n{error}")
+            results.failures.append(f"{case.label}: {error}")
+            return
+        ours, *peers = (program.summary() for program in programs)
+        rows = results.add(case.clip.size, ours, peers)
+        written = (WORK / "latentbit").read_bytes()
+        for name in case.peers:
+            far = agreement(case.task, written, (WORK / name).read_bytes())
+            results.agreements.append(f"{case.label}, {name}: {far}")
+        ratios = ", ".join(f"{row['ratio']:.2f} of {row['peer']}" for row in rows)
+        say(f"{ours['fps']:.2f} frames/s, {ratios} ({time.monotonic() - start:.0f} s)")
+
+
+def say(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)
+
+
+def gemm(threads: int) -> list[dict[str, object]]:
+    """The rate of a large matrix product."""
+    command = [sys.executable, str(SCRIPTS / "gemm.py"), str(threads)]
+    rates: list[dict[str, object]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return rates
+
+
+def wan(environment: dict[str, str]) -> Path:
+    """A bundle with the official VAE's architecture; made once."""
+    path = WORK / "wan2.1-random.safetensors"
+    if not path.exists():
+        say("making random weights of the full-size VAE")
+        subprocess.run([sys.executable, str(SCRIPTS / "wan.py"), str(path)], check=True, env=environment)
+    return path
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "default.safetensors")
+    parser.add_argument("--clip", type=Path, help="a video to measure on, instead of the pattern that is made here")
+    parser.add_argument("--threads", type=int, default=machine.cores())
+    parser.add_argument("--rounds", type=int, default=3, help="turns that every program gets")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--quick", action="store_true", help="only 128x128, one round, eager PyTorch")
+    parser.add_argument("--list", action="store_true", help="print the labels of the cases and measure nothing")
+    parser.add_argument("--ours", type=Path, help="a build of codec/benches/model to use instead of a new one")
+    parser.add_argument("--markdown", type=Path, help="a file for the report")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    large = WORK / "wan2.1-random.safetensors"
+    cases = [*whole_models(options.bundle.resolve()), *large_vae(large)]
+    if options.quick:
+        cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != large]
+        options.peers, options.rounds = [EAGER], 1
+    cases = select(cases, options.only, tuple(options.peers))
+    if options.list:
+        print("\n".join(case.label for case in cases))
+        return
+    if not cases:
+        raise SystemExit("bench: no case is told of by all of these words; --list shows them")
+
+    WORK.mkdir(parents=True, exist_ok=True)
+    os.chdir(ROOT)
+    ours = options.ours or build()
+    bench = Bench(ours.resolve(), options.threads, options.rounds, options.clip)
+    if any(case.bundle == large for case in cases):
+        wan(bench.environment)
+    if machine.load() > 1:
+        say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
+    results = Results(machine.describe(), options.threads, gemm(options.threads))
+    for case in cases:
+        bench.measure(case, results)
+        # At once, so that an interrupted run is of use too.
+        (WORK / "cpu.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+        (WORK / "runs.json").write_text(json.dumps(results.reports, indent=1) + "\n")
+
+    report = results.as_markdown()
+    if options.markdown:
+        options.markdown.write_text(report)
+    print(report)
+    if results.failures:
+        raise SystemExit(f"bench: {len(results.failures)} of {len(cases)} cases failed")
+
+
+if __name__ == "__main__":
+    main()
