@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 
 use crate::media::{InputOptions, PixelLayout, RawFormat, Start};
@@ -118,9 +118,24 @@ pub struct ModelArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 
+    /// Number type of the networks.
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    pub dtype: DtypeChoice,
+
     /// Threads that compute; 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     pub threads: usize,
+}
+
+/// Values of `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DtypeChoice {
+    /// The faster one.
+    Auto,
+    /// bfloat16 operands, f32 sums.
+    Bf16,
+    /// 32-bit floats.
+    F32,
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -229,8 +244,12 @@ pub struct DecodeArgs {
 #[derive(Debug, Args)]
 pub struct InfoArgs {
     /// .lbit file, or - for stdin.
-    #[arg(allow_hyphen_values = true)]
-    pub file: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "device")]
+    pub file: Option<String>,
+
+    /// Tell what a device computes with, instead of what a file holds: cpu.
+    #[arg(long, value_name = "DEVICE", conflicts_with = "file")]
+    pub device: Option<String>,
 
     /// Print JSON.
     #[arg(long)]

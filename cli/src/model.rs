@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use latentbit_codec::{Bundle, Device, Error, pipeline};
+use latentbit_codec::{Bundle, Device, Dtype, Error, pipeline};
 use latentbit_container::Header;
 
-use crate::args::ModelArgs;
+use crate::args::{DtypeChoice, ModelArgs};
 use crate::exit::usage;
 
 /// The bundle of `--model`, else the one that is built in, on the device of `--device`.
@@ -19,16 +19,27 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
             ));
         }
     };
-    let bundle = match &args.model {
-        Some(path) => Bundle::open(path, &device).with_context(|| path.display().to_string())?,
-        None => built_in(&device)?,
+    let dtype = match args.dtype {
+        DtypeChoice::Auto => Dtype::auto()?,
+        DtypeChoice::Bf16 => Dtype::Bf16,
+        DtypeChoice::F32 => Dtype::F32,
     };
-    tracing::info!("bundle {:?}, SHA-256 {}", bundle.id.name, bundle.id.sha256_hex());
+    let bundle = match &args.model {
+        Some(path) => Bundle::open(path, &device, dtype).with_context(|| path.display().to_string())?,
+        None => built_in(&device, dtype)?,
+    };
+    tracing::info!(
+        "bundle {:?}, SHA-256 {}, {} with {}",
+        bundle.id.name,
+        bundle.id.sha256_hex(),
+        bundle.dtype(),
+        bundle.kernels()
+    );
     Ok(Arc::new(bundle))
 }
 
-fn built_in(device: &Device) -> anyhow::Result<Bundle> {
-    Bundle::embedded(device).context("the built-in model; name another one with --model")
+fn built_in(device: &Device, dtype: Dtype) -> anyhow::Result<Bundle> {
+    Bundle::embedded(device, dtype).context("the built-in model; name another one with --model")
 }
 
 /// Checks that a stream, `place` in messages, was made with `bundle`.

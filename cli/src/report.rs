@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use latentbit_codec::Bundle;
 use latentbit_codec::metrics::Quality;
 use latentbit_container::{BundleId, Header};
 use serde::Serialize;
@@ -31,15 +32,17 @@ pub struct RunReport {
     pub seconds: f64,
     pub fps: f64,
     pub device: &'static str,
-    pub dtype: &'static str,
+    pub dtype: String,
+    /// The instructions that operators used.
+    pub kernels: String,
     pub bundle: BundleReport,
     pub peak_mem_bytes: Option<u64>,
     pub warnings: Vec<String>,
 }
 
 impl RunReport {
-    /// A run that began at `started`, of the stream of `header`.
-    pub fn new(header: &Header, frames: u64, started: Instant, warnings: Vec<String>) -> Self {
+    /// A run with `bundle` that began at `started`, of the stream of `header`.
+    pub fn new(bundle: &Bundle, header: &Header, frames: u64, started: Instant, warnings: Vec<String>) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         Self {
             width: header.width,
@@ -48,7 +51,8 @@ impl RunReport {
             seconds,
             fps: frames as f64 / seconds,
             device: "cpu",
-            dtype: "f32",
+            dtype: bundle.dtype().to_string(),
+            kernels: bundle.kernels(),
             bundle: (&header.bundle).into(),
             peak_mem_bytes: peak_memory_bytes(),
             warnings,

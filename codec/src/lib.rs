@@ -6,9 +6,9 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use latentbit_codec::{Bundle, Device, Frame, pipeline};
+//! use latentbit_codec::{Bundle, Device, Dtype, Frame, pipeline};
 //!
-//! let bundle = Arc::new(Bundle::open("models/default.safetensors", &Device::Cpu)?);
+//! let bundle = Arc::new(Bundle::open("models/default.safetensors", &Device::Cpu, Dtype::auto()?)?);
 //! let header = pipeline::header_for(&bundle, 128, 128)?;
 //! let (mut input, chunks) = pipeline::encoder(&bundle, &header, &pipeline::Options::default())?;
 //! let pushing = std::thread::spawn(move || {
@@ -27,6 +27,7 @@
 #![deny(unsafe_code)]
 
 pub mod bundle;
+mod cpu;
 pub mod error;
 mod frame;
 // Raw pointers into matrices and wider instruction sets: the one place that needs them.
@@ -34,10 +35,13 @@ mod frame;
 mod kernels;
 pub mod metrics;
 pub mod pipeline;
+mod tensor;
 pub mod tokenizer;
 pub mod vae;
 
 pub use bundle::Bundle;
 pub use candle_core::Device;
+pub use cpu::CpuInfo;
 pub use error::{Error, Result};
 pub use frame::Frame;
+pub use kernels::Dtype;

@@ -47,7 +47,7 @@ impl Parts {
     }
 
     fn load(&self) -> Result<Bundle> {
-        Bundle::from_bytes(&self.bytes(), &Device::Cpu)
+        Bundle::from_bytes(&self.bytes(), &Device::Cpu, latentbit_codec::Dtype::F32)
     }
 
     fn refusal(&self) -> String {
@@ -66,7 +66,7 @@ fn refusal(result: Result<Bundle>) -> String {
 #[test]
 fn id_is_name_and_hash_of_the_file() {
     let bytes = std::fs::read(path()).unwrap();
-    let bundle = Bundle::open(path(), &Device::Cpu).unwrap();
+    let bundle = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32).unwrap();
     assert_eq!(bundle.id.name, "bsq");
     assert_eq!(bundle.id.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
     assert_eq!(bundle.config.training["note"], "random weights");
@@ -74,14 +74,14 @@ fn id_is_name_and_hash_of_the_file() {
 
 #[test]
 fn config_survives_json() {
-    let config = Bundle::open(path(), &Device::Cpu).unwrap().config;
+    let config = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32).unwrap().config;
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(BundleConfig::from_json(&text).unwrap(), config);
 }
 
 #[test]
 fn missing_file_is_named() {
-    let error = Bundle::open("no/such/file", &Device::Cpu).err().unwrap();
+    let error = Bundle::open("no/such/file", &Device::Cpu, latentbit_codec::Dtype::F32).err().unwrap();
     assert!(
         matches!(&error, Error::Io { .. }) && error.to_string().contains("no/such/file"),
         "{error}"
@@ -168,7 +168,7 @@ fn damaged_files_are_refused() {
     let bytes = Parts::read().bytes();
     for len in (0..bytes.len()).step_by(997) {
         assert!(
-            !refusal(Bundle::from_bytes(&bytes[..len], &Device::Cpu)).is_empty(),
+            !refusal(Bundle::from_bytes(&bytes[..len], &Device::Cpu, latentbit_codec::Dtype::F32)).is_empty(),
             "{len}"
         );
     }
@@ -176,7 +176,7 @@ fn damaged_files_are_refused() {
     for at in 0..64 {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
-        assert!(Bundle::from_bytes(&damaged, &Device::Cpu).is_err(), "{at}");
+        assert!(Bundle::from_bytes(&damaged, &Device::Cpu, latentbit_codec::Dtype::F32).is_err(), "{at}");
     }
 }
 
@@ -241,5 +241,5 @@ fn int8_needs_its_scale() {
 #[test]
 fn embedded_bundle_loads_where_there_is_one() {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
-    assert_eq!(Bundle::embedded(&Device::Cpu).is_ok(), models.is_file());
+    assert_eq!(Bundle::embedded(&Device::Cpu, latentbit_codec::Dtype::F32).is_ok(), models.is_file());
 }

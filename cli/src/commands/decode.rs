@@ -81,7 +81,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             input: &args.input,
             output: &args.output.output,
             lost_frames: feed.lost_frames,
-            run: RunReport::new(&header, frames, started, feed.damage),
+            run: RunReport::new(&bundle, &header, frames, started, feed.damage),
         };
         report::print(&report, args.output.output == "-")?;
     }

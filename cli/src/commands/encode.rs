@@ -82,7 +82,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             bytes: summary.bytes,
             bits: header.bits,
             bpp: bits_per_pixel(summary.bytes, frames, header.width, header.height),
-            run: RunReport::new(&header, frames, started, warnings),
+            run: RunReport::new(&bundle, &header, frames, started, warnings),
         };
         report::print(&report, args.output.output == "-")?;
     }

@@ -9,6 +9,7 @@ use latentbit_container::{
 use serde::Serialize;
 
 use crate::args::InfoArgs;
+use crate::commands::device_info;
 use crate::exit::Exit;
 use crate::lbit_input::{self, Counted};
 use crate::report::{self, BundleReport, bits_per_pixel};
@@ -55,10 +56,14 @@ struct ColorReport {
 
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
-    let (place, input) = lbit_input::open_bytes(&args.file)?;
+    if let Some(device) = &args.device {
+        return device_info::run(device, args.json);
+    }
+    let file = args.file.as_deref().unwrap_or("-");
+    let (place, input) = lbit_input::open_bytes(file)?;
     let (input, bytes) = Counted::new(input);
     let scan = scan(input, Limits::default(), ReadMode::Resync).context(place)?;
-    let (report, exit) = describe(&args.file, &scan, bytes.load(Ordering::Relaxed));
+    let (report, exit) = describe(file, &scan, bytes.load(Ordering::Relaxed));
     if args.json {
         report::print(&report, false)?;
     } else {

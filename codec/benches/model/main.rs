@@ -9,7 +9,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use latentbit_codec::{Bundle, Device};
+use latentbit_codec::{Bundle, Device, Dtype};
 use serde_json::{Value, json};
 
 use args::{Args, Result, USAGE};
@@ -39,15 +39,19 @@ fn run() -> Result<()> {
     };
     let base = memory::megabytes("VmRSS");
     let bundle = open(&args)?;
-    let name = bundle.id.name.clone();
+    let described = Described {
+        name: bundle.id.name.clone(),
+        dtype: bundle.dtype().to_string(),
+        kernels: bundle.kernels(),
+    };
     let work = work::work(&args, bundle, std::fs::read(&args.input)?)?;
     let mut seconds = measure(&*work, args.warmup, args.repeats)?;
-    report(&args, &name, &seconds, base);
+    report(&args, &described, &seconds, base);
     if args.turns {
         let mut line = String::new();
         while io::stdin().read_line(&mut line)? > 0 {
             seconds = measure(&*work, 0, args.repeats)?;
-            report(&args, &name, &seconds, base);
+            report(&args, &described, &seconds, base);
         }
     }
     if let Some(path) = &args.output {
@@ -57,13 +61,14 @@ fn run() -> Result<()> {
 }
 
 fn open(args: &Args) -> Result<Bundle> {
-    if !matches!(args.dtype.as_str(), "auto" | "f32") {
-        return Err(format!("--dtype {} is not there yet", args.dtype).into());
-    }
+    let dtype = match args.dtype.as_str() {
+        "auto" => Dtype::auto()?,
+        name => name.parse()?,
+    };
     Ok(match &args.bundle {
-        Some(path) => Bundle::open(path, &Device::Cpu)?,
+        Some(path) => Bundle::open(path, &Device::Cpu, dtype)?,
         #[cfg(feature = "embedded-bundle")]
-        None => Bundle::embedded(&Device::Cpu)?,
+        None => Bundle::embedded(&Device::Cpu, dtype)?,
         #[cfg(not(feature = "embedded-bundle"))]
         None => return Err("there is no embedded bundle in this build".into()),
     })
@@ -82,20 +87,27 @@ fn measure(work: &dyn Work, warmup: usize, repeats: usize) -> Result<Vec<f64>> {
     (0..repeats).map(timed).collect()
 }
 
-fn report(args: &Args, bundle: &str, seconds: &[f64], base: Option<f64>) {
+/// What a bundle is and how it runs.
+struct Described {
+    name: String,
+    dtype: String,
+    kernels: String,
+}
+
+fn report(args: &Args, bundle: &Described, seconds: &[f64], base: Option<f64>) {
     let fps = args.frames as f64 / median(seconds);
     let size = format!("{}x{}", args.size.width, args.size.height);
     let peak = memory::megabytes("VmHWM");
     if args.json {
         let line: Value = json!({
             "implementation": "latentbit",
-            "bundle": bundle,
+            "bundle": bundle.name,
             "task": args.task.name(),
             "size": size,
             "frames": args.frames,
-            "dtype": "f32",
+            "dtype": bundle.dtype,
             "threads": args.threads,
-            "cpu": cpu(),
+            "cpu": bundle.kernels,
             "seconds": seconds,
             "fps": fps,
             "base_mb": base,
@@ -106,15 +118,10 @@ fn report(args: &Args, bundle: &str, seconds: &[f64], base: Option<f64>) {
         let peak = peak.map_or_else(String::new, |mb| format!(", peak {mb:.0} MB"));
         let name = args.task.name();
         println!(
-            "{bundle} {name} {size}, {} frames: {fps:.2} frames/s{peak}",
-            args.frames
+            "{} {name} {size} {}, {} frames: {fps:.2} frames/s{peak}",
+            bundle.name, bundle.dtype, args.frames
         );
     }
-}
-
-/// The kernels in use.
-fn cpu() -> &'static str {
-    "unknown"
 }
 
 fn median(seconds: &[f64]) -> f64 {

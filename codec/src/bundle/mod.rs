@@ -14,6 +14,7 @@ pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, Token
 pub(crate) use weights::Weights;
 
 use crate::error::{Error, Result};
+use crate::kernels::{Dtype, Format, Kind};
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;
 
@@ -28,6 +29,7 @@ pub struct Bundle {
     /// Latent to tokens and back, if the bundle has it.
     pub tokenizer: Option<Tokenizer>,
     device: Device,
+    format: Format,
 }
 
 impl Bundle {
@@ -35,16 +37,19 @@ impl Bundle {
     ///
     /// # Errors
     /// [`Error::Bundle`] if they are not a bundle, or if tensors are missing, surplus or of a wrong shape; the message
-    /// lists all of these.
-    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
-        let mut weights = Weights::parse(bytes, device)?;
+    /// lists all of these. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
+    pub fn from_bytes(bytes: &[u8], device: &Device, dtype: Dtype) -> Result<Self> {
+        let format = Format {
+            kind: Kind::current()?,
+            dtype,
+        };
+        let mut weights = Weights::parse(bytes, format)?;
         let config = BundleConfig::from_json(weights.config())?;
-        let vae = WanVae::load(&config.vae, &mut weights)?;
+        let vae = WanVae::load(&config.vae, &mut weights);
         let tokenizer = config
             .tokenizer
             .as_ref()
-            .map(|c| Tokenizer::load(c, &mut weights))
-            .transpose()?;
+            .map(|c| Tokenizer::load(c, &mut weights));
         weights.finish()?;
         let id = BundleId {
             name: config.name.clone(),
@@ -56,6 +61,7 @@ impl Bundle {
             vae,
             tokenizer,
             device: device.clone(),
+            format,
         })
     }
 
@@ -65,17 +71,29 @@ impl Bundle {
         &self.device
     }
 
+    /// The number type of its operands.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.format.dtype
+    }
+
+    /// The instructions that its operators use.
+    #[must_use]
+    pub fn kernels(&self) -> String {
+        self.format.kind.to_string()
+    }
+
     /// Reads a bundle file.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, else as [`Bundle::from_bytes`].
-    pub fn open(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+    pub fn open(path: impl AsRef<Path>, device: &Device, dtype: Dtype) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_bytes(&bytes, device)
+        Self::from_bytes(&bytes, device, dtype)
     }
 
     /// The bundle that is built into this library.
@@ -83,7 +101,7 @@ impl Bundle {
     /// # Errors
     /// [`Error::Bundle`] if this library was built without one.
     #[cfg(feature = "embedded-bundle")]
-    pub fn embedded(device: &Device) -> Result<Self> {
+    pub fn embedded(device: &Device, dtype: Dtype) -> Result<Self> {
         #[cfg(bundle_present)]
         const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_BUNDLE"));
         #[cfg(not(bundle_present))]
@@ -91,7 +109,7 @@ impl Bundle {
         if EMBEDDED.is_empty() {
             return Err(Error::bundle("there is none in this build"));
         }
-        Self::from_bytes(EMBEDDED, device)
+        Self::from_bytes(EMBEDDED, device, dtype)
     }
 
     /// The tokenizer, for work that cannot do without.

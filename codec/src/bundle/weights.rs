@@ -2,28 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::error::{Error, Result};
+use crate::kernels::Format;
 
 /// How many problems one error message lists.
 const LISTED: usize = 12;
 
 /// The tensors of a bundle, handed out by name.
 ///
-/// A tensor that is missing or wrong is noted and replaced by an empty one, so that [`Weights::finish`] can name all
+/// A tensor that is missing or wrong is noted and replaced by no values, so that [`Weights::finish`] can name all
 /// problems at once; nothing that was built may be used before that.
 pub(crate) struct Weights<'a> {
     tensors: SafeTensors<'a>,
     config: String,
-    device: Device,
+    format: Format,
     taken: BTreeSet<String>,
     problems: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    pub(crate) fn parse(bytes: &'a [u8], device: &Device) -> Result<Self> {
+    pub(crate) fn parse(bytes: &'a [u8], format: Format) -> Result<Self> {
         let broken = |e| Error::bundle(format!("not a safetensors file: {e}"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let config = metadata
@@ -36,7 +36,7 @@ impl<'a> Weights<'a> {
         Ok(Self {
             tensors,
             config,
-            device: device.clone(),
+            format,
             taken: BTreeSet::new(),
             problems: Vec::new(),
         })
@@ -47,28 +47,18 @@ impl<'a> Weights<'a> {
         &self.config
     }
 
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
+    /// What operators are to be packed for.
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
-    /// The tensor `name` as f32, brought by `pack` into the order that a kernel wants.
-    ///
-    /// `pack` sees exactly as many values as `shape` says. A first axis of int8 tensors is the output channel.
-    pub(crate) fn take(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        pack: impl FnOnce(Vec<f32>) -> Vec<f32>,
-    ) -> candle_core::Result<Tensor> {
-        let values = match self.read(name, shape) {
-            Ok(values) => pack(values),
-            Err(problem) => {
-                self.problems.push(problem);
-                Vec::new()
-            }
-        };
-        let len = values.len();
-        Tensor::from_vec(values, len, &self.device)
+    /// The values of the tensor `name`; none if it is missing or does not have exactly this shape. A first axis of int8
+    /// tensors is the output channel.
+    pub(crate) fn values(&mut self, name: &str, shape: &[usize]) -> Vec<f32> {
+        self.read(name, shape).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            Vec::new()
+        })
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {

@@ -1,8 +1,8 @@
 //! Self-attention within windows of a (time, height, width) grid.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-
-use super::{cpu, values};
+use super::cpu::attention::{AttentionBuffers, attention};
+use super::cpu::operand::Operand;
+use super::cpu::words::Format;
 
 /// Cosines and sines of the rotary positions along the three axes.
 #[derive(Debug)]
@@ -66,10 +66,20 @@ impl<'a> Attention<'a> {
         self
     }
 
-    /// (positions, 3 · width) of queries, keys and values, each of them heads side by side, to (positions, width).
-    /// Any shape with that many elements and a last axis of 3 · width will do.
-    pub(crate) fn forward(&self, qkv: &Tensor) -> Result<Tensor> {
-        qkv.contiguous()?.apply_op1_no_bwd(self)
+    /// (positions, 3 · width) of queries, keys and values, each of them heads side by side, to an operand of as many
+    /// positions of `width` channels without a border.
+    ///
+    /// # Panics
+    /// If values or operand are not those of the grid: a mistake of the caller.
+    pub(crate) fn run(&self, format: Format, qkv: &[f32], buffers: &mut AttentionBuffers, out: &mut Operand) {
+        let positions: usize = self.grid.iter().product();
+        if positions == 0 {
+            return;
+        }
+        let width = qkv.len() / (3 * positions);
+        assert!(width * 3 * positions == qkv.len() && width.is_multiple_of(self.heads));
+        assert_eq!(out.words().len(), positions * format.words(width));
+        attention(self, format, qkv, width, buffers, out);
     }
 
     pub(super) fn runs(&self) -> &[Vec<(usize, usize)>; 3] {
@@ -89,34 +99,6 @@ fn runs(length: usize, window: usize, shift: usize) -> Vec<(usize, usize)> {
         start = end;
     }
     runs
-}
-
-impl CustomOp1 for Attention<'_> {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let qkv = values(storage, layout)?;
-        let mut dims = layout.dims().to_vec();
-        let Some(last) = dims.last_mut() else {
-            bail!("attention needs a tensor with axes")
-        };
-        let width = *last / 3;
-        let positions: usize = self.grid.iter().product();
-        if width * 3 != *last || !width.is_multiple_of(self.heads) || qkv.len() != positions * *last {
-            bail!(
-                "attention over {:?} with {} heads cannot take {:?}",
-                self.grid,
-                self.heads,
-                layout.shape()
-            );
-        }
-        *last = width;
-        let mut out = vec![0.0; positions * width];
-        cpu::attention(self, qkv, width, &mut out);
-        Ok((CpuStorage::F32(out), dims.into()))
-    }
 }
 
 #[cfg(test)]

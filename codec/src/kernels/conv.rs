@@ -1,8 +1,11 @@
 //! Causal convolution over (time, height, width).
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-
-use super::{cpu, values, with_optional, with_values};
+use super::cpu::direct::Direct;
+use super::cpu::finish::Finish;
+use super::cpu::operand::{Extent, Operand};
+use super::cpu::winograd::Winograd;
+use super::cpu::words::Format;
+use super::sink::{Activation, Sink};
 use crate::bundle::Weights;
 
 /// What a convolution does.
@@ -23,6 +26,7 @@ pub(crate) struct ConvSpec {
     pub(crate) upsample: bool,
     /// Output frames for each step in time; the weight's outputs are those of the first phase, then of the second.
     pub(crate) phases: usize,
+    pub(crate) activation: Activation,
 }
 
 impl ConvSpec {
@@ -35,6 +39,7 @@ impl ConvSpec {
             stride_space: 1,
             upsample: false,
             phases: 1,
+            activation: Activation::None,
         }
     }
 
@@ -43,140 +48,142 @@ impl ConvSpec {
         self.kernel[0].saturating_sub(self.stride_time)
     }
 
-    /// Padding above and to the left.
-    pub(super) fn pad(&self) -> [usize; 2] {
-        if self.stride_space > 1 {
-            [0, 0]
-        } else {
-            [self.kernel[1] / 2, self.kernel[2] / 2]
-        }
-    }
-
-    /// (T, H, W) of the input after the doubling, if there is one.
-    pub(super) fn source(&self, [t, h, w]: [usize; 3]) -> [usize; 3] {
-        if self.upsample {
-            [t, h * 2, w * 2]
-        } else {
-            [t, h, w]
-        }
+    /// Output columns (rows) for each input column (row) or phase of it.
+    pub(super) fn zoom(&self) -> usize {
+        if self.upsample { 2 } else { 1 }
     }
 
     /// (T, H, W) of the output.
-    pub(super) fn output(&self, input: [usize; 3]) -> [usize; 3] {
-        let [t, h, w] = self.source(input);
+    pub(crate) fn output(&self, [t, h, w]: [usize; 3]) -> [usize; 3] {
         [
             t / self.stride_time * self.phases,
-            h / self.stride_space,
-            w / self.stride_space,
+            h / self.stride_space * self.zoom(),
+            w / self.stride_space * self.zoom(),
         ]
     }
 
-    /// Weights as a backend's matrices: (taps · inputs, phases · outputs), from (phases · outputs, inputs, taps).
-    pub(super) fn pack(&self, weight: &[f32]) -> Vec<f32> {
-        let taps: usize = self.kernel.iter().product();
-        let outputs = self.outputs * self.phases;
-        let mut packed = vec![0.0; weight.len()];
-        for (o, of_output) in weight.chunks_exact(self.inputs * taps).enumerate() {
-            for (i, of_input) in of_output.chunks_exact(taps).enumerate() {
-                for (tap, &value) in of_input.iter().enumerate() {
-                    packed[(tap * self.inputs + i) * outputs + o] = value;
-                }
-            }
+    /// Zeros above (to the left of) the input.
+    pub(super) fn border_before(&self, axis: usize) -> usize {
+        match (self.stride_space, self.upsample) {
+            (1, false) => self.kernel[axis] / 2,
+            (1, true) => (self.kernel[axis] / 2).div_ceil(2),
+            _ => 0,
         }
-        packed
+    }
+
+    /// Values of the weight.
+    fn weight_len(&self) -> usize {
+        self.phases * self.outputs * self.inputs * self.kernel.iter().product::<usize>()
     }
 }
 
-/// A convolution with its weights.
+/// How a convolution is computed.
+enum Algorithm {
+    Direct(Direct),
+    Winograd(Winograd),
+}
+
+/// A convolution with its weights. A linear layer is one whose extents are 1.
 pub(crate) struct Conv {
     spec: ConvSpec,
-    weight: Tensor,
-    bias: Tensor,
+    format: Format,
+    bias: Vec<f32>,
+    algorithm: Algorithm,
 }
 
 impl Conv {
-    /// Takes `name.weight` and `name.bias`. `planar` weights have no time axis.
-    pub(crate) fn load(weights: &mut Weights<'_>, name: &str, spec: ConvSpec, planar: bool) -> Result<Self> {
+    /// Takes `name.weight` and `name.bias`. The weight has the axes (outputs, inputs, …) of `shape`; extents that it
+    /// does not name are 1.
+    pub(crate) fn load(weights: &mut Weights<'_>, name: &str, spec: ConvSpec, shape: &[usize]) -> Self {
+        let weight = weights.values(&format!("{name}.weight"), shape);
+        let bias = weights.values(&format!("{name}.bias"), &[spec.outputs * spec.phases]);
+        Self::new(weights.format(), spec, &weight, bias)
+    }
+
+    /// Takes a convolution whose weight names all of its extents.
+    pub(crate) fn load_causal(weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> Self {
         let [kt, kh, kw] = spec.kernel;
-        let outputs = spec.outputs * spec.phases;
-        let shape = [outputs, spec.inputs, kt, kh, kw];
-        let planar_shape = [outputs, spec.inputs, kh, kw];
-        let shape = if planar { &planar_shape[..] } else { &shape[..] };
-        let weight = weights.take(&format!("{name}.weight"), shape, |w| spec.pack(&w))?;
-        let bias = weights.take(&format!("{name}.bias"), &[outputs], |b| b)?;
-        Ok(Self { spec, weight, bias })
+        Self::load(
+            weights,
+            name,
+            spec,
+            &[spec.outputs * spec.phases, spec.inputs, kt, kh, kw],
+        )
+    }
+
+    /// From a weight (phases · outputs, inputs, extents). A weight of another length, which stands for a missing one,
+    /// gives a convolution that must not be run.
+    pub(crate) fn new(format: Format, spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Self {
+        let weight = if weight.len() == spec.weight_len() { weight } else { &[] };
+        let algorithm = if Winograd::suits(format, &spec) {
+            Algorithm::Winograd(Winograd::new(format, &spec, weight))
+        } else {
+            Algorithm::Direct(Direct::new(format, &spec, weight))
+        };
+        Self {
+            spec,
+            format,
+            bias,
+            algorithm,
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     pub(crate) fn spec(&self) -> &ConvSpec {
         &self.spec
     }
 
-    /// (T, H, W, inputs) to (T', H', W', outputs), plus `residual` of that shape.
-    ///
-    /// `history` holds the newest frames before the first one, at most [`ConvSpec::lead`]; those it lacks are zero.
-    pub(crate) fn forward(
-        &self,
-        x: &Tensor,
-        history: Option<&Tensor>,
-        residual: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        x.contiguous()?.apply_op1_no_bwd(&ConvOp {
-            conv: self,
-            history,
-            residual,
-        })
-    }
-}
-
-struct ConvOp<'a> {
-    conv: &'a Conv,
-    history: Option<&'a Tensor>,
-    residual: Option<&'a Tensor>,
-}
-
-impl CustomOp1 for ConvOp<'_> {
-    fn name(&self) -> &'static str {
-        "causal-conv"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let spec = &self.conv.spec;
-        let (t, h, w, c) = layout.shape().dims4()?;
-        let input = [t, h, w];
-        if c != spec.inputs || !t.is_multiple_of(spec.stride_time) {
-            bail!("a convolution of {spec:?} cannot take {:?}", layout.shape());
+    /// The extent of an input of `frames` new frames.
+    fn extent(&self, [frames, height, width]: [usize; 3]) -> Extent {
+        let spec = &self.spec;
+        let [_, out_height, out_width] = spec.output([frames, height, width]);
+        let before = [spec.border_before(1), spec.border_before(2)];
+        let after = |axis: usize, size: usize, out: usize| match &self.algorithm {
+            Algorithm::Winograd(_) => 2 * out.div_ceil(2) + 1 - size,
+            Algorithm::Direct(_) if spec.upsample => before[axis],
+            Algorithm::Direct(_) => {
+                ((out.max(1) - 1) * spec.stride_space + spec.kernel[axis + 1]).saturating_sub(size + before[axis])
+            }
+        };
+        Extent {
+            frames: spec.lead() + frames,
+            height,
+            width,
+            channels: spec.inputs,
+            border: [
+                before[0],
+                before[1],
+                after(0, height, out_height),
+                after(1, width, out_width),
+            ],
         }
-        let [to, ho, wo] = spec.output(input);
-        let len = to * ho * wo * spec.outputs;
-        let mut out = vec![0.0; len];
-        let x = values(storage, layout)?;
-        with_values(&self.conv.weight, |weight| {
-            with_values(&self.conv.bias, |bias| {
-                with_optional(self.history, |history| {
-                    with_optional(self.residual, |residual| {
-                        let history = history.unwrap_or_default();
-                        if history.len() > spec.lead() * h * w * c
-                            || !history.len().is_multiple_of((h * w * c).max(1))
-                        {
-                            bail!("a convolution's history does not fit its input");
-                        }
-                        if residual.is_some_and(|r| r.len() != len) {
-                            bail!("a convolution's residual does not fit its output");
-                        }
-                        let operands = cpu::ConvOperands {
-                            x,
-                            input,
-                            history,
-                            weight,
-                            bias,
-                            residual,
-                        };
-                        cpu::conv(spec, &operands, &mut out);
-                        Ok(())
-                    })
-                })
-            })
-        })?;
-        Ok((CpuStorage::F32(out), (to, ho, wo, spec.outputs).into()))
+    }
+
+    /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
+    pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) {
+        operand.reshape(self.format, self.extent(input));
+    }
+
+    /// Runs it over an input of (T, H, W), of which `operand` holds the words behind [`ConvSpec::lead`] frames; of
+    /// those the newest `known` count, the others are taken as zeros.
+    ///
+    /// # Panics
+    /// If operand or sink have other extents: a mistake of the caller.
+    pub(crate) fn run(&self, operand: &Operand, known: usize, input: [usize; 3], sink: Sink<'_>) {
+        assert_eq!(operand.extent(), Some(self.extent(input)));
+        assert!(input[0].is_multiple_of(self.spec.stride_time) && known <= self.spec.lead());
+        let output = self.spec.output(input);
+        if output.contains(&0) {
+            return;
+        }
+        let finish = Finish::new(self.format, output, self.spec.outputs, self.spec.activation, sink);
+        let missing = self.spec.lead() - known;
+        match &self.algorithm {
+            Algorithm::Direct(direct) => direct.run(operand, missing, output, &self.bias, &finish),
+            Algorithm::Winograd(winograd) => winograd.run(operand, missing, output, &self.bias, &finish),
+        }
     }
 }

@@ -1,59 +1,27 @@
-//! The hot operators behind one interface: what they compute. How is in the backends' modules.
+//! The hot operators behind one interface: what they compute. How is in [`cpu`].
 //!
-//! Activations are contiguous f32 with the channels last; there is no batch axis. Each operator is a candle custom op
-//! that holds its weights in the order its kernels want, so that a backend is one more method of the op.
+//! Activations are channels last, without a batch axis, in buffers that a stream keeps from one call to the next, so
+//! that nothing is allocated while it runs. An operator reads an [`Operand`]: values rounded to the number type of the
+//! networks, with the zeros around them and the frames before them in place. It writes to a [`Sink`], which applies
+//! bias, activation, residual and norm while sums are in cache, and makes the operands of the operators that follow.
 
 mod attention;
 mod conv;
-mod cpu;
-mod linear;
+pub(crate) mod cpu;
+mod dtype;
 mod norm;
 mod shuffle;
+mod sink;
 #[cfg(test)]
-mod tests;
-
-use std::ops::Deref;
-
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+pub(crate) mod tests;
 
 pub(crate) use attention::{Attention, Rotary};
 pub(crate) use conv::{Conv, ConvSpec};
-pub(crate) use linear::{Activation, Linear};
+pub(crate) use cpu::attention::AttentionBuffers;
+pub(crate) use cpu::kind::Kind;
+pub(crate) use cpu::operand::Operand;
+pub(crate) use cpu::words::Format;
+pub use dtype::Dtype;
 pub(crate) use norm::{Epsilon, RmsNorm};
-pub(crate) use shuffle::{patchify, unpatchify};
-
-/// The values of a contiguous f32 tensor on the CPU.
-fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let CpuStorage::F32(values) = storage else {
-        bail!("expected f32, found {:?}", storage_type(storage))
-    };
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("expected a contiguous tensor")
-    };
-    match values.get(start..end) {
-        Some(values) => Ok(values),
-        None => bail!("a tensor reaches beyond its storage"),
-    }
-}
-
-fn storage_type(storage: &CpuStorage) -> candle_core::DType {
-    use candle_core::backend::BackendStorage;
-    storage.dtype()
-}
-
-/// Runs `f` on the values of a contiguous f32 tensor on the CPU.
-fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match storage.deref() {
-        Storage::Cpu(storage) => f(values(storage, layout)?),
-        _ => bail!("operands are on different devices"),
-    }
-}
-
-/// As [`with_values`]; no tensor gives no values.
-fn with_optional<R>(tensor: Option<&Tensor>, f: impl FnOnce(Option<&[f32]>) -> Result<R>) -> Result<R> {
-    match tensor {
-        Some(tensor) => with_values(tensor, |values| f(Some(values))),
-        None => f(None),
-    }
-}
+pub(crate) use shuffle::{fill, fill_patches, unpatchify};
+pub(crate) use sink::{Activation, Sink, Stream, Target};

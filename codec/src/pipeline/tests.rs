@@ -4,11 +4,12 @@ use candle_core::{Device, Tensor};
 use latentbit_container::{ChunkPlan, LatentFrames};
 
 use super::*;
+use crate::Dtype;
 use crate::vae::{DecoderState, EncoderState};
 
 fn bundle() -> Arc<Bundle> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/golden/storage-int8.safetensors");
-    Arc::new(Bundle::open(path, &Device::Cpu).unwrap())
+    Arc::new(Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap())
 }
 
 const WIDTH: usize = 21;

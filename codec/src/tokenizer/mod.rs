@@ -4,6 +4,8 @@ mod patch;
 mod quantizer;
 mod vit;
 
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::{DType, Device, Tensor};
 use latentbit_container::{TokenGrid, Tokens};
 
@@ -11,8 +13,9 @@ pub use quantizer::{Bsq, Lfq, Quantizer};
 
 use crate::bundle::{TokenizerConfig, Weights};
 use crate::error::{Error, Result};
+use crate::tensor::with_values;
 use patch::{patchify, unpatchify};
-use vit::Vit;
+use vit::{Buffers, Vit};
 
 /// Turns one chunk of normalised latent into tokens and back. Chunks know nothing of each other.
 pub struct Tokenizer {
@@ -20,34 +23,31 @@ pub struct Tokenizer {
     encoder: Vit,
     decoder: Vit,
     quantizer: Box<dyn Quantizer>,
-    device: Device,
+    /// Those that no call works in at the moment.
+    buffers: Mutex<Vec<Buffers>>,
 }
 
 impl Tokenizer {
-    pub(crate) fn load(config: &TokenizerConfig, weights: &mut Weights<'_>) -> Result<Self> {
+    pub(crate) fn load(config: &TokenizerConfig, weights: &mut Weights<'_>) -> Self {
         let patch = config.patch.iter().product::<usize>() * config.latent_channels;
         let bits = config.bits;
-        let encoder = Vit::load(
-            weights,
-            "tokenizer.encoder",
-            config,
-            [patch, bits],
-            config.encoder_layers,
-        )?;
-        let decoder = Vit::load(
-            weights,
-            "tokenizer.decoder",
-            config,
-            [bits, patch],
-            config.decoder_layers,
-        )?;
-        Ok(Self {
+        let mut vit = |name: &str, sides, layers| Vit::load(weights, name, config, sides, layers);
+        Self {
+            encoder: vit("tokenizer.encoder", [patch, bits], config.encoder_layers),
+            decoder: vit("tokenizer.decoder", [bits, patch], config.decoder_layers),
             config: config.clone(),
-            encoder,
-            decoder,
             quantizer: quantizer::quantizer(config.quantizer),
-            device: weights.device().clone(),
-        })
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// Calls `f` with memory to work in, which it leaves for the next call.
+    fn with_buffers<R>(&self, f: impl FnOnce(&mut Buffers) -> R) -> R {
+        let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = spare().pop().unwrap_or_default();
+        let result = f(&mut buffers);
+        spare().push(buffers);
+        result
     }
 
     /// Its config.
@@ -81,14 +81,14 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Shape`] for other shapes.
     pub fn encode(&self, latent: &Tensor) -> Result<Tokens> {
-        let outputs = self.encoder_output(latent)?.flatten_all()?.to_vec1::<f32>()?;
-        let (t, h, w, _) = latent.dims4()?;
-        let values = outputs
-            .chunks_exact(self.config.bits)
-            .map(|u| self.quantizer.token(u))
-            .collect();
+        let size = self.latent_size(latent)?;
+        let grid = self.grid_for(size);
+        let mut values = vec![0; grid.len()];
+        self.run_encoder(latent, size, |encoder, sides, buffers| {
+            encoder.forward(sides, buffers, Some(&mut values));
+        })?;
         Ok(Tokens {
-            grid: self.grid_for([t, h, w]),
+            grid,
             bits: self.bits(),
             values,
         })
@@ -99,16 +99,46 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Shape`] for a latent that is not (T', h, w, C).
     pub fn encoder_output(&self, latent: &Tensor) -> Result<Tensor> {
+        let size = self.latent_size(latent)?;
+        let (tokens, bits) = (self.grid_for(size).len(), self.config.bits);
+        let outputs = self.run_encoder(latent, size, |encoder, sides, buffers| {
+            encoder.forward(sides, buffers, None);
+            buffers.output(tokens * bits).to_vec()
+        })?;
+        Ok(Tensor::from_vec(outputs, (tokens, bits), latent.device())?)
+    }
+
+    /// (T', h, w) of a latent.
+    fn latent_size(&self, latent: &Tensor) -> Result<[usize; 3]> {
         match (latent.dtype(), latent.dims()) {
             (DType::F32, &[t, h, w, c]) if t > 0 && h > 0 && w > 0 && c == self.config.latent_channels => {
-                let x = patchify(latent, self.config.patch)?;
-                Ok(self.encoder.forward(&x, self.sides([t, h, w]))?)
+                Ok([t, h, w])
             }
             _ => {
                 let expected = format!("f32 (n, n, n, {})", self.config.latent_channels);
                 Err(Error::shape("latent", latent.dims(), expected))
             }
         }
+    }
+
+    /// Calls `run` with the encoder, its grid, and buffers that hold the latent's patches.
+    fn run_encoder<R>(
+        &self,
+        latent: &Tensor,
+        size: [usize; 3],
+        run: impl FnOnce(&Vit, [usize; 3], &mut Buffers) -> R,
+    ) -> Result<R> {
+        let TokenizerConfig {
+            patch,
+            latent_channels,
+            ..
+        } = self.config;
+        with_values(latent, |values| {
+            self.with_buffers(|buffers| {
+                patchify(values, size, latent_channels, patch, &mut buffers.patches);
+                run(&self.encoder, self.sides(size), buffers)
+            })
+        })
     }
 
     /// The normalised latent, f32 `size` + (C,), of one chunk's tokens (equation 2 of the paper).
@@ -136,18 +166,23 @@ impl Tokenizer {
                 format!("there are {}, but the grid is {grid}", tokens.len()),
             ));
         }
-        let bits = self.config.bits;
-        let mut codes = vec![0.0; tokens.len() * bits];
-        for (&token, code) in tokens.iter().zip(codes.chunks_exact_mut(bits)) {
-            self.quantizer.code(token, kept_bits.into(), code);
-        }
-        let codes = Tensor::from_vec(codes, (tokens.len(), bits), &self.device)?;
-        let sides = self.sides(size);
-        Ok(unpatchify(
-            &self.decoder.forward(&codes, sides)?,
-            sides,
-            self.config.patch,
-            size,
-        )?)
+        let TokenizerConfig {
+            bits,
+            patch,
+            latent_channels,
+            ..
+        } = self.config;
+        let latent = self.with_buffers(|buffers| {
+            buffers.patches.clear();
+            buffers.patches.resize(tokens.len() * bits, 0.0);
+            for (&token, code) in tokens.iter().zip(buffers.patches.chunks_exact_mut(bits)) {
+                self.quantizer.code(token, kept_bits.into(), code);
+            }
+            self.decoder.forward(self.sides(size), buffers, None);
+            let values = tokens.len() * patch.iter().product::<usize>() * latent_channels;
+            unpatchify(buffers.output(values), size, latent_channels, patch)
+        });
+        let [t, h, w] = size;
+        Ok(Tensor::from_vec(latent, (t, h, w, latent_channels), &Device::Cpu)?)
     }
 }

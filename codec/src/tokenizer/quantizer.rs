@@ -2,20 +2,13 @@
 
 use crate::bundle::QuantizerKind;
 
-/// Turns the D outputs of the encoder into a token and a token into the D inputs of the decoder.
+/// What the decoder sees of a token.
 ///
-/// Bit j of a token belongs to output j.
+/// Bit j of a token is set exactly when output j of the encoder is above zero (equation 1); the encoder's last layer
+/// takes these signs itself.
 pub trait Quantizer: Send + Sync {
     /// The magnitude of each dimension of a code of `bits` dimensions.
     fn scale(&self, bits: usize) -> f32;
-
-    /// The token of some outputs, at most 64: bit j is set exactly when output j is above zero (equation 1).
-    fn token(&self, outputs: &[f32]) -> u64 {
-        outputs
-            .iter()
-            .enumerate()
-            .fold(0, |token, (j, &u)| token | u64::from(u > 0.0) << j)
-    }
 
     /// Writes a token's code; dimensions from `kept` on are zero (equation 2).
     fn code(&self, token: u64, kept: usize, code: &mut [f32]) {
@@ -63,12 +56,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signs_and_codes() {
-        let outputs = [1.0, -1.0, 0.0, f32::NAN, 1e-30, -0.0];
-        assert_eq!(Lfq.token(&outputs), 0b010001);
+    fn codes() {
         let mut code = [9.0; 4];
         Bsq.code(0b0101, 3, &mut code);
         assert_eq!(code, [0.5, -0.5, 0.5, 0.0]);
-        assert_eq!(Lfq.token(&[1.0; 64]), u64::MAX);
     }
 }

@@ -1,62 +1,92 @@
 //! The transformer: pre-norm, 3D rotary positions, attention in (shifted) windows.
 
-use candle_core::{Result, Tensor};
-
 use crate::bundle::{TokenizerConfig, Weights};
-use crate::kernels::{Activation, Attention, Epsilon, Linear, RmsNorm, Rotary};
+use crate::kernels::{
+    Activation, Attention, AttentionBuffers, Conv, ConvSpec, Epsilon, Format, Operand, RmsNorm, Rotary, Sink,
+    Stream, Target, fill,
+};
 
 /// Attention and an MLP, each behind a norm and beside a skip.
 struct Layer {
     norms: [RmsNorm; 2],
-    qkv: Linear,
-    proj: Linear,
-    mlp: [Linear; 2],
+    qkv: Conv,
+    proj: Conv,
+    mlp: [Conv; 2],
     shift: [usize; 3],
 }
 
 impl Layer {
-    fn load(
-        weights: &mut Weights<'_>,
-        name: &str,
-        config: &TokenizerConfig,
-        shift: [usize; 3],
-    ) -> Result<Self> {
+    fn load(weights: &mut Weights<'_>, name: &str, config: &TokenizerConfig, shift: [usize; 3]) -> Self {
         let width = config.width;
         let hidden = width * config.mlp_ratio;
         let norms = [
-            norm(weights, &format!("{name}.norm1"), width)?,
-            norm(weights, &format!("{name}.norm2"), width)?,
+            norm(weights, &format!("{name}.norm1"), width),
+            norm(weights, &format!("{name}.norm2"), width),
         ];
-        let mut linear = |part: &str, outputs, inputs, activation| {
-            Linear::load(weights, &format!("{name}.{part}"), &[outputs, inputs], activation)
+        let mut matrix = |part: &str, inputs, outputs, activation| {
+            linear(weights, &format!("{name}.{part}"), [inputs, outputs], activation)
         };
-        Ok(Self {
+        Self {
             norms,
-            qkv: linear("attention.qkv", width * 3, width, Activation::None)?,
-            proj: linear("attention.proj", width, width, Activation::None)?,
+            qkv: matrix("attention.qkv", width, width * 3, Activation::None),
+            proj: matrix("attention.proj", width, width, Activation::None),
             mlp: [
-                linear("mlp.0", hidden, width, Activation::Gelu)?,
-                linear("mlp.1", width, hidden, Activation::None)?,
+                matrix("mlp.0", width, hidden, Activation::Gelu),
+                matrix("mlp.1", hidden, width, Activation::None),
             ],
             shift,
-        })
+        }
     }
 }
 
-fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<RmsNorm> {
+fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> RmsNorm {
     RmsNorm::load(weights, name, width, Epsilon::Add, false)
+}
+
+/// A matrix is a convolution without extent.
+fn linear(
+    weights: &mut Weights<'_>,
+    name: &str,
+    [inputs, outputs]: [usize; 2],
+    activation: Activation,
+) -> Conv {
+    let spec = ConvSpec {
+        activation,
+        ..ConvSpec::new(inputs, outputs, [1; 3])
+    };
+    Conv::load(weights, name, spec, &[outputs, inputs])
+}
+
+/// The memory that a transformer works in.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// The input of a branch, and what is between its operators.
+    operands: [Operand; 2],
+    /// The residual stream; queries, keys and values, or the output.
+    streams: [Vec<f32>; 2],
+    attention: AttentionBuffers,
+    rotary: Option<([usize; 3], Rotary)>,
+    pub(super) patches: Vec<f32>,
+}
+
+impl Buffers {
+    /// The outputs that [`Vit::forward`] left.
+    pub(super) fn output(&self, len: usize) -> &[f32] {
+        &self.streams[1][..len]
+    }
 }
 
 /// A transformer over a (time, rows, columns) grid of tokens.
 pub(super) struct Vit {
-    embed: Linear,
+    embed: Conv,
     layers: Vec<Layer>,
     norm: RmsNorm,
-    head: Linear,
+    head: Conv,
     window: Option<[usize; 3]>,
     heads: usize,
     head_width: usize,
     theta: f64,
+    format: Format,
 }
 
 impl Vit {
@@ -66,48 +96,146 @@ impl Vit {
         config: &TokenizerConfig,
         [inputs, outputs]: [usize; 2],
         layers: usize,
-    ) -> Result<Self> {
+    ) -> Self {
         let width = config.width;
-        let embed = Linear::load(
-            weights,
-            &format!("{name}.embed"),
-            &[width, inputs],
-            Activation::None,
-        )?;
-        let layers = (0..layers).map(|index| {
+        let layer = |index: usize, weights: &mut Weights<'_>| {
             let shift = if index % 2 == 1 { config.shift } else { [0; 3] };
             Layer::load(weights, &format!("{name}.layers.{index}"), config, shift)
-        });
-        let layers = layers.collect::<Result<_>>()?;
-        Ok(Self {
-            embed,
-            layers,
-            norm: norm(weights, &format!("{name}.norm"), width)?,
-            head: Linear::load(
-                weights,
-                &format!("{name}.head"),
-                &[outputs, width],
-                Activation::None,
-            )?,
+        };
+        Self {
+            embed: linear(weights, &format!("{name}.embed"), [inputs, width], Activation::None),
+            layers: (0..layers).map(|index| layer(index, weights)).collect(),
+            norm: norm(weights, &format!("{name}.norm"), width),
+            head: linear(weights, &format!("{name}.head"), [width, outputs], Activation::None),
             window: config.window,
             heads: config.heads,
             head_width: width / config.heads,
             theta: config.rope_theta,
-        })
+            format: weights.format(),
+        }
     }
 
-    /// (tokens, inputs) to (tokens, outputs).
-    pub(super) fn forward(&self, x: &Tensor, grid: [usize; 3]) -> Result<Tensor> {
-        let rotary = Rotary::new(grid, self.head_width, self.theta);
-        let mut x = self.embed.forward(x, None)?;
-        for layer in &self.layers {
-            let qkv = layer.qkv.forward(&layer.norms[0].forward(&x)?, None)?;
-            let seen = Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift);
-            let seen = seen.heads(self.heads, &rotary).forward(&qkv)?;
-            x = layer.proj.forward(&seen, Some(&x))?;
-            let hidden = layer.mlp[0].forward(&layer.norms[1].forward(&x)?, None)?;
-            x = layer.mlp[1].forward(&hidden, Some(&x))?;
+    /// From (tokens, inputs): `x`, or the patches of the buffers. The outputs become tokens of one bit for each (set
+    /// exactly when it is above zero) if `tokens` are wanted, else they are left as [`Buffers::output`].
+    pub(super) fn forward(&self, grid: [usize; 3], buffers: &mut Buffers, tokens: Option<&mut [u64]>) {
+        let count: usize = grid.iter().product();
+        let size = [1, 1, count];
+        let Buffers {
+            operands: [input, inner],
+            streams: [residual, values],
+            attention,
+            rotary,
+            patches,
+        } = buffers;
+        if rotary.as_ref().is_none_or(|(known, _)| *known != grid) {
+            *rotary = Some((grid, Rotary::new(grid, self.head_width, self.theta)));
         }
-        self.head.forward(&self.norm.forward(&x)?, None)
+        let Some((_, rotary)) = &*rotary else { return };
+        let width = self.embed.spec().outputs;
+        let residual = at_least(residual, count * width);
+
+        self.embed.shape(inner, size);
+        fill(self.format, patches, inner);
+        let mut next = self.layers.first();
+        self.run(&self.embed, inner, size, residual, false, (next, input));
+        for (index, layer) in self.layers.iter().enumerate() {
+            let qkv = at_least(values, count * width * 3);
+            let sink = Sink {
+                stream: Some(Stream {
+                    values: qkv,
+                    add: false,
+                    store: true,
+                }),
+                ..Sink::default()
+            };
+            layer.qkv.run(input, 0, size, sink);
+            layer.proj.shape(inner, size);
+            Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift)
+                .heads(self.heads, rotary)
+                .run(self.format, qkv, attention, inner);
+            layer.mlp[0].shape(input, size);
+            let sink = Sink {
+                stream: Some(Stream {
+                    values: residual,
+                    add: true,
+                    store: true,
+                }),
+                targets: [
+                    Some(Target {
+                        norm: Some(&layer.norms[1]),
+                        operand: input,
+                    }),
+                    None,
+                    None,
+                ],
+                tokens: None,
+            };
+            layer.proj.run(inner, 0, size, sink);
+            layer.mlp[1].shape(inner, size);
+            let sink = Sink {
+                targets: [
+                    Some(Target {
+                        norm: None,
+                        operand: inner,
+                    }),
+                    None,
+                    None,
+                ],
+                ..Sink::default()
+            };
+            layer.mlp[0].run(input, 0, size, sink);
+            next = self.layers.get(index + 1);
+            self.run(&layer.mlp[1], inner, size, residual, true, (next, input));
+        }
+        let stream = tokens.is_none().then(|| Stream {
+            values: at_least(values, count * self.head.spec().outputs),
+            add: false,
+            store: true,
+        });
+        let sink = Sink {
+            stream,
+            tokens,
+            ..Sink::default()
+        };
+        self.head.run(input, 0, size, sink);
     }
+
+    /// Runs what ends a layer: to the residual stream, and to the operand of the layer `next`, or of the head.
+    fn run(
+        &self,
+        conv: &Conv,
+        from: &Operand,
+        size: [usize; 3],
+        residual: &mut [f32],
+        add: bool,
+        (next, to): (Option<&Layer>, &mut Operand),
+    ) {
+        let (reader, norm) = next.map_or((&self.head, &self.norm), |layer| (&layer.qkv, &layer.norms[0]));
+        reader.shape(to, size);
+        let sink = Sink {
+            stream: Some(Stream {
+                values: residual,
+                add,
+                store: true,
+            }),
+            targets: [
+                Some(Target {
+                    norm: Some(norm),
+                    operand: to,
+                }),
+                None,
+                None,
+            ],
+            tokens: None,
+        };
+        conv.run(from, 0, size, sink);
+    }
+}
+
+/// The first `len` values of a buffer that grows as needed.
+fn at_least(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }

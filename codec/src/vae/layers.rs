@@ -1,160 +1,71 @@
 //! The building blocks of encoder and decoder. Activations are (T, H, W, C).
+//!
+//! A layer says what it wants before it runs and which operators it consists of, for a step that begins a group (one
+//! frame) or a later one.
 
-use candle_core::{Result, Tensor};
-
-use super::state::Cache;
+use super::program::{Operator, Parts, Values, Want, Wants};
+use super::state::Slot;
 use crate::bundle::{Kernel, Weights};
-use crate::kernels::{Activation, Attention, Conv, ConvSpec, Epsilon, Linear, RmsNorm};
+use crate::kernels::{Conv, ConvSpec, Epsilon, RmsNorm};
 
 /// The name of a layer's tensor in a bundle.
-fn tensor(name: &str) -> String {
+pub(super) fn tensor(name: &str) -> String {
     format!("vae.{name}")
 }
 
-/// The newest `count` frames of `history` and then `x`, or all if there are fewer, in memory of their own.
-fn newest(history: Option<&Tensor>, x: &Tensor, count: usize) -> Result<Tensor> {
-    let frames = x.dim(0)?;
-    if frames >= count {
-        return x.narrow(0, frames - count, count)?.force_contiguous();
-    }
-    match history {
-        Some(history) => {
-            let known = history.dim(0)?;
-            let kept = known.min(count - frames);
-            Tensor::cat(&[&history.narrow(0, known - kept, kept)?, x], 0)
-        }
-        None => x.force_contiguous(),
-    }
-}
-
-/// A causal convolution and its place in the cache.
-pub(super) struct CausalConv {
-    name: String,
-    conv: Conv,
-}
-
-impl CausalConv {
-    pub(super) fn load(weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> Result<Self> {
-        Ok(Self {
-            name: name.to_owned(),
-            conv: Conv::load(weights, &tensor(name), spec, false)?,
-        })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor, residual: Option<&Tensor>, cache: &mut Cache) -> Result<Tensor> {
-        let lead = self.conv.spec().lead();
-        if lead == 0 {
-            return self.conv.forward(x, None, residual);
-        }
-        let history = cache.get(&self.name);
-        let out = self.conv.forward(x, history, residual)?;
-        let frames = newest(history, x, lead)?;
-        cache.set(&self.name, frames);
-        Ok(out)
-    }
+/// Takes a causal convolution.
+pub(super) fn causal(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> usize {
+    parts.conv(Conv::load_causal(weights, &tensor(name), spec))
 }
 
 /// RMS norm and SiLU, as they precede every convolution but the first ones.
-pub(super) fn norm_silu(weights: &mut Weights<'_>, name: &str, channels: usize) -> Result<RmsNorm> {
-    RmsNorm::load(weights, &tensor(name), channels, Epsilon::Clamp, true)
+pub(super) fn norm_silu(
+    parts: &mut Parts,
+    weights: &mut Weights<'_>,
+    name: &str,
+    channels: usize,
+) -> usize {
+    parts.norm(RmsNorm::load(weights, &tensor(name), channels, Epsilon::Clamp, true))
 }
 
-/// One layer of a network.
+/// A convolution whose outputs go to what follows.
+pub(super) fn conv(conv: usize, source: Slot, next: Wants) -> Operator {
+    Operator::Conv {
+        conv,
+        source,
+        values: Values::Residual,
+        add: false,
+        store: next.stream,
+        targets: next.operands,
+    }
+}
+
+/// One layer of a network; numbers are those of [`Parts`].
 pub(super) enum Layer {
-    Residual(ResidualBlock),
-    Attention(AttentionBlock),
-    Down(Downsample),
-    Up(Upsample),
-}
-
-impl Layer {
-    pub(super) fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
-        match self {
-            Self::Residual(layer) => layer.forward(x, cache),
-            Self::Attention(layer) => layer.forward(x),
-            Self::Down(layer) => layer.forward(x, cache),
-            Self::Up(layer) => layer.forward(x, cache),
-        }
-    }
-}
-
-/// Norm, SiLU, convolution, twice, plus the input (through a matrix where channels change).
-pub(super) struct ResidualBlock {
-    norms: [RmsNorm; 2],
-    convs: [CausalConv; 2],
-    shortcut: Option<Linear>,
-}
-
-impl ResidualBlock {
-    pub(super) fn load(
-        weights: &mut Weights<'_>,
-        name: &str,
-        [inputs, outputs]: [usize; 2],
-        kernels: [Kernel; 2],
-    ) -> Result<Self> {
-        let norms = [
-            norm_silu(weights, &format!("{name}.residual.0"), inputs)?,
-            norm_silu(weights, &format!("{name}.residual.3"), outputs)?,
-        ];
-        let first = ConvSpec::new(inputs, outputs, kernels[0]);
-        let second = ConvSpec::new(outputs, outputs, kernels[1]);
-        let convs = [
-            CausalConv::load(weights, &format!("{name}.residual.2"), first)?,
-            CausalConv::load(weights, &format!("{name}.residual.6"), second)?,
-        ];
-        let shortcut = tensor(&format!("{name}.shortcut"));
-        let shape = [outputs, inputs, 1, 1, 1];
-        let shortcut =
-            (inputs != outputs).then(|| Linear::load(weights, &shortcut, &shape, Activation::None));
-        Ok(Self {
-            norms,
-            convs,
-            shortcut: shortcut.transpose()?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
-        let h = self.convs[0].forward(&self.norms[0].forward(x)?, None, cache)?;
-        let h = self.norms[1].forward(&h)?;
-        match &self.shortcut {
-            Some(shortcut) => self.convs[1].forward(&h, Some(&shortcut.forward(x, None)?), cache),
-            None => self.convs[1].forward(&h, Some(x), cache),
-        }
-    }
-}
-
-/// Single-head self-attention over the positions of each frame.
-pub(super) struct AttentionBlock {
-    norm: RmsNorm,
-    qkv: Linear,
-    proj: Linear,
-}
-
-impl AttentionBlock {
-    pub(super) fn load(weights: &mut Weights<'_>, name: &str, channels: usize) -> Result<Self> {
-        let name = tensor(name);
-        let norm = RmsNorm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false)?;
-        let mut matrix = |part: &str, outputs| {
-            Linear::load(
-                weights,
-                &format!("{name}.{part}"),
-                &[outputs, channels, 1, 1],
-                Activation::None,
-            )
-        };
-        Ok(Self {
-            norm,
-            qkv: matrix("to_qkv", channels * 3)?,
-            proj: matrix("proj", channels)?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (t, h, w, _) = x.dims4()?;
-        let qkv = self.qkv.forward(&self.norm.forward(x)?, None)?;
-        let seen = Attention::windowed([t, h, w], [1, h, w], [0; 3]).forward(&qkv)?;
-        self.proj.forward(&seen, Some(x))
-    }
+    /// Norm, SiLU, convolution, twice, plus the input (through a matrix where channels change).
+    Residual {
+        norms: [usize; 2],
+        convs: [usize; 2],
+        shortcut: Option<usize>,
+    },
+    /// Single-head self-attention over the positions of each frame.
+    Attention { norm: usize, qkv: usize, proj: usize },
+    /// Halves space, then time.
+    ///
+    /// In time the first frame of a group passes unchanged; every later pair is merged with a look at the frame before
+    /// it.
+    Down {
+        space: Option<usize>,
+        time: Option<usize>,
+    },
+    /// Doubles time, then space.
+    ///
+    /// The first frame of a group stays one frame, and the convolution in time sees zeros in its place; every later one
+    /// becomes two.
+    Up {
+        space: Option<usize>,
+        time: Option<usize>,
+    },
 }
 
 /// What changes between two stages.
@@ -164,125 +75,226 @@ pub(super) struct Halving {
     pub(super) time: bool,
 }
 
-/// Halves space, then time.
-///
-/// In time the first frame of a group passes unchanged; every later pair is merged with a look at the frame before it.
-pub(super) struct Downsample {
-    space: Option<Conv>,
-    time: Option<CausalConv>,
-}
+impl Layer {
+    pub(super) fn residual(
+        parts: &mut Parts,
+        weights: &mut Weights<'_>,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        kernels: [Kernel; 2],
+    ) -> Self {
+        let norms = [
+            norm_silu(parts, weights, &format!("{name}.residual.0"), inputs),
+            norm_silu(parts, weights, &format!("{name}.residual.3"), outputs),
+        ];
+        let first = ConvSpec::new(inputs, outputs, kernels[0]);
+        let second = ConvSpec::new(outputs, outputs, kernels[1]);
+        let convs = [
+            causal(parts, weights, &format!("{name}.residual.2"), first),
+            causal(parts, weights, &format!("{name}.residual.6"), second),
+        ];
+        let shortcut = (inputs != outputs).then(|| {
+            let spec = ConvSpec::new(inputs, outputs, [1; 3]);
+            causal(parts, weights, &format!("{name}.shortcut"), spec)
+        });
+        Self::Residual {
+            norms,
+            convs,
+            shortcut,
+        }
+    }
 
-impl Downsample {
-    pub(super) fn load(
+    pub(super) fn attention(
+        parts: &mut Parts,
+        weights: &mut Weights<'_>,
+        name: &str,
+        channels: usize,
+    ) -> Self {
+        let name = tensor(name);
+        let norm = RmsNorm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false);
+        let mut matrix = |part: &str, outputs| {
+            let spec = ConvSpec::new(channels, outputs, [1; 3]);
+            Conv::load(weights, &format!("{name}.{part}"), spec, &[outputs, channels, 1, 1])
+        };
+        let (qkv, proj) = (matrix("to_qkv", channels * 3), matrix("proj", channels));
+        Self::Attention {
+            norm: parts.norm(norm),
+            qkv: parts.conv(qkv),
+            proj: parts.conv(proj),
+        }
+    }
+
+    pub(super) fn down(
+        parts: &mut Parts,
         weights: &mut Weights<'_>,
         name: &str,
         channels: usize,
         halving: Halving,
-    ) -> Result<Self> {
-        let mut layer = Self {
-            space: None,
-            time: None,
-        };
-        if halving.space {
+    ) -> Self {
+        let space = halving.space.then(|| {
             let spec = ConvSpec {
                 stride_space: 2,
                 ..ConvSpec::new(channels, channels, [1, 3, 3])
             };
-            layer.space = Some(Conv::load(
-                weights,
-                &tensor(&format!("{name}.resample.1")),
-                spec,
-                true,
-            )?);
-        }
-        if halving.time {
+            planar(parts, weights, name, spec)
+        });
+        let time = halving.time.then(|| {
             let spec = ConvSpec {
                 stride_time: 2,
                 ..ConvSpec::new(channels, channels, [3, 1, 1])
             };
-            layer.time = Some(CausalConv::load(weights, &format!("{name}.time_conv"), spec)?);
-        }
-        Ok(layer)
+            causal(parts, weights, &format!("{name}.time_conv"), spec)
+        });
+        Self::Down { space, time }
     }
 
-    fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
-        let x = match &self.space {
-            Some(conv) => conv.forward(x, None, None)?,
-            None => x.clone(),
-        };
-        let Some(conv) = &self.time else { return Ok(x) };
-        if cache.started {
-            return conv.forward(&x, None, cache);
-        }
-        let first = x.narrow(0, 0, 1)?;
-        cache.set(&conv.name, first.force_contiguous()?);
-        match x.dim(0)? {
-            1 => Ok(x),
-            frames => Tensor::cat(
-                &[&first, &conv.forward(&x.narrow(0, 1, frames - 1)?, None, cache)?],
-                0,
-            ),
-        }
-    }
-}
-
-/// Doubles time, then space.
-///
-/// The first frame of a group stays one frame, and the convolution in time sees zeros in its place; every later one
-/// becomes two.
-pub(super) struct Upsample {
-    space: Option<Conv>,
-    time: Option<CausalConv>,
-}
-
-impl Upsample {
     /// `outputs` counts where space is doubled; else channels stay as they are.
-    pub(super) fn load(
+    pub(super) fn up(
+        parts: &mut Parts,
         weights: &mut Weights<'_>,
         name: &str,
         [channels, outputs]: [usize; 2],
         halving: Halving,
-    ) -> Result<Self> {
-        let mut layer = Self {
-            space: None,
-            time: None,
-        };
-        if halving.space {
+    ) -> Self {
+        let space = halving.space.then(|| {
             let spec = ConvSpec {
                 upsample: true,
                 ..ConvSpec::new(channels, outputs, [1, 3, 3])
             };
-            layer.space = Some(Conv::load(
-                weights,
-                &tensor(&format!("{name}.resample.1")),
-                spec,
-                true,
-            )?);
-        }
-        if halving.time {
+            planar(parts, weights, name, spec)
+        });
+        let time = halving.time.then(|| {
             let spec = ConvSpec {
                 phases: 2,
                 ..ConvSpec::new(channels, channels, [3, 1, 1])
             };
-            layer.time = Some(CausalConv::load(weights, &format!("{name}.time_conv"), spec)?);
-        }
-        Ok(layer)
+            causal(parts, weights, &format!("{name}.time_conv"), spec)
+        });
+        Self::Up { space, time }
     }
 
-    fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
-        let x = match &self.time {
-            Some(conv) if cache.started => conv.forward(x, None, cache)?,
-            Some(conv) if x.dim(0)? > 1 => {
-                let later = conv.forward(&x.narrow(0, 1, x.dim(0)? - 1)?, None, cache)?;
-                Tensor::cat(&[&x.narrow(0, 0, 1)?, &later], 0)?
-            }
-            _ => x.clone(),
+    /// Appends its operators, the last one first, and says what it wants, given what the layer after it wants. `first`
+    /// says whether the step begins a group.
+    pub(super) fn plan(&self, parts: &Parts, first: bool, next: Wants, reversed: &mut Vec<Operator>) -> Wants {
+        let want = |conv: usize, slot: Slot, norm: Option<usize>| Want {
+            slot: parts.slot(conv, slot),
+            conv,
+            norm,
         };
-        match &self.space {
-            Some(conv) => conv.forward(&x, None, None),
-            None => Ok(x),
+        let only = |want: Want| Wants {
+            operands: vec![want],
+            stream: false,
+        };
+        match *self {
+            Self::Residual {
+                norms,
+                convs,
+                shortcut,
+            } => {
+                let [before, between] = [
+                    want(convs[0], Slot::Input, Some(norms[0])),
+                    want(convs[1], Slot::Inner, Some(norms[1])),
+                ];
+                reversed.push(Operator::Conv {
+                    conv: convs[1],
+                    source: between.slot,
+                    values: Values::Residual,
+                    add: true,
+                    store: next.stream,
+                    targets: next.operands,
+                });
+                reversed.push(conv(convs[0], before.slot, only(between)));
+                let Some(shortcut) = shortcut else {
+                    return Wants {
+                        operands: vec![before],
+                        stream: true,
+                    };
+                };
+                let stream = Wants {
+                    operands: Vec::new(),
+                    stream: true,
+                };
+                reversed.push(conv(shortcut, Slot::Bypass, stream));
+                Wants {
+                    operands: vec![before, want(shortcut, Slot::Bypass, None)],
+                    stream: false,
+                }
+            }
+            Self::Attention { norm, qkv, proj } => {
+                let seen = want(proj, Slot::Inner, None);
+                reversed.push(Operator::Conv {
+                    conv: proj,
+                    source: seen.slot,
+                    values: Values::Residual,
+                    add: true,
+                    store: next.stream,
+                    targets: next.operands,
+                });
+                reversed.push(Operator::Attention { target: seen });
+                let before = want(qkv, Slot::Input, Some(norm));
+                reversed.push(Operator::Conv {
+                    conv: qkv,
+                    source: before.slot,
+                    values: Values::Output,
+                    add: false,
+                    store: true,
+                    targets: Vec::new(),
+                });
+                Wants {
+                    operands: vec![before],
+                    stream: true,
+                }
+            }
+            Self::Down { space, time } => {
+                let after_space = match time {
+                    Some(time) if first => {
+                        reversed.push(Operator::Remember { conv: time });
+                        let mut wants = next;
+                        wants.operands.push(want(time, Slot::Inner, None));
+                        wants
+                    }
+                    Some(time) => {
+                        let merged = want(time, Slot::Inner, None);
+                        reversed.push(conv(time, merged.slot, next));
+                        only(merged)
+                    }
+                    None => next,
+                };
+                match space {
+                    Some(space) => {
+                        reversed.push(conv(space, Slot::Resample, after_space));
+                        only(want(space, Slot::Resample, None))
+                    }
+                    None => after_space,
+                }
+            }
+            Self::Up { space, time } => {
+                let after_time = match space {
+                    Some(space) => {
+                        reversed.push(conv(space, Slot::Resample, next));
+                        only(want(space, Slot::Resample, None))
+                    }
+                    None => next,
+                };
+                match time {
+                    Some(time) if !first => {
+                        let doubled = want(time, Slot::Inner, None);
+                        reversed.push(conv(time, doubled.slot, after_time));
+                        only(doubled)
+                    }
+                    _ => after_time,
+                }
+            }
         }
     }
+}
+
+/// Takes the convolution of a change of resolution; its weight has no time axis.
+fn planar(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> usize {
+    let [_, kh, kw] = spec.kernel;
+    let name = tensor(&format!("{name}.resample.1"));
+    let conv = Conv::load(weights, &name, spec, &[spec.outputs, spec.inputs, kh, kw]);
+    parts.conv(conv)
 }
 
 #[cfg(test)]

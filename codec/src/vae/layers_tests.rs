@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::*;
+use crate::kernels::{Dtype, Format, Kind, fill};
+use crate::vae::program::Program;
+use crate::vae::state::State;
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"))
@@ -26,23 +29,51 @@ fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
 }
 
 /// The layer over the frames of `plan`, the first of which begins a group.
-fn run(layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
-    let mut cache = Cache::default();
-    let mut start = 0;
-    let mut parts = Vec::new();
-    for &count in plan {
-        parts.push(
-            layer
-                .forward(&x.narrow(0, start, count).unwrap(), &mut cache)
-                .unwrap(),
-        );
-        cache.started = true;
-        start += count;
+fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
+    let format = format();
+    let (_, h, w, c) = x.dims4().unwrap();
+    let frames = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut frames = frames.chunks(h * w * c);
+    let mut state = State::default();
+    let mut out = Vec::new();
+    let mut size = [0; 3];
+    let first_alone = [1, plan[0] - 1].into_iter().chain(plan[1..].iter().copied());
+    for (index, count) in first_alone.filter(|&count| count > 0).enumerate() {
+        let mut reversed = Vec::new();
+        let next = Wants {
+            operands: Vec::new(),
+            stream: true,
+        };
+        let wants = layer.plan(parts, index == 0, next, &mut reversed);
+        reversed.reverse();
+        let step: Vec<f32> = frames.by_ref().take(count).flatten().copied().collect();
+        let input = [count, h, w];
+        for want in &wants.operands {
+            let mut operand = state.take(want.slot);
+            parts.convs[want.conv].shape(&mut operand, input);
+            fill(format, &step, &mut operand);
+            state.put(want.slot, operand);
+        }
+        if wants.stream {
+            state.streams[0] = step;
+        }
+        size = Program(reversed).run(parts, &mut state, input);
+        let channels = parts.convs[0].spec().outputs;
+        out.extend_from_slice(&state.streams[0][..size.iter().product::<usize>() * channels]);
     }
-    Tensor::cat(&parts, 0).unwrap()
+    let channels = parts.convs[0].spec().outputs;
+    let count = out.len() / (size[1] * size[2] * channels);
+    Tensor::from_vec(out, (count, size[1], size[2], channels), &Device::Cpu).unwrap()
 }
 
-fn check(kind: &str, load: impl Fn(&mut Weights<'_>, &str, Halving) -> Layer, plans: &[&[usize]]) {
+fn format() -> Format {
+    Format {
+        kind: Kind::current().unwrap(),
+        dtype: Dtype::F32,
+    }
+}
+
+fn check(kind: &str, load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Layer, plans: &[&[usize]]) {
     let bytes = std::fs::read(path("resample")).unwrap();
     let golden: HashMap<String, Tensor> =
         candle_core::safetensors::load(path("resample-tensors"), &Device::Cpu).unwrap();
@@ -51,18 +82,20 @@ fn check(kind: &str, load: impl Fn(&mut Weights<'_>, &str, Halving) -> Layer, pl
         ("time", false, true),
         ("both", true, true),
     ] {
-        let mut weights = Weights::parse(&bytes, &Device::Cpu).unwrap();
-        let layer = load(&mut weights, &format!("{kind}.{name}"), Halving { space, time });
+        let mut weights = Weights::parse(&bytes, format()).unwrap();
+        let mut parts = Parts::default();
+        let halving = Halving { space, time };
+        let layer = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
         let input = &golden["input"];
         for plan in plans {
             let what = format!("{kind} {name} {plan:?}");
             assert_close(
-                &run(&layer, input, plan),
+                &run(&parts, &layer, input, plan),
                 &golden[&format!("{kind}.{name}")],
                 &what,
             );
         }
-        let first = run(&layer, input, &[1]);
+        let first = run(&parts, &layer, input, &[1]);
         assert_close(
             &first,
             &golden[&format!("{kind}.{name}.first")],
@@ -73,17 +106,17 @@ fn check(kind: &str, load: impl Fn(&mut Weights<'_>, &str, Halving) -> Layer, pl
 
 #[test]
 fn downsampling_matches_pytorch() {
-    let load = |weights: &mut Weights<'_>, name: &str, halving| {
-        Layer::Down(Downsample::load(weights, name, 8, halving).unwrap())
+    let load = |parts: &mut Parts, weights: &mut Weights<'_>, name: &str, halving| {
+        Layer::down(parts, weights, name, 8, halving)
     };
     check("down", load, &[&[9], &[1, 8], &[1, 2, 2, 4], &[5, 4]]);
 }
 
 #[test]
 fn upsampling_matches_pytorch() {
-    let load = |weights: &mut Weights<'_>, name: &str, halving: Halving| {
+    let load = |parts: &mut Parts, weights: &mut Weights<'_>, name: &str, halving: Halving| {
         let outputs = if halving.space { 4 } else { 8 };
-        Layer::Up(Upsample::load(weights, name, [8, outputs], halving).unwrap())
+        Layer::up(parts, weights, name, [8, outputs], halving)
     };
     check("up", load, &[&[9], &[1, 8], &[1, 1, 3, 4], &[4, 5]]);
 }

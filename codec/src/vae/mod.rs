@@ -1,7 +1,9 @@
 //! The Wan family of causal video VAEs, chunk by chunk.
 
+mod latent;
 mod layers;
 mod network;
+mod program;
 mod state;
 
 use candle_core::{DType, Tensor};
@@ -10,33 +12,26 @@ pub use state::{DecoderState, EncoderState};
 
 use crate::bundle::{VaeConfig, Weights};
 use crate::error::{Error, Result};
-use crate::kernels::{Linear, patchify, unpatchify};
-use network::{Network, moments};
+use crate::kernels::{Format, fill, fill_patches, unpatchify};
+use crate::tensor::with_values;
+use network::Network;
 
 /// A causal video VAE: frames to latent and back, chunk by chunk with the same result as in one piece.
 pub struct WanVae {
     config: VaeConfig,
+    format: Format,
     encoder: Network,
-    /// The encoder's output to the normalised mean: the model's last matrix and the normalisation in one.
-    to_latent: Linear,
-    /// The normalised latent to the decoder's input, likewise.
-    from_latent: Linear,
     decoder: Network,
 }
 
 impl WanVae {
-    pub(crate) fn load(config: &VaeConfig, weights: &mut Weights<'_>) -> Result<Self> {
-        let encoder = Network::encoder(config, weights)?;
-        let to_latent = to_latent(config, weights)?;
-        let from_latent = from_latent(config, weights)?;
-        let decoder = Network::decoder(config, weights)?;
-        Ok(Self {
+    pub(crate) fn load(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
+        Self {
             config: config.clone(),
-            encoder,
-            to_latent,
-            from_latent,
-            decoder,
-        })
+            format: weights.format(),
+            encoder: Network::encoder(config, weights),
+            decoder: Network::decoder(config, weights),
+        }
     }
 
     /// Its config.
@@ -79,18 +74,33 @@ impl WanVae {
             }
             _ => false,
         };
-        if !fits || !state.0.fits(frames) {
+        let size = spatial(frames);
+        if !fits || !state.0.fits(size) {
             let first = if state.is_fresh() { "1 + " } else { "" };
             let expected = format!(
                 "f32 ({first}{time}n, {height}n, {width}n, 3), of the same height and width throughout a group"
             );
             return Err(Error::shape("frames", frames.dims(), expected));
         }
-        state.0.remember(frames);
-        let x = patchify(frames, self.config.patch)?;
-        Ok(self
-            .to_latent
-            .forward(&self.encoder.forward(&x, &mut state.0)?, None)?)
+        state.0.set_size(size);
+        let patch = self.config.patch;
+        let [rows, columns] = size.map(|side| side / patch);
+        let frame = size[0] * size[1] * 3;
+        let mut latent = Vec::new();
+        with_values(frames, |mut rest| {
+            while !rest.is_empty() {
+                let count = if state.is_fresh() { 1 } else { time };
+                let (step, later) = rest.split_at(count * frame);
+                let (values, _) = self.encoder.step(&mut state.0, [count, rows, columns], |operand| {
+                    fill_patches(self.format, step, patch, operand);
+                });
+                latent.extend_from_slice(values);
+                rest = later;
+            }
+        })?;
+        let (h, w, c) = (size[0] / height, size[1] / width, self.encoder.outputs());
+        let t = latent.len() / (h * w * c);
+        Ok(Tensor::from_vec(latent, (t, h, w, c), frames.device())?)
     }
 
     /// Normalised latent to frames.
@@ -105,65 +115,39 @@ impl WanVae {
             (DType::F32, &[t, h, w, c]) => t > 0 && h > 0 && w > 0 && c == self.latent_channels(),
             _ => false,
         };
-        if !fits || !state.0.fits(latent) {
+        let size = spatial(latent);
+        if !fits || !state.0.fits(size) {
             let expected = format!(
                 "f32 (n, n, n, {}), of the same height and width throughout a group",
                 self.latent_channels()
             );
             return Err(Error::shape("latent", latent.dims(), expected));
         }
-        state.0.remember(latent);
-        let x = self
-            .decoder
-            .forward(&self.from_latent.forward(latent, None)?, &mut state.0)?;
-        Ok(unpatchify(&x, self.config.patch)?)
+        state.0.set_size(size);
+        let [time, height, width] = self.strides();
+        let (h, w) = (size[0] * height, size[1] * width);
+        let steps = latent.dims().first().copied().unwrap_or(0);
+        let count = if state.is_fresh() { 1 + (steps - 1) * time } else { steps * time };
+        let mut frames = vec![0.0; count * h * w * 3];
+        with_values(latent, |values| {
+            let mut rest = &mut frames[..];
+            for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
+                let (patches, [t, _, columns]) = self.decoder.step(&mut state.0, [1, size[0], size[1]], |operand| {
+                    fill(self.format, step, operand);
+                });
+                let (now, later) = std::mem::take(&mut rest).split_at_mut(t * h * w * 3);
+                unpatchify(patches, columns, self.decoder.outputs(), self.config.patch, now);
+                rest = later;
+            }
+        })?;
+        Ok(Tensor::from_vec(frames, (count, h, w, 3), latent.device())?)
     }
 }
 
-/// A square matrix without extent and its bias; empty if the bundle lacks them.
-fn pointwise(weights: &mut Weights<'_>, name: &str, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
-    let matrix = weights.take(&format!("{name}.weight"), &[channels, channels, 1, 1, 1], |w| w)?;
-    let bias = weights.take(&format!("{name}.bias"), &[channels], |b| b)?;
-    Ok((matrix.to_vec1()?, bias.to_vec1()?))
-}
-
-/// Mean and standard deviation of each latent channel.
-fn statistics(config: &VaeConfig) -> impl Iterator<Item = (f32, f32)> {
-    let value = |values: &[f32], index: usize, default| values.get(index).copied().unwrap_or(default);
-    (0..config.latent_channels).map(move |c| {
-        (
-            value(&config.latent_mean, c, 0.0),
-            value(&config.latent_std, c, 1.0),
-        )
-    })
-}
-
-/// z = (M·h + b - mean) / std, of the mean's channels only.
-fn to_latent(config: &VaeConfig, weights: &mut Weights<'_>) -> Result<Linear> {
-    let inputs = moments(config);
-    let (mut matrix, mut bias) = pointwise(weights, "vae.conv1", inputs)?;
-    matrix.truncate(config.latent_channels * inputs);
-    bias.truncate(config.latent_channels);
-    for ((row, bias), (mean, std)) in matrix
-        .chunks_exact_mut(inputs)
-        .zip(&mut bias)
-        .zip(statistics(config))
-    {
-        row.iter_mut().for_each(|m| *m /= std);
-        *bias = (*bias - mean) / std;
+/// Height and width of a (T, H, W, C) tensor.
+fn spatial(x: &Tensor) -> [usize; 2] {
+    match x.dims() {
+        &[_, h, w, _] => [h, w],
+        _ => [0; 2],
     }
-    Ok(Linear::from_matrix(&matrix, bias, weights.device())?)
-}
-
-/// h = M·(z · std + mean) + b.
-fn from_latent(config: &VaeConfig, weights: &mut Weights<'_>) -> Result<Linear> {
-    let channels = config.latent_channels;
-    let (mut matrix, mut bias) = pointwise(weights, "vae.conv2", channels)?;
-    for (row, bias) in matrix.chunks_exact_mut(channels).zip(&mut bias) {
-        for (m, (mean, std)) in row.iter_mut().zip(statistics(config)) {
-            *bias += *m * mean;
-            *m *= std;
-        }
-    }
-    Ok(Linear::from_matrix(&matrix, bias, weights.device())?)
 }

@@ -1,103 +1,178 @@
 //! Encoder and decoder: the order of their layers.
 
-use candle_core::{Result, Tensor};
-
-use super::layers::{
-    AttentionBlock, CausalConv, Downsample, Halving, Layer, ResidualBlock, Upsample, norm_silu,
-};
-use super::state::Cache;
+use super::latent::{Affine, from_latent, to_latent};
+use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
+use super::program::{Operator, Parts, Program, Values, Want, Wants};
+use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
-use crate::kernels::{ConvSpec, RmsNorm};
+use crate::kernels::{Conv, ConvSpec, Operand};
 
-/// A convolution, layers, a norm and a last convolution: the frame of both networks.
+/// One of the two networks, ready to run step by step.
 pub(super) struct Network {
-    first: CausalConv,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    last: CausalConv,
+    parts: Parts,
+    /// The convolution that reads the network's input, and where.
+    entry: Want,
+    /// For the step that begins a group, of one frame, and for later ones.
+    first: Program,
+    later: Program,
+    outputs: usize,
 }
 
 impl Network {
-    /// (T, H, W, 3 · patch²) to (T', H', W', moments).
-    pub(super) fn encoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Result<Self> {
+    /// Patches of frames (T, H, W, 3 · patch²) to normalised latent (T', H', W', C).
+    pub(super) fn encoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
+        let mut parts = Parts::default();
         let mut channels = config.stages.first().map_or(0, |s| s.channels);
-        let first = ConvSpec::new(3 * config.patch * config.patch, channels, config.io_kernel);
-        let first = CausalConv::load(weights, "encoder.conv1", first)?;
+        let spec = ConvSpec::new(3 * config.patch * config.patch, channels, config.io_kernel);
+        let entry = causal(&mut parts, weights, "encoder.conv1", spec);
         let mut layers = Vec::new();
         for stage in &config.stages {
             for _ in 0..stage.encoder_blocks {
                 let name = format!("encoder.downsamples.{}", layers.len());
-                let block = ResidualBlock::load(weights, &name, [channels, stage.channels], stage.kernels)?;
-                layers.push(Layer::Residual(block));
+                let sides = [channels, stage.channels];
+                layers.push(Layer::residual(&mut parts, weights, &name, sides, stage.kernels));
                 channels = stage.channels;
             }
             if let Some(halving) = halving(stage) {
                 let name = format!("encoder.downsamples.{}", layers.len());
-                layers.push(Layer::Down(Downsample::load(weights, &name, channels, halving)?));
+                layers.push(Layer::down(&mut parts, weights, &name, channels, halving));
             }
         }
-        layers.extend(middle("encoder", config, channels, weights)?);
-        let norm = norm_silu(weights, "encoder.head.0", channels)?;
-        let last = ConvSpec::new(channels, moments(config), config.io_kernel);
-        let last = CausalConv::load(weights, "encoder.head.2", last)?;
-        Ok(Self {
-            first,
-            layers,
-            norm,
-            last,
-        })
+        layers.extend(middle("encoder", config, channels, &mut parts, weights));
+        let norm = norm_silu(&mut parts, weights, "encoder.head.0", channels);
+        let spec = ConvSpec::new(channels, config.latent_channels, config.io_kernel);
+        let head = head_to_latent(config, weights, spec);
+        let head = parts.conv(head);
+        Self::new(parts, None, entry, layers, norm, head)
     }
 
-    /// (T', H', W', C) to (T, H, W, 3 · patch²).
-    pub(super) fn decoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Result<Self> {
+    /// Normalised latent (T', H', W', C) to patches of frames (T, H, W, 3 · patch²).
+    pub(super) fn decoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
+        let mut parts = Parts::default();
+        let latent = config.latent_channels;
+        let Affine { matrix, bias } = from_latent(config, weights);
+        let spec = ConvSpec::new(latent, latent, [1; 3]);
+        let before = parts.conv(Conv::new(weights.format(), spec, &matrix, bias));
         let mut channels = config.stages.last().map_or(0, |s| s.channels);
-        let first = ConvSpec::new(config.latent_channels, channels, config.io_kernel);
-        let first = CausalConv::load(weights, "decoder.conv1", first)?;
-        let mut layers = middle("decoder", config, channels, weights)?;
-        let before = layers.len();
+        let spec = ConvSpec::new(latent, channels, config.io_kernel);
+        let entry = causal(&mut parts, weights, "decoder.conv1", spec);
+        let mut layers = middle("decoder", config, channels, &mut parts, weights);
+        let middles = layers.len();
         for (index, stage) in config.stages.iter().enumerate().rev() {
             for _ in 0..stage.decoder_blocks {
-                let name = format!("decoder.upsamples.{}", layers.len() - before);
-                let block = ResidualBlock::load(weights, &name, [channels, stage.channels], stage.kernels)?;
-                layers.push(Layer::Residual(block));
+                let name = format!("decoder.upsamples.{}", layers.len() - middles);
+                let sides = [channels, stage.channels];
+                layers.push(Layer::residual(&mut parts, weights, &name, sides, stage.kernels));
                 channels = stage.channels;
             }
             let above = index.checked_sub(1).and_then(|above| config.stages.get(above));
             if let Some(halving) = above.and_then(halving) {
-                let name = format!("decoder.upsamples.{}", layers.len() - before);
+                let name = format!("decoder.upsamples.{}", layers.len() - middles);
                 let outputs = if halving.space { channels / 2 } else { channels };
-                layers.push(Layer::Up(Upsample::load(
-                    weights,
-                    &name,
-                    [channels, outputs],
-                    halving,
-                )?));
+                layers.push(Layer::up(&mut parts, weights, &name, [channels, outputs], halving));
                 channels = outputs;
             }
         }
-        let norm = norm_silu(weights, "decoder.head.0", channels)?;
-        let last = ConvSpec::new(channels, 3 * config.patch * config.patch, config.io_kernel);
-        let last = CausalConv::load(weights, "decoder.head.2", last)?;
-        Ok(Self {
-            first,
-            layers,
-            norm,
-            last,
-        })
+        let norm = norm_silu(&mut parts, weights, "decoder.head.0", channels);
+        let spec = ConvSpec::new(channels, 3 * config.patch * config.patch, config.io_kernel);
+        let head = causal(&mut parts, weights, "decoder.head.2", spec);
+        Self::new(parts, Some(before), entry, layers, norm, head)
     }
 
-    pub(super) fn forward(&self, x: &Tensor, cache: &mut Cache) -> Result<Tensor> {
-        let mut x = self.first.forward(x, None, cache)?;
-        for layer in &self.layers {
-            x = layer.forward(&x, cache)?;
+    fn new(
+        parts: Parts,
+        before: Option<usize>,
+        entry: usize,
+        layers: Vec<Layer>,
+        norm: usize,
+        head: usize,
+    ) -> Self {
+        let at = |conv: usize, slot: Slot, norm: Option<usize>| Want {
+            slot: parts.slot(conv, slot),
+            conv,
+            norm,
+        };
+        let program = |first: bool| {
+            let last = at(head, Slot::Input, Some(norm));
+            let mut reversed = vec![Operator::Conv {
+                conv: head,
+                source: last.slot,
+                values: Values::Output,
+                add: false,
+                store: true,
+                targets: Vec::new(),
+            }];
+            let mut wants = Wants {
+                operands: vec![last],
+                stream: false,
+            };
+            for layer in layers.iter().rev() {
+                wants = layer.plan(&parts, first, wants, &mut reversed);
+            }
+            let input = at(entry, Slot::Inner, None);
+            reversed.push(conv(entry, input.slot, wants));
+            if let Some(before) = before {
+                let wants = Wants {
+                    operands: vec![input],
+                    stream: false,
+                };
+                reversed.push(conv(before, Slot::Resample, wants));
+            }
+            reversed.reverse();
+            Program(reversed)
+        };
+        let (first, later) = (program(true), program(false));
+        Self {
+            entry: before.map_or(at(entry, Slot::Inner, None), |before| {
+                at(before, Slot::Resample, None)
+            }),
+            outputs: parts.convs[head].spec().outputs,
+            first,
+            later,
+            parts,
         }
-        let x = self.last.forward(&self.norm.forward(&x)?, None, cache)?;
-        cache.started = true;
-        Ok(x)
+    }
+
+    /// Channels of the output.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Runs a step over an input of (T, H, W): one frame for a state that is fresh, else as many as the strides in time
+    /// ask for. `fill` writes them to the end of an operand. Gives the output and its (T, H, W).
+    pub(super) fn step<'a>(
+        &self,
+        state: &'a mut State,
+        input: [usize; 3],
+        fill: impl FnOnce(&mut Operand),
+    ) -> (&'a [f32], [usize; 3]) {
+        let mut operand = state.take(self.entry.slot);
+        self.parts.convs[self.entry.conv].shape(&mut operand, input);
+        fill(&mut operand);
+        state.put(self.entry.slot, operand);
+        let program = if state.started { &self.later } else { &self.first };
+        let size = program.run(&self.parts, state, input);
+        state.started = true;
+        let len = size.iter().product::<usize>() * self.outputs;
+        (&state.streams[Values::Output as usize][..len], size)
     }
 }
 
-/// Channels of the encoder's output.
+/// The encoder's last convolution, with the matrix and the normalisation that follow it in the model.
+fn head_to_latent(config: &VaeConfig, weights: &mut Weights<'_>, spec: ConvSpec) -> Conv {
+    let moments = moments(config);
+    let [kt, kh, kw] = spec.kernel;
+    let name = tensor("encoder.head.2");
+    let weight = weights.values(&format!("{name}.weight"), &[moments, spec.inputs, kt, kh, kw]);
+    let bias = weights.values(&format!("{name}.bias"), &[moments]);
+    let head = to_latent(config, weights).after(&Affine {
+        matrix: weight,
+        bias,
+    });
+    Conv::new(weights.format(), spec, &head.matrix, head.bias)
+}
+
+/// Channels of the encoder's last convolution in the model.
 pub(super) fn moments(config: &VaeConfig) -> usize {
     config.latent_channels * if config.moments { 2 } else { 1 }
 }
@@ -113,29 +188,18 @@ fn middle(
     network: &str,
     config: &VaeConfig,
     channels: usize,
+    parts: &mut Parts,
     weights: &mut Weights<'_>,
-) -> Result<Vec<Layer>> {
-    let mut layers = Vec::new();
+) -> Vec<Layer> {
     let kernels = config.stages.last().map_or([[1; 3]; 2], |s| s.kernels);
+    let mut layers = Vec::new();
     for block in 0..config.mid_blocks {
-        if block == 1 && config.mid_attention {
-            layers.push(attention(network, layers.len(), channels, weights)?);
-        }
         let name = format!("{network}.middle.{}", layers.len());
-        layers.push(Layer::Residual(ResidualBlock::load(
-            weights,
-            &name,
-            [channels; 2],
-            kernels,
-        )?));
+        layers.push(Layer::residual(parts, weights, &name, [channels; 2], kernels));
+        if block == 0 && config.mid_attention {
+            let name = format!("{network}.middle.{}", layers.len());
+            layers.push(Layer::attention(parts, weights, &name, channels));
+        }
     }
-    if config.mid_blocks == 1 && config.mid_attention {
-        layers.push(attention(network, layers.len(), channels, weights)?);
-    }
-    Ok(layers)
-}
-
-fn attention(network: &str, index: usize, channels: usize, weights: &mut Weights<'_>) -> Result<Layer> {
-    let block = AttentionBlock::load(weights, &format!("{network}.middle.{index}"), channels)?;
-    Ok(Layer::Attention(block))
+    layers
 }

@@ -1,53 +1,103 @@
-//! The causal feature cache between chunks of a group.
+//! The causal feature cache between chunks of a group, and the buffers of the networks.
 
-use std::collections::HashMap;
+use crate::kernels::{AttentionBuffers, Operand};
 
-use candle_core::Tensor;
+/// Where an operand waits for the operator that reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The input of a layer.
+    Input,
+    /// Between the operators of a layer.
+    Inner,
+    /// What bypasses a layer's operators.
+    Bypass,
+    /// The input of a change of resolution.
+    Resample,
+    /// The convolution of this index keeps frames, and so has an operand of its own.
+    Own(usize),
+}
 
-/// What the layers of one network remember of the frames before.
+/// What one network remembers of the frames before, and the memory that it works in.
 ///
-/// Slots are named after their layer, so the order in which layers run does not matter. There is one slot of at most a
-/// few frames for each causal convolution: memory does not grow with the number of chunks.
+/// Its size is that of one step, so memory does not grow with the number of chunks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cache {
+pub(super) struct State {
     /// Whether the first frame of the group has passed.
     pub(super) started: bool,
     /// Height and width of the group.
     size: Option<[usize; 2]>,
-    slots: HashMap<String, Tensor>,
+    slots: [Operand; 4],
+    own: Vec<Operand>,
+    /// How many frames before the next one each of `own` holds.
+    known: Vec<usize>,
+    /// The residual stream, and outputs that no operand holds.
+    pub(super) streams: [Vec<f32>; 2],
+    pub(super) attention: AttentionBuffers,
 }
 
-impl Cache {
-    pub(super) fn get(&self, name: &str) -> Option<&Tensor> {
-        self.slots.get(name)
-    }
-
-    pub(super) fn set(&mut self, name: &str, frames: Tensor) {
-        match self.slots.get_mut(name) {
-            Some(slot) => *slot = frames,
-            None => {
-                self.slots.insert(name.to_owned(), frames);
+impl State {
+    fn slot(&mut self, slot: Slot) -> &mut Operand {
+        match slot {
+            Slot::Input => &mut self.slots[0],
+            Slot::Inner => &mut self.slots[1],
+            Slot::Bypass => &mut self.slots[2],
+            Slot::Resample => &mut self.slots[3],
+            Slot::Own(index) => {
+                if self.own.len() <= index {
+                    self.own.resize_with(index + 1, Operand::default);
+                }
+                &mut self.own[index]
             }
         }
     }
 
-    /// Whether a (T, H, W, C) tensor has the height and width of the group.
-    pub(super) fn fits(&self, x: &Tensor) -> bool {
-        self.size.is_none_or(|size| x.dims().get(1..3) == Some(&size[..]))
+    /// Takes an operand out, to be brought back with [`State::put`].
+    pub(super) fn take(&mut self, slot: Slot) -> Operand {
+        std::mem::take(self.slot(slot))
     }
 
-    /// Makes the height and width of `x` those of the group.
-    pub(super) fn remember(&mut self, x: &Tensor) {
-        if let &[_, h, w, _] = x.dims() {
-            self.size = Some([h, w]);
+    pub(super) fn put(&mut self, slot: Slot, operand: Operand) {
+        *self.slot(slot) = operand;
+    }
+
+    /// How many frames the operand of a convolution holds from before.
+    pub(super) fn known(&self, slot: Slot) -> usize {
+        match slot {
+            Slot::Own(index) => self.known.get(index).copied().unwrap_or(0),
+            _ => 0,
         }
     }
 
+    /// Says that the operand of convolution `index` got `frames` more, of which the newest `lead` are wanted later.
+    pub(super) fn remember(&mut self, index: usize, frames: usize, lead: usize) {
+        self.slot(Slot::Own(index)).keep_newest(lead);
+        if self.known.len() <= index {
+            self.known.resize(index + 1, 0);
+        }
+        self.known[index] = (self.known[index] + frames).min(lead);
+    }
+
+    /// Forgets all frames, but not the memory.
+    fn reset(&mut self) {
+        self.started = false;
+        self.size = None;
+        self.known.fill(0);
+    }
+
+    /// Whether (height, width) are those of the group.
+    pub(super) fn fits(&self, size: [usize; 2]) -> bool {
+        self.size.is_none_or(|known| known == size)
+    }
+
+    /// Makes (height, width) those of the group.
+    pub(super) fn set_size(&mut self, size: [usize; 2]) {
+        self.size = Some(size);
+    }
+
     fn bytes(&self) -> usize {
-        self.slots
-            .values()
-            .map(|t| t.elem_count() * t.dtype().size_in_bytes())
-            .sum()
+        let operands = self.slots.iter().chain(&self.own).map(Operand::bytes);
+        let streams = self.streams.iter().map(|s| s.capacity() * 4);
+        operands.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }
 }
 
@@ -55,7 +105,7 @@ macro_rules! state {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default)]
-        pub struct $name(pub(super) Cache);
+        pub struct $name(pub(super) State);
 
         impl $name {
             /// Whether the next frame is the first one of a group.
@@ -64,12 +114,12 @@ macro_rules! state {
                 !self.0.started
             }
 
-            /// Forgets all frames: the next one is the first one of a group.
+            /// Forgets all frames: the next one is the first one of a group. Buffers stay.
             pub fn reset(&mut self) {
-                self.0 = Cache::default();
+                self.0.reset();
             }
 
-            /// Memory that the cache holds, in bytes.
+            /// Memory that the cache and the network's buffers take, in bytes.
             #[must_use]
             pub fn bytes(&self) -> usize {
                 self.0.bytes()
@@ -79,10 +129,12 @@ macro_rules! state {
 }
 
 state! {
-    /// What [`WanVae::encode`](super::WanVae::encode) remembers between chunks of a group. The default is fresh.
+    /// What [`WanVae::encode`](super::WanVae::encode) remembers between chunks of a group, and the memory that it works
+    /// in. The default is fresh.
     EncoderState
 }
 state! {
-    /// What [`WanVae::decode`](super::WanVae::decode) remembers between chunks of a group. The default is fresh.
+    /// What [`WanVae::decode`](super::WanVae::decode) remembers between chunks of a group, and the memory that it works
+    /// in. The default is fresh.
     DecoderState
 }

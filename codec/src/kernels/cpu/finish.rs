@@ -1,0 +1,161 @@
+//! The end of products: bias, activation, residual, norm, and the words of the next operator, while sums are in cache.
+
+use super::kind::Kind;
+use super::operand::Layout;
+use super::shared::Shared;
+use super::vector;
+use super::words::Format;
+use crate::kernels::norm::RmsNorm;
+use crate::kernels::sink::{Activation, Sink};
+
+struct Target<'a> {
+    norm: Option<&'a RmsNorm>,
+    words: Shared<'a, u32>,
+    layout: Layout,
+    /// Frames before the first output.
+    lead: usize,
+}
+
+struct Stream<'a> {
+    values: Shared<'a, f32>,
+    add: bool,
+    store: bool,
+}
+
+/// A sink that tasks share, each for outputs of its own.
+pub(in crate::kernels) struct Finish<'a> {
+    format: Format,
+    activation: Activation,
+    channels: usize,
+    /// Height and width of the outputs.
+    size: [usize; 2],
+    stream: Option<Stream<'a>>,
+    targets: [Option<Target<'a>>; 3],
+    tokens: Option<Shared<'a, u64>>,
+}
+
+/// Where a run of outputs goes: frame, row, first column, and the distance of columns.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Place {
+    pub(in crate::kernels) frame: usize,
+    pub(in crate::kernels) row: usize,
+    pub(in crate::kernels) column: usize,
+    pub(in crate::kernels) step: usize,
+}
+
+impl<'a> Finish<'a> {
+    /// For (T, H, W) outputs of so many channels.
+    ///
+    /// # Panics
+    /// If something of the sink has another extent: a mistake of the caller.
+    pub(in crate::kernels) fn new(
+        format: Format,
+        [frames, height, width]: [usize; 3],
+        channels: usize,
+        activation: Activation,
+        sink: Sink<'a>,
+    ) -> Self {
+        let positions = frames * height * width;
+        let targets = sink.targets.map(|target| {
+            let target = target?;
+            let extent = target.operand.extent()?;
+            assert_eq!(
+                [extent.height, extent.width, extent.channels],
+                [height, width, channels]
+            );
+            assert!(extent.frames >= frames && target.norm.is_none_or(|norm| norm.gain.len() == channels));
+            Some(Target {
+                norm: target.norm,
+                layout: target.operand.layout(),
+                lead: extent.frames - frames,
+                words: target.operand.shared(),
+            })
+        });
+        Self {
+            format,
+            activation,
+            channels,
+            size: [height, width],
+            stream: sink.stream.map(|stream| {
+                assert_eq!(stream.values.len(), positions * channels);
+                Stream {
+                    values: Shared::new(stream.values),
+                    add: stream.add,
+                    store: stream.store,
+                }
+            }),
+            targets,
+            tokens: sink.tokens.map(|tokens| {
+                assert!(tokens.len() == positions && channels <= 64);
+                Shared::new(tokens)
+            }),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        self.format.kind
+    }
+
+    /// Finishes a run of outputs whose sums are rows of `stride` values; `spare` has room for a row.
+    ///
+    /// # Safety
+    /// No other thread finishes the same outputs at the same time.
+    pub(in crate::kernels) unsafe fn run(
+        &self,
+        sums: &mut [f32],
+        stride: usize,
+        bias: &[f32],
+        place: Place,
+        spare: &mut [f32],
+    ) {
+        let n = self.channels;
+        let [height, width] = self.size;
+        for (index, row) in sums.chunks_mut(stride).enumerate() {
+            let row = &mut row[..n];
+            match self.activation {
+                Activation::None => vector::add(self.kind(), row, bias),
+                Activation::Gelu => vector::gelu(self.kind(), row, bias),
+            }
+            let column = place.column + index * place.step;
+            let position = (place.frame * height + place.row) * width + column;
+            if let Some(stream) = &self.stream {
+                // SAFETY: the caller vouches that these outputs are nobody else's.
+                let values = unsafe { stream.values.part(position * n..(position + 1) * n) };
+                if stream.add {
+                    vector::add(self.kind(), row, values);
+                }
+                if stream.store {
+                    values.copy_from_slice(row);
+                }
+            }
+            for target in self.targets.iter().flatten() {
+                let at = target.layout.inner(target.lead + place.frame, place.row, column);
+                // SAFETY: as above.
+                let words = unsafe { target.words.part(at..at + target.layout.position) };
+                self.write(target.norm, row, &mut spare[..n], words);
+            }
+            if let Some(tokens) = &self.tokens {
+                // SAFETY: as above.
+                let token = unsafe { tokens.part(position..position + 1) };
+                token[0] = row
+                    .iter()
+                    .enumerate()
+                    .fold(0, |token, (j, &u)| token | u64::from(u > 0.0) << j);
+            }
+        }
+    }
+
+    fn write(&self, norm: Option<&RmsNorm>, row: &[f32], spare: &mut [f32], words: &mut [u32]) {
+        let Some(norm) = norm else {
+            self.format.write(row, words);
+            return;
+        };
+        let factor = vector::rms_factor(self.kind(), row, norm.epsilon);
+        if norm.silu {
+            vector::scale_silu(self.kind(), row, factor, &norm.gain, spare);
+        } else {
+            vector::scale(self.kind(), row, factor, &norm.gain, spare);
+        }
+        self.format.write(spare, words);
+    }
+}

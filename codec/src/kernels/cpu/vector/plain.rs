@@ -1,0 +1,144 @@
+//! The operations as loops that compilers vectorise.
+
+use crate::kernels::Epsilon;
+use crate::kernels::cpu::words::round;
+
+/// e^x to 2 units in the last place; flushes to 0 below -87 and saturates above 88.
+#[inline(always)]
+pub(in crate::kernels) fn exp(x: f32) -> f32 {
+    // Adding 1.5·2^23 rounds to an integer in the mantissa's low bits.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, so that n·ln 2 loses no bits (Cody and Waite).
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * LN2_HIGH - n * LN2_LOW;
+    // Taylor's series to r^7, |r| ≤ ln 2 / 2.
+    let mut p = 1.0 / 5040.0;
+    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = p * r + c;
+    }
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+    p * power
+}
+
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// How many partial sums or maxima a reduction keeps, so that it vectorises.
+const LANES: usize = 16;
+
+/// Sum of f(x) over all values.
+#[inline(always)]
+fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for block in blocks {
+        for (s, &v) in sums.iter_mut().zip(block) {
+            *s += f(v);
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|&v| f(v)).sum::<f32>()
+}
+
+/// The largest value.
+#[inline(always)]
+pub(in crate::kernels) fn max(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut maxima = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (m, &v) in maxima.iter_mut().zip(block) {
+            *m = larger(*m, v);
+        }
+    }
+    maxima.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+#[inline(always)]
+pub(super) fn write_bf16(values: &[f32], words: &mut [u32]) {
+    let (pairs, rest) = values.as_chunks::<2>();
+    for (word, &[low, high]) in words.iter_mut().zip(pairs) {
+        *word = round(low) >> 16 | round(high) & 0xffff_0000;
+    }
+    if let ([last], Some(word)) = (rest, words.get_mut(pairs.len())) {
+        *word = round(*last) >> 16;
+    }
+}
+
+#[inline(always)]
+pub(super) fn rms_factor(row: &[f32], epsilon: Epsilon) -> f32 {
+    factor(sum(row, |v| v * v), row.len(), epsilon)
+}
+
+#[inline(always)]
+pub(super) fn factor(square: f32, channels: usize, epsilon: Epsilon) -> f32 {
+    let channels = channels as f32;
+    match epsilon {
+        Epsilon::Clamp => channels.sqrt() / square.max(1e-24).sqrt(),
+        Epsilon::Add => 1.0 / (square / channels + 1e-6).sqrt(),
+    }
+}
+
+#[inline(always)]
+pub(super) fn scale(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
+    for (o, (x, g)) in out.iter_mut().zip(row.iter().zip(gain)) {
+        *o = x * factor * g;
+    }
+}
+
+#[inline(always)]
+pub(super) fn scale_silu(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
+    for (o, (x, g)) in out.iter_mut().zip(row.iter().zip(gain)) {
+        *o = silu(x * factor * g);
+    }
+}
+
+#[inline(always)]
+pub(super) fn gelu(row: &mut [f32], bias: &[f32]) {
+    for (x, b) in row.iter_mut().zip(bias) {
+        // x · (1 + tanh u) / 2 = x · sigmoid(2u).
+        let v = *x + b;
+        let u = 0.797_884_6 * (v + 0.044_715 * v * v * v);
+        *x = v / (1.0 + exp(-2.0 * u));
+    }
+}
+
+#[inline(always)]
+pub(super) fn add(row: &mut [f32], bias: &[f32]) {
+    row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+}
+
+#[inline(always)]
+pub(super) fn exponentials(row: &mut [f32], shift: f32, scale: f32) -> f32 {
+    row.iter_mut().for_each(|v| *v = exp((*v - shift) * scale));
+    sum(row, |v| v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_close() {
+        for i in -870..=880 {
+            let x = (i as f32 * 0.1 + 0.013).min(88.0);
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "{x}: {} {exact}", exp(x));
+        }
+        assert_eq!(exp(0.0), 1.0);
+        assert!(exp(-1000.0) < 1e-37);
+        assert!(exp(1000.0) > 1e38);
+    }
+
+    #[test]
+    fn reductions() {
+        let values: Vec<f32> = (0..53).map(|i| ((i * 7) % 53) as f32).collect();
+        assert_eq!(sum(&values, |v| v), 1378.0);
+        assert_eq!(max(&values), 52.0);
+    }
+}

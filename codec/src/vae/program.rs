@@ -1,0 +1,172 @@
+//! Networks as a list of operators that hand operands to each other.
+//!
+//! The list is made once, from the last layer to the first, so that each operator knows what its successors want: their
+//! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
+
+use super::state::{Slot, State};
+use crate::kernels::{Attention, Conv, RmsNorm, Sink, Stream, Target};
+
+/// All convolutions and norms of a network; operators name them by index.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) convs: Vec<Conv>,
+    pub(super) norms: Vec<RmsNorm>,
+}
+
+impl Parts {
+    pub(super) fn conv(&mut self, conv: Conv) -> usize {
+        self.convs.push(conv);
+        self.convs.len() - 1
+    }
+
+    pub(super) fn norm(&mut self, norm: RmsNorm) -> usize {
+        self.norms.push(norm);
+        self.norms.len() - 1
+    }
+
+    /// Where the operand of a convolution waits: `slot`, or one of its own if it keeps frames.
+    pub(super) fn slot(&self, conv: usize, slot: Slot) -> Slot {
+        if self.convs[conv].spec().lead() > 0 {
+            Slot::Own(conv)
+        } else {
+            slot
+        }
+    }
+}
+
+/// An operand that a convolution wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    pub(super) slot: Slot,
+    pub(super) conv: usize,
+    pub(super) norm: Option<usize>,
+}
+
+/// What must be there before a layer runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wants {
+    /// At most three.
+    pub(super) operands: Vec<Want>,
+    /// Whether the residual stream must hold the layer's input.
+    pub(super) stream: bool,
+}
+
+/// Which f32 values an operator adds or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// The residual stream.
+    Residual,
+    /// Queries, keys and values, or the output of the network.
+    Output,
+}
+
+/// One operator.
+#[derive(Clone, Debug)]
+pub(super) enum Operator {
+    Conv {
+        conv: usize,
+        source: Slot,
+        values: Values,
+        add: bool,
+        store: bool,
+        targets: Vec<Want>,
+    },
+    /// Attention within each frame, from the output values to the operand of a convolution.
+    Attention { target: Want },
+    /// The operand of a convolution that does not run got new frames.
+    Remember { conv: usize },
+}
+
+/// The operators of one step of a network, in their order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Program(pub(super) Vec<Operator>);
+
+impl Program {
+    /// Runs it over an input of (T, H, W), whose operands are there; gives (T, H, W) of the output.
+    pub(super) fn run(&self, parts: &Parts, state: &mut State, input: [usize; 3]) -> [usize; 3] {
+        let mut size = input;
+        for operator in &self.0 {
+            match operator {
+                Operator::Conv {
+                    conv,
+                    source,
+                    values,
+                    add,
+                    store,
+                    targets,
+                } => {
+                    let conv_size = parts.convs[*conv].spec().output(size);
+                    run_conv(parts, state, *conv, *source, size, (*values, *add, *store), targets);
+                    if !matches!(source, Slot::Bypass) {
+                        size = conv_size;
+                    }
+                }
+                Operator::Attention { target } => run_attention(parts, state, target, size),
+                Operator::Remember { conv } => {
+                    state.remember(*conv, size[0], parts.convs[*conv].spec().lead());
+                }
+            }
+        }
+        size
+    }
+}
+
+fn run_conv(
+    parts: &Parts,
+    state: &mut State,
+    index: usize,
+    source: Slot,
+    input: [usize; 3],
+    (values, add, store): (Values, bool, bool),
+    targets: &[Want],
+) {
+    let conv = &parts.convs[index];
+    let output = conv.spec().output(input);
+    let operand = state.take(source);
+    let mut taken: [Option<crate::kernels::Operand>; 3] = [None, None, None];
+    for (taken, want) in taken.iter_mut().zip(targets) {
+        let mut target = state.take(want.slot);
+        parts.convs[want.conv].shape(&mut target, output);
+        *taken = Some(target);
+    }
+    let mut stream = std::mem::take(&mut state.streams[values as usize]);
+    let len = output.iter().product::<usize>() * conv.spec().outputs;
+    if (add || store) && stream.len() < len {
+        stream.resize(len, 0.0);
+    }
+    let mut wants = targets.iter();
+    let sink = Sink {
+        stream: (add || store).then(|| Stream {
+            values: &mut stream[..len],
+            add,
+            store,
+        }),
+        targets: taken.each_mut().map(|operand| {
+            let norm = wants.next()?.norm.map(|norm| &parts.norms[norm]);
+            Some(Target {
+                norm,
+                operand: operand.as_mut()?,
+            })
+        }),
+        tokens: None,
+    };
+    conv.run(&operand, state.known(source), input, sink);
+    state.streams[values as usize] = stream;
+    for (target, want) in taken.into_iter().flatten().zip(targets) {
+        state.put(want.slot, target);
+    }
+    state.put(source, operand);
+    if let Slot::Own(index) = source {
+        state.remember(index, input[0], conv.spec().lead());
+    }
+}
+
+fn run_attention(parts: &Parts, state: &mut State, target: &Want, [t, h, w]: [usize; 3]) {
+    let conv = &parts.convs[target.conv];
+    let mut operand = state.take(target.slot);
+    conv.shape(&mut operand, [t, h, w]);
+    let values = &state.streams[Values::Output as usize][..t * h * w * conv.spec().inputs * 3];
+    let attention = Attention::windowed([t, h, w], [1, h, w], [0; 3]);
+    attention.run(conv.format(), values, &mut state.attention, &mut operand);
+    state.put(target.slot, operand);
+}
