@@ -84,7 +84,13 @@ def test_cases_are_chosen_by_words() -> None:
     chosen = select(cases, ["encode", "256x256", "f32"], ("torch-eager",))
     assert [case.label for case in chosen] == ["default encode 1x256x256 f32", "default encode 17x256x256 f32"]
     assert {case.peers for case in chosen} == {("torch-eager",)}
-    assert Case(Path("a"), "encode", Clip(832, 480, 9), "f32").repeats == 1
+
+
+def test_short_runs_are_repeated_more_often() -> None:
+    bundle = Path("models/default.safetensors")
+    assert Case(bundle, "encode", Clip(128, 128, 1), "f32").repeats == 20
+    assert Case(bundle, "encode", Clip(832, 480, 9), "f32").repeats == 1
+    assert Case(bundle, "encode", Clip(128, 128, 1), "f32", weight=20).repeats == 3
 
 
 def test_agreement_is_told_in_the_unit_of_the_task() -> None:
