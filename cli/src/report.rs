@@ -42,7 +42,13 @@ pub struct RunReport {
 
 impl RunReport {
     /// A run with `bundle` that began at `started`, of the stream of `header`.
-    pub fn new(bundle: &Bundle, header: &Header, frames: u64, started: Instant, warnings: Vec<String>) -> Self {
+    pub fn new(
+        bundle: &Bundle,
+        header: &Header,
+        frames: u64,
+        started: Instant,
+        warnings: Vec<String>,
+    ) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         Self {
             width: header.width,

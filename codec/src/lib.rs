@@ -26,6 +26,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+#[doc(hidden)]
+pub mod bench;
 pub mod bundle;
 mod cpu;
 pub mod error;

@@ -74,14 +74,18 @@ fn id_is_name_and_hash_of_the_file() {
 
 #[test]
 fn config_survives_json() {
-    let config = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32).unwrap().config;
+    let config = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32)
+        .unwrap()
+        .config;
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(BundleConfig::from_json(&text).unwrap(), config);
 }
 
 #[test]
 fn missing_file_is_named() {
-    let error = Bundle::open("no/such/file", &Device::Cpu, latentbit_codec::Dtype::F32).err().unwrap();
+    let error = Bundle::open("no/such/file", &Device::Cpu, latentbit_codec::Dtype::F32)
+        .err()
+        .unwrap();
     assert!(
         matches!(&error, Error::Io { .. }) && error.to_string().contains("no/such/file"),
         "{error}"
@@ -168,7 +172,12 @@ fn damaged_files_are_refused() {
     let bytes = Parts::read().bytes();
     for len in (0..bytes.len()).step_by(997) {
         assert!(
-            !refusal(Bundle::from_bytes(&bytes[..len], &Device::Cpu, latentbit_codec::Dtype::F32)).is_empty(),
+            !refusal(Bundle::from_bytes(
+                &bytes[..len],
+                &Device::Cpu,
+                latentbit_codec::Dtype::F32
+            ))
+            .is_empty(),
             "{len}"
         );
     }
@@ -176,7 +185,10 @@ fn damaged_files_are_refused() {
     for at in 0..64 {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
-        assert!(Bundle::from_bytes(&damaged, &Device::Cpu, latentbit_codec::Dtype::F32).is_err(), "{at}");
+        assert!(
+            Bundle::from_bytes(&damaged, &Device::Cpu, latentbit_codec::Dtype::F32).is_err(),
+            "{at}"
+        );
     }
 }
 
@@ -241,5 +253,8 @@ fn int8_needs_its_scale() {
 #[test]
 fn embedded_bundle_loads_where_there_is_one() {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
-    assert_eq!(Bundle::embedded(&Device::Cpu, latentbit_codec::Dtype::F32).is_ok(), models.is_file());
+    assert_eq!(
+        Bundle::embedded(&Device::Cpu, latentbit_codec::Dtype::F32).is_ok(),
+        models.is_file()
+    );
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use latentbit_codec::Error;
 use latentbit_codec::Dtype;
+use latentbit_codec::Error;
 use latentbit_codec::bundle::Bundle;
 use latentbit_codec::vae::{DecoderState, EncoderState, WanVae};
 

@@ -237,6 +237,10 @@ impl VaeConfig {
                 "the last VAE stage halves nothing".to_owned()
             })?;
         }
+        check(
+            !self.mid_attention || self.stages.last().is_none_or(|s| s.channels % 2 == 0),
+            || "mid_attention needs an even number of channels".to_owned(),
+        )?;
         for pair in self.stages.windows(2) {
             check(!pair[0].down_space || pair[1].channels % 2 == 0, || {
                 "a VAE stage after a spatial halving must have an even number of channels".to_owned()

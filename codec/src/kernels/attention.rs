@@ -1,14 +1,14 @@
 //! Self-attention within windows of a (time, height, width) grid.
 
 use super::cpu::attention::{AttentionBuffers, attention};
-use super::cpu::operand::Operand;
+use super::cpu::operand::{Extent, Operand};
 use super::cpu::words::Format;
 
 /// Cosines and sines of the rotary positions along the three axes.
 #[derive(Debug)]
 pub(crate) struct Rotary {
-    /// For each axis: how many pairs of a head turn with it, and (cosine, sine) for each position and pair.
-    pub(super) axes: [(usize, Vec<(f32, f32)>); 3],
+    /// For each axis: how many pairs of a head turn with it, and their cosines and sines at each position.
+    axes: [(usize, Vec<f32>, Vec<f32>); 3],
 }
 
 impl Rotary {
@@ -19,20 +19,31 @@ impl Rotary {
         let time = pairs / 4;
         let rows = (pairs - time) / 2;
         let counts = [time, rows, pairs - time - rows];
+        let axis = |axis: usize| {
+            let angles: Vec<f64> = angles(grid[axis], counts[axis], theta).collect();
+            let table = |f: fn(f64) -> f64| angles.iter().map(|&angle| f(angle) as f32).collect();
+            (counts[axis], table(f64::cos), table(f64::sin))
+        };
         Self {
-            axes: std::array::from_fn(|axis| (counts[axis], table(grid[axis], counts[axis], theta))),
+            axes: [axis(0), axis(1), axis(2)],
+        }
+    }
+
+    /// Writes cosines and sines of all pairs of a head at a position.
+    pub(super) fn at(&self, position: [usize; 3], cosines: &mut [f32], sines: &mut [f32]) {
+        let mut start = 0;
+        for ((count, cos, sin), p) in self.axes.iter().zip(position) {
+            let from = p * count..(p + 1) * count;
+            cosines[start..start + count].copy_from_slice(&cos[from.clone()]);
+            sines[start..start + count].copy_from_slice(&sin[from]);
+            start += count;
         }
     }
 }
 
-fn table(positions: usize, count: usize, theta: f64) -> Vec<(f32, f32)> {
-    let frequencies: Vec<f64> = (0..count)
-        .map(|i| theta.powf(-(i as f64) / count as f64))
-        .collect();
-    let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f64 * f));
-    angles
-        .map(|angle| (angle.cos() as f32, angle.sin() as f32))
-        .collect()
+fn angles(positions: usize, count: usize, theta: f64) -> impl Iterator<Item = f64> {
+    (0..positions)
+        .flat_map(move |p| (0..count).map(move |i| p as f64 * theta.powf(-(i as f64) / count as f64)))
 }
 
 /// Which positions see each other, and how heads turn.
@@ -66,18 +77,41 @@ impl<'a> Attention<'a> {
         self
     }
 
-    /// (positions, 3 · width) of queries, keys and values, each of them heads side by side, to an operand of as many
-    /// positions of `width` channels without a border.
+    /// Makes `operand` one for queries, keys and values of `width` channels each.
+    pub(crate) fn shape(&self, format: Format, width: usize, operand: &mut Operand) {
+        let [frames, height, columns] = self.grid;
+        operand.reshape(
+            format,
+            Extent {
+                frames,
+                height,
+                width: columns,
+                channels: 3 * width,
+                border: [0; 4],
+            },
+        );
+    }
+
+    /// Queries, keys and values (T, H, W, 3 · width), each of them heads side by side, to an operand of as many
+    /// positions of `width` channels without a border. Heads have an even number of channels.
     ///
     /// # Panics
-    /// If values or operand are not those of the grid: a mistake of the caller.
-    pub(crate) fn run(&self, format: Format, qkv: &[f32], buffers: &mut AttentionBuffers, out: &mut Operand) {
+    /// If operands are not those of the grid: a mistake of the caller.
+    pub(crate) fn run(
+        &self,
+        format: Format,
+        qkv: &Operand,
+        buffers: &mut AttentionBuffers,
+        out: &mut Operand,
+    ) {
         let positions: usize = self.grid.iter().product();
+        let Some(extent) = qkv.extent() else { return };
         if positions == 0 {
             return;
         }
-        let width = qkv.len() / (3 * positions);
-        assert!(width * 3 * positions == qkv.len() && width.is_multiple_of(self.heads));
+        let width = extent.channels / 3;
+        assert_eq!([extent.frames, extent.height, extent.width], self.grid);
+        assert!(width.is_multiple_of(2 * self.heads) && extent.border == [0; 4]);
         assert_eq!(out.words().len(), positions * format.words(width));
         attention(self, format, qkv, width, buffers, out);
     }

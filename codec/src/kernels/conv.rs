@@ -114,7 +114,11 @@ impl Conv {
     /// From a weight (phases · outputs, inputs, extents). A weight of another length, which stands for a missing one,
     /// gives a convolution that must not be run.
     pub(crate) fn new(format: Format, spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Self {
-        let weight = if weight.len() == spec.weight_len() { weight } else { &[] };
+        let weight = if weight.len() == spec.weight_len() {
+            weight
+        } else {
+            &[]
+        };
         let algorithm = if Winograd::suits(format, &spec) {
             Algorithm::Winograd(Winograd::new(format, &spec, weight))
         } else {
@@ -144,9 +148,8 @@ impl Conv {
         let after = |axis: usize, size: usize, out: usize| match &self.algorithm {
             Algorithm::Winograd(_) => 2 * out.div_ceil(2) + 1 - size,
             Algorithm::Direct(_) if spec.upsample => before[axis],
-            Algorithm::Direct(_) => {
-                ((out.max(1) - 1) * spec.stride_space + spec.kernel[axis + 1]).saturating_sub(size + before[axis])
-            }
+            Algorithm::Direct(_) => ((out.max(1) - 1) * spec.stride_space + spec.kernel[axis + 1])
+                .saturating_sub(size + before[axis]),
         };
         Extent {
             frames: spec.lead() + frames,

@@ -21,7 +21,11 @@ impl Dtype {
     /// # Errors
     /// [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
     pub fn auto() -> Result<Self> {
-        Ok(if Kind::current()?.has_bf16() { Self::Bf16 } else { Self::F32 })
+        Ok(if Kind::current()?.has_bf16() {
+            Self::Bf16
+        } else {
+            Self::F32
+        })
     }
 }
 
@@ -41,7 +45,10 @@ impl FromStr for Dtype {
         match name {
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::parameter("dtype", format!("is {name:?}, but must be f32 or bf16"))),
+            _ => Err(Error::parameter(
+                "dtype",
+                format!("is {name:?}, but must be f32 or bf16"),
+            )),
         }
     }
 }

@@ -14,9 +14,9 @@ pub(crate) enum Epsilon {
 /// Unit RMS over channels times a learned gain, then SiLU if wanted. It is applied where its input is produced.
 #[derive(Clone, Debug)]
 pub(crate) struct RmsNorm {
-    pub(super) gain: Vec<f32>,
-    pub(super) epsilon: Epsilon,
-    pub(super) silu: bool,
+    pub(crate) gain: Vec<f32>,
+    pub(crate) epsilon: Epsilon,
+    pub(crate) silu: bool,
 }
 
 impl RmsNorm {

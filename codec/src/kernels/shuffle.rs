@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::cpu::operand::Operand;
-use super::cpu::shared::Shared;
 use super::cpu::scratch::{at_least, with_scratch};
+use super::cpu::shared::Shared;
 use super::cpu::words::Format;
 
 /// Writes (T, H, W, C) values as the last T frames of an operand.
@@ -79,15 +79,18 @@ pub(crate) fn unpatchify(values: &[f32], width: usize, channels: usize, patch: u
     assert_eq!(values.len(), out.len());
     let offsets: Vec<usize> = offsets(patch, c, line).collect();
     let out = Shared::new(out);
-    values.par_chunks_exact(width * channels).enumerate().for_each(|(row, patches)| {
-        let band = patch * line;
-        // SAFETY: rows of patches become rows of pixels of their own.
-        let pixels = unsafe { out.part(row * band..(row + 1) * band) };
-        for (x, values) in patches.chunks_exact(channels).enumerate() {
-            let pixels = &mut pixels[x * patch * c..];
-            for (&value, &offset) in values.iter().zip(&offsets) {
-                pixels[offset] = value;
+    values
+        .par_chunks_exact(width * channels)
+        .enumerate()
+        .for_each(|(row, patches)| {
+            let band = patch * line;
+            // SAFETY: rows of patches become rows of pixels of their own.
+            let pixels = unsafe { out.part(row * band..(row + 1) * band) };
+            for (x, values) in patches.chunks_exact(channels).enumerate() {
+                let pixels = &mut pixels[x * patch * c..];
+                for (&value, &offset) in values.iter().zip(&offsets) {
+                    pixels[offset] = value;
+                }
             }
-        }
-    });
+        });
 }

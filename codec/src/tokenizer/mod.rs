@@ -183,6 +183,10 @@ impl Tokenizer {
             unpatchify(buffers.output(values), size, latent_channels, patch)
         });
         let [t, h, w] = size;
-        Ok(Tensor::from_vec(latent, (t, h, w, latent_channels), &Device::Cpu)?)
+        Ok(Tensor::from_vec(
+            latent,
+            (t, h, w, latent_channels),
+            &Device::Cpu,
+        )?)
     }
 }

@@ -3,7 +3,13 @@
 /// (T, H, W, C), zero-padded at the end of each axis, to (tokens, k_t · k_h · k_w · C).
 ///
 /// Tokens are in (t, h, w) order with w fastest; within a patch the order is (k_t, k_h, k_w, C), C fastest.
-pub(super) fn patchify(latent: &[f32], size: [usize; 3], channels: usize, patch: [usize; 3], out: &mut Vec<f32>) {
+pub(super) fn patchify(
+    latent: &[f32],
+    size: [usize; 3],
+    channels: usize,
+    patch: [usize; 3],
+    out: &mut Vec<f32>,
+) {
     out.clear();
     out.resize(values(size, channels, patch), 0.0);
     each(size, patch, |position, place| {

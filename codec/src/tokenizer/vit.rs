@@ -62,8 +62,9 @@ fn linear(
 pub(super) struct Buffers {
     /// The input of a branch, and what is between its operators.
     operands: [Operand; 2],
-    /// The residual stream; queries, keys and values, or the output.
-    streams: [Vec<f32>; 2],
+    qkv: Operand,
+    residual: Vec<f32>,
+    output: Vec<f32>,
     attention: AttentionBuffers,
     rotary: Option<([usize; 3], Rotary)>,
     pub(super) patches: Vec<f32>,
@@ -72,7 +73,7 @@ pub(super) struct Buffers {
 impl Buffers {
     /// The outputs that [`Vit::forward`] left.
     pub(super) fn output(&self, len: usize) -> &[f32] {
-        &self.streams[1][..len]
+        &self.output[..len]
     }
 }
 
@@ -103,10 +104,20 @@ impl Vit {
             Layer::load(weights, &format!("{name}.layers.{index}"), config, shift)
         };
         Self {
-            embed: linear(weights, &format!("{name}.embed"), [inputs, width], Activation::None),
+            embed: linear(
+                weights,
+                &format!("{name}.embed"),
+                [inputs, width],
+                Activation::None,
+            ),
             layers: (0..layers).map(|index| layer(index, weights)).collect(),
             norm: norm(weights, &format!("{name}.norm"), width),
-            head: linear(weights, &format!("{name}.head"), [width, outputs], Activation::None),
+            head: linear(
+                weights,
+                &format!("{name}.head"),
+                [width, outputs],
+                Activation::None,
+            ),
             window: config.window,
             heads: config.heads,
             head_width: width / config.heads,
@@ -122,8 +133,10 @@ impl Vit {
         let size = [1, 1, count];
         let Buffers {
             operands: [input, inner],
-            streams: [residual, values],
-            attention,
+            qkv,
+            residual,
+            output,
+            attention: buffers,
             rotary,
             patches,
         } = buffers;
@@ -139,20 +152,12 @@ impl Vit {
         let mut next = self.layers.first();
         self.run(&self.embed, inner, size, residual, false, (next, input));
         for (index, layer) in self.layers.iter().enumerate() {
-            let qkv = at_least(values, count * width * 3);
-            let sink = Sink {
-                stream: Some(Stream {
-                    values: qkv,
-                    add: false,
-                    store: true,
-                }),
-                ..Sink::default()
-            };
-            layer.qkv.run(input, 0, size, sink);
+            let attention =
+                Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift).heads(self.heads, rotary);
+            attention.shape(self.format, width, qkv);
+            layer.qkv.run(input, 0, size, Sink::to(qkv));
             layer.proj.shape(inner, size);
-            Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift)
-                .heads(self.heads, rotary)
-                .run(self.format, qkv, attention, inner);
+            attention.run(self.format, qkv, buffers, inner);
             layer.mlp[0].shape(input, size);
             let sink = Sink {
                 stream: Some(Stream {
@@ -172,23 +177,12 @@ impl Vit {
             };
             layer.proj.run(inner, 0, size, sink);
             layer.mlp[1].shape(inner, size);
-            let sink = Sink {
-                targets: [
-                    Some(Target {
-                        norm: None,
-                        operand: inner,
-                    }),
-                    None,
-                    None,
-                ],
-                ..Sink::default()
-            };
-            layer.mlp[0].run(input, 0, size, sink);
+            layer.mlp[0].run(input, 0, size, Sink::to(inner));
             next = self.layers.get(index + 1);
             self.run(&layer.mlp[1], inner, size, residual, true, (next, input));
         }
         let stream = tokens.is_none().then(|| Stream {
-            values: at_least(values, count * self.head.spec().outputs),
+            values: at_least(output, count * self.head.spec().outputs),
             add: false,
             store: true,
         });

@@ -24,7 +24,10 @@ impl Affine {
         let mut bias = Vec::with_capacity(self.bias.len());
         for (row, &b) in self.matrix.chunks_exact(middle).zip(&self.bias) {
             let dot = |value: &dyn Fn(usize) -> f32| {
-                let terms = row.iter().enumerate().map(|(i, &m)| f64::from(m) * f64::from(value(i)));
+                let terms = row
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &m)| f64::from(m) * f64::from(value(i)));
                 terms.sum::<f64>()
             };
             matrix.extend((0..inputs).map(|column| dot(&|i| inner.matrix[i * inputs + column]) as f32));
@@ -56,10 +59,7 @@ fn statistics(config: &VaeConfig) -> impl Iterator<Item = (f32, f32)> {
 /// z = (M·h + b - mean) / std, of the mean's channels only.
 pub(super) fn to_latent(config: &VaeConfig, weights: &mut Weights<'_>) -> Affine {
     let inputs = moments(config);
-    let Affine {
-        mut matrix,
-        mut bias,
-    } = pointwise(weights, "vae.conv1", inputs);
+    let Affine { mut matrix, mut bias } = pointwise(weights, "vae.conv1", inputs);
     matrix.truncate(config.latent_channels * inputs);
     bias.truncate(config.latent_channels);
     for ((row, bias), (mean, std)) in matrix
@@ -76,10 +76,7 @@ pub(super) fn to_latent(config: &VaeConfig, weights: &mut Weights<'_>) -> Affine
 /// h = M·(z · std + mean) + b.
 pub(super) fn from_latent(config: &VaeConfig, weights: &mut Weights<'_>) -> Affine {
     let channels = config.latent_channels;
-    let Affine {
-        mut matrix,
-        mut bias,
-    } = pointwise(weights, "vae.conv2", channels);
+    let Affine { mut matrix, mut bias } = pointwise(weights, "vae.conv2", channels);
     for (row, bias) in matrix.chunks_exact_mut(channels).zip(&mut bias) {
         for (m, (mean, std)) in row.iter_mut().zip(statistics(config)) {
             *bias += *m * mean;

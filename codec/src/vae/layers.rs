@@ -3,7 +3,7 @@
 //! A layer says what it wants before it runs and which operators it consists of, for a step that begins a group (one
 //! frame) or a later one.
 
-use super::program::{Operator, Parts, Values, Want, Wants};
+use super::program::{Operator, Parts, Reader, Values, Want, Wants};
 use super::state::Slot;
 use crate::bundle::{Kernel, Weights};
 use crate::kernels::{Conv, ConvSpec, Epsilon, RmsNorm};
@@ -19,13 +19,14 @@ pub(super) fn causal(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, s
 }
 
 /// RMS norm and SiLU, as they precede every convolution but the first ones.
-pub(super) fn norm_silu(
-    parts: &mut Parts,
-    weights: &mut Weights<'_>,
-    name: &str,
-    channels: usize,
-) -> usize {
-    parts.norm(RmsNorm::load(weights, &tensor(name), channels, Epsilon::Clamp, true))
+pub(super) fn norm_silu(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, channels: usize) -> usize {
+    parts.norm(RmsNorm::load(
+        weights,
+        &tensor(name),
+        channels,
+        Epsilon::Clamp,
+        true,
+    ))
 }
 
 /// A convolution whose outputs go to what follows.
@@ -114,7 +115,12 @@ impl Layer {
         let norm = RmsNorm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false);
         let mut matrix = |part: &str, outputs| {
             let spec = ConvSpec::new(channels, outputs, [1; 3]);
-            Conv::load(weights, &format!("{name}.{part}"), spec, &[outputs, channels, 1, 1])
+            Conv::load(
+                weights,
+                &format!("{name}.{part}"),
+                spec,
+                &[outputs, channels, 1, 1],
+            )
         };
         let (qkv, proj) = (matrix("to_qkv", channels * 3), matrix("proj", channels));
         Self::Attention {
@@ -175,10 +181,16 @@ impl Layer {
 
     /// Appends its operators, the last one first, and says what it wants, given what the layer after it wants. `first`
     /// says whether the step begins a group.
-    pub(super) fn plan(&self, parts: &Parts, first: bool, next: Wants, reversed: &mut Vec<Operator>) -> Wants {
+    pub(super) fn plan(
+        &self,
+        parts: &Parts,
+        first: bool,
+        next: Wants,
+        reversed: &mut Vec<Operator>,
+    ) -> Wants {
         let want = |conv: usize, slot: Slot, norm: Option<usize>| Want {
             slot: parts.slot(conv, slot),
-            conv,
+            reader: Reader::Conv(conv),
             norm,
         };
         let only = |want: Want| Wants {
@@ -230,16 +242,19 @@ impl Layer {
                     store: next.stream,
                     targets: next.operands,
                 });
-                reversed.push(Operator::Attention { target: seen });
-                let before = want(qkv, Slot::Input, Some(norm));
-                reversed.push(Operator::Conv {
-                    conv: qkv,
-                    source: before.slot,
-                    values: Values::Output,
-                    add: false,
-                    store: true,
-                    targets: Vec::new(),
+                reversed.push(Operator::Attention {
+                    source: Slot::Bypass,
+                    conv: proj,
+                    target: seen.slot,
                 });
+                let before = want(qkv, Slot::Input, Some(norm));
+                let channels = parts.convs[qkv].spec().inputs;
+                let all = Want {
+                    slot: Slot::Bypass,
+                    reader: Reader::Attention(channels),
+                    norm: None,
+                };
+                reversed.push(conv(qkv, before.slot, only(all)));
                 Wants {
                     operands: vec![before],
                     stream: true,

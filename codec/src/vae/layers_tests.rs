@@ -50,7 +50,7 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
         let input = [count, h, w];
         for want in &wants.operands {
             let mut operand = state.take(want.slot);
-            parts.convs[want.conv].shape(&mut operand, input);
+            parts.shape(want.reader, &mut operand, input);
             fill(format, &step, &mut operand);
             state.put(want.slot, operand);
         }
@@ -73,7 +73,11 @@ fn format() -> Format {
     }
 }
 
-fn check(kind: &str, load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Layer, plans: &[&[usize]]) {
+fn check(
+    kind: &str,
+    load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Layer,
+    plans: &[&[usize]],
+) {
     let bytes = std::fs::read(path("resample")).unwrap();
     let golden: HashMap<String, Tensor> =
         candle_core::safetensors::load(path("resample-tensors"), &Device::Cpu).unwrap();
@@ -83,7 +87,7 @@ fn check(kind: &str, load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) 
         ("both", true, true),
     ] {
         let mut weights = Weights::parse(&bytes, format()).unwrap();
-        let mut parts = Parts::default();
+        let mut parts = Parts::new(format());
         let halving = Halving { space, time };
         let layer = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
         let input = &golden["input"];

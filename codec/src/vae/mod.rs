@@ -91,9 +91,11 @@ impl WanVae {
             while !rest.is_empty() {
                 let count = if state.is_fresh() { 1 } else { time };
                 let (step, later) = rest.split_at(count * frame);
-                let (values, _) = self.encoder.step(&mut state.0, [count, rows, columns], |operand| {
-                    fill_patches(self.format, step, patch, operand);
-                });
+                let (values, _) = self
+                    .encoder
+                    .step(&mut state.0, [count, rows, columns], |operand| {
+                        fill_patches(self.format, step, patch, operand);
+                    });
                 latent.extend_from_slice(values);
                 rest = later;
             }
@@ -127,14 +129,19 @@ impl WanVae {
         let [time, height, width] = self.strides();
         let (h, w) = (size[0] * height, size[1] * width);
         let steps = latent.dims().first().copied().unwrap_or(0);
-        let count = if state.is_fresh() { 1 + (steps - 1) * time } else { steps * time };
+        let count = if state.is_fresh() {
+            1 + (steps - 1) * time
+        } else {
+            steps * time
+        };
         let mut frames = vec![0.0; count * h * w * 3];
         with_values(latent, |values| {
             let mut rest = &mut frames[..];
             for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
-                let (patches, [t, _, columns]) = self.decoder.step(&mut state.0, [1, size[0], size[1]], |operand| {
-                    fill(self.format, step, operand);
-                });
+                let (patches, [t, _, columns]) =
+                    self.decoder.step(&mut state.0, [1, size[0], size[1]], |operand| {
+                        fill(self.format, step, operand);
+                    });
                 let (now, later) = std::mem::take(&mut rest).split_at_mut(t * h * w * 3);
                 unpatchify(patches, columns, self.decoder.outputs(), self.config.patch, now);
                 rest = later;

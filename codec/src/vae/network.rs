@@ -2,7 +2,7 @@
 
 use super::latent::{Affine, from_latent, to_latent};
 use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
-use super::program::{Operator, Parts, Program, Values, Want, Wants};
+use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
 use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
 use crate::kernels::{Conv, ConvSpec, Operand};
@@ -21,7 +21,7 @@ pub(super) struct Network {
 impl Network {
     /// Patches of frames (T, H, W, 3 · patch²) to normalised latent (T', H', W', C).
     pub(super) fn encoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
-        let mut parts = Parts::default();
+        let mut parts = Parts::new(weights.format());
         let mut channels = config.stages.first().map_or(0, |s| s.channels);
         let spec = ConvSpec::new(3 * config.patch * config.patch, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "encoder.conv1", spec);
@@ -48,7 +48,7 @@ impl Network {
 
     /// Normalised latent (T', H', W', C) to patches of frames (T, H, W, 3 · patch²).
     pub(super) fn decoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
-        let mut parts = Parts::default();
+        let mut parts = Parts::new(weights.format());
         let latent = config.latent_channels;
         let Affine { matrix, bias } = from_latent(config, weights);
         let spec = ConvSpec::new(latent, latent, [1; 3]);
@@ -69,7 +69,13 @@ impl Network {
             if let Some(halving) = above.and_then(halving) {
                 let name = format!("decoder.upsamples.{}", layers.len() - middles);
                 let outputs = if halving.space { channels / 2 } else { channels };
-                layers.push(Layer::up(&mut parts, weights, &name, [channels, outputs], halving));
+                layers.push(Layer::up(
+                    &mut parts,
+                    weights,
+                    &name,
+                    [channels, outputs],
+                    halving,
+                ));
                 channels = outputs;
             }
         }
@@ -89,7 +95,7 @@ impl Network {
     ) -> Self {
         let at = |conv: usize, slot: Slot, norm: Option<usize>| Want {
             slot: parts.slot(conv, slot),
-            conv,
+            reader: Reader::Conv(conv),
             norm,
         };
         let program = |first: bool| {
@@ -147,7 +153,7 @@ impl Network {
         fill: impl FnOnce(&mut Operand),
     ) -> (&'a [f32], [usize; 3]) {
         let mut operand = state.take(self.entry.slot);
-        self.parts.convs[self.entry.conv].shape(&mut operand, input);
+        self.parts.shape(self.entry.reader, &mut operand, input);
         fill(&mut operand);
         state.put(self.entry.slot, operand);
         let program = if state.started { &self.later } else { &self.first };
@@ -165,10 +171,7 @@ fn head_to_latent(config: &VaeConfig, weights: &mut Weights<'_>, spec: ConvSpec)
     let name = tensor("encoder.head.2");
     let weight = weights.values(&format!("{name}.weight"), &[moments, spec.inputs, kt, kh, kw]);
     let bias = weights.values(&format!("{name}.bias"), &[moments]);
-    let head = to_latent(config, weights).after(&Affine {
-        matrix: weight,
-        bias,
-    });
+    let head = to_latent(config, weights).after(&Affine { matrix: weight, bias });
     Conv::new(weights.format(), spec, &head.matrix, head.bias)
 }
 

@@ -4,16 +4,24 @@
 //! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
 
 use super::state::{Slot, State};
-use crate::kernels::{Attention, Conv, RmsNorm, Sink, Stream, Target};
+use crate::kernels::{Attention, Conv, Format, Operand, RmsNorm, Sink, Stream, Target};
 
 /// All convolutions and norms of a network; operators name them by index.
-#[derive(Default)]
 pub(super) struct Parts {
+    format: Format,
     pub(super) convs: Vec<Conv>,
     pub(super) norms: Vec<RmsNorm>,
 }
 
 impl Parts {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            convs: Vec::new(),
+            norms: Vec::new(),
+        }
+    }
+
     pub(super) fn conv(&mut self, conv: Conv) -> usize {
         self.convs.push(conv);
         self.convs.len() - 1
@@ -22,6 +30,14 @@ impl Parts {
     pub(super) fn norm(&mut self, norm: RmsNorm) -> usize {
         self.norms.push(norm);
         self.norms.len() - 1
+    }
+
+    /// Makes `operand` one that `reader` takes.
+    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, size: [usize; 3]) {
+        match reader {
+            Reader::Conv(conv) => self.convs[conv].shape(operand, size),
+            Reader::Attention(channels) => within_frames(size).shape(self.format, channels, operand),
+        }
     }
 
     /// Where the operand of a convolution waits: `slot`, or one of its own if it keeps frames.
@@ -34,11 +50,19 @@ impl Parts {
     }
 }
 
-/// An operand that a convolution wants.
+/// Who reads an operand.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reader {
+    Conv(usize),
+    /// Attention of so many channels.
+    Attention(usize),
+}
+
+/// An operand that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Want {
     pub(super) slot: Slot,
-    pub(super) conv: usize,
+    pub(super) reader: Reader,
     pub(super) norm: Option<usize>,
 }
 
@@ -56,7 +80,7 @@ pub(super) struct Wants {
 pub(super) enum Values {
     /// The residual stream.
     Residual,
-    /// Queries, keys and values, or the output of the network.
+    /// The output of the network.
     Output,
 }
 
@@ -71,8 +95,8 @@ pub(super) enum Operator {
         store: bool,
         targets: Vec<Want>,
     },
-    /// Attention within each frame, from the output values to the operand of a convolution.
-    Attention { target: Want },
+    /// Attention within each frame, to the operand of a convolution.
+    Attention { source: Slot, conv: usize, target: Slot },
     /// The operand of a convolution that does not run got new frames.
     Remember { conv: usize },
 }
@@ -96,12 +120,22 @@ impl Program {
                     targets,
                 } => {
                     let conv_size = parts.convs[*conv].spec().output(size);
-                    run_conv(parts, state, *conv, *source, size, (*values, *add, *store), targets);
+                    run_conv(
+                        parts,
+                        state,
+                        *conv,
+                        *source,
+                        size,
+                        (*values, *add, *store),
+                        targets,
+                    );
                     if !matches!(source, Slot::Bypass) {
                         size = conv_size;
                     }
                 }
-                Operator::Attention { target } => run_attention(parts, state, target, size),
+                Operator::Attention { source, conv, target } => {
+                    run_attention(&parts.convs[*conv], state, *source, *target, size)
+                }
                 Operator::Remember { conv } => {
                     state.remember(*conv, size[0], parts.convs[*conv].spec().lead());
                 }
@@ -123,10 +157,10 @@ fn run_conv(
     let conv = &parts.convs[index];
     let output = conv.spec().output(input);
     let operand = state.take(source);
-    let mut taken: [Option<crate::kernels::Operand>; 3] = [None, None, None];
+    let mut taken: [Option<Operand>; 3] = [None, None, None];
     for (taken, want) in taken.iter_mut().zip(targets) {
         let mut target = state.take(want.slot);
-        parts.convs[want.conv].shape(&mut target, output);
+        parts.shape(want.reader, &mut target, output);
         *taken = Some(target);
     }
     let mut stream = std::mem::take(&mut state.streams[values as usize]);
@@ -161,12 +195,15 @@ fn run_conv(
     }
 }
 
-fn run_attention(parts: &Parts, state: &mut State, target: &Want, [t, h, w]: [usize; 3]) {
-    let conv = &parts.convs[target.conv];
-    let mut operand = state.take(target.slot);
-    conv.shape(&mut operand, [t, h, w]);
-    let values = &state.streams[Values::Output as usize][..t * h * w * conv.spec().inputs * 3];
-    let attention = Attention::windowed([t, h, w], [1, h, w], [0; 3]);
-    attention.run(conv.format(), values, &mut state.attention, &mut operand);
-    state.put(target.slot, operand);
+fn run_attention(conv: &Conv, state: &mut State, source: Slot, target: Slot, size: [usize; 3]) {
+    let qkv = state.take(source);
+    let mut operand = state.take(target);
+    conv.shape(&mut operand, size);
+    within_frames(size).run(conv.format(), &qkv, &mut state.attention, &mut operand);
+    state.put(target, operand);
+    state.put(source, qkv);
+}
+
+fn within_frames([t, h, w]: [usize; 3]) -> Attention<'static> {
+    Attention::windowed([t, h, w], [1, h, w], [0; 3])
 }

@@ -1,6 +1,6 @@
-//! Attention: keys and values are packed once for each window and head, then blocks of queries pass by them.
+//! Attention: keys and values of a window are packed once, then blocks of queries pass by them.
 //!
-//! Softmax runs online over blocks of keys, so that no task holds more scores than such a block has.
+//! Tasks take all heads of a position together, since these are side by side in memory. Softmax runs online over blocks of keys, so that no task holds more scores than such a block has.
 
 use rayon::prelude::*;
 
@@ -10,10 +10,12 @@ use super::scratch::{Scratch, at_least, with_scratch};
 use super::shared::Shared;
 use super::vector;
 use super::words::Format;
-use crate::kernels::{Attention, Rotary};
+use crate::kernels::{Attention, Dtype};
 
 /// Queries of a task, at most.
-const QUERIES: usize = 64;
+const QUERIES: usize = 32;
+/// Keys that one task packs: two panels, and a tile's depth of values.
+const PACKED: usize = 2 * PANEL;
 /// Keys that a task looks at together, at most.
 const KEYS: usize = 512;
 
@@ -54,7 +56,9 @@ impl AttentionBuffers {
 struct Job<'a> {
     op: &'a Attention<'a>,
     format: Format,
-    qkv: &'a [f32],
+    /// Words of queries, keys and values, and how many each position has.
+    qkv: &'a [u32],
+    stride: usize,
     width: usize,
     head: usize,
     out: Shared<'a, u32>,
@@ -62,7 +66,7 @@ struct Job<'a> {
 }
 
 /// Extents of packed keys and values of a window and head.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Sizes {
     keys: usize,
     /// Words of a key's head, and of one dimension of all values.
@@ -93,11 +97,19 @@ impl Sizes {
     }
 }
 
+/// A window and where its packed keys and values are: those of one head after the other.
+#[derive(Debug)]
+struct Piece {
+    window: Window,
+    sizes: Sizes,
+    start: usize,
+}
+
 /// Queries, keys and values (positions, 3 · width), heads side by side, to the positions of `out`.
 pub(in crate::kernels) fn attention(
     op: &Attention<'_>,
     format: Format,
-    qkv: &[f32],
+    qkv: &Operand,
     width: usize,
     buffers: &mut AttentionBuffers,
     out: &mut Operand,
@@ -106,37 +118,42 @@ pub(in crate::kernels) fn attention(
     let job = Job {
         op,
         format,
-        qkv,
+        qkv: qkv.words(),
+        stride: qkv.layout().position,
         width,
         head: width / op.heads,
         out: out.shared(),
         layout,
     };
-    // One piece for each window and head, windows outside.
-    let mut pieces = Vec::new();
     let mut len = 0;
-    for window in windows(op) {
-        let sizes = Sizes::new(format, window.len(), job.head);
-        for head in 0..op.heads {
-            pieces.push((window, head, sizes, len..len + sizes.len()));
-            len += sizes.len();
-        }
-    }
+    let pieces: Vec<Piece> = windows(op)
+        .into_iter()
+        .map(|window| {
+            let sizes = Sizes::new(format, window.len(), job.head);
+            let start = len;
+            len += op.heads * sizes.len();
+            Piece { window, sizes, start }
+        })
+        .collect();
     let packed = Shared::new(at_least(&mut buffers.packed, len));
-    pieces.par_iter().for_each(|(window, head, sizes, range)| {
-        // SAFETY: ranges of pieces do not overlap.
-        let packed = unsafe { packed.part(range.clone()) };
-        with_scratch(|scratch| job.pack(window, *head, *sizes, packed, scratch));
+    let parts = |piece: &Piece, most: usize| piece.sizes.keys.div_ceil(most);
+    let packing = pieces.par_iter().flat_map(|piece| {
+        let groups = (0..parts(piece, PACKED)).into_par_iter();
+        groups.map(move |group| (piece, group * PACKED))
     });
+    packing.for_each(|(piece, first)| with_scratch(|scratch| job.pack(piece, first, &packed, scratch)));
     let packed = &buffers.packed;
-    let tasks = pieces.par_iter().flat_map_iter(|(window, head, sizes, range)| {
-        let blocks = sizes.keys.div_ceil(QUERIES);
-        (0..blocks).map(move |block| (window, *head, *sizes, &packed[range.clone()], block, blocks))
+    let tasks = pieces.par_iter().flat_map(|piece| {
+        let blocks = parts(piece, QUERIES);
+        (0..blocks)
+            .into_par_iter()
+            .map(move |block| (piece, block, blocks))
     });
-    tasks.for_each(|(window, head, sizes, packed, block, blocks)| {
-        let first = sizes.keys * block / blocks;
-        let count = sizes.keys * (block + 1) / blocks - first;
-        with_scratch(|scratch| job.run(window, head, sizes, packed, [first, count], scratch));
+    tasks.for_each(|(piece, block, blocks)| {
+        let first = piece.sizes.keys * block / blocks;
+        let count = piece.sizes.keys * (block + 1) / blocks - first;
+        let packed = &packed[piece.start..][..op.heads * piece.sizes.len()];
+        with_scratch(|scratch| job.run(piece, packed, [first, count], scratch));
     });
 }
 
@@ -159,91 +176,168 @@ impl Job<'_> {
         (t * self.op.grid[1] + h) * self.op.grid[2] + w
     }
 
-    /// One head of queries (part 0), keys (1) or values (2) of a position, turned if it is not a value.
-    fn gather(&self, window: &Window, index: usize, head: usize, part: usize, into: &mut [f32]) {
-        let position = window.position(index);
-        let at = self.index(position) * 3 * self.width + part * self.width + head * self.head;
-        into.copy_from_slice(&self.qkv[at..at + self.head]);
-        if let (Some(rotary), 0 | 1) = (self.op.rotary, part) {
-            turn(rotary, position, into);
-        }
-    }
-
-    fn pack(&self, window: &Window, head: usize, sizes: Sizes, packed: &mut [u32], scratch: &mut Scratch) {
-        let Scratch { words, rows, spare, .. } = scratch;
-        let (keys, values) = packed.split_at_mut(sizes.keys_len());
-        let row = at_least(spare, self.head);
-        let words = at_least(words, sizes.head_words);
-        for (panel, into) in keys.chunks_exact_mut(sizes.head_words * PANEL).enumerate() {
-            for column in 0..PANEL {
-                let key = panel * PANEL + column;
-                if key < sizes.keys {
-                    self.gather(window, key, head, 1, row);
-                    self.format.write(row, words);
-                } else {
-                    words.fill(0);
-                }
-                for (step, &word) in words.iter().enumerate() {
-                    into[step * PANEL + column] = word;
-                }
-            }
-        }
+    /// The words of one head of the queries (part 0), keys (1) or values (2) of a position.
+    fn words(&self, position: [usize; 3], part: usize, head: usize) -> &[u32] {
         let per_word = self.format.per_word();
-        let pair = at_least(rows, per_word * self.head);
-        for step in 0..sizes.key_words {
-            for (i, row) in pair.chunks_exact_mut(self.head).enumerate() {
-                let key = step * per_word + i;
-                if key < sizes.keys {
-                    self.gather(window, key, head, 2, row);
-                } else {
-                    row.fill(0.0);
+        let at = self.index(position) * self.stride + (part * self.width + head * self.head) / per_word;
+        &self.qkv[at..at + self.head / per_word]
+    }
+
+    /// Cosines and sines for some positions, `head` values each; none without rotary positions.
+    fn angles<'s>(
+        &self,
+        positions: impl ExactSizeIterator<Item = [usize; 3]>,
+        spare: &'s mut Vec<f32>,
+    ) -> Option<&'s [f32]> {
+        let rotary = self.op.rotary?;
+        let angles = at_least(spare, positions.len() * self.head);
+        for (position, angles) in positions.zip(angles.chunks_exact_mut(self.head)) {
+            let (cosines, sines) = angles.split_at_mut(self.head / 2);
+            rotary.at(position, cosines, sines);
+        }
+        Some(angles)
+    }
+
+    /// Writes the words of one head of a position, turned by the angles of position `index` among `angles`.
+    fn turned(&self, from: &[u32], angles: Option<&[f32]>, index: usize, words: &mut [u32]) {
+        let (into, beyond) = words.split_at_mut(from.len());
+        beyond.fill(0);
+        let Some(angles) = angles else {
+            into.copy_from_slice(from);
+            return;
+        };
+        let (cosines, sines) = angles[index * self.head..(index + 1) * self.head].split_at(self.head / 2);
+        match self.format.dtype {
+            Dtype::F32 => vector::turn_f32(from, cosines, sines, into),
+            Dtype::Bf16 => vector::turn_bf16(self.format.kind, from, cosines, sines, into),
+        }
+    }
+
+    /// Packs [`PACKED`] keys and values of a window from key `first` on, zeros behind its end.
+    fn pack(&self, piece: &Piece, first: usize, packed: &Shared<'_, u32>, scratch: &mut Scratch) {
+        let Scratch { words, spare, .. } = scratch;
+        let Piece { window, sizes, start } = piece;
+        let words = at_least(words, sizes.head_words);
+        let positions: [Option<[usize; 3]>; PACKED] =
+            std::array::from_fn(|i| (first + i < sizes.keys).then(|| window.position(first + i)));
+        let angles = self.angles(
+            positions.iter().map(|position| position.unwrap_or_default()),
+            spare,
+        );
+        let per_word = self.format.per_word();
+        let step = first / per_word;
+        let steps = (PACKED / per_word).min(sizes.key_words - step);
+        // Positions outside, heads inside: so memory is read from front to back.
+        let panel_size = sizes.head_words * PANEL;
+        let panels = (PACKED / PANEL).min(sizes.key_panels - first / PANEL);
+        for (index, position) in positions.iter().enumerate().take(panels * PANEL) {
+            for head in 0..self.op.heads {
+                match position {
+                    Some(position) => self.turned(self.words(*position, 1, head), angles, index, words),
+                    None => words.fill(0),
+                }
+                let at = start + head * sizes.len() + (first + index) / PANEL * panel_size;
+                // SAFETY: every panel of keys is packed by one task.
+                let panel = unsafe { packed.part(at..at + panel_size) };
+                for (into, &word) in panel[index % PANEL..].iter_mut().step_by(PANEL).zip(words.iter()) {
+                    *into = word;
                 }
             }
-            for panel in 0..sizes.value_panels {
-                let into = &mut values[(panel * sizes.key_words + step) * PANEL..][..PANEL];
-                for (column, word) in into.iter_mut().enumerate() {
-                    let dimension = panel * PANEL + column;
-                    *word = if dimension < self.head {
-                        self.format.word(|i| pair[i * self.head + dimension])
-                    } else {
-                        0
+        }
+        for offset in 0..steps {
+            for head in 0..self.op.heads {
+                let row = |i: usize| {
+                    let position = positions[offset * per_word + i];
+                    position.map(|position| self.words(position, 2, head))
+                };
+                for panel in 0..sizes.value_panels {
+                    let at = start
+                        + head * sizes.len()
+                        + sizes.keys_len()
+                        + (panel * sizes.key_words + step + offset) * PANEL;
+                    // SAFETY: every step of values is packed by one task.
+                    let into = unsafe { packed.part(at..at + PANEL) };
+                    let dimensions = PANEL.min(self.head - panel * PANEL);
+                    let (into, beyond) = into.split_at_mut(dimensions);
+                    beyond.fill(0);
+                    let part = |i: usize| {
+                        let from = panel * PANEL / per_word;
+                        let to = from + dimensions / per_word;
+                        row(i).map_or(&[0; PANEL][..to - from], |words| &words[from..to])
                     };
+                    match self.format.dtype {
+                        Dtype::F32 => into.copy_from_slice(part(0)),
+                        Dtype::Bf16 => {
+                            let both = part(0).iter().zip(part(1));
+                            for ([even, odd], (first, second)) in
+                                into.as_chunks_mut::<2>().0.iter_mut().zip(both)
+                            {
+                                *even = first & 0xffff | second << 16;
+                                *odd = first >> 16 | second & 0xffff_0000;
+                            }
+                        }
+                    }
                 }
             }
         }
     }
 
-    fn run(
+    /// Computes all heads of `count` queries of a window, from query `first` on.
+    fn run(&self, piece: &Piece, packed: &[u32], [first, count]: [usize; 2], scratch: &mut Scratch) {
+        let Piece { window, sizes, .. } = piece;
+        let mut spare = std::mem::take(&mut scratch.spare);
+        let angles = self.angles(
+            (first..first + count).map(|index| window.position(index)),
+            &mut spare,
+        );
+        let head_len = count * sizes.head_words;
+        let weights_len = count * self.format.words(KEYS.min(sizes.keys));
+        let mut words = std::mem::take(&mut scratch.words);
+        let (queries, weights) = at_least(&mut words, self.op.heads * head_len + weights_len)
+            .split_at_mut(self.op.heads * head_len);
+        for index in 0..count {
+            let position = window.position(first + index);
+            for (head, queries) in queries.chunks_exact_mut(head_len).enumerate() {
+                let into = &mut queries[index * sizes.head_words..][..sizes.head_words];
+                self.turned(self.words(position, 0, head), angles, index, into);
+            }
+        }
+        let heads = packed
+            .chunks_exact(sizes.len())
+            .zip(queries.chunks_exact(head_len));
+        for (head, (packed, queries)) in heads.enumerate() {
+            self.head(
+                window,
+                head,
+                *sizes,
+                packed,
+                [first, count],
+                queries,
+                weights,
+                scratch,
+            );
+        }
+        scratch.words = words;
+        scratch.spare = spare;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call, all of it needed")]
+    fn head(
         &self,
         window: &Window,
         head: usize,
         sizes: Sizes,
         packed: &[u32],
         [first, count]: [usize; 2],
+        queries: &[u32],
+        weights: &mut [u32],
         scratch: &mut Scratch,
     ) {
-        let Scratch {
-            words,
-            sums,
-            rows,
-            spare,
-            ..
-        } = scratch;
+        let Scratch { sums, rows, .. } = scratch;
         let (keys, values) = packed.split_at(sizes.keys_len());
         let format = self.format;
-        let longest = KEYS.min(sizes.keys);
-        let weight_words = format.words(longest);
-        let (queries, weights) =
-            at_least(words, count * (sizes.head_words + weight_words)).split_at_mut(count * sizes.head_words);
-        // A row for gathering, then the running maximum and sum of each query.
-        let (row, state) = at_least(spare, self.head + 2 * count).split_at_mut(self.head);
-        let (maxima, totals) = state.split_at_mut(count);
-        maxima.fill(f32::NEG_INFINITY);
-        totals.fill(0.0);
-        for (index, words) in queries.chunks_exact_mut(sizes.head_words).enumerate() {
-            self.gather(window, first + index, head, 0, row);
-            format.write(row, words);
-        }
+        // The running maximum and sum of each query.
+        let (mut maxima, mut totals) = ([f32::NEG_INFINITY; QUERIES], [0.0; QUERIES]);
         let width = sizes.value_panels * PANEL;
         let outputs = at_least(rows, count * width);
         let scale = 1.0 / (self.head as f32).sqrt();
@@ -277,7 +371,9 @@ impl Job<'_> {
                 if start > 0 {
                     let fade = vector::exp((maxima[query] - largest) * scale);
                     totals[query] *= fade;
-                    outputs[query * width..(query + 1) * width].iter_mut().for_each(|o| *o *= fade);
+                    outputs[query * width..(query + 1) * width]
+                        .iter_mut()
+                        .for_each(|o| *o *= fade);
                 }
                 totals[query] += total;
                 maxima[query] = largest;
@@ -309,19 +405,14 @@ impl Job<'_> {
             let position = self.index(window.position(first + query));
             let at = self.layout.bordered(0, 0, position);
             let last = head + 1 == self.op.heads;
-            let end = if last { self.layout.position } else { (head + 1) * part };
+            let end = if last {
+                self.layout.position
+            } else {
+                (head + 1) * part
+            };
             // SAFETY: every head of every position belongs to one task.
             let words = unsafe { self.out.part(at + head * part..at + end) };
             format.write(output, words);
         }
-    }
-}
-
-/// Turns neighbouring pairs of one head.
-fn turn(rotary: &Rotary, position: [usize; 3], head: &mut [f32]) {
-    let tables = rotary.axes.iter().zip(position);
-    let angles = tables.flat_map(|((count, table), p)| &table[p * count..(p + 1) * count]);
-    for ([a, b], (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
-        (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
     }
 }

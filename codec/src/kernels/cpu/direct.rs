@@ -84,7 +84,11 @@ impl Direct {
             };
             with_scratch(|scratch| {
                 let stride = phase.weight.panels * PANEL;
-                let from = [frame * spec.stride_time, row * spec.stride_space, first * spec.stride_space];
+                let from = [
+                    frame * spec.stride_time,
+                    row * spec.stride_space,
+                    first * spec.stride_space,
+                ];
                 self.product(phase, operand, missing, from, count, scratch);
                 let Scratch { sums, spare, .. } = scratch;
                 let spare = at_least(spare, spec.outputs);
@@ -163,7 +167,13 @@ impl Phase {
         taps.dedup();
         let met: Vec<Vec<usize>> = taps
             .iter()
-            .map(|at| meetings.iter().filter(|(other, _)| other == at).map(|(_, tap)| *tap).collect())
+            .map(|at| {
+                meetings
+                    .iter()
+                    .filter(|(other, _)| other == at)
+                    .map(|(_, tap)| *tap)
+                    .collect()
+            })
             .collect();
         let extents = kt * kh * kw;
         let first = place[0] * spec.outputs;

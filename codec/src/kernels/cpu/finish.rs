@@ -59,15 +59,19 @@ impl<'a> Finish<'a> {
         let targets = sink.targets.map(|target| {
             let target = target?;
             let extent = target.operand.extent()?;
-            assert_eq!(
-                [extent.height, extent.width, extent.channels],
-                [height, width, channels]
-            );
-            assert!(extent.frames >= frames && target.norm.is_none_or(|norm| norm.gain.len() == channels));
+            assert_eq!(extent.channels, channels);
+            // Without a border, positions follow each other whatever the extents.
+            let flat = extent.border == [0; 4] && extent.frames * extent.height * extent.width == positions;
+            assert!(flat || [extent.height, extent.width] == [height, width]);
+            assert!(target.norm.is_none_or(|norm| norm.gain.len() == channels));
             Some(Target {
                 norm: target.norm,
-                layout: target.operand.layout(),
-                lead: extent.frames - frames,
+                layout: if flat {
+                    target.operand.layout().flat(height, width)
+                } else {
+                    target.operand.layout()
+                },
+                lead: if flat { 0 } else { extent.frames - frames },
                 words: target.operand.shared(),
             })
         });

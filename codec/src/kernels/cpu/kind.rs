@@ -124,9 +124,7 @@ impl FromStr for Family {
             "avx512" => Ok(Self::Avx512),
             "avx2" => Ok(Self::Avx2),
             "portable" => Ok(Self::Portable),
-            _ => Err(format!(
-                "is {name:?}, but must be amx, avx512, avx2 or portable"
-            )),
+            _ => Err(format!("is {name:?}, but must be amx, avx512, avx2 or portable")),
         }
     }
 }

@@ -106,6 +106,15 @@ impl Layout {
         }
     }
 
+    /// The layout of as many positions of frames of another extent, without a border.
+    pub(in crate::kernels) fn flat(self, height: usize, width: usize) -> Self {
+        Self {
+            row: width * self.position,
+            frame: height * width * self.position,
+            ..self
+        }
+    }
+
     /// Where a position begins; row and column count from the border's edge.
     pub(in crate::kernels) fn bordered(&self, frame: usize, row: usize, column: usize) -> usize {
         frame * self.frame + row * self.row + column * self.position

@@ -74,6 +74,7 @@ fn attention_is_its_definition() {
     for (grid, window, shift, heads, width) in [
         ([3, 5, 7], [2, 3, 3], [1, 1, 2], 2, 24),
         ([1, 9, 4], [4, 4, 4], [0, 2, 2], 1, 10),
+        ([2, 4, 4], [2, 4, 4], [0, 0, 0], 2, 36),
         ([2, 3, 2], [2, 3, 2], [0, 0, 0], 3, 12),
         ([1, 1, 1], [4, 8, 8], [0, 4, 4], 2, 8),
         // More queries than one task takes.
@@ -87,16 +88,29 @@ fn attention_is_its_definition() {
         for format in formats() {
             let qkv = random.values(format.dtype, n * 3 * width);
             let mut out = poisoned();
-            let row = Conv::new(format, ConvSpec::new(width, 1, [1; 3]), &vec![0.0; width], vec![0.0]);
+            let mut words = poisoned();
+            op.shape(format, width, &mut words);
+            fill(format, &qkv, &mut words);
+            let row = Conv::new(
+                format,
+                ConvSpec::new(width, 1, [1; 3]),
+                &vec![0.0; width],
+                vec![0.0],
+            );
             row.shape(&mut out, [1, 1, n]);
-            op.run(format, &qkv, &mut AttentionBuffers::default(), &mut out);
+            op.run(format, &words, &mut AttentionBuffers::default(), &mut out);
             let found = read(format, &out, width);
             let expected = naive_attention(&qkv, grid, window, shift, heads, width);
             let tolerance = match format.dtype {
                 Dtype::F32 => 1e-5,
                 Dtype::Bf16 => 1e-2,
             };
-            assert_close(&found, &expected, tolerance, &format!("{grid:?} in {window:?}, {format:?}"));
+            assert_close(
+                &found,
+                &expected,
+                tolerance,
+                &format!("{grid:?} in {window:?}, {format:?}"),
+            );
         }
     }
 }

@@ -52,7 +52,13 @@ impl Case {
             let (y, x) = ((y / zoom) as usize, (x / zoom) as usize);
             f64::from(self.x[((frame * height + y) * width + x) * spec.inputs + c])
         };
-        let pad = |axis: usize| if spec.stride_space > 1 { 0 } else { spec.kernel[axis] / 2 };
+        let pad = |axis: usize| {
+            if spec.stride_space > 1 {
+                0
+            } else {
+                spec.kernel[axis] / 2
+            }
+        };
         let mut out = Vec::new();
         for f in 0..to {
             let (t, phase) = (f / spec.phases, f % spec.phases);
@@ -141,9 +147,14 @@ fn check(random: &mut Random, spec: ConvSpec, input: [usize; 3], known: usize) {
             .flat_map(|row| {
                 let square: f64 = row.iter().map(|v| v * v).sum();
                 let factor = (row.len() as f64).sqrt() / square.sqrt().max(1e-12);
-                let scaled = row.iter().zip(&norm.gain).map(move |(v, &g)| v * factor * f64::from(g));
+                let scaled = row
+                    .iter()
+                    .zip(&norm.gain)
+                    .map(move |(v, &g)| v * factor * f64::from(g));
                 let silu = norm.silu;
-                scaled.map(move |v| if silu { v / (1.0 + (-v).exp()) } else { v }).collect::<Vec<_>>()
+                scaled
+                    .map(move |v| if silu { v / (1.0 + (-v).exp()) } else { v })
+                    .collect::<Vec<_>>()
             })
             .collect();
         let tolerance = match format.dtype {
@@ -260,7 +271,10 @@ fn signs_are_tokens() {
         conv.run(&operand, 0, case.input, sink);
         for (token, values) in tokens.iter().zip(values.chunks(36)) {
             let bits = values.iter().enumerate();
-            assert_eq!(*token, bits.fold(0, |bits, (j, &v)| bits | u64::from(v > 0.0) << j));
+            assert_eq!(
+                *token,
+                bits.fold(0, |bits, (j, &v)| bits | u64::from(v > 0.0) << j)
+            );
         }
     }
 }
@@ -285,7 +299,10 @@ fn norm_of_nothing_is_nothing() {
 }
 
 fn golden() -> HashMap<String, Tensor> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/golden/operators.safetensors");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../testdata/golden/operators.safetensors"
+    );
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 
@@ -343,7 +360,12 @@ fn norm_matches_pytorch() {
                 epsilon: Epsilon::Clamp,
                 silu,
             };
-            assert_close(&case.found(format, Some(&norm)).1, &wide(&flat(&golden[name])), 1e-5, name);
+            assert_close(
+                &case.found(format, Some(&norm)).1,
+                &wide(&flat(&golden[name])),
+                1e-5,
+                name,
+            );
         }
     }
 }

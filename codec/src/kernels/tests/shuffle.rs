@@ -27,7 +27,9 @@ fn patches_and_back() {
                 let words = &operand.words()[at..at + layout.position];
                 let value = move |channel: usize| match format.dtype {
                     Dtype::F32 => f32::from_bits(words[channel]),
-                    Dtype::Bf16 => f32::from_bits(words[channel / 2] << (16 * (1 - channel % 2)) & 0xffff_0000),
+                    Dtype::Bf16 => {
+                        f32::from_bits(words[channel / 2] << (16 * (1 - channel % 2)) & 0xffff_0000)
+                    }
                 };
                 (0..channels).map(value).collect::<Vec<f32>>()
             })

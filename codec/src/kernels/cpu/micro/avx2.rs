@@ -47,7 +47,11 @@ macro_rules! block_kernel {
                     // SAFETY: as above.
                     unsafe {
                         let c = k.c.add(r * k.c_stride + half * PANEL / 2);
-                        let sum = if k.accumulate { _mm256_add_ps(sum, _mm256_loadu_ps(c)) } else { sum };
+                        let sum = if k.accumulate {
+                            _mm256_add_ps(sum, _mm256_loadu_ps(c))
+                        } else {
+                            sum
+                        };
                         _mm256_storeu_ps(c, sum);
                     }
                 }

@@ -36,7 +36,8 @@ macro_rules! block_kernel {
             for &segment in k.segments {
                 // SAFETY: the caller vouches that rows and panels lie within their slices, for all of this function.
                 unsafe {
-                    let a = k.a.add(segment);
+                    // A pointer for each row, so that the loop has one index to move.
+                    let rows: [*const u32; R] = std::array::from_fn(|r| k.a.add(segment + r * k.a_stride));
                     for step in 0..k.steps {
                         let mut panels = [_mm512_setzero_si512(); P];
                         for (p, panel) in panels.iter_mut().enumerate() {
@@ -44,7 +45,7 @@ macro_rules! block_kernel {
                         }
                         b = b.add(PANEL);
                         for (r, sums) in sums.iter_mut().enumerate() {
-                            let word = _mm512_set1_epi32(a.add(r * k.a_stride + step).read().cast_signed());
+                            let word = _mm512_set1_epi32(rows[r].add(step).read().cast_signed());
                             for (sum, &panel) in sums.iter_mut().zip(&panels) {
                                 *sum = $step(*sum, word, panel);
                             }
@@ -57,7 +58,11 @@ macro_rules! block_kernel {
                     // SAFETY: as above.
                     unsafe {
                         let c = k.c.add(r * k.c_stride + p * PANEL);
-                        let sum = if k.accumulate { _mm512_add_ps(sum, _mm512_loadu_ps(c)) } else { sum };
+                        let sum = if k.accumulate {
+                            _mm512_add_ps(sum, _mm512_loadu_ps(c))
+                        } else {
+                            sum
+                        };
                         _mm512_storeu_ps(c, sum);
                     }
                 }
@@ -109,7 +114,12 @@ fn widen_and_multiply(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
     // SAFETY: both types are 64 bytes without invalid values.
-    let (a, b): (__m512bh, __m512bh) = unsafe { (std::mem::transmute(a), std::mem::transmute(b)) };
+    let (a, b): (__m512bh, __m512bh) = unsafe {
+        (
+            std::mem::transmute::<__m512i, __m512bh>(a),
+            std::mem::transmute::<__m512i, __m512bh>(b),
+        )
+    };
     _mm512_dpbf16_ps(sum, a, b)
 }
 

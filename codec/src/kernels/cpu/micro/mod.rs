@@ -108,7 +108,10 @@ pub(in crate::kernels) fn product(kind: Kind, dtype: Dtype, p: Product<'_>) {
         for row in Shares::new(p.rows, kernel.rows) {
             let block = Block {
                 // SAFETY: rows, panels and depth were checked against the slices above.
-                a: unsafe { p.a.as_ptr().add(if depth == 0 { 0 } else { row.start * p.a_stride }) },
+                a: unsafe {
+                    p.a.as_ptr()
+                        .add(if depth == 0 { 0 } else { row.start * p.a_stride })
+                },
                 a_stride: p.a_stride,
                 segments: p.segments,
                 steps: p.steps,

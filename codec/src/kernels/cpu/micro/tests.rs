@@ -42,7 +42,11 @@ fn blocks_match_sums_in_f64() {
             let rows = 1 + random.below(kernel.rows);
             let panels = 1 + random.below(kernel.panels);
             // The model of the tiles takes whole tiles only.
-            let steps = if name == "tile model" { 16 * (1 + random.below(3)) } else { random.below(40) };
+            let steps = if name == "tile model" {
+                16 * (1 + random.below(3))
+            } else {
+                random.below(40)
+            };
             let a_stride = steps + random.below(9);
             let row_block = rows * a_stride + steps;
             let segments: Vec<usize> = (0..1 + random.below(4)).map(|_| random.below(50)).collect();
@@ -75,10 +79,18 @@ fn blocks_match_sums_in_f64() {
                 for column in 0..c_stride {
                     let found = c[row * c_stride + column];
                     if column >= panels * PANEL {
-                        assert!(if accumulate { found == before[row * c_stride + column] } else { found.is_nan() });
+                        assert!(if accumulate {
+                            found == before[row * c_stride + column]
+                        } else {
+                            found.is_nan()
+                        });
                         continue;
                     }
-                    let mut sum = if accumulate { f64::from(before[row * c_stride + column]) } else { 0.0 };
+                    let mut sum = if accumulate {
+                        f64::from(before[row * c_stride + column])
+                    } else {
+                        0.0
+                    };
                     let mut size = sum.abs();
                     for (s, &segment) in segments.iter().enumerate() {
                         for step in 0..steps {
@@ -103,7 +115,11 @@ fn products_are_cut_into_blocks() {
     let mut random = Random::new(2);
     for kind in Kind::available() {
         for dtype in [Dtype::F32, Dtype::Bf16] {
-            let (rows, panels, steps) = (1 + random.below(70), 1 + random.below(7), 16 * (1 + random.below(2)));
+            let (rows, panels, steps) = (
+                1 + random.below(70),
+                1 + random.below(7),
+                16 * (1 + random.below(2)),
+            );
             let a = words(dtype, &mut random, rows * steps);
             let b = words(dtype, &mut random, panels * steps * PANEL);
             let mut c = vec![f32::NAN; rows * panels * PANEL];
@@ -129,10 +145,15 @@ fn products_are_cut_into_blocks() {
                 let mut sum = 0.0;
                 for step in 0..steps {
                     let right = b[(column / PANEL * steps + step) * PANEL + column % PANEL];
-                    let pairs = value(dtype, a[row * steps + step]).into_iter().zip(value(dtype, right));
+                    let pairs = value(dtype, a[row * steps + step])
+                        .into_iter()
+                        .zip(value(dtype, right));
                     sum += pairs.map(|(l, r)| l * r).sum::<f64>();
                 }
-                assert!((f64::from(found) - sum).abs() < 1e-4, "{kind:?} {dtype}: {found} {sum}");
+                assert!(
+                    (f64::from(found) - sum).abs() < 1e-4,
+                    "{kind:?} {dtype}: {found} {sum}"
+                );
             }
         }
     }

@@ -7,7 +7,7 @@ mod plain;
 use super::kind::Kind;
 use crate::kernels::Epsilon;
 
-pub(in crate::kernels) use plain::{exp, max};
+pub(in crate::kernels) use plain::{exp, max, turn_f32};
 
 /// Calls the AVX-512 form of an operation if the kind has what it needs, else the plain one.
 macro_rules! by_kind {
@@ -39,6 +39,10 @@ macro_rules! by_kind {
 by_kind! {
     /// Writes pairs of values as words of two bf16; a value without a partner is paired with zero.
     write_bf16(values: &[f32], words: &mut [u32]), has_bf16
+}
+by_kind! {
+    /// Turns pairs of bf16, one in each word, by angles of these cosines and sines.
+    turn_bf16(words: &[u32], cosines: &[f32], sines: &[f32], out: &mut [u32]), has_bf16
 }
 by_kind! {
     /// What brings a row to unit RMS.
@@ -78,11 +82,23 @@ mod tests {
                 let gain: Vec<f32> = (0..len).map(|i| 0.5 + (i as f32 * 0.7).cos().abs()).collect();
                 let square: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
                 let close = |found: f32, expected: f64| {
-                    assert!((f64::from(found) - expected).abs() < 3e-6 * expected.abs().max(1.0), "{kind:?} {len}: {found} {expected}");
+                    assert!(
+                        (f64::from(found) - expected).abs() < 3e-6 * expected.abs().max(1.0),
+                        "{kind:?} {len}: {found} {expected}"
+                    );
                 };
-                close(rms_factor(kind, &row, Epsilon::Clamp), (len as f64 / square).sqrt());
-                close(rms_factor(kind, &row, Epsilon::Add), 1.0 / (square / len as f64 + 1e-6).sqrt());
-                close(rms_factor(kind, &vec![0.0; len], Epsilon::Clamp), (len as f64).sqrt() * 1e12);
+                close(
+                    rms_factor(kind, &row, Epsilon::Clamp),
+                    (len as f64 / square).sqrt(),
+                );
+                close(
+                    rms_factor(kind, &row, Epsilon::Add),
+                    1.0 / (square / len as f64 + 1e-6).sqrt(),
+                );
+                close(
+                    rms_factor(kind, &vec![0.0; len], Epsilon::Clamp),
+                    (len as f64).sqrt() * 1e12,
+                );
                 let scaled = |i: usize| f64::from(row[i]) * 1.25 * f64::from(gain[i]);
                 let mut out = vec![f32::NAN; len];
                 scale(kind, &row, 1.25, &gain, &mut out);
@@ -97,7 +113,10 @@ mod tests {
                 gelu(kind, &mut out, &gain);
                 for i in 0..len {
                     let x = f64::from(row[i]) + f64::from(gain[i]);
-                    close(out[i], 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044715 * x.powi(3))).tanh()));
+                    close(
+                        out[i],
+                        0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044715 * x.powi(3))).tanh()),
+                    );
                 }
                 let mut out = row.clone();
                 let total = exponentials(kind, &mut out, 6.0, 0.5);
@@ -107,7 +126,13 @@ mod tests {
             }
             let mut extremes = [0.0; 4];
             scale_silu(kind, &[-500.0, 500.0, -1e30, 1e30], 1.0, &[1.0; 4], &mut extremes);
-            assert!(extremes[0].abs() < 1e-6 && extremes[1] == 500.0 && extremes[2].abs() < 1e-6 && extremes[3] == 1e30, "{extremes:?}");
+            assert!(
+                extremes[0].abs() < 1e-6
+                    && extremes[1] == 500.0
+                    && extremes[2].abs() < 1e-6
+                    && extremes[3] == 1e30,
+                "{extremes:?}"
+            );
         }
     }
 }

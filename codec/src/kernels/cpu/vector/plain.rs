@@ -71,6 +71,27 @@ pub(super) fn write_bf16(values: &[f32], words: &mut [u32]) {
 }
 
 #[inline(always)]
+pub(super) fn turn_bf16(words: &[u32], cosines: &[f32], sines: &[f32], out: &mut [u32]) {
+    for ((out, &word), (c, s)) in out.iter_mut().zip(words).zip(cosines.iter().zip(sines)) {
+        let (a, b) = (f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000));
+        *out = round(a * c - b * s) >> 16 | round(a * s + b * c) & 0xffff_0000;
+    }
+}
+
+/// Turns neighbouring pairs of f32 by angles of these cosines and sines.
+pub(in crate::kernels) fn turn_f32(words: &[u32], cosines: &[f32], sines: &[f32], out: &mut [u32]) {
+    let pairs = out
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(words.as_chunks::<2>().0);
+    for ((out, &pair), (c, s)) in pairs.zip(cosines.iter().zip(sines)) {
+        let [a, b] = pair.map(f32::from_bits);
+        *out = [a * c - b * s, a * s + b * c].map(f32::to_bits);
+    }
+}
+
+#[inline(always)]
 pub(super) fn rms_factor(row: &[f32], epsilon: Epsilon) -> f32 {
     factor(sum(row, |v| v * v), row.len(), epsilon)
 }
@@ -128,7 +149,11 @@ mod tests {
         for i in -870..=880 {
             let x = (i as f32 * 0.1 + 0.013).min(88.0);
             let exact = f64::from(x).exp();
-            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "{x}: {} {exact}", exp(x));
+            assert!(
+                (f64::from(exp(x)) / exact - 1.0).abs() < 3e-7,
+                "{x}: {} {exact}",
+                exp(x)
+            );
         }
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(-1000.0) < 1e-37);

@@ -88,7 +88,12 @@ pub(super) fn strip_f32(strip: &Strip<'_>, into: &mut [u32]) {
     for tile in 0..strip.tiles {
         let below = [lines(2 * tile + 2), lines(2 * tile + 3)];
         for column in 0..4 {
-            let down = forward([above[0][column], above[1][column], below[0][column], below[1][column]]);
+            let down = forward([
+                above[0][column],
+                above[1][column],
+                below[0][column],
+                below[1][column],
+            ]);
             for (row, value) in down.into_iter().enumerate() {
                 // SAFETY: checked above.
                 unsafe {
@@ -123,15 +128,24 @@ pub(super) fn back(back: &Back<'_>, rows: &mut [f32]) {
         for channel in (0..width).step_by(PANEL) {
             let load = |place: usize| {
                 // SAFETY: checked above.
-                unsafe { _mm512_loadu_ps(back.sums.as_ptr().add(place * back.place + tile * width + channel)) }
+                unsafe {
+                    _mm512_loadu_ps(
+                        back.sums
+                            .as_ptr()
+                            .add(place * back.place + tile * width + channel),
+                    )
+                }
             };
-            let lines = [0, 4, 8, 12].map(|at| backward([load(at), load(at + 1), load(at + 2), load(at + 3)]));
-            for column in 0..2 {
-                let values = backward([lines[0][column], lines[1][column], lines[2][column], lines[3][column]]);
-                for (row, value) in values.into_iter().enumerate() {
+            let lines =
+                [0, 4, 8, 12].map(|at| backward([load(at), load(at + 1), load(at + 2), load(at + 3)]));
+            let columns = [0, 1].map(|column| lines.map(|line| line[column]));
+            for (column, lines) in columns.into_iter().enumerate() {
+                for (row, value) in backward(lines).into_iter().enumerate() {
                     let position = (2 * y + row) * 2 * across + 2 * x + column;
                     // SAFETY: checked above.
-                    unsafe { _mm512_storeu_ps(rows.as_mut_ptr().add(position * back.stride + channel), value) }
+                    unsafe {
+                        _mm512_storeu_ps(rows.as_mut_ptr().add(position * back.stride + channel), value)
+                    }
                 }
             }
         }

@@ -28,7 +28,7 @@ const PANELS: usize = 3;
 /// Tiles along a row of a task, at most.
 const COLUMNS: usize = 16;
 /// Tiles of a task.
-const TILES: std::ops::RangeInclusive<usize> = 32..=64;
+const TILES: std::ops::RangeInclusive<usize> = 24..=32;
 /// Words of transformed inputs that stay in the second cache.
 const CACHE: usize = 100_000;
 
@@ -123,7 +123,18 @@ impl Winograd {
                 start: [y * down, x * across],
                 size: [down.min(rows - y * down), across.min(columns - x * across)],
             };
-            with_scratch(|scratch| self.block(operand, missing, frame, block, [height, width], bias, finish, scratch));
+            with_scratch(|scratch| {
+                self.block(
+                    operand,
+                    missing,
+                    frame,
+                    block,
+                    [height, width],
+                    bias,
+                    finish,
+                    scratch,
+                )
+            });
         });
     }
 
@@ -187,7 +198,11 @@ impl Winograd {
         let columns = 2 * block.size[1];
         let (top, left) = (2 * block.start[0], 2 * block.start[1]);
         let spare = at_least(spare, self.spec.outputs);
-        for (row, sums) in rows.chunks_exact_mut(columns * stride).enumerate().take(height - top) {
+        for (row, sums) in rows
+            .chunks_exact_mut(columns * stride)
+            .enumerate()
+            .take(height - top)
+        {
             let place = Place {
                 frame,
                 row: top + row,

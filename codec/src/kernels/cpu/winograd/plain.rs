@@ -35,8 +35,9 @@ pub(super) fn strip(dtype: Dtype, strip: &Strip<'_>, into: &mut [u32]) {
                 })
             });
             for half in 0..per_word {
-                let lines: [[f32; 4]; 4] =
-                    std::array::from_fn(|row| forward(std::array::from_fn(|column| input[row][column][half])));
+                let lines: [[f32; 4]; 4] = std::array::from_fn(|row| {
+                    forward(std::array::from_fn(|column| input[row][column][half]))
+                });
                 for column in 0..4 {
                     let down = forward(std::array::from_fn(|row| lines[row][column]));
                     for (row, value) in down.into_iter().enumerate() {
@@ -72,8 +73,8 @@ pub(super) fn back(back: &Back<'_>, rows: &mut [f32]) {
                 let [a, b, c, d] = std::array::from_fn(|column| m[row * 4 + column]);
                 [a + b + c, b - c - d]
             });
-            for column in 0..2 {
-                let [a, b, c, d] = std::array::from_fn(|row| lines[row][column]);
+            let columns = [0, 1].map(|column| lines.map(|line| line[column]));
+            for (column, [a, b, c, d]) in columns.into_iter().enumerate() {
                 for (row, value) in [a + b + c, b - c - d].into_iter().enumerate() {
                     let position = (2 * y + row) * 2 * across + 2 * x + column;
                     rows[position * back.stride + channel] = value;
