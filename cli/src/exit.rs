@@ -56,6 +56,7 @@ impl Exit {
                     CodecError::Bundle { .. } | CodecError::WrongBundle { .. } | CodecError::Io { .. } => {
                         Self::Model
                     }
+                    CodecError::Parameter { .. } => Self::Usage,
                     CodecError::Chunk { .. } => Self::Damaged,
                     _ => Self::Error,
                 };

@@ -289,11 +289,10 @@ fn every_storage_loads() {
     }
 }
 
-/// The shipped bundle on a photo.
-#[test]
-fn shipped_bundle_matches() {
+/// The photo and what PyTorch made of it with the shipped bundle, and the bundle.
+fn shipped(dtype: Dtype) -> (Bundle, HashMap<String, Tensor>, Tensor) {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
-    let bundle = Bundle::open(models, &Device::Cpu, Dtype::F32).unwrap();
+    let bundle = Bundle::open(models, &Device::Cpu, dtype).unwrap();
     let golden = candle_core::safetensors::load(path("photo"), &Device::Cpu).unwrap();
     let pixels = golden["pixels"].to_dtype(candle_core::DType::F32).unwrap();
     let frames = (pixels / 127.5)
@@ -302,22 +301,61 @@ fn shipped_bundle_matches() {
         .unwrap()
         .unsqueeze(0)
         .unwrap();
+    (bundle, golden, frames)
+}
+
+/// The share of bits that tokens have in common with those of PyTorch.
+fn equal_bits(tokens: &[u64], bits: &[Vec<u8>]) -> f64 {
+    let equal: usize = tokens
+        .iter()
+        .zip(bits)
+        .map(|(t, bits)| {
+            bits.iter()
+                .enumerate()
+                .filter(|&(j, &b)| (t >> j & 1) as u8 == b)
+                .count()
+        })
+        .sum();
+    let share = equal as f64 / bits.iter().map(Vec::len).sum::<usize>() as f64;
+    println!("{:.3} % of the bits are equal", share * 100.0);
+    share
+}
+
+/// The shipped bundle on a photo, in bf16: as many equal bits as are asked for, and nearly the same picture.
+#[test]
+fn shipped_bundle_in_bf16_is_close() {
+    let (bundle, golden, frames) = shipped(Dtype::Bf16);
+    let latent = encode(&bundle.vae, &frames, &[1]);
+    let latent_difference = difference(&latent, &golden["latent"]);
+    println!("latent of the photo in bf16: {latent_difference:.1e}");
+    assert!(latent_difference <= 2e-2);
+    let tokenizer = bundle.tokenizer().unwrap();
+    let tokens = tokenizer.encode(&latent).unwrap();
+    let bits = golden["bits"].to_vec2::<u8>().unwrap();
+    assert!(equal_bits(&tokens.values, &bits) >= 0.99);
+    let exact: Vec<u64> = bits.iter().map(|bits| token(bits)).collect();
+    let (t, h, w, _) = latent.dims4().unwrap();
+    let latent = tokenizer
+        .decode(&exact, tokens.grid, tokens.bits, [t, h, w])
+        .unwrap();
+    let decoded = golden["decoded"].to_dtype(candle_core::DType::F32).unwrap();
+    let found = decode(&bundle.vae, &latent, &[1]);
+    let error = (found - decoded).unwrap().sqr().unwrap().mean_all().unwrap();
+    let psnr = 10.0 * (4.0 / error.to_scalar::<f32>().unwrap()).log10();
+    println!("the photo in bf16 beside that in f32: {psnr:.1} dB");
+    assert!(psnr >= 45.0);
+}
+
+/// The shipped bundle on a photo.
+#[test]
+fn shipped_bundle_matches() {
+    let (bundle, golden, frames) = shipped(Dtype::F32);
     let latent = encode(&bundle.vae, &frames, &[1]);
     assert_close(&latent, &golden["latent"], "latent of the photo");
     let tokenizer = bundle.tokenizer().unwrap();
     let tokens = tokenizer.encode(&latent).unwrap();
     let bits = golden["bits"].to_vec2::<u8>().unwrap();
-    let pairs = tokens.values.iter().zip(&bits);
-    let equal = pairs
-        .flat_map(|(t, bits)| {
-            bits.iter()
-                .enumerate()
-                .filter(move |&(j, &b)| (t >> j & 1) as u8 == b)
-        })
-        .count();
-    let share = equal as f64 / (bits.len() * tokenizer.config().bits) as f64;
-    println!("{:.3} % of the bits are equal", share * 100.0);
-    assert!(share >= 0.999, "only {share} of the bits are equal");
+    assert!(equal_bits(&tokens.values, &bits) >= 0.999);
 
     let exact: Vec<u64> = bits.iter().map(|bits| token(bits)).collect();
     let size = latent.dims4().unwrap();

@@ -141,14 +141,18 @@ pub struct Converter {
     rows: [Vec<f32>; 5],
 }
 
-/// Sample value = code * `mul` + `add`.
+/// Sample value = code * `mul` + `add`. In f64, so that the inverse of an inverse is exact in f32.
 #[derive(Clone, Copy)]
 struct Scale {
-    mul: f32,
-    add: f32,
+    mul: f64,
+    add: f64,
 }
 
 impl Scale {
+    fn of_f32(self) -> (f32, f32) {
+        (self.mul as f32, self.add as f32)
+    }
+
     fn inverse(self) -> Self {
         Self {
             mul: 1.0 / self.mul,
@@ -162,10 +166,10 @@ impl Converter {
     pub fn new(width: usize, height: usize, layout: PixelLayout, color: &Color, chroma_location: u8) -> Self {
         let color = resolve(color, &layout, width, height);
         let full = color.range == ColorRange::Full;
-        let unit = f32::from(1u16 << (layout.depth - 8));
-        let max = ((1u32 << layout.depth) - 1) as f32;
+        let unit = f64::from(1u16 << (layout.depth - 8));
+        let max = f64::from((1u32 << layout.depth) - 1);
         let (luma, chroma) = if full {
-            let middle = (1u32 << (layout.depth - 1)) as f32;
+            let middle = f64::from(1u32 << (layout.depth - 1));
             (
                 Scale {
                     mul: 1.0 / max,
@@ -375,42 +379,45 @@ fn row_mut<'a>(plane: &'a mut PlaneMut<'_>, y: usize, samples: usize, wide: bool
 }
 
 fn load(src: &[u8], wide: bool, s: Scale, dst: &mut [f32]) {
+    let (mul, add) = s.of_f32();
     if wide {
         for (d, v) in dst.iter_mut().zip(src.chunks_exact(2)) {
-            *d = f32::from(u16::from_le_bytes([v[0], v[1]])) * s.mul + s.add;
+            *d = f32::from(u16::from_le_bytes([v[0], v[1]])) * mul + add;
         }
     } else {
         for (d, &v) in dst.iter_mut().zip(src) {
-            *d = f32::from(v) * s.mul + s.add;
+            *d = f32::from(v) * mul + add;
         }
     }
 }
 
 /// `dst = a * (1 - t) + b * t`, scaled.
 fn load_blend(a: &[u8], b: &[u8], t: f32, wide: bool, s: Scale, dst: &mut [f32]) {
-    let (wa, wb) = ((1.0 - t) * s.mul, t * s.mul);
+    let (mul, add) = s.of_f32();
+    let (wa, wb) = ((1.0 - t) * mul, t * mul);
     if wide {
         for (d, (a, b)) in dst.iter_mut().zip(a.chunks_exact(2).zip(b.chunks_exact(2))) {
             let (a, b) = (u16::from_le_bytes([a[0], a[1]]), u16::from_le_bytes([b[0], b[1]]));
-            *d = f32::from(a) * wa + f32::from(b) * wb + s.add;
+            *d = f32::from(a) * wa + f32::from(b) * wb + add;
         }
     } else {
         for (d, (&a, &b)) in dst.iter_mut().zip(a.iter().zip(b)) {
-            *d = f32::from(a) * wa + f32::from(b) * wb + s.add;
+            *d = f32::from(a) * wa + f32::from(b) * wb + add;
         }
     }
 }
 
 fn store(src: &[f32], wide: bool, s: Scale, max: f32, dst: &mut [u8]) {
+    let (mul, add) = s.of_f32();
     // The half makes the truncating cast round; the cast itself turns NaN into 0.
     if wide {
         for (d, &v) in dst.chunks_exact_mut(2).zip(src) {
-            let code = (v * s.mul + s.add + 0.5).max(0.0).min(max) as u16;
+            let code = (v * mul + add + 0.5).max(0.0).min(max) as u16;
             d.copy_from_slice(&code.to_le_bytes());
         }
     } else {
         for (d, &v) in dst.iter_mut().zip(src) {
-            *d = (v * s.mul + s.add + 0.5).max(0.0).min(max) as u8;
+            *d = (v * mul + add + 0.5).max(0.0).min(max) as u8;
         }
     }
 }

@@ -113,6 +113,7 @@ fn wrong_usage_is_told() {
         "--bits",
         "--model",
         "--device",
+        "--dtype",
         "--threads",
         "Exit codes",
     ] {

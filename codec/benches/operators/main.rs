@@ -1,13 +1,26 @@
-//! Times single operators: `cargo bench --bench operators -- [--dtype bf16|f32] [--threads N] [--json] [FILTER]`.
+//! Times single operators on operands that were made up: `cargo bench --bench operators -- --help`.
+//!
+//! GFLOP/s count the operations of the definition, whatever way computes them. `make bench` puts them beside the rate of
+//! PyTorch's matrix product.
 
+use std::process::ExitCode;
 use std::time::Instant;
 
-use latentbit_codec::Dtype;
 use latentbit_codec::bench::{AttentionBench, ConvBench, ConvOptions};
+use latentbit_codec::{CpuInfo, Dtype};
 use rayon::ThreadPoolBuilder;
 use serde_json::json;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const USAGE: &str = "\
+usage: cargo bench --bench operators -- [OPTION...] [FILTER]
+
+FILTER    only operators whose names have this text in them; the packed product, their measure, runs always
+--dtype   bf16 or f32; both by default
+--threads threads that compute; 0 (default) for one on each core
+--seconds for each operator, about; default 0.5
+--json    a line of JSON for each";
 
 /// One operator: what it is, its operations, and how to run it.
 struct Operator {
@@ -115,37 +128,77 @@ fn operators(dtype: Dtype) -> Result<Vec<Operator>> {
     Ok(all)
 }
 
-fn main() -> Result<()> {
-    let (mut dtypes, mut threads, mut as_json, mut filter) =
-        (vec![Dtype::Bf16, Dtype::F32], 0, false, String::new());
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
-        match word.as_str() {
-            "--dtype" => dtypes = vec![value()?.parse()?],
-            "--threads" => threads = value()?.parse()?,
-            "--json" => as_json = true,
-            // What cargo bench adds.
-            "--bench" => {}
-            _ => filter = word,
+/// What the command line asks for.
+struct Args {
+    dtypes: Vec<Dtype>,
+    threads: usize,
+    seconds: f64,
+    json: bool,
+    filter: String,
+}
+
+impl Args {
+    /// None if it asks for help.
+    fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<Self>> {
+        let mut args = Self {
+            dtypes: vec![Dtype::Bf16, Dtype::F32],
+            threads: 0,
+            seconds: 0.5,
+            json: false,
+            filter: String::new(),
+        };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--help" => return Ok(None),
+                "--dtype" => args.dtypes = vec![value()?.parse()?],
+                "--threads" => args.threads = value()?.parse()?,
+                "--seconds" => args.seconds = value()?.parse()?,
+                "--json" => args.json = true,
+                // cargo adds this one.
+                "--bench" => {}
+                _ if word.starts_with('-') => return Err(format!("what is {word:?}?\n\n{USAGE}").into()),
+                _ => args.filter = word,
+            }
+        }
+        Ok(Some(args))
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operators: {error}");
+            ExitCode::FAILURE
         }
     }
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
-    for dtype in dtypes {
+}
+
+fn run() -> Result<()> {
+    let Some(args) = Args::parse(std::env::args().skip(1))? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let pool = ThreadPoolBuilder::new().num_threads(args.threads).build()?;
+    let kernels = CpuInfo::detect()?.kernels;
+    for &dtype in &args.dtypes {
         let mut measure = None;
         for mut operator in operators(dtype)? {
             let name = operator.name.clone();
-            if measure.is_some() && !name.contains(&filter) {
+            if measure.is_some() && !name.contains(&args.filter) {
                 continue;
             }
-            let seconds = pool.install(|| median(&mut *operator.run));
+            let seconds = pool.install(|| median(&mut *operator.run, args.seconds));
             let rate = operator.flops / seconds;
             let share = rate / *measure.get_or_insert(rate);
-            if as_json {
+            if args.json {
                 let line = json!({
                     "operator": name,
                     "dtype": dtype.to_string(),
                     "threads": pool.current_num_threads(),
+                    "cpu": kernels,
                     "seconds": seconds,
                     "gflops": rate * 1e-9,
                     "share": share,
@@ -164,8 +217,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The median of runs that together take half a second or so.
-fn median(run: &mut (dyn FnMut() + Send)) -> f64 {
+/// The median of runs that together take so many seconds or so.
+fn median(run: &mut (dyn FnMut() + Send), seconds: f64) -> f64 {
     let mut timed = || {
         let start = Instant::now();
         run();
@@ -173,7 +226,7 @@ fn median(run: &mut (dyn FnMut() + Send)) -> f64 {
     };
     timed();
     let once = timed();
-    let count = ((0.5 / once) as usize).clamp(5, 200);
+    let count = ((seconds / once) as usize).clamp(5, 200);
     let mut seconds: Vec<f64> = (0..count).map(|_| timed()).collect();
     seconds.sort_by(f64::total_cmp);
     seconds[count / 2]

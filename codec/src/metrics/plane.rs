@@ -17,7 +17,8 @@ impl Plane {
             width: frame.width,
             height: frame.height,
             values: values
-                .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() / 255.0)
+                // As files are written: half up, after rounding to f32.
+                .map(|v| (v.clamp(0.0, 1.0) * 255.0 + 0.5).floor() / 255.0)
                 .collect(),
         }
     }
