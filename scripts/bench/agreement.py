@@ -7,17 +7,24 @@ import math
 import numpy as np
 
 
-def agreement(task: str, ours: bytes, peer: bytes) -> str:
-    """In words: equal bits for tokens, PSNR for frames and latent."""
+def agreement(task: str, ours: bytes, peer: bytes) -> float:
+    """Percent of equal bits for tokens, PSNR in dB for frames and latent: infinite if nothing differs."""
     if len(ours) != len(peer):
-        return f"not comparable: {len(ours)} and {len(peer)} bytes"
+        raise ValueError(f"the outputs are not comparable: {len(ours)} and {len(peer)} bytes")
     if task == "encode":
         different = np.bitwise_count(np.frombuffer(ours, "<u8") ^ np.frombuffer(peer, "<u8"))
         # Bits that no token uses are equal too and would flatter; the highest one in use tells how many there are.
         used = max(1, int(np.bitwise_or.reduce(np.frombuffer(ours + peer, "<u8"))).bit_length())
-        return f"{100 * (1 - different.sum() / (used * different.size)):.3f} % equal bits"
+        return float(100 * (1 - different.sum() / (used * different.size)))
     kind, peak = ("<f4", None) if task == "vae-encode" else ("u1", 255.0)
     a, b = (np.frombuffer(data, kind).astype(np.float64) for data in (ours, peer))
     error = float(np.square(a - b).mean())
     peak = peak or float(np.abs(a).max())
-    return "identical" if error == 0 else f"{10 * math.log10(peak * peak / error):.1f} dB"
+    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
+
+
+def in_words(task: str, value: float) -> str:
+    """With its unit."""
+    if task == "encode":
+        return f"{value:.2f} % equal bits"
+    return "identical" if value == math.inf else f"{value:.1f} dB"

@@ -6,17 +6,23 @@ import json
 import subprocess
 from pathlib import Path
 
+NAMES = ("model", "operators")
 
-def build() -> Path:
-    """The program of codec/benches/model, built as a release."""
-    command = ["cargo", "build", "--release", "--locked", "-p", "latentbit-codec", "--bench", "model"]
+
+def build() -> dict[str, Path]:
+    """The programs of codec/benches, built as a release, by name."""
+    command = ["cargo", "build", "--release", "--locked", "-p", "latentbit-codec"]
+    command += [word for name in NAMES for word in ("--bench", name)]
     result = subprocess.run(
         [*command, "--message-format", "json-render-diagnostics"], stdout=subprocess.PIPE, text=True, check=False
     )
     if result.returncode != 0:
-        raise SystemExit("bench: codec/benches/model does not build")
+        raise SystemExit("bench: codec/benches does not build")
+    programs = {}
     for line in result.stdout.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "model":
-            return Path(message["executable"])
-    raise SystemExit("bench: cargo built no program of the name model")
+        if message.get("executable") and message["target"]["name"] in NAMES:
+            programs[message["target"]["name"]] = Path(message["executable"])
+    if missing := set(NAMES).difference(programs):
+        raise SystemExit(f"bench: cargo built no program of the name {' or '.join(sorted(missing))}")
+    return programs

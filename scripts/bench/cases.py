@@ -53,14 +53,14 @@ class Case:
     def repeats(self) -> int:
         """Runs in each turn: many where a run is short."""
         pixels = self.clip.width * self.clip.height * self.clip.frames
-        return max(1, min(20, round(1e6 / pixels / self.weight)))
+        return max(1, min(10, round(5e5 / pixels / self.weight)))
 
 
 def whole_models(bundle: Path) -> Iterator[Case]:
     """Pictures and videos through all of a bundle."""
     for width, height in SIZES:
         # A large clip is a short one: it is there to show what size does.
-        for frames in (1, 17 if width < 512 else 9):
+        for frames in (1, 17 if width < 512 else 5):
             for dtype in DTYPES:
                 for task in ("encode", "decode"):
                     yield Case(bundle, task, Clip(width, height, frames), dtype)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from table import Report, Row, markdown, rows
+import operators
+from agreement import in_words
+from table import Report, Row, in_table, memory, rows, speed
 
 
 @dataclass
@@ -15,9 +18,11 @@ class Results:
     machine: dict[str, str | int]
     threads: int
     gemm: list[dict[str, Any]] = field(default_factory=list)
+    operators: list[dict[str, Any]] = field(default_factory=list)
+    """As codec/benches/operators prints them."""
     rows: list[Row] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
-    agreements: list[str] = field(default_factory=list)
+    agreements: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def add(self, size: str, ours: Report, peers: list[Report]) -> list[Row]:
@@ -27,49 +32,92 @@ class Results:
         self.reports += [ours, *peers]
         return made
 
+    def agree(self, report: Report, value: float) -> None:
+        """Takes how far a peer's output is from ours; `report` is the peer's."""
+        names = {"model": "bundle", "task": "task", "dtype": "dtype", "peer": "implementation"}
+        self.agreements.append({name: report[key] for name, key in names.items()} | {"value": value})
+
+    def everything(self) -> dict[str, Any]:
+        """What makes the same results again: `Results(**everything)`."""
+        return asdict(self)
+
     def as_json(self) -> dict[str, Any]:
         """What cpu.json holds."""
-        return {"machine": self.machine, "threads": self.threads, "gemm": self.gemm, "rows": self.rows}
+        return {
+            "machine": self.machine, "threads": self.threads, "gemm": self.gemm, "rows": self.rows,
+            "operators": operators.rows(self.operators, self.gemm),
+        }
 
     def as_markdown(self) -> str:
         """What goes into docs/performance.md."""
-        parts = [self._machine(), self._gemm()]
+        parts = [self._machine()]
         if self.rows:
-            parts += [markdown(self.rows), self._notes()]
-        parts.append(self._list("How far the outputs are from ours, on the same input:", self.agreements))
-        parts.append(self._list("Failed:", self.failures))
-        return "\n\n".join(part for part in parts if part) + "\n"
+            parts += ["### Whole models", self._how_to_read(), speed(self.rows)]
+            parts += ["### Memory", self._base(), memory(self.rows)]
+            parts += ["### Agreement", AGREEMENT, self._agreements()]
+        if self.operators:
+            parts += ["### Operators", OPERATORS, operators.products(self.operators, self.gemm)]
+            parts.append(operators.markdown(operators.rows(self.operators, self.gemm)))
+        if self.failures:
+            parts += ["### Failed", "\n".join(f"- {line}" for line in self.failures)]
+        return "\n\n".join(parts) + "\n"
 
     def _machine(self) -> str:
         about = self.machine
-        kernels = sorted({f"{report['implementation']} {report['cpu']}" for report in self.reports})
+        kernels = {(r["implementation"], r["cpu"]) for r in self.reports}
+        kernels |= {("latentbit", r["cpu"]) for r in self.operators}
         lines = [
-            f"| machine | {about['cpu']}, {about['cores']} cores, {about['instructions']} |",
+            f"| machine | {about['cpu']}, {about['cores']} cores |",
+            f"| instruction sets | {about['instructions']} |",
             f"| threads | {self.threads} |",
             f"| versions | LatentBit {about['latentbit']}, rustc {about['rustc']}, PyTorch {about['torch']}, "
             f"Python {about['python']}, {about['system']} |",
-            f"| kernels | {', '.join(kernels)} |",
+            *(f"| kernels of {name} | {kernel} |" for name, kernel in sorted(kernels)),
             f"| date | {about['date']} |",
         ]
         return "\n".join(["| what | |", "|---|---|", *lines])
 
-    def _gemm(self) -> str:
-        if not self.gemm:
-            return ""
-        lines = ["| PyTorch, product of two 2048×2048 matrices | threads | GFLOP/s |", "|---|--:|--:|"]
-        return "\n".join(lines + [f"| {r['dtype']} | {r['threads']} | {r['gflops']:.0f} |" for r in self.gemm])
+    def _how_to_read(self) -> str:
+        turns = sorted({len(report["seconds"]) for report in self.reports})
+        runs = f"{turns[0]} to {turns[-1]}" if len(turns) > 1 else str(turns[0])
+        return (
+            f"Sizes are height × width. Frames per second are of the median of {runs} warm runs that alternate. The "
+            "ratio is the peer's seconds over ours: above 1 LatentBit is faster."
+        )
 
-    def _notes(self) -> str:
+    def _base(self) -> str:
         base: dict[str, float] = {}
         for report in self.reports:
             base[report["implementation"]] = max(base.get(report["implementation"], 0), report["base_mb"])
-        empty = ", ".join(f"{value:.0f} MB of {name}" for name, value in base.items())
+        empty = " and ".join(f"{value:.0f} MB in {name}" for name, value in base.items() if name != "torch-compile")
         return (
-            "Sizes are height × width. Frames per second are medians of warm runs that alternate. The ratio is the "
-            "peer's seconds over ours: above 1 LatentBit is faster. Peak memory is that of the whole process; of it "
-            f"{empty} are there before a model is loaded."
+            "Peak of the whole process in MB (10⁶ bytes), and without what is there before a model is loaded, "
+            f"{empty}. The compiled peer's has its compiler in it."
         )
 
-    @staticmethod
-    def _list(title: str, lines: list[str]) -> str:
-        return "\n".join([title, "", *(f"- {line}" for line in lines)]) if lines else ""
+    def _agreements(self) -> str:
+        worst: dict[tuple[str, ...], dict[str, float]] = {}
+        for found in self.agreements:
+            by_peer = worst.setdefault((found["model"], found["task"], found["dtype"]), {})
+            by_peer[found["peer"]] = min(by_peer.get(found["peer"], math.inf), found["value"])
+        peers = list(dict.fromkeys(found["peer"] for found in self.agreements))
+        lines = [
+            [*key, *(in_words(key[1], by_peer[peer]) if peer in by_peer else "–" for peer in peers)]
+            for key, by_peer in worst.items()
+        ]
+        return in_table(["model", "task", "type", *peers], lines, text=3)
+
+
+AGREEMENT = (
+    "How far the peers' outputs are from ours in the same number type, on the same input: the lowest of all sizes. "
+    "(dB: PSNR of frames; for the latent, of its largest value.)"
+)
+
+OPERATORS = (
+    "Operators of the shipped bundle at 256×256, of Wan 2.1 (96 to 384 channels, 3×3×3), and linear layers and "
+    "attention of the tokenizer, with all that follows a product. Names tell kernel, channels and the extents of the "
+    "input, (time, height, width). GFLOP/s count the operations of the definition; Winograd's way, and "
+    "doubling in space folded into a convolution, need 4 of 9 multiplications, so that they can be above the rate of a "
+    "product. The share is that of the faster one of the two "
+    "products here, of which PyTorch's is the best run and ours, like all operators, the median."
+)

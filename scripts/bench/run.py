@@ -3,6 +3,8 @@
     .venv/bin/python scripts/bench/run.py                               # all of it, about 20 minutes on two cores
     .venv/bin/python scripts/bench/run.py --quick                       # a small part
     .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that all of these words tell of
+    .venv/bin/python scripts/bench/run.py --only operators              # single operators
+    .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -17,9 +19,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import clip
+import document
 import machine
+import operators
 from agreement import agreement
 from build import build
 from cases import COMPILE, EAGER, PEERS, Case, large_vae, select, whole_models
@@ -29,6 +34,10 @@ from turns import FailedError, Program, in_turn
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).resolve().parent
 WORK = ROOT / "target" / "bench"
+RUNS = WORK / "runs.json"
+LARGE = WORK / "wan2.1-random.safetensors"
+OPERATORS = "operators"
+"""The word that chooses them alone."""
 WARMUPS = {EAGER: 1, COMPILE: 2}
 
 
@@ -36,7 +45,7 @@ class Bench:
     """The programs and files of a run."""
 
     def __init__(self, ours: Path, threads: int, rounds: int, video: Path | None) -> None:
-        self.ours, self.threads, self.rounds, self.video = ours, threads, rounds, video
+        self.ours, self.threads, self.rounds, self.video = ours.resolve(), threads, rounds, video
         self.inputs: dict[tuple[Path, str, str], Path] = {}
         # OpenMP's own default is every core.
         self.environment = os.environ | {
@@ -85,16 +94,16 @@ class Bench:
         try:
             programs = [self.program(case, name) for name in ("latentbit", *case.peers)]
             in_turn(programs, self.rounds)
-        except (FailedError, subprocess.CalledProcessError) as error:
+            written = (WORK / "latentbit").read_bytes()
+            agreements = [agreement(case.task, written, (WORK / name).read_bytes()) for name in case.peers]
+        except (FailedError, subprocess.CalledProcessError, ValueError) as error:
             say(f"failed\n{error}")
             results.failures.append(f"{case.label}: {error}")
             return
         ours, *peers = (program.summary() for program in programs)
         rows = results.add(case.clip.size, ours, peers)
-        written = (WORK / "latentbit").read_bytes()
-        for name in case.peers:
-            far = agreement(case.task, written, (WORK / name).read_bytes())
-            results.agreements.append(f"{case.label}, {name}: {far}")
+        for peer, far in zip(peers, agreements, strict=True):
+            results.agree(peer, far)
         ratios = ", ".join(f"{row['ratio']:.2f} of {row['peer']}" for row in rows)
         say(f"{ours['fps']:.2f} frames/s, {ratios} ({time.monotonic() - start:.0f} s)")
 
@@ -103,20 +112,18 @@ def say(text: str, end: str = "\n") -> None:
     print(text, end=end, file=sys.stderr, flush=True)
 
 
-def gemm(threads: int) -> list[dict[str, object]]:
-    """The rate of a large matrix product."""
+def gemm(threads: int) -> list[dict[str, Any]]:
+    """The rate of PyTorch's product of large matrices."""
     command = [sys.executable, str(SCRIPTS / "gemm.py"), str(threads)]
-    rates: list[dict[str, object]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    rates: list[dict[str, Any]] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return rates
 
 
-def wan(environment: dict[str, str]) -> Path:
-    """A bundle with the official VAE's architecture; made once."""
-    path = WORK / "wan2.1-random.safetensors"
-    if not path.exists():
+def wan(environment: dict[str, str]) -> None:
+    """Makes a bundle with the official VAE's architecture, unless it is there."""
+    if not LARGE.exists():
         say("making random weights of the full-size VAE")
-        subprocess.run([sys.executable, str(SCRIPTS / "wan.py"), str(path)], check=True, env=environment)
-    return path
+        subprocess.run([sys.executable, str(SCRIPTS / "wan.py"), str(LARGE)], check=True, env=environment)
 
 
 def arguments() -> argparse.Namespace:
@@ -129,46 +136,69 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--quick", action="store_true", help="only 128x128, one round, eager PyTorch")
     parser.add_argument("--list", action="store_true", help="print the labels of the cases and measure nothing")
-    parser.add_argument("--ours", type=Path, help="a build of codec/benches/model to use instead of a new one")
-    parser.add_argument("--markdown", type=Path, help="a file for the report")
+    parser.add_argument("--last", action="store_true", help="measure nothing: report what was measured last")
+    parser.add_argument("--ours", type=Path, help="a build of codec/benches/model to use; no operators then")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE",
+        help=f"write the report there, between {document.BEGIN} and {document.END} if the file exists",
+    )
     return parser.parse_args()
+
+
+def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool) -> Results:
+    """Measures it all; results are written as they come, so that an interrupted run is of use too."""
+    if machine.load() > 1:
+        say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
+    WORK.mkdir(parents=True, exist_ok=True)
+    programs = {"model": options.ours} if options.ours else build()
+    bench = Bench(programs["model"], options.threads, options.rounds, options.clip)
+    if any(case.bundle == LARGE for case in cases):
+        wan(bench.environment)
+    results = Results(machine.describe(), options.threads)
+    if with_operators:
+        say("operators")
+        results.gemm = gemm(options.threads)
+        seconds = 0.1 if options.quick else 0.5
+        results.operators = operators.measure(programs["operators"], options.threads, seconds, bench.environment)
+        save(results)
+    for case in cases:
+        bench.measure(case, results)
+        save(results)
+    return results
+
+
+def save(results: Results) -> None:
+    (WORK / "cpu.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    RUNS.write_text(json.dumps(results.everything(), indent=1) + "\n")
 
 
 def main() -> None:
     options = arguments()
-    large = WORK / "wan2.1-random.safetensors"
-    cases = [*whole_models(options.bundle.resolve()), *large_vae(large)]
+    cases = [*whole_models(options.bundle.resolve()), *large_vae(LARGE)]
     if options.quick:
-        cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != large]
+        cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1
     cases = select(cases, options.only, tuple(options.peers))
+    with_operators = not options.ours and options.only in ([], [OPERATORS])
     if options.list:
-        print("\n".join(case.label for case in cases))
+        print("\n".join([*([OPERATORS] if with_operators else []), *(case.label for case in cases)]))
         return
-    if not cases:
+    if not cases and not with_operators:
         raise SystemExit("bench: no case is told of by all of these words; --list shows them")
-
-    WORK.mkdir(parents=True, exist_ok=True)
-    os.chdir(ROOT)
-    ours = options.ours or build()
-    bench = Bench(ours.resolve(), options.threads, options.rounds, options.clip)
-    if any(case.bundle == large for case in cases):
-        wan(bench.environment)
-    if machine.load() > 1:
-        say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
-    results = Results(machine.describe(), options.threads, gemm(options.threads))
-    for case in cases:
-        bench.measure(case, results)
-        # At once, so that an interrupted run is of use too.
-        (WORK / "cpu.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
-        (WORK / "runs.json").write_text(json.dumps(results.reports, indent=1) + "\n")
-
-    report = results.as_markdown()
+    for name in ("ours", "clip", "markdown"):
+        if path := getattr(options, name):
+            setattr(options, name, path.resolve())
     if options.markdown:
-        options.markdown.write_text(report)
+        document.check(options.markdown)
+
+    os.chdir(ROOT)
+    results = Results(**json.loads(RUNS.read_text())) if options.last else measure(options, cases, with_operators)
+    report = results.as_markdown()
     print(report)
+    if options.markdown:
+        document.write(options.markdown, report)
     if results.failures:
-        raise SystemExit(f"bench: {len(results.failures)} of {len(cases)} cases failed")
+        raise SystemExit(f"bench: {len(results.failures)} cases failed")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From reports to rows, and from rows to a table."""
+"""From reports to rows, and from rows to tables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 Report = dict[str, Any]
 Row = dict[str, Any]
+
+CASE = ("model", "task", "size", "frames", "dtype")
+CASE_HEAD = ["model", "task", "size", "frames", "type"]
 
 
 def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
@@ -19,33 +22,62 @@ def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
             "dtype": ours["dtype"], "peer": peer["implementation"],
             "ours_fps": round(ours["fps"], 3), "peer_fps": round(peer["fps"], 3), "ratio": round(ratio, 3),
             "ours_peak_mb": round(ours["peak_mb"], 1), "peer_peak_mb": round(peer["peak_mb"], 1),
+            "ours_base_mb": round(ours["base_mb"], 1), "peer_base_mb": round(peer["base_mb"], 1),
         })
     return made
 
 
-def markdown(all_rows: list[Row]) -> str:
-    """One line for each thing that was measured, peers side by side."""
-    peers = list(dict.fromkeys(row["peer"] for row in all_rows))
-    lines: dict[tuple[Any, ...], dict[str, Row]] = {}
-    for row in all_rows:
-        key = tuple(row[name] for name in ("model", "task", "size", "frames", "dtype"))
-        lines.setdefault(key, {})[row["peer"]] = row
-    head = ["model", "task", "size", "frames", "type", "LatentBit, frames/s"]
+def speed(all_rows: list[Row]) -> str:
+    """Frames per second: one line for each thing that was measured, peers side by side."""
+    peers = peers_of(all_rows)
+    head = [*CASE_HEAD, "LatentBit, frames/s"]
     head += [column for peer in peers for column in (f"{peer}, frames/s", "ratio")]
-    head += ["LatentBit, peak MB", *(f"{peer}, peak MB" for peer in peers)]
-    text = [head, ["---"] * 3 + ["--:"] + ["---"] + ["--:"] * (len(head) - 5)]
-    for key, by_peer in lines.items():
-        first = next(iter(by_peer.values()))
-        cells = [str(part).replace("x", "×") if name == "size" else str(part)
-                 for name, part in zip(("model", "task", "size", "frames", "dtype"), key, strict=True)]
-        cells.append(figure(first["ours_fps"]))
+    lines = []
+    for cells, by_peer in cases(all_rows):
+        cells.append(figure(next(iter(by_peer.values()))["ours_fps"]))
         for peer in peers:
             found = by_peer.get(peer)
             cells += [figure(found["peer_fps"]), f"{found['ratio']:.2f}"] if found else ["–", "–"]
-        cells.append(f"{first['ours_peak_mb']:.0f}")
-        cells += [f"{by_peer[peer]['peer_peak_mb']:.0f}" if peer in by_peer else "–" for peer in peers]
-        text.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in text)
+        lines.append(cells)
+    return in_table(head, lines, text=len(CASE))
+
+
+def memory(all_rows: list[Row]) -> str:
+    """Peak memory, likewise."""
+    peers = peers_of(all_rows)
+    names = ["LatentBit", *peers]
+    head = [*CASE_HEAD, *(f"{name}, MB" for name in names), *(f"{name}, without base" for name in names)]
+    lines = []
+    for cells, by_peer in cases(all_rows):
+        first = next(iter(by_peer.values()))
+        peaks = [first["ours_peak_mb"], *(by_peer[peer]["peer_peak_mb"] if peer in by_peer else None for peer in peers)]
+        bases = [first["ours_base_mb"], *(by_peer[peer]["peer_base_mb"] if peer in by_peer else 0 for peer in peers)]
+        cells += ["–" if peak is None else f"{peak:.0f}" for peak in peaks]
+        cells += ["–" if peak is None else f"{peak - base:.0f}" for peak, base in zip(peaks, bases, strict=True)]
+        lines.append(cells)
+    return in_table(head, lines, text=len(CASE))
+
+
+def peers_of(all_rows: list[Row]) -> list[str]:
+    return list(dict.fromkeys(row["peer"] for row in all_rows))
+
+
+def cases(all_rows: list[Row]) -> list[tuple[list[str], dict[str, Row]]]:
+    """What is the same for all peers of a case, as cells, and the row of each peer."""
+    found: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for row in all_rows:
+        found.setdefault(tuple(row[name] for name in CASE), {})[row["peer"]] = row
+    return [
+        ([str(part).replace("x", "×") if name == "size" else str(part) for name, part in zip(CASE, key, strict=True)],
+         by_peer)
+        for key, by_peer in found.items()
+    ]
+
+
+def in_table(head: list[str], lines: list[list[str]], text: int) -> str:
+    """The first `text` columns are to the left, the others to the right."""
+    rule = ["---"] * text + ["--:"] * (len(head) - text)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *lines])
 
 
 def figure(value: float) -> str:
