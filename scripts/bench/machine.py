@@ -50,14 +50,15 @@ def commit() -> str:
     return name + ("+" if answer("git", "status", "--porcelain", "--untracked-files=no") else "")
 
 
-def describe() -> dict[str, str | int]:
-    """All of it, in the order in which it is printed."""
+def describe() -> dict[str, str | float]:
+    """All of it. To be asked for before anything computes, for the sake of the load."""
     model, instructions = cpu()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cpu": model,
         "instructions": " ".join(instructions),
         "cores": cores(),
+        "load": load(),
         "system": f"{platform.system()} {platform.release()}",
         "latentbit": commit(),
         "rustc": answer("rustc", "--version").removeprefix("rustc ").split(" ")[0],

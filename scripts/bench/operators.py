@@ -12,8 +12,8 @@ from table import in_table
 
 Row = dict[str, Any]
 
-MEASURE = "packed product"
-"""How the names of our own large products begin."""
+MEASURE = "product "
+"""How the name of our own large product begins."""
 
 
 def measure(program: Path, threads: int, seconds: float, environment: dict[str, str]) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from table import Report, Row, in_table, memory, rows, speed
 class Results:
     """Everything that was measured, in the order in which it was."""
 
-    machine: dict[str, str | int]
+    machine: dict[str, str | float]
     threads: int
     gemm: list[dict[str, Any]] = field(default_factory=list)
     operators: list[dict[str, Any]] = field(default_factory=list)
@@ -60,7 +61,7 @@ class Results:
             parts.append(operators.markdown(operators.rows(self.operators, self.gemm)))
         if self.failures:
             parts += ["### Failed", "\n".join(f"- {line}" for line in self.failures)]
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(part if part[0] in "#|-" else textwrap.fill(part, 120) for part in parts) + "\n"
 
     def _machine(self) -> str:
         about = self.machine
@@ -70,6 +71,7 @@ class Results:
             f"| machine | {about['cpu']}, {about['cores']} cores |",
             f"| instruction sets | {about['instructions']} |",
             f"| threads | {self.threads} |",
+            f"| load before | {about['load']:.1f} |",
             f"| versions | LatentBit {about['latentbit']}, rustc {about['rustc']}, PyTorch {about['torch']}, "
             f"Python {about['python']}, {about['system']} |",
             *(f"| kernels of {name} | {kernel} |" for name, kernel in sorted(kernels)),

@@ -147,6 +147,7 @@ def arguments() -> argparse.Namespace:
 
 def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool) -> Results:
     """Measures it all; results are written as they come, so that an interrupted run is of use too."""
+    about = machine.describe()
     if machine.load() > 1:
         say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
     WORK.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,7 @@ def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool
     bench = Bench(programs["model"], options.threads, options.rounds, options.clip)
     if any(case.bundle == LARGE for case in cases):
         wan(bench.environment)
-    results = Results(machine.describe(), options.threads)
+    results = Results(about, options.threads)
     if with_operators:
         say("operators")
         results.gemm = gemm(options.threads)

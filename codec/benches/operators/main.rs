@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: cargo bench --bench operators -- [OPTION...] [FILTER]
 
-FILTER    only operators whose names have this text in them; the packed product, their measure, runs always
+FILTER    only operators whose names have this text in them; the large product, their measure, always runs
 --dtype   bf16 or f32; both by default
 --threads threads that compute; 0 (default) for one on each core
 --seconds for each operator, about; default 0.5
@@ -41,8 +41,10 @@ fn conv(
     let [a, b] = sides;
     let [kt, kh, kw] = kernel;
     let [t, h, w] = input;
+    // What it is, then its extents, then what follows.
+    let (kind, rest) = name.split_at(name.find([' ', ',']).unwrap_or(name.len()));
     Ok(Operator {
-        name: format!("{name} {kt}x{kh}x{kw} {a}-{b}, {t}x{h}x{w}"),
+        name: format!("{kind} {kt}x{kh}x{kw} {a}-{b}{rest}, of {t}x{h}x{w}"),
         flops: bench.flops(),
         run: Box::new(move || bench.run()),
     })
@@ -66,14 +68,7 @@ fn operators(dtype: Dtype) -> Result<Vec<Operator>> {
         ..plain
     };
     let split = ConvOptions { phases: 2, ..plain };
-    let mut all = vec![conv(
-        dtype,
-        "packed product",
-        [2048, 2048],
-        [1; 3],
-        [1, 1, 2048],
-        plain,
-    )?];
+    let mut all = vec![conv(dtype, "product", [2048, 2048], [1; 3], [1, 1, 2048], plain)?];
     for (name, sides, kernel, input, options) in [
         ("conv", [48, 96], [1, 3, 3], [4, 64, 64], plain),
         ("conv", [96, 96], [1, 3, 3], [4, 64, 64], plain),
@@ -121,7 +116,7 @@ fn operators(dtype: Dtype) -> Result<Vec<Operator>> {
     }
     let mut attention = AttentionBench::new(dtype, [4, 32, 32], [4, 8, 8], 4, 256)?;
     all.push(Operator {
-        name: "attention, 4 heads of 64, windows 4x8x8, 4x32x32".to_owned(),
+        name: "attention, 4 heads of 64, windows 4x8x8, of 4x32x32".to_owned(),
         flops: attention.flops(),
         run: Box::new(move || attention.run()),
     });

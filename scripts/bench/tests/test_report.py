@@ -18,9 +18,9 @@ from report import Results
 from table import figure, rows
 from turns import FailedError, Program, in_turn
 
-MACHINE: dict[str, str | int] = {
+MACHINE: dict[str, str | float] = {
     "date": "2020-01-01", "cpu": "A CPU", "instructions": "avx2", "cores": 2, "system": "Linux", "latentbit": "abc",
-    "rustc": "1.95.0", "torch": "2.0", "python": "3.11",
+    "rustc": "1.95.0", "torch": "2.0", "python": "3.11", "load": 0.25,
 }
 
 
@@ -58,9 +58,9 @@ def operator(name: str, gflops: float, dtype: str = "f32") -> dict[str, Any]:
 
 
 OPERATORS = [
-    operator("packed product 1x1x1 2048-2048, 1x1x2048", 100.0),
-    operator("conv, stride 2 1x3x3 48-96, 4x64x64", 61.7),
-    operator("packed product 1x1x1 2048-2048, 1x1x2048", 300.0, "bf16"),
+    operator("product 1x1x1 2048-2048, of 1x1x2048", 100.0),
+    operator("conv 1x3x3 48-96, stride 2, of 4x64x64", 61.7),
+    operator("product 1x1x1 2048-2048, of 1x1x2048", 300.0, "bf16"),
 ]
 
 
@@ -75,7 +75,7 @@ def test_the_tables_have_a_line_for_each_case_and_a_dash_for_what_is_missing() -
     text = results.as_markdown()
     assert "| f32 | 2 | 123 | 100 |" in text
     assert "| f32 | 1 | 60 | – |" in text
-    assert "| conv, stride 2 1×3×3 48→96, 4×64×64 | 12.50 | 62 | 50 % | – | – | – |" in text
+    assert "| conv 1×3×3 48→96, stride 2, of 4×64×64 | 12.50 | 62 | 50 % | – | – | – |" in text
     assert "| tiny | encode | 480×832 | 10 | bf16 | 5.00 | 2.00 | 2.50 | 10.0 | 0.50 |" in text
     assert "| tiny | encode | 480×832 | 10 | f32 | 10.0 | 5.00 | 2.00 | – | – |" in text
     assert "| tiny | encode | 480×832 | 10 | bf16 | 50 | 800 | 900 | 49 | 799 | 899 |" in text
@@ -83,6 +83,7 @@ def test_the_tables_have_a_line_for_each_case_and_a_dash_for_what_is_missing() -
     assert "| tiny | encode | bf16 | 99.25 % equal bits |" in text
     assert "- something: it broke" in text
     assert "| A CPU, 2 cores |" in text
+    assert "| load before | 0.2 |" in text
     tables = [part for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) == 6
     for table in tables:
@@ -92,7 +93,7 @@ def test_the_tables_have_a_line_for_each_case_and_a_dash_for_what_is_missing() -
 def test_the_share_is_that_of_the_fastest_product_with_as_many_threads() -> None:
     ours, conv, bf16 = operators.rows(OPERATORS, GEMM)
     assert conv == {
-        "operator": "conv, stride 2 1x3x3 48-96, 4x64x64", "dtype": "f32", "threads": 2, "seconds": 0.0125,
+        "operator": "conv 1x3x3 48-96, stride 2, of 4x64x64", "dtype": "f32", "threads": 2, "seconds": 0.0125,
         "gflops": 61.7, "gemm_gflops": 123.4, "share": 0.5,
     }
     assert ours["share"] == 0.81
