@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use latentbit_container::{Header, PixelFrames};
+use rayon::prelude::*;
 
 use super::collect::{ChunkStart, Step};
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::tensor::with_values;
 use crate::vae::{DecoderState, EncoderState};
 
 /// The latent of one chunk.
@@ -145,11 +147,12 @@ impl VaeDecoder {
         context.compute(|| {
             let pixels = bundle.vae.decode(latent, state)?;
             let (_, rows, columns, _) = pixels.dims4()?;
-            let values = pixels.flatten_all()?.to_vec1::<f32>()?;
-            let frames = values.chunks_exact(rows * columns * 3);
-            Ok(frames
-                .map(|values| crop(values, columns, width, height))
-                .collect())
+            with_values(&pixels, |values| {
+                let frames = values.par_chunks_exact(rows * columns * 3);
+                frames
+                    .map(|values| crop(values, columns, width, height))
+                    .collect()
+            })
         })
     }
 

@@ -5,6 +5,7 @@ use super::operand::Layout;
 use super::shared::Shared;
 use super::vector;
 use super::words::Format;
+use crate::kernels::Dtype;
 use crate::kernels::norm::RmsNorm;
 use crate::kernels::sink::{Activation, Sink};
 
@@ -31,6 +32,8 @@ pub(in crate::kernels) struct Finish<'a> {
     size: [usize; 2],
     stream: Option<Stream<'a>>,
     targets: [Option<Target<'a>>; 3],
+    /// Whether a target has a norm.
+    normed: bool,
     tokens: Option<Shared<'a, u64>>,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Finish<'a> {
                     store: stream.store,
                 }
             }),
+            normed: targets.iter().flatten().any(|target| target.norm.is_some()),
             targets,
             tokens: sink.tokens.map(|tokens| {
                 assert!(tokens.len() == positions && channels <= 64);
@@ -116,27 +120,36 @@ impl<'a> Finish<'a> {
         let [height, width] = self.size;
         for (index, row) in sums.chunks_mut(stride).enumerate() {
             let row = &mut row[..n];
-            match self.activation {
-                Activation::None => vector::add(self.kind(), row, bias),
-                Activation::Gelu => vector::gelu(self.kind(), row, bias),
-            }
             let column = place.column + index * place.step;
             let position = (place.frame * height + place.row) * width + column;
-            if let Some(stream) = &self.stream {
+            let stream = self.stream.as_ref().map(|stream| {
                 // SAFETY: the caller vouches that these outputs are nobody else's.
                 let values = unsafe { stream.values.part(position * n..(position + 1) * n) };
-                if stream.add {
-                    vector::add(self.kind(), row, values);
+                (values, stream.add, stream.store)
+            });
+            let residual: &[f32] = match &stream {
+                Some((values, true, _)) => values,
+                _ => &[],
+            };
+            let square = match self.activation {
+                Activation::None => vector::combine(self.kind(), row, bias, residual),
+                Activation::Gelu => {
+                    vector::gelu(self.kind(), row, bias);
+                    if residual.is_empty() && !self.normed {
+                        0.0
+                    } else {
+                        vector::combine(self.kind(), row, &[], residual)
+                    }
                 }
-                if stream.store {
-                    values.copy_from_slice(row);
-                }
+            };
+            if let Some((values, _, true)) = stream {
+                values.copy_from_slice(row);
             }
             for target in self.targets.iter().flatten() {
                 let at = target.layout.inner(target.lead + place.frame, place.row, column);
                 // SAFETY: as above.
                 let words = unsafe { target.words.part(at..at + target.layout.position) };
-                self.write(target.norm, row, &mut spare[..n], words);
+                self.write(target.norm, row, square, &mut spare[..n], words);
             }
             if let Some(tokens) = &self.tokens {
                 // SAFETY: as above.
@@ -149,17 +162,25 @@ impl<'a> Finish<'a> {
         }
     }
 
-    fn write(&self, norm: Option<&RmsNorm>, row: &[f32], spare: &mut [f32], words: &mut [u32]) {
+    fn write(&self, norm: Option<&RmsNorm>, row: &[f32], square: f32, spare: &mut [f32], words: &mut [u32]) {
         let Some(norm) = norm else {
             self.format.write(row, words);
             return;
         };
-        let factor = vector::rms_factor(self.kind(), row, norm.epsilon);
-        if norm.silu {
-            vector::scale_silu(self.kind(), row, factor, &norm.gain, spare);
-        } else {
-            vector::scale(self.kind(), row, factor, &norm.gain, spare);
+        let factor = vector::factor(square, row.len(), norm.epsilon);
+        match (self.format.dtype, norm.silu) {
+            (Dtype::Bf16, silu) => {
+                vector::scale_bf16(self.kind(), row, factor, &norm.gain, silu, words);
+                words[row.len().div_ceil(2)..].fill(0);
+            }
+            (Dtype::F32, true) => {
+                vector::scale_silu(self.kind(), row, factor, &norm.gain, spare);
+                self.format.write(spare, words);
+            }
+            (Dtype::F32, false) => {
+                vector::scale(self.kind(), row, factor, &norm.gain, spare);
+                self.format.write(spare, words);
+            }
         }
-        self.format.write(spare, words);
     }
 }

@@ -2,9 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use super::plain;
-use crate::kernels::Epsilon;
-
 const LANES: usize = 16;
 
 /// Lanes of the register that begins at value `at` of `len`.
@@ -88,18 +85,55 @@ pub(super) fn turn_bf16(words: &[u32], cosines: &[f32], sines: &[f32], out: &mut
 }
 
 #[target_feature(enable = "avx512f")]
-pub(super) fn rms_factor(row: &[f32], epsilon: Epsilon) -> f32 {
+pub(super) fn combine(row: &mut [f32], bias: &[f32], residual: &[f32]) -> f32 {
+    let len = row.len();
+    let fits = |other: &[f32]| other.is_empty() || other.len() >= len;
+    assert!(fits(bias) && fits(residual));
     let mut sums = [_mm512_setzero_ps(); 2];
-    for (index, at) in (0..row.len()).step_by(LANES).enumerate() {
-        // SAFETY: the mask keeps the load within the slice.
-        let x = unsafe { _mm512_maskz_loadu_ps(mask(at, row.len()), row.as_ptr().add(at)) };
-        sums[index % 2] = _mm512_fmadd_ps(x, x, sums[index % 2]);
+    for (index, at) in (0..len).step_by(LANES).enumerate() {
+        let mask = mask(at, len);
+        // SAFETY: the mask keeps loads and the store within the slices.
+        unsafe {
+            let mut x = _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at));
+            for other in [bias, residual] {
+                if !other.is_empty() {
+                    x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, other.as_ptr().add(at)));
+                }
+            }
+            sums[index % 2] = _mm512_fmadd_ps(x, x, sums[index % 2]);
+            _mm512_mask_storeu_ps(row.as_mut_ptr().add(at), mask, x);
+        }
     }
-    plain::factor(
-        _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])),
-        row.len(),
-        epsilon,
-    )
+    _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+}
+
+#[target_feature(enable = "avx512f,avx512bf16,avx512bw")]
+pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, words: &mut [u32]) {
+    let len = row.len();
+    assert!(gain.len() >= len && words.len() >= len.div_ceil(2));
+    let factor = _mm512_set1_ps(factor);
+    let part = |at: usize| {
+        let at = at.min(len);
+        let mask = mask(at, len);
+        // SAFETY: the mask keeps loads within the slices.
+        let (x, g) = unsafe {
+            (
+                _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)),
+                _mm512_maskz_loadu_ps(mask, gain.as_ptr().add(at)),
+            )
+        };
+        let x = _mm512_mul_ps(_mm512_mul_ps(x, factor), g);
+        if silu { times_sigmoid(x, x) } else { x }
+    };
+    for at in (0..len).step_by(2 * LANES) {
+        let (low, high) = (part(at), part(at + LANES));
+        let count = (len - at).div_ceil(2).min(LANES);
+        // SAFETY: the mask keeps the store within the slice; both types are 64 bytes without invalid values.
+        unsafe {
+            let packed = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            _mm512_mask_storeu_epi32(words.as_mut_ptr().add(at / 2).cast(), mask(0, count), packed);
+        }
+    }
 }
 
 /// `out = f(row · factor · gain)`.
@@ -161,11 +195,6 @@ pub(super) fn gelu(row: &mut [f32], bias: &[f32]) {
         );
         times_sigmoid(x, _mm512_mul_ps(x, slope))
     });
-}
-
-#[target_feature(enable = "avx512f")]
-pub(super) fn add(row: &mut [f32], bias: &[f32]) {
-    combined(row, bias, |x, b| _mm512_add_ps(x, b));
 }
 
 #[target_feature(enable = "avx512f")]

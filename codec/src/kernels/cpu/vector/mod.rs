@@ -5,9 +5,8 @@ mod avx512;
 mod plain;
 
 use super::kind::Kind;
-use crate::kernels::Epsilon;
 
-pub(in crate::kernels) use plain::{exp, max, turn_f32};
+pub(in crate::kernels) use plain::{exp, factor, max, turn_f32};
 
 /// Calls the AVX-512 form of an operation if the kind has what it needs, else the plain one.
 macro_rules! by_kind {
@@ -45,8 +44,8 @@ by_kind! {
     turn_bf16(words: &[u32], cosines: &[f32], sines: &[f32], out: &mut [u32]), has_bf16
 }
 by_kind! {
-    /// What brings a row to unit RMS.
-    rms_factor(row: &[f32], epsilon: Epsilon) -> f32, has_avx512
+    /// `row += bias + residual`, of which either may be empty for none; gives the sum of squares.
+    combine(row: &mut [f32], bias: &[f32], residual: &[f32]) -> f32, has_avx512
 }
 by_kind! {
     /// `out = row · factor · gain`.
@@ -57,12 +56,12 @@ by_kind! {
     scale_silu(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]), has_avx512
 }
 by_kind! {
-    /// GELU (tanh form) of every value plus its bias.
-    gelu(row: &mut [f32], bias: &[f32]), has_avx512
+    /// Words of `row · factor · gain`, or of SiLU of that, in bf16.
+    scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, words: &mut [u32]), has_bf16
 }
 by_kind! {
-    /// `row += bias`.
-    add(row: &mut [f32], bias: &[f32]), has_avx512
+    /// GELU (tanh form) of every value plus its bias.
+    gelu(row: &mut [f32], bias: &[f32]), has_avx512
 }
 by_kind! {
     /// Turns scores into weights that are not normalised yet: `row = exp((row - shift) · scale)`; gives their sum.
@@ -72,6 +71,7 @@ by_kind! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Epsilon;
 
     /// Every kind against f64, at lengths that are no multiple of a register.
     #[test]
@@ -87,18 +87,22 @@ mod tests {
                         "{kind:?} {len}: {found} {expected}"
                     );
                 };
+                let root = |square: f64| (len as f64 / square).sqrt();
+                close(factor(square as f32, len, Epsilon::Clamp), root(square));
                 close(
-                    rms_factor(kind, &row, Epsilon::Clamp),
-                    (len as f64 / square).sqrt(),
+                    factor(square as f32, len, Epsilon::Add),
+                    root(square + 1e-6 * len as f64),
                 );
-                close(
-                    rms_factor(kind, &row, Epsilon::Add),
-                    1.0 / (square / len as f64 + 1e-6).sqrt(),
-                );
-                close(
-                    rms_factor(kind, &vec![0.0; len], Epsilon::Clamp),
-                    (len as f64).sqrt() * 1e12,
-                );
+                close(factor(0.0, len, Epsilon::Clamp), root(1e-24));
+                for (bias, residual, times) in
+                    [(&gain[..], &[][..], 1.0), (&[], &gain, 1.0), (&gain, &gain, 2.0)]
+                {
+                    let mut out = row.clone();
+                    let square = combine(kind, &mut out, bias, residual);
+                    let sum = |i: usize| f64::from(row[i]) + times * f64::from(gain[i]);
+                    (0..len).for_each(|i| close(out[i], sum(i)));
+                    close(square, (0..len).map(|i| sum(i) * sum(i)).sum());
+                }
                 let scaled = |i: usize| f64::from(row[i]) * 1.25 * f64::from(gain[i]);
                 let mut out = vec![f32::NAN; len];
                 scale(kind, &row, 1.25, &gain, &mut out);
@@ -106,9 +110,23 @@ mod tests {
                 out.fill(f32::NAN);
                 scale_silu(kind, &row, 1.25, &gain, &mut out);
                 (0..len).for_each(|i| close(out[i], scaled(i) / (1.0 + (-scaled(i)).exp())));
-                let mut out = row.clone();
-                add(kind, &mut out, &gain);
-                (0..len).for_each(|i| close(out[i], f64::from(row[i]) + f64::from(gain[i])));
+                for silu in [false, true] {
+                    let mut words = vec![u32::MAX; len.div_ceil(2)];
+                    scale_bf16(kind, &row, 1.25, &gain, silu, &mut words);
+                    for i in 0..len.next_multiple_of(2) {
+                        let found = f32::from_bits(words[i / 2] << (16 * (1 - i % 2)) & 0xffff_0000);
+                        let expected = match (i < len, silu) {
+                            (false, _) => 0.0,
+                            (true, false) => scaled(i),
+                            (true, true) => scaled(i) / (1.0 + (-scaled(i)).exp()),
+                        };
+                        let error = (f64::from(found) - expected).abs();
+                        assert!(
+                            error <= expected.abs() / 250.0,
+                            "{kind:?} {i}: {found} {expected}"
+                        );
+                    }
+                }
                 let mut out = row.clone();
                 gelu(kind, &mut out, &gain);
                 for i in 0..len {

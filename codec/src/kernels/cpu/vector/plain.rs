@@ -92,16 +92,33 @@ pub(in crate::kernels) fn turn_f32(words: &[u32], cosines: &[f32], sines: &[f32]
 }
 
 #[inline(always)]
-pub(super) fn rms_factor(row: &[f32], epsilon: Epsilon) -> f32 {
-    factor(sum(row, |v| v * v), row.len(), epsilon)
+pub(super) fn combine(row: &mut [f32], bias: &[f32], residual: &[f32]) -> f32 {
+    row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+    row.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
+    sum(row, |v| v * v)
+}
+
+/// What brings a row of this sum of squares to unit RMS.
+pub(in crate::kernels) fn factor(square: f32, channels: usize, epsilon: Epsilon) -> f32 {
+    let channels = channels as f32;
+    match epsilon {
+        Epsilon::Clamp => (channels / square.max(1e-24)).sqrt(),
+        Epsilon::Add => 1.0 / (square / channels + 1e-6).sqrt(),
+    }
 }
 
 #[inline(always)]
-pub(super) fn factor(square: f32, channels: usize, epsilon: Epsilon) -> f32 {
-    let channels = channels as f32;
-    match epsilon {
-        Epsilon::Clamp => channels.sqrt() / square.max(1e-24).sqrt(),
-        Epsilon::Add => 1.0 / (square / channels + 1e-6).sqrt(),
+pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, words: &mut [u32]) {
+    let value = |x: f32, g: f32| {
+        let x = x * factor * g;
+        round(if silu { x / (1.0 + exp(-x)) } else { x })
+    };
+    let ((pairs, rest), (gains, gain)) = (row.as_chunks::<2>(), gain.as_chunks::<2>());
+    for (word, ([a, b], [g, h])) in words.iter_mut().zip(pairs.iter().zip(gains)) {
+        *word = value(*a, *g) >> 16 | value(*b, *h) & 0xffff_0000;
+    }
+    if let (&[last], &[g]) = (rest, gain) {
+        words[pairs.len()] = value(last, g) >> 16;
     }
 }
 
@@ -127,11 +144,6 @@ pub(super) fn gelu(row: &mut [f32], bias: &[f32]) {
         let u = 0.797_884_6 * (v + 0.044_715 * v * v * v);
         *x = v / (1.0 + exp(-2.0 * u));
     }
-}
-
-#[inline(always)]
-pub(super) fn add(row: &mut [f32], bias: &[f32]) {
-    row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
 }
 
 #[inline(always)]
