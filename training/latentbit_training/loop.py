@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -112,13 +113,40 @@ def share(text: str) -> float:
     return value
 
 
+class Clock:
+    """Seconds that this process could run: time in which it is stopped (SIGSTOP, a sleeping machine) hardly counts.
+
+    A thread looks at the time every `beat` seconds; a gap between two looks counts as `most` seconds at most.
+    """
+
+    def __init__(self, beat: float = 0.5, most: float = 5.0) -> None:
+        self.beat, self.most = beat, most
+        self._counted, self._last = 0.0, time.monotonic()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self.beat)
+            _ = self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Since the clock was made."""
+        with self._lock:
+            now = time.monotonic()
+            self._counted += min(now - self._last, self.most)
+            self._last = now
+            return self._counted
+
+
 class Run:
     """A folder with checkpoints and a log of JSON lines."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.started = time.monotonic()
+        self.clock = Clock()
         self.spent = 0.0
         self.annealing = False
         """Whether the rate had begun to fall when the last checkpoint was written."""
@@ -126,7 +154,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """Training time, earlier parts of a resumed run included."""
-        return self.spent + time.monotonic() - self.started
+        return self.spent + self.clock.seconds
 
     def log(self, **values: float | int | str) -> None:
         """Prints a line and appends it to `log.jsonl`."""
@@ -167,7 +195,7 @@ class Run:
             state = torch.load(stable, map_location="cpu", weights_only=False)
             self.annealing = False
         self.spent = state["seconds"]
-        self.started = time.monotonic()
+        self.clock = Clock()
         return state
 
 

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +123,21 @@ def test_checkpoints(tmp_path: Path) -> None:
     assert state["step"] == 8
     assert state["weights"].tolist() == [0, 1, 2]
     assert 100 <= again.seconds < 200
+
+
+def test_time_in_which_the_process_is_stopped_hardly_counts() -> None:
+    code = "from latentbit_training.loop import Clock\nc = Clock(0.02, 0.2)\nprint()\ninput()\nprint(c.seconds)"
+    folder = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          cwd=folder) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate("\n")
+    assert 0.3 < float(output) < 2
 
 
 def test_a_save_that_fails_leaves_the_last_checkpoint(tmp_path: Path) -> None:
