@@ -114,7 +114,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// Where to compute: auto or cpu.
+    /// Where to compute: auto or cpu. `latentbit info --device cpu` tells which instructions that means;
+    /// LATENTBIT_CPU=amx, avx512, avx2 or portable in the environment asks for others.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 

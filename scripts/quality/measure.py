@@ -36,9 +36,10 @@ class Sample:
 class Latentbit:
     """The command."""
 
-    def __init__(self, binary: Path, threads: int, model: Path | None) -> None:
+    def __init__(self, binary: Path, threads: int, model: Path | None, dtype: str) -> None:
         self.binary = binary
-        self.options = ["--json", "--threads", str(threads), *(["--model", str(model)] if model else [])]
+        model_options = ["--model", str(model)] if model else []
+        self.options = ["--json", "--threads", str(threads), "--dtype", dtype, *model_options]
 
     def run(self, *arguments: str | Path) -> Report:
         command = [str(self.binary), *map(str, arguments), *self.options]
@@ -145,8 +146,9 @@ def main() -> None:
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
+    parser.add_argument("--dtype", choices=["auto", "bf16", "f32"], default="auto")
     arguments = parser.parse_args()
-    latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads, arguments.model)
+    latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads, arguments.model, arguments.dtype)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "quality":
             print_quality(arguments.data, latentbit, Path(folder))
