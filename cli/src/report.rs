@@ -64,6 +64,19 @@ impl RunReport {
             warnings,
         }
     }
+
+    /// Says what the run took.
+    pub fn log(&self) {
+        let memory = self.peak_mem_bytes.map_or_else(String::new, |bytes| {
+            format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
+        });
+        tracing::info!(
+            "{} frames in {:.2} s, {:.1} frames/s{memory}",
+            self.frames,
+            self.seconds,
+            self.fps
+        );
+    }
 }
 
 /// PSNR in dB, SSIM and MS-SSIM; null where frames are too small for a measure.

@@ -75,13 +75,15 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             feed.lost_frames
         );
     }
+    let run = RunReport::new(&bundle, &header, frames, started, feed.damage);
+    run.log();
     if args.json {
         let report = Report {
             schema: "latentbit.decode/1",
             input: &args.input,
             output: &args.output.output,
             lost_frames: feed.lost_frames,
-            run: RunReport::new(&bundle, &header, frames, started, feed.damage),
+            run,
         };
         report::print(&report, args.output.output == "-")?;
     }

@@ -72,8 +72,10 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => Exit::Success,
     };
+    let frames = summary.totals.frames.0;
+    let run = RunReport::new(&bundle, &header, frames, started, warnings);
+    run.log();
     if args.json {
-        let frames = summary.totals.frames.0;
         let report = Report {
             schema: "latentbit.encode/1",
             input: &args.input,
@@ -82,7 +84,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             bytes: summary.bytes,
             bits: header.bits,
             bpp: bits_per_pixel(summary.bytes, frames, header.width, header.height),
-            run: RunReport::new(&bundle, &header, frames, started, warnings),
+            run,
         };
         report::print(&report, args.output.output == "-")?;
     }
