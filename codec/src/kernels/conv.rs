@@ -1,6 +1,8 @@
 //! Causal convolution over (time, height, width).
 
-use super::cpu::direct::Direct;
+use std::ops::Range;
+
+use super::cpu::direct::{Direct, Shift};
 use super::cpu::finish::Finish;
 use super::cpu::operand::{Extent, Operand};
 use super::cpu::winograd::Winograd;
@@ -176,17 +178,51 @@ impl Conv {
     /// # Panics
     /// If operand or sink have other extents: a mistake of the caller.
     pub(crate) fn run(&self, operand: &Operand, known: usize, input: [usize; 3], sink: Sink<'_>) {
-        assert_eq!(operand.extent(), Some(self.extent(input)));
         assert!(input[0].is_multiple_of(self.spec.stride_time) && known <= self.spec.lead());
         let output = self.spec.output(input);
         if output.contains(&0) {
             return;
         }
+        self.checked(operand, input);
         let finish = Finish::new(self.format, output, self.spec.outputs, self.spec.activation, sink);
         let missing = self.spec.lead() - known;
         match &self.algorithm {
-            Algorithm::Direct(direct) => direct.run(operand, missing, output, &self.bias, &finish),
+            Algorithm::Direct(direct) => {
+                direct.run(operand, missing, output, &self.bias, &finish, Shift::default())
+            }
             Algorithm::Winograd(winograd) => winograd.run(operand, missing, output, &self.bias, &finish),
         }
+    }
+
+    /// Runs a linear layer over the positions `from` of an operand of `all[0]` positions; outputs go to as many positions
+    /// of a sink of `all[1]`, from `to` on.
+    ///
+    /// # Panics
+    /// If operand or sink have other extents, or this is no linear layer: a mistake of the caller.
+    pub(crate) fn run_part(
+        &self,
+        operand: &Operand,
+        from: Range<usize>,
+        to: usize,
+        all: [usize; 2],
+        sink: Sink<'_>,
+    ) {
+        self.checked(operand, [1, 1, all[0]]);
+        assert!(from.end <= all[0] && to + from.len() <= all[1]);
+        let Algorithm::Direct(direct) = &self.algorithm else {
+            unreachable!("a convolution without extent is direct")
+        };
+        assert!(self.spec.kernel == [1; 3] && self.spec.phases == 1 && !self.spec.upsample);
+        let spec = &self.spec;
+        let finish = Finish::new(self.format, [1, 1, all[1]], spec.outputs, spec.activation, sink);
+        let shift = Shift {
+            operand: from.start,
+            output: to,
+        };
+        direct.run(operand, 0, [1, 1, from.len()], &self.bias, &finish, shift);
+    }
+
+    fn checked(&self, operand: &Operand, input: [usize; 3]) {
+        assert_eq!(operand.extent(), Some(self.extent(input)));
     }
 }

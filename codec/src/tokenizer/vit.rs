@@ -6,6 +6,9 @@ use crate::kernels::{
     Stream, Target, fill,
 };
 
+/// Tokens that pass through an MLP together, so that what is hidden in it stays in cache.
+const BLOCK: usize = 1024;
+
 /// Attention and an MLP, each behind a norm and beside a skip.
 struct Layer {
     norms: [RmsNorm; 2],
@@ -150,7 +153,8 @@ impl Vit {
         self.embed.shape(inner, size);
         fill(self.format, patches, inner);
         let mut next = self.layers.first();
-        self.run(&self.embed, inner, size, residual, false, (next, input));
+        let sink = self.layer_end(residual, false, (next, input));
+        self.embed.run(inner, 0, size, sink);
         for (index, layer) in self.layers.iter().enumerate() {
             let attention =
                 Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift).heads(self.heads, rotary);
@@ -176,10 +180,16 @@ impl Vit {
                 tokens: None,
             };
             layer.proj.run(inner, 0, size, sink);
-            layer.mlp[1].shape(inner, size);
-            layer.mlp[0].run(input, 0, size, Sink::to(inner));
             next = self.layers.get(index + 1);
-            self.run(&layer.mlp[1], inner, size, residual, true, (next, input));
+            for start in (0..count).step_by(BLOCK) {
+                let end = count.min(start + BLOCK);
+                let len = end - start;
+                layer.mlp[1].shape(inner, [1, 1, len]);
+                layer.mlp[0].run_part(input, start..end, 0, [count, len], Sink::to(inner));
+                // Positions of the input that were read become those of the next layer's.
+                let sink = self.layer_end(residual, true, (next, input));
+                layer.mlp[1].run_part(inner, 0..len, start, [len, count], sink);
+            }
         }
         let stream = tokens.is_none().then(|| Stream {
             values: at_least(output, count * self.head.spec().outputs),
@@ -194,19 +204,17 @@ impl Vit {
         self.head.run(input, 0, size, sink);
     }
 
-    /// Runs what ends a layer: to the residual stream, and to the operand of the layer `next`, or of the head.
-    fn run(
-        &self,
-        conv: &Conv,
-        from: &Operand,
-        size: [usize; 3],
-        residual: &mut [f32],
+    /// Where the end of a layer goes: to the residual stream, and to the operand of the layer `next`, or of the head.
+    fn layer_end<'a>(
+        &'a self,
+        residual: &'a mut [f32],
         add: bool,
-        (next, to): (Option<&Layer>, &mut Operand),
-    ) {
+        (next, operand): (Option<&'a Layer>, &'a mut Operand),
+    ) -> Sink<'a> {
+        let positions = residual.len() / self.embed.spec().outputs;
         let (reader, norm) = next.map_or((&self.head, &self.norm), |layer| (&layer.qkv, &layer.norms[0]));
-        reader.shape(to, size);
-        let sink = Sink {
+        reader.shape(operand, [1, 1, positions]);
+        Sink {
             stream: Some(Stream {
                 values: residual,
                 add,
@@ -215,14 +223,13 @@ impl Vit {
             targets: [
                 Some(Target {
                     norm: Some(norm),
-                    operand: to,
+                    operand,
                 }),
                 None,
                 None,
             ],
             tokens: None,
-        };
-        conv.run(from, 0, size, sink);
+        }
     }
 }
 

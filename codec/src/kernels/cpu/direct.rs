@@ -20,6 +20,13 @@ struct Tap {
     column: usize,
 }
 
+/// How many columns come before those that are computed, in the operand and among the outputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::kernels) struct Shift {
+    pub(in crate::kernels) operand: usize,
+    pub(in crate::kernels) output: usize,
+}
+
 /// Outputs with weights of their own: those of one phase in time and, where the input is doubled, one of the four
 /// places that a value is repeated to. Repeated values meet sums of weights there, so that they are read only once.
 struct Phase {
@@ -62,6 +69,7 @@ impl Direct {
         output: [usize; 3],
         bias: &[f32],
         finish: &Finish<'_>,
+        shift: Shift,
     ) {
         let spec = &self.spec;
         let zoom = spec.zoom();
@@ -79,7 +87,7 @@ impl Direct {
             let place = Place {
                 frame: frame * spec.phases + phase.place[0],
                 row: row * zoom + phase.place[1],
-                column: first * zoom + phase.place[2],
+                column: shift.output + first * zoom + phase.place[2],
                 step: zoom,
             };
             with_scratch(|scratch| {
@@ -87,7 +95,7 @@ impl Direct {
                 let from = [
                     frame * spec.stride_time,
                     row * spec.stride_space,
-                    first * spec.stride_space,
+                    shift.operand + first * spec.stride_space,
                 ];
                 self.product(phase, operand, missing, from, count, scratch);
                 let Scratch { sums, spare, .. } = scratch;

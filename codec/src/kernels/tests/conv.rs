@@ -252,6 +252,39 @@ fn linear_layers_are_their_definition() {
 }
 
 #[test]
+fn parts_of_a_linear_layer_are_those_of_the_whole() {
+    let mut random = Random::new(13);
+    for format in formats() {
+        let spec = ConvSpec::new(20, 36, [1; 3]);
+        let case = Case::random(&mut random, format.dtype, spec, [1, 1, 170], 0);
+        let (whole, _) = case.found(format, None);
+        let conv = Conv::new(format, spec, &case.weight, case.bias.clone());
+        let mut operand = poisoned();
+        conv.shape(&mut operand, case.input);
+        fill(format, &case.x, &mut operand);
+        // Positions 30 to 129 of the input, to positions 7 to 106 of 110.
+        let mut values = vec![f32::NAN; 110 * 36];
+        values[7 * 36..107 * 36].copy_from_slice(&case.residual[30 * 36..130 * 36]);
+        let sink = Sink {
+            stream: Some(Stream {
+                values: &mut values,
+                add: true,
+                store: true,
+            }),
+            ..Sink::default()
+        };
+        conv.run_part(&operand, 30..130, 7, [170, 110], sink);
+        assert_eq!(values[7 * 36..107 * 36], whole[30 * 36..130 * 36]);
+        assert!(
+            values[..7 * 36]
+                .iter()
+                .chain(&values[107 * 36..])
+                .all(|v| v.is_nan())
+        );
+    }
+}
+
+#[test]
 fn signs_are_tokens() {
     let mut random = Random::new(12);
     for format in formats() {
