@@ -1,5 +1,7 @@
 //! How a video of known length is cut into chunks (LBIT §6.2).
 
+use crate::chunk::{Chunk, Tokens};
+use crate::header::Header;
 use crate::units::{LatentFrames, PixelFrames, frames_held, latent_frames_needed};
 
 /// One chunk of a [`ChunkPlan`].
@@ -15,6 +17,26 @@ pub struct PlannedChunk {
     pub latent_frames: LatentFrames,
     /// Whether it starts a group.
     pub key: bool,
+}
+
+impl PlannedChunk {
+    /// The chunk with its tokens, for a stream of `header`: `values` in the order of the grid that
+    /// [`Header::grid`] gives, each of [`Header::bits`] bits.
+    #[must_use]
+    pub fn with_tokens(&self, header: &Header, values: Vec<u64>) -> Chunk {
+        Chunk {
+            sequence: self.sequence,
+            first_frame: self.first_frame,
+            frame_count: self.frames,
+            latent_frames: self.latent_frames,
+            key: self.key,
+            tokens: Tokens {
+                grid: header.grid(self.latent_frames),
+                bits: header.bits,
+                values,
+            },
+        }
+    }
 }
 
 /// The chunks of a video, in order (LBIT §6.2).

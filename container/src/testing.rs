@@ -66,18 +66,7 @@ pub fn chunks(header: &Header, frames: u64, chunks_per_group: u32, seed: u64) ->
                 .wrapping_add(1_442_695_040_888_963_407);
             state >> (64 - header.bits)
         });
-        Chunk {
-            sequence: planned.sequence,
-            first_frame: planned.first_frame,
-            frame_count: planned.frames,
-            latent_frames: planned.latent_frames,
-            key: planned.key,
-            tokens: Tokens {
-                grid,
-                bits: header.bits,
-                values: values.collect(),
-            },
-        }
+        planned.with_tokens(header, values.collect())
     })
     .collect()
 }

@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use latentbit_container::{
-    BundleId, Chroma, Chunk, ChunkPlan, Color, Compression, Header, Limits, PixelFrames, Rational, Reader,
-    Status, Tokens, Writer, WriterOptions,
+    BundleId, Chroma, ChunkPlan, Color, Compression, Header, Limits, PixelFrames, Rational, Reader, Status,
+    Writer, WriterOptions,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -88,20 +88,12 @@ fuzz_target!(|input: Input| {
             return;
         }
         let bits = header.bits;
-        let chunk = Chunk {
-            sequence: planned.sequence,
-            first_frame: planned.first_frame,
-            frame_count: planned.frames,
-            latent_frames: planned.latent_frames,
-            key: planned.key,
-            tokens: Tokens {
-                grid,
-                bits,
-                values: (0..grid.len())
-                    .map(|_| values.next().unwrap_or(0) >> (64 - bits))
-                    .collect(),
-            },
-        };
+        let chunk = planned.with_tokens(
+            &header,
+            (0..grid.len())
+                .map(|_| values.next().unwrap_or(0) >> (64 - bits))
+                .collect(),
+        );
         writer.write_chunk(&chunk).expect("a legal chunk");
         chunks.push(chunk);
     }

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use latentbit_container::{
-    BundleId, Chroma, Chunk, ChunkPlan, Color, Compression, Header, PixelFrames, Rational, Tokens, Writer,
-    WriterOptions,
+    BundleId, Chroma, ChunkPlan, Color, Compression, Header, PixelFrames, Rational, Writer, WriterOptions,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,18 +62,7 @@ fn stream(
     for planned in ChunkPlan::new(PixelFrames(frames), 4, 2, 4) {
         let grid = header.grid(planned.latent_frames);
         let token = |i: u64| if constant { 5 } else { i * 3 % 8 };
-        writer.write_chunk(&Chunk {
-            sequence: planned.sequence,
-            first_frame: planned.first_frame,
-            frame_count: planned.frames,
-            latent_frames: planned.latent_frames,
-            key: planned.key,
-            tokens: Tokens {
-                grid,
-                bits: 3,
-                values: (0..grid.len() as u64).map(token).collect(),
-            },
-        })?;
+        writer.write_chunk(&planned.with_tokens(&header, (0..grid.len() as u64).map(token).collect()))?;
     }
     Ok(writer.finish()?.0)
 }

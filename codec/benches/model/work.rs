@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use latentbit_codec::pipeline::{self, Coded, Options};
 use latentbit_codec::vae::{DecoderState, EncoderState};
 use latentbit_codec::{Bundle, Frame};
-use latentbit_container::{Chunk, ChunkPlan, Header, PixelFrames, Tokens};
+use latentbit_container::{Chunk, ChunkPlan, Header, PixelFrames};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::args::{Args, Result, Task};
@@ -111,18 +111,7 @@ impl Decode {
         for planned in plan {
             let grid = header.grid(planned.latent_frames);
             let values: Vec<u64> = tokens.by_ref().take(grid.len()).collect();
-            chunks.push(Chunk {
-                sequence: planned.sequence,
-                first_frame: planned.first_frame,
-                frame_count: planned.frames,
-                latent_frames: planned.latent_frames,
-                key: planned.key,
-                tokens: Tokens {
-                    grid,
-                    bits: header.bits,
-                    values,
-                },
-            });
+            chunks.push(planned.with_tokens(&header, values));
         }
         if tokens.next().is_some()
             || chunks

@@ -1,6 +1,7 @@
 //! Attention: keys and values of a window are packed once, then blocks of queries pass by them.
 //!
-//! Tasks take all heads of a position together, since these are side by side in memory. Softmax runs online over blocks of keys, so that no task holds more scores than such a block has.
+//! Tasks take all heads of a position together, since these are side by side in memory. Softmax runs
+//! online over blocks of keys, so that no task holds more scores than such a block has.
 
 use rayon::prelude::*;
 

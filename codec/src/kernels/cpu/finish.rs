@@ -168,17 +168,13 @@ impl<'a> Finish<'a> {
             return;
         };
         let factor = vector::factor(square, row.len(), norm.epsilon);
-        match (self.format.dtype, norm.silu) {
-            (Dtype::Bf16, silu) => {
-                vector::scale_bf16(self.kind(), row, factor, &norm.gain, silu, words);
+        match self.format.dtype {
+            Dtype::Bf16 => {
+                vector::scale_bf16(self.kind(), row, factor, &norm.gain, norm.silu, words);
                 words[row.len().div_ceil(2)..].fill(0);
             }
-            (Dtype::F32, true) => {
-                vector::scale_silu(self.kind(), row, factor, &norm.gain, spare);
-                self.format.write(spare, words);
-            }
-            (Dtype::F32, false) => {
-                vector::scale(self.kind(), row, factor, &norm.gain, spare);
+            Dtype::F32 => {
+                vector::scale(self.kind(), row, factor, &norm.gain, norm.silu, spare);
                 self.format.write(spare, words);
             }
         }

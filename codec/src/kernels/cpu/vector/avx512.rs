@@ -107,24 +107,29 @@ pub(super) fn combine(row: &mut [f32], bias: &[f32], residual: &[f32]) -> f32 {
     _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
 }
 
+/// The register from value `at` on of row · factor · gain, or of SiLU of that; zero beyond the row's end.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scaled(row: &[f32], factor: __m512, gain: &[f32], silu: bool, at: usize) -> __m512 {
+    assert!(at <= row.len() && gain.len() >= row.len());
+    let mask = mask(at, row.len());
+    // SAFETY: the mask keeps loads within the slices.
+    let (x, g) = unsafe {
+        (
+            _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)),
+            _mm512_maskz_loadu_ps(mask, gain.as_ptr().add(at)),
+        )
+    };
+    let x = _mm512_mul_ps(_mm512_mul_ps(x, factor), g);
+    if silu { times_sigmoid(x, x) } else { x }
+}
+
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw")]
 pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, words: &mut [u32]) {
     let len = row.len();
     assert!(gain.len() >= len && words.len() >= len.div_ceil(2));
     let factor = _mm512_set1_ps(factor);
-    let part = |at: usize| {
-        let at = at.min(len);
-        let mask = mask(at, len);
-        // SAFETY: the mask keeps loads within the slices.
-        let (x, g) = unsafe {
-            (
-                _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)),
-                _mm512_maskz_loadu_ps(mask, gain.as_ptr().add(at)),
-            )
-        };
-        let x = _mm512_mul_ps(_mm512_mul_ps(x, factor), g);
-        if silu { times_sigmoid(x, x) } else { x }
-    };
+    let part = |at: usize| scaled(row, factor, gain, silu, at.min(len));
     for at in (0..len).step_by(2 * LANES) {
         let (low, high) = (part(at), part(at + LANES));
         let count = (len - at).div_ceil(2).min(LANES);
@@ -136,33 +141,16 @@ pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, wor
     }
 }
 
-/// `out = f(row · factor · gain)`.
-#[inline]
 #[target_feature(enable = "avx512f")]
-fn scaled(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32], f: impl Fn(__m512) -> __m512) {
+pub(super) fn scale(row: &[f32], factor: f32, gain: &[f32], silu: bool, out: &mut [f32]) {
     let len = row.len();
     assert!(gain.len() >= len && out.len() >= len);
     let factor = _mm512_set1_ps(factor);
     for at in (0..len).step_by(LANES) {
-        let mask = mask(at, len);
-        // SAFETY: the mask keeps loads and stores within the slices.
-        unsafe {
-            let x = _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at));
-            let g = _mm512_maskz_loadu_ps(mask, gain.as_ptr().add(at));
-            let y = f(_mm512_mul_ps(_mm512_mul_ps(x, factor), g));
-            _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), mask, y);
-        }
+        let y = scaled(row, factor, gain, silu, at);
+        // SAFETY: the mask keeps the store within the slice.
+        unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), mask(at, len), y) }
     }
-}
-
-#[target_feature(enable = "avx512f")]
-pub(super) fn scale(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
-    scaled(row, factor, gain, out, |x| x);
-}
-
-#[target_feature(enable = "avx512f")]
-pub(super) fn scale_silu(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
-    scaled(row, factor, gain, out, |x| times_sigmoid(x, x));
 }
 
 /// `row = f(row, other)`.

@@ -48,12 +48,8 @@ by_kind! {
     combine(row: &mut [f32], bias: &[f32], residual: &[f32]) -> f32, has_avx512
 }
 by_kind! {
-    /// `out = row · factor · gain`.
-    scale(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]), has_avx512
-}
-by_kind! {
-    /// `out = SiLU(row · factor · gain)`.
-    scale_silu(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]), has_avx512
+    /// `out = row · factor · gain`, or SiLU of that.
+    scale(row: &[f32], factor: f32, gain: &[f32], silu: bool, out: &mut [f32]), has_avx512
 }
 by_kind! {
     /// Words of `row · factor · gain`, or of SiLU of that, in bf16.
@@ -104,22 +100,21 @@ mod tests {
                     close(square, (0..len).map(|i| sum(i) * sum(i)).sum());
                 }
                 let scaled = |i: usize| f64::from(row[i]) * 1.25 * f64::from(gain[i]);
-                let mut out = vec![f32::NAN; len];
-                scale(kind, &row, 1.25, &gain, &mut out);
-                (0..len).for_each(|i| close(out[i], scaled(i)));
-                out.fill(f32::NAN);
-                scale_silu(kind, &row, 1.25, &gain, &mut out);
-                (0..len).for_each(|i| close(out[i], scaled(i) / (1.0 + (-scaled(i)).exp())));
+                let normed = |i: usize, silu: bool| match silu {
+                    false => scaled(i),
+                    true => scaled(i) / (1.0 + (-scaled(i)).exp()),
+                };
+                for silu in [false, true] {
+                    let mut out = vec![f32::NAN; len];
+                    scale(kind, &row, 1.25, &gain, silu, &mut out);
+                    (0..len).for_each(|i| close(out[i], normed(i, silu)));
+                }
                 for silu in [false, true] {
                     let mut words = vec![u32::MAX; len.div_ceil(2)];
                     scale_bf16(kind, &row, 1.25, &gain, silu, &mut words);
                     for i in 0..len.next_multiple_of(2) {
                         let found = f32::from_bits(words[i / 2] << (16 * (1 - i % 2)) & 0xffff_0000);
-                        let expected = match (i < len, silu) {
-                            (false, _) => 0.0,
-                            (true, false) => scaled(i),
-                            (true, true) => scaled(i) / (1.0 + (-scaled(i)).exp()),
-                        };
+                        let expected = if i < len { normed(i, silu) } else { 0.0 };
                         let error = (f64::from(found) - expected).abs();
                         assert!(
                             error <= expected.abs() / 250.0,
@@ -143,7 +138,14 @@ mod tests {
                 close(total, expected.iter().sum());
             }
             let mut extremes = [0.0; 4];
-            scale_silu(kind, &[-500.0, 500.0, -1e30, 1e30], 1.0, &[1.0; 4], &mut extremes);
+            scale(
+                kind,
+                &[-500.0, 500.0, -1e30, 1e30],
+                1.0,
+                &[1.0; 4],
+                true,
+                &mut extremes,
+            );
             assert!(
                 extremes[0].abs() < 1e-6
                     && extremes[1] == 500.0

@@ -24,9 +24,11 @@ pub(in crate::kernels) fn exp(x: f32) -> f32 {
     p * power
 }
 
+/// x · factor · gain, or SiLU of that.
 #[inline(always)]
-fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
+fn scaled(x: f32, factor: f32, gain: f32, silu: bool) -> f32 {
+    let x = x * factor * gain;
+    if silu { x / (1.0 + exp(-x)) } else { x }
 }
 
 /// How many partial sums or maxima a reduction keeps, so that it vectorises.
@@ -109,10 +111,7 @@ pub(in crate::kernels) fn factor(square: f32, channels: usize, epsilon: Epsilon)
 
 #[inline(always)]
 pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, words: &mut [u32]) {
-    let value = |x: f32, g: f32| {
-        let x = x * factor * g;
-        round(if silu { x / (1.0 + exp(-x)) } else { x })
-    };
+    let value = |x: f32, g: f32| round(scaled(x, factor, g, silu));
     let ((pairs, rest), (gains, gain)) = (row.as_chunks::<2>(), gain.as_chunks::<2>());
     for (word, ([a, b], [g, h])) in words.iter_mut().zip(pairs.iter().zip(gains)) {
         *word = value(*a, *g) >> 16 | value(*b, *h) & 0xffff_0000;
@@ -123,16 +122,9 @@ pub(super) fn scale_bf16(row: &[f32], factor: f32, gain: &[f32], silu: bool, wor
 }
 
 #[inline(always)]
-pub(super) fn scale(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
+pub(super) fn scale(row: &[f32], factor: f32, gain: &[f32], silu: bool, out: &mut [f32]) {
     for (o, (x, g)) in out.iter_mut().zip(row.iter().zip(gain)) {
-        *o = x * factor * g;
-    }
-}
-
-#[inline(always)]
-pub(super) fn scale_silu(row: &[f32], factor: f32, gain: &[f32], out: &mut [f32]) {
-    for (o, (x, g)) in out.iter_mut().zip(row.iter().zip(gain)) {
-        *o = silu(x * factor * g);
+        *o = scaled(*x, factor, *g, silu);
     }
 }
 
