@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
+use latentbit_container::{Compression, WriterOptions};
 
 use crate::media::{InputOptions, PixelLayout, RawFormat, Start};
 
@@ -128,6 +129,44 @@ pub struct ModelArgs {
     pub threads: usize,
 }
 
+/// How tokens are stored.
+#[derive(Debug, Args)]
+pub struct CoderArgs {
+    /// Payload coder of the bit-planes.
+    #[arg(long, value_name = "CODER", value_enum, default_value_t = CoderChoice::Cm)]
+    pub coder: CoderChoice,
+
+    /// Level of zstd, if that is the coder.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub level: i32,
+}
+
+/// Values of `--coder`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CoderChoice {
+    /// As they are: the fastest.
+    Raw,
+    /// As zstd frames.
+    Zstd,
+    /// By context mixing: the smallest.
+    Cm,
+}
+
+impl CoderArgs {
+    /// What the writer is told.
+    pub fn writer_options(&self) -> WriterOptions {
+        let compression = match self.coder {
+            CoderChoice::Raw => Compression::Raw,
+            CoderChoice::Zstd => Compression::Zstd { level: self.level },
+            CoderChoice::Cm => Compression::Cm,
+        };
+        WriterOptions {
+            compression,
+            ..WriterOptions::default()
+        }
+    }
+}
+
 /// Values of `--dtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
@@ -180,9 +219,8 @@ pub struct EncodeArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
     pub group: u32,
 
-    /// zstd level of the bit-planes; 0 stores them as they are.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(0..=22))]
-    pub level: i32,
+    #[command(flatten)]
+    pub coder: CoderArgs,
 
     #[command(flatten)]
     pub model: ModelArgs,
@@ -251,6 +289,10 @@ pub struct InfoArgs {
     /// Tell what a device computes with, instead of what a file holds: cpu.
     #[arg(long, value_name = "DEVICE", conflicts_with = "file")]
     pub device: Option<String>,
+
+    /// List every chunk too.
+    #[arg(long, conflicts_with = "device")]
+    pub chunks: bool,
 
     /// Print JSON.
     #[arg(long)]

@@ -93,12 +93,16 @@ pub fn feed(
     let mut chunks = 0u64;
     loop {
         let (part, frames) = match input.reader.next_event() {
-            Ok(Some(Event::Chunk(chunk))) => {
+            Ok(Some(Event::Chunk(chunk))) if chunk.stream == input.stream => {
                 chunks += 1;
                 let frames = frames_of(&chunk);
                 (Coded::Chunk(chunk), frames)
             }
-            Ok(Some(Event::Missing { chunks, frames })) => {
+            Ok(Some(Event::Missing {
+                stream,
+                chunks,
+                frames,
+            })) if stream == input.stream => {
                 feed.damage.push(format!(
                     "{}: chunks {} to {} are lost, and with them the frames {} to {}",
                     input.place,
@@ -170,12 +174,15 @@ fn worth_keeping(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use latentbit_container::{LatentFrames, TokenGrid, Tokens};
+    use latentbit_container::{LatentFrames, StreamId, Times, TokenGrid, Tokens};
 
     use super::*;
 
     fn chunk(sequence: u64, key: bool) -> (Coded, Range<u64>) {
         let chunk = Chunk {
+            stream: StreamId(0),
+            segment: 0,
+            times: Times::default(),
             sequence,
             first_frame: PixelFrames(sequence * 10),
             frame_count: PixelFrames(10),

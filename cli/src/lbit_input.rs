@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use latentbit_container::{ChunkInfo, Header, Limits, ReadMode, Reader, read_index};
+use latentbit_container::{ChunkInfo, Limits, ReadMode, Reader, StreamId, VideoStream, read_index};
 
 use crate::exit::usage;
-use crate::media::MediaError;
+use crate::media::{MediaError, MediaErrorKind};
 
 /// Counts the bytes that go by.
 pub struct Counted<R> {
@@ -42,6 +42,10 @@ pub struct Input {
     /// The file's name, or "stdin".
     pub place: String,
     pub reader: Reader<Counted<Box<dyn Read + Send>>>,
+    /// The stream of tokens that is looked at.
+    pub stream: StreamId,
+    /// What the header says of it.
+    pub video: VideoStream,
     /// Bytes read so far.
     pub bytes: Arc<AtomicU64>,
 }
@@ -62,19 +66,32 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
     let count = bytes.clone();
     let reader =
         Reader::with_mode(Counted { inner, count }, Limits::default(), mode).context(place.clone())?;
-    Ok(Input { place, reader, bytes })
+    let first = reader.header().first_video();
+    let Some((stream, video)) = first.map(|(stream, video)| (stream, video.clone())) else {
+        let message = "there is no video in this file";
+        return Err(MediaError::new(MediaErrorKind::Invalid, &place, message).into());
+    };
+    Ok(Input {
+        place,
+        reader,
+        stream,
+        video,
+        bytes,
+    })
 }
 
 /// What a file's index tells.
 pub struct Index(Vec<ChunkInfo>);
 
-/// The index of a file; none for a pipe or a file without one.
-pub fn index(path_or_dash: &str) -> Option<Index> {
+/// The index of a stream of a file; none for a pipe or a file without one.
+pub fn index(path_or_dash: &str, stream: StreamId) -> Option<Index> {
     let mut file = File::open(path_or_dash).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
-    read_index(&mut file, &Limits::default()).ok()?.map(Index)
+    let mut chunks = read_index(&mut file, &Limits::default()).ok()??;
+    chunks.retain(|chunk| chunk.stream == stream);
+    Some(Index(chunks))
 }
 
 impl Index {
@@ -92,11 +109,11 @@ impl Index {
 }
 
 /// Refuses to look at more bits than tokens have.
-pub fn check_bits(bits: Option<u8>, header: &Header) -> anyhow::Result<()> {
+pub fn check_bits(bits: Option<u8>, video: &VideoStream) -> anyhow::Result<()> {
     match bits {
-        Some(bits) if bits > header.bits => usage(format!(
+        Some(bits) if bits > video.bits => usage(format!(
             "--bits {bits}: tokens of this stream have {}",
-            header.bits
+            video.bits
         )),
         _ => Ok(()),
     }

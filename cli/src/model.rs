@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use latentbit_codec::{Bundle, Device, Dtype, Error, pipeline};
-use latentbit_container::Header;
+use latentbit_container::VideoStream;
 
 use crate::args::{DtypeChoice, ModelArgs};
 use crate::exit::usage;
@@ -43,8 +43,8 @@ fn built_in(device: &Device, dtype: Dtype) -> anyhow::Result<Bundle> {
 }
 
 /// Checks that a stream, `place` in messages, was made with `bundle`.
-pub fn check(bundle: &Bundle, header: &Header, place: &str) -> anyhow::Result<()> {
-    pipeline::check_bundle(bundle, header)
+pub fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Result<()> {
+    pipeline::check_bundle(bundle, video)
         .with_context(|| place.to_owned())
         .map_err(|error| match error.downcast_ref() {
             Some(Error::WrongBundle { .. }) => {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use latentbit_codec::Bundle;
 use latentbit_codec::metrics::Quality;
-use latentbit_container::{BundleId, Header};
+use latentbit_container::{BundleId, VideoStream};
 use serde::Serialize;
 
 /// The bundle of a run.
@@ -41,25 +41,25 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// A run with `bundle` that began at `started`, of the stream of `header`.
+    /// A run with `bundle` that began at `started`, of the stream `video`.
     pub fn new(
         bundle: &Bundle,
-        header: &Header,
+        video: &VideoStream,
         frames: u64,
         started: Instant,
         warnings: Vec<String>,
     ) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         Self {
-            width: header.width,
-            height: header.height,
+            width: video.width,
+            height: video.height,
             frames,
             seconds,
             fps: frames as f64 / seconds,
             device: "cpu",
             dtype: bundle.dtype().to_string(),
             kernels: bundle.kernels(),
-            bundle: (&header.bundle).into(),
+            bundle: (&video.bundle).into(),
             peak_mem_bytes: peak_memory_bytes(),
             warnings,
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::error::{Broken, Result};
+use crate::header::StreamId;
+use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
 
 /// Sides of a chunk's block of tokens.
@@ -103,6 +105,8 @@ fn mask(bits: u8) -> u64 {
 /// A chunk: the tokens of some latent frames, and which frames they stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
+    /// The stream that it belongs to.
+    pub stream: StreamId,
     /// Number in the stream, from 0.
     pub sequence: u64,
     /// Index of its first frame in the stream.
@@ -113,6 +117,10 @@ pub struct Chunk {
     pub latent_frames: LatentFrames,
     /// Whether it starts a group: the VAE's cache is reset before it.
     pub key: bool,
+    /// Which continuous piece of video it belongs to; the number goes up where two pieces were joined (LBIT §5.4).
+    pub segment: u32,
+    /// When its frames are shown.
+    pub times: Times,
     /// Its tokens.
     pub tokens: Tokens,
 }

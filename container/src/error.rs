@@ -68,12 +68,15 @@ pub enum Error {
     },
     /// The stream is valid, but made for a newer reader.
     #[error(
-        "unsupported {what} at byte {offset}: this reader knows {expected}, found {found}; read it with a newer \
-         version of LatentBit"
+        "{}unsupported {what} at byte {offset}: this reader knows {expected}, found {found}; read it with a newer \
+         version of LatentBit",
+        in_chunk(.chunk)
     )]
     Unsupported {
         /// Byte offset from the start of the stream.
         offset: u64,
+        /// The chunk that needs it, where known.
+        chunk: Option<u64>,
         /// The feature.
         what: &'static str,
         /// What this reader knows.
@@ -83,12 +86,15 @@ pub enum Error {
     },
     /// The stream asks for more than the caller allows.
     #[error(
-        "{what} at byte {offset} is over the limit: expected at most {limit}, found {found}; if the file is \
-         trusted, raise Limits::{name}"
+        "{}{what} at byte {offset} is over the limit: expected at most {limit}, found {found}; if the file is \
+         trusted, raise Limits::{name}",
+        in_chunk(.chunk)
     )]
     Limits {
         /// Byte offset from the start of the stream.
         offset: u64,
+        /// The chunk that asks for it, where known.
+        chunk: Option<u64>,
         /// What is too large.
         what: &'static str,
         /// The field of [`Limits`](crate::Limits).
@@ -134,6 +140,17 @@ impl Error {
             | Self::Unsupported { offset, .. }
             | Self::Limits { offset, .. } => Some(*offset),
             Self::Parameter { .. } => None,
+        }
+    }
+
+    /// Number of the chunk that the error is about, where it is about one and that is known.
+    #[must_use]
+    pub const fn chunk(&self) -> Option<u64> {
+        match self {
+            Self::Format { chunk, .. } | Self::Unsupported { chunk, .. } | Self::Limits { chunk, .. } => {
+                *chunk
+            }
+            _ => None,
         }
     }
 

@@ -1,35 +1,40 @@
-//! The index at the end of a stream, for readers that can seek (LBIT §7).
+//! The index at the end of a file, for readers that can seek (LBIT §8.2).
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::chunk::Chunk;
 use crate::error::{Broken, Error, Result};
-use crate::fields::Fields;
-use crate::header::Header;
+use crate::fields::{Fields, put_signed, put_varint};
+use crate::header::{Header, StreamId};
 use crate::limits::{Limits, within};
 use crate::record::{CRC_LEN, HEADER_LEN, RECORD_VERSION, RecordHeader, Tag, check_crc};
 use crate::stored::StoredChunk;
 use crate::track::check_alone;
 use crate::units::{LatentFrames, PixelFrames};
 
-/// Bytes of the payload before the entries, and of one entry.
-const PREFIX_LEN: usize = 8;
-const ENTRY_LEN: usize = 28;
+/// Bytes that an entry takes at least.
+const LEAST_ENTRY_LEN: usize = 9;
+
+/// Flag of a chunk that starts a group.
+const KEY: u8 = 1;
 
 /// Bytes of the tail's payload, and of the whole record.
 pub(crate) const TAIL_PAYLOAD_LEN: usize = 12;
 pub(crate) const TAIL_LEN: u64 = (HEADER_LEN + TAIL_PAYLOAD_LEN + CRC_LEN) as u64;
 
-/// More chunks than this are not indexed; 2^24 chunks are over four months of video.
-pub(crate) const MAX_ENTRIES: usize = 1 << 24;
+/// More chunks than this are not indexed; 2^20 chunks are over six days of video.
+pub(crate) const MAX_ENTRIES: usize = 1 << 20;
 
-/// Where a chunk lies in the stream, and what is in it.
+/// Where a chunk lies in the file, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkInfo {
     /// Byte offset of its record.
     pub offset: u64,
     /// Bytes of its record, sync word and checksums included.
     pub stored_len: u64,
+    /// The stream that it belongs to.
+    pub stream: StreamId,
     /// Number in the stream, from 0.
     pub sequence: u64,
     /// Index of its first frame.
@@ -40,8 +45,12 @@ pub struct ChunkInfo {
     pub latent_frames: LatentFrames,
     /// Whether it starts a group.
     pub key: bool,
-    /// Bits per token.
+    /// Bits per token; 0 if its tokens are lost.
     pub bits: u8,
+    /// Which continuous piece of video it belongs to.
+    pub segment: u32,
+    /// When its first frame is shown.
+    pub start: i64,
 }
 
 impl ChunkInfo {
@@ -49,74 +58,104 @@ impl ChunkInfo {
         Self {
             offset,
             stored_len,
+            stream: chunk.stream,
             sequence: chunk.sequence,
             first_frame: chunk.first_frame,
             frame_count: chunk.frame_count,
             latent_frames: chunk.latent_frames,
             key: chunk.key,
             bits: chunk.bits(),
+            segment: chunk.segment,
+            start: chunk.times.start,
         }
     }
 }
 
-/// The payload of an index record; `None` if a number does not fit, in which case the stream goes without an index.
-pub(crate) fn encode(chunks: &[ChunkInfo]) -> Option<Vec<u8>> {
-    let count = u32::try_from(chunks.len()).ok()?;
-    let mut out = Vec::with_capacity(PREFIX_LEN + chunks.len() * ENTRY_LEN);
-    out.extend_from_slice(&(ENTRY_LEN as u16).to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&count.to_le_bytes());
+/// What an entry is told against: the chunk of its stream before it.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    sequence: u64,
+    next_frame: PixelFrames,
+    segment: u32,
+    start: i64,
+}
+
+/// The payload of an index record.
+pub(crate) fn encode(chunks: &[ChunkInfo]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + chunks.len() * 12);
+    put_varint(&mut out, chunks.len() as u64);
+    let mut end = 0u64;
+    let mut streams = BTreeMap::<StreamId, Before>::new();
     for chunk in chunks {
-        out.extend_from_slice(&chunk.offset.to_le_bytes());
-        out.extend_from_slice(&chunk.first_frame.0.to_le_bytes());
-        out.extend_from_slice(&u32::try_from(chunk.stored_len).ok()?.to_le_bytes());
-        out.extend_from_slice(&u32::try_from(chunk.frame_count.0).ok()?.to_le_bytes());
-        out.extend_from_slice(&u16::try_from(chunk.latent_frames.0).ok()?.to_le_bytes());
-        out.extend_from_slice(&[u8::from(chunk.key), chunk.bits]);
+        let before = streams.entry(chunk.stream).or_default();
+        put_varint(&mut out, u64::from(chunk.stream.0));
+        // What lies between two chunks is told, so that entries stay short wherever in a file they are.
+        put_varint(&mut out, chunk.offset.wrapping_sub(end));
+        put_varint(&mut out, chunk.stored_len);
+        put_varint(&mut out, chunk.frame_count.0);
+        put_varint(&mut out, chunk.latent_frames.0);
+        out.extend_from_slice(&[if chunk.key { KEY } else { 0 }, chunk.bits]);
+        put_varint(&mut out, u64::from(chunk.segment.wrapping_sub(before.segment)));
+        put_signed(&mut out, chunk.start.wrapping_sub(before.start));
+        end = chunk.offset.wrapping_add(chunk.stored_len);
+        (before.segment, before.start) = (chunk.segment, chunk.start);
     }
-    Some(out)
+    out
 }
 
 /// Reads the payload of an index record that starts at `offset`.
 pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<ChunkInfo>> {
     let mut fields = Fields::new(payload, offset, None);
-    let entry_len = usize::from(fields.u16("length of an index entry")?);
-    fields.u16("reserved field")?;
-    let count = fields.u32("number of index entries")?;
-    let whole = (count as usize).checked_mul(entry_len);
-    if entry_len < ENTRY_LEN || whole != Some(fields.remaining()) {
-        let expected = format!("{count} entries of at least {ENTRY_LEN} bytes to fill the payload");
-        let found = format!("entries of {entry_len} bytes in {} bytes", fields.remaining());
-        return Err(Broken::new("index", expected, found).in_file(offset, None));
+    let count = fields.varint("number of index entries")?;
+    let most = fields.remaining() / LEAST_ENTRY_LEN;
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    if count > most {
+        let expected = format!("at most {most}, which is what the record has room for");
+        return Err(Broken::new("number of index entries", expected, count).in_file(offset, None));
     }
-    let mut chunks: Vec<ChunkInfo> = Vec::with_capacity(count as usize);
-    for sequence in 0..u64::from(count) {
+    let mut chunks = Vec::with_capacity(count);
+    let mut end = 0u64;
+    let mut streams = BTreeMap::<StreamId, Before>::new();
+    for _ in 0..count {
         let at = fields.offset();
-        let mut entry = Fields::new(fields.bytes(entry_len, "index entry")?, at, Some(sequence));
+        let what = "index entry";
+        let bad = |expected: &str, found: u64| Broken::new(what, expected, found).in_file(at, None);
+        let stream = fields.varint(what)?;
+        let stream = StreamId(u16::try_from(stream).map_err(|_| bad("a stream below 65536", stream))?);
+        let gap = fields.varint(what)?;
+        let stored_len = fields.varint(what)?;
+        let before = streams.entry(stream).or_default();
         let chunk = ChunkInfo {
-            offset: entry.u64("index entry")?,
-            first_frame: PixelFrames(entry.u64("index entry")?),
-            stored_len: u64::from(entry.u32("index entry")?),
-            frame_count: PixelFrames(u64::from(entry.u32("index entry")?)),
-            latent_frames: LatentFrames(u64::from(entry.u16("index entry")?)),
-            key: entry.u8("index entry")? & 1 != 0,
-            bits: entry.u8("index entry")?,
-            sequence,
+            offset: end
+                .checked_add(gap)
+                .ok_or_else(|| bad("an offset below 2^64", gap))?,
+            stored_len,
+            stream,
+            sequence: before.sequence,
+            first_frame: before.next_frame,
+            frame_count: PixelFrames(fields.varint(what)?),
+            latent_frames: LatentFrames(fields.varint(what)?),
+            key: fields.u8(what)? & KEY != 0,
+            bits: fields.u8(what)?,
+            segment: before.segment.wrapping_add(fields.varint(what)? as u32),
+            start: before.start.wrapping_add(fields.signed(what)?),
         };
-        // An index that jumps about would send a reader in circles.
-        let (least_offset, next_frame) = chunks.last().map_or((0, Some(PixelFrames(0))), |last| {
-            (
-                last.offset.saturating_add(last.stored_len),
-                last.first_frame.checked_add(last.frame_count),
-            )
-        });
-        if chunk.offset < least_offset || Some(chunk.first_frame) != next_frame {
-            let expected = "a chunk right behind the one before";
-            let found = format!("frame {} at byte {}", chunk.first_frame, chunk.offset);
-            return Err(Broken::new("index entry", expected, found).in_file(at, Some(sequence)));
-        }
+        end = chunk
+            .offset
+            .checked_add(stored_len)
+            .ok_or_else(|| bad("an end below 2^64", stored_len))?;
+        *before = Before {
+            sequence: before.sequence + 1,
+            next_frame: before
+                .next_frame
+                .checked_add(chunk.frame_count)
+                .ok_or_else(|| bad("less than 2^64 frames in all", chunk.frame_count.0))?,
+            segment: chunk.segment,
+            start: chunk.start,
+        };
         chunks.push(chunk);
     }
+    fields.end("index")?;
     Ok(chunks)
 }
 
@@ -129,7 +168,7 @@ pub(crate) fn encode_tail(index: Option<(u64, u32)>) -> [u8; TAIL_PAYLOAD_LEN] {
     out
 }
 
-/// Reads the index of a file by way of its tail, without reading the chunks (LBIT §7.3).
+/// Reads the index of a file by way of its tail, without reading the chunks (LBIT §8.3).
 ///
 /// `None` says that the file has no index, or no tail because it was cut off: use [`scan`](crate::scan) then.
 /// The index is a shortcut: [`read_chunk_at`] checks each chunk that it points to. The position of `file` is
@@ -181,6 +220,7 @@ pub fn read_index<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Optio
         "length of the index",
         payload_len,
         index_at,
+        None,
     )?;
 
     let bytes = read_at(file, index_at, index_len)?;
@@ -210,28 +250,40 @@ pub fn read_chunk_at<R: Read + Seek>(
     limits: &Limits,
 ) -> Result<Chunk> {
     let frame_len = (HEADER_LEN + CRC_LEN) as u64;
-    let chunk = Some(info.sequence);
+    let (chunk, offset) = (Some(info.sequence), info.offset);
+    let in_file = |broken: Broken| broken.in_file(offset, chunk);
+    let video = header
+        .video(info.stream)
+        .ok_or_else(|| in_file(Broken::new("stream of a chunk", "one of tokens", info.stream)))?;
     let payload_len = info.stored_len.checked_sub(frame_len).ok_or_else(|| {
-        Broken::new("length of a record", "at least 32 bytes", info.stored_len).in_file(info.offset, chunk)
+        in_file(Broken::new(
+            "length of a record",
+            "at least 32 bytes",
+            info.stored_len,
+        ))
     })?;
+    let what = "length of a chunk";
     within(
         limits.max_chunk_bytes,
         "max_chunk_bytes",
-        "length of a chunk",
+        what,
         payload_len,
-        info.offset,
+        offset,
+        chunk,
     )?;
-    let bytes = read_at(file, info.offset, info.stored_len)?;
-    let (record, payload) = whole_record(&bytes, info.offset, Tag::CHUNK, chunk)?;
-    let stored = StoredChunk::decode(payload, info.offset + HEADER_LEN as u64, record.sequence, limits)?;
-    let found = ChunkInfo::new(info.offset, info.stored_len, &stored);
+    let bytes = read_at(file, offset, info.stored_len)?;
+    let (record, payload) = whole_record(&bytes, offset, Tag::CHUNK, chunk)?;
+    let payload_at = offset + HEADER_LEN as u64;
+    let (stored, _) = StoredChunk::decode(payload, payload_at, record.stream, record.sequence, limits)?;
+    let found = ChunkInfo::new(offset, info.stored_len, &stored);
     if found != *info {
         let (expected, found) = (format!("{info:?}"), format!("{found:?}"));
-        return Err(Broken::new("chunk in the index", expected, found).in_file(info.offset, chunk));
+        return Err(in_file(Broken::new("chunk in the index", expected, found)));
     }
-    check_alone(header, &stored)
-        .and_then(|()| stored.try_unpack())
-        .map_err(|broken| broken.in_file(info.offset, chunk))
+    check_alone(video, &stored)
+        .and_then(|()| stored.packed())
+        .map(|packed| stored.with_tokens(&packed))
+        .map_err(in_file)
 }
 
 /// Reads exactly `len` bytes, growing with what arrives, so that a false length costs nothing.
@@ -264,6 +316,7 @@ fn whole_record(bytes: &[u8], offset: u64, tag: Tag, chunk: Option<u64>) -> Resu
     if record.tag.is_critical() && (record.version > RECORD_VERSION || record.flags != 0) {
         return Err(Error::Unsupported {
             offset,
+            chunk,
             what: "version or flags of a record",
             expected: format!("version {RECORD_VERSION}, no flags"),
             found: format!("version {}, flags {:#04x}", record.version, record.flags),

@@ -1,20 +1,23 @@
 //! The `.lbit` container: tokens of a neural video codec as a stream of checked records.
 //!
 //! This crate knows the format and nothing else: no networks, no media libraries. It writes and reads without
-//! seeking, so both ends may be pipes. The normative text is `spec/lbit-0.md`; "LBIT §n" in these pages points
-//! into it. The format is at major version 0: it may still change in any way.
+//! seeking, so both ends may be pipes. The normative text is `spec/lbit-1.md`; "LBIT §n" in these pages points
+//! into it.
 //!
 //! ```
 //! use latentbit_container::{
-//!     BundleId, Chroma, Chunk, Color, Header, LatentFrames, Limits, PixelFrames, Rational, Reader, Tokens,
+//!     BundleId, Chroma, ChunkPlan, Color, Header, Limits, PixelFrames, Rational, Reader, StreamId, VideoStream,
 //!     Writer, WriterOptions,
 //! };
 //!
-//! let header = Header {
+//! let one = Rational { num: 1, den: 1 };
+//! let video = VideoStream {
 //!     width: 64,
 //!     height: 48,
-//!     frame_rate: Rational { num: 25, den: 1 },
-//!     pixel_aspect: Rational { num: 1, den: 1 },
+//!     frame_rate: one,
+//!     time_base: one,
+//!     frame_duration: 1,
+//!     pixel_aspect: one,
 //!     color: Color::default(),
 //!     chroma: Chroma::C420,
 //!     chroma_location: 0,
@@ -26,44 +29,49 @@
 //!     strides: [4, 8, 8],
 //!     chunk_latent_frames: 4,
 //!     frame_count: None,
-//! };
-//! let grid = header.grid(LatentFrames(4));
-//! let chunk = Chunk {
-//!     sequence: 0,
-//!     first_frame: PixelFrames(0),
-//!     frame_count: PixelFrames(13),
-//!     latent_frames: LatentFrames(4),
-//!     key: true,
-//!     tokens: Tokens { grid, bits: 18, values: vec![5; 4 * 6 * 8] },
-//! };
+//! }
+//! .with_constant_rate(Rational { num: 25, den: 1 });
 //!
+//! let header = Header::from(video.clone());
 //! let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default())?;
-//! writer.write_chunk(&chunk)?;
+//! for planned in ChunkPlan::new(PixelFrames(40), 4, 8, 4) {
+//!     let tokens = video.grid(planned.latent_frames).len();
+//!     writer.write_chunk(&planned.with_tokens(&video, vec![5; tokens]))?;
+//! }
 //! let (file, summary) = writer.finish()?;
-//! assert_eq!(summary.totals.frames, PixelFrames(13));
+//! assert_eq!(summary.totals[0].frames, PixelFrames(40));
 //!
 //! let mut reader = Reader::new(&file[..], Limits::default())?;
 //! assert_eq!(reader.header(), &header);
-//! assert_eq!(reader.next_chunk()?, Some(chunk));
-//! assert_eq!(reader.next_chunk()?, None);
+//! let first = reader.next_chunk()?.expect("there are three");
+//! assert_eq!((first.stream, first.frame_count), (StreamId(0), PixelFrames(13)));
 //! # Ok::<(), latentbit_container::Error>(())
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod bits;
 mod chunk;
+mod cm;
+mod coder;
+mod digest;
+pub mod edit;
+mod end;
 mod error;
 mod fields;
 mod header;
 mod index;
 mod limits;
+pub mod metadata;
+mod packets;
 mod parser;
 mod plan;
 mod reader;
 mod record;
 mod stored;
+mod times;
 mod track;
 pub mod units;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -72,14 +80,23 @@ mod testing;
 mod tests;
 
 pub use chunk::{Chunk, TokenGrid, Tokens};
+pub use coder::{Coder, Compression, StoredPlane};
+pub use end::Totals;
 pub use error::{Error, ErrorKind, Result};
-pub use header::{BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, Rational, Version};
+pub use header::{
+    BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Rational, Stream,
+    StreamId, Version, VideoStream,
+};
 pub use index::{ChunkInfo, read_chunk_at, read_index};
 pub use limits::Limits;
-pub use parser::{Event, Lost, Next, Parser, ReadMode, Status, Totals};
+pub use metadata::{Chapter, Metadata};
+pub use packets::{Packet, Packets};
+pub use parser::{Event, Lost, Next, Parser, ReadMode, Status};
 pub use plan::{ChunkPlan, PlannedChunk};
 pub use reader::{Reader, Scan, scan};
 pub use record::{MAGIC, SYNC};
-pub use stored::{PlaneCodec, StoredChunk, StoredPlane};
+pub use stored::StoredChunk;
+pub use times::Times;
 pub use units::{LatentFrames, PixelFrames};
-pub use writer::{Compression, Summary, Writer, WriterOptions};
+pub use verify::{Verification, verify};
+pub use writer::{Summary, Writer, WriterOptions};

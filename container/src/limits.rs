@@ -1,4 +1,4 @@
-//! What a reader is willing to spend on a stream that it does not trust (LBIT §8).
+//! What a reader is willing to spend on a stream that it does not trust (LBIT §9).
 
 use crate::error::Error;
 
@@ -9,17 +9,24 @@ use crate::error::Error;
 pub struct Limits {
     /// Largest width and height of a frame. Default 16384.
     pub max_frame_side: Option<u32>,
-    /// Largest payload of a header record in bytes. Default 1 MiB.
+    /// Largest payload of a header, a metadata, a chapter or an end record in bytes. Default 1 MiB.
     pub max_header_bytes: Option<u32>,
+    /// Most streams in a file. Default 64.
+    pub max_streams: Option<u32>,
     /// Largest payload of a chunk record in bytes, and of its planes unpacked. Default 64 MiB.
     pub max_chunk_bytes: Option<u64>,
+    /// Most frames that a full chunk of a stream may hold. Default 4096.
+    pub max_chunk_frames: Option<u32>,
     /// Most tokens in a chunk; a token takes 8 bytes in memory. Default 2^24.
     pub max_chunk_tokens: Option<u64>,
-    /// Largest payload of an index record in bytes, read only by [`read_index`](crate::read_index).
-    /// Default 64 MiB.
+    /// Largest payload of a record of packets in bytes. Default 16 MiB.
+    pub max_packet_bytes: Option<u32>,
+    /// Largest payload of an index record in bytes, read only by [`read_index`](crate::read_index); in memory it takes
+    /// up to ten times as much. Default 16 MiB.
     pub max_index_bytes: Option<u32>,
-    /// Most chunks that may be missing in a row before reading on is called off. Default 65536.
-    pub max_missing_chunks: Option<u64>,
+    /// Most frames of all missing chunks together, so that a few bytes cannot claim years of video that somebody then
+    /// fills in. Default 2^18, which is over two hours.
+    pub max_missing_frames: Option<u64>,
 }
 
 impl Default for Limits {
@@ -27,10 +34,13 @@ impl Default for Limits {
         Self {
             max_frame_side: Some(16384),
             max_header_bytes: Some(1 << 20),
+            max_streams: Some(64),
             max_chunk_bytes: Some(64 << 20),
+            max_chunk_frames: Some(4096),
             max_chunk_tokens: Some(1 << 24),
-            max_index_bytes: Some(64 << 20),
-            max_missing_chunks: Some(65536),
+            max_packet_bytes: Some(16 << 20),
+            max_index_bytes: Some(16 << 20),
+            max_missing_frames: Some(1 << 18),
         }
     }
 }
@@ -42,10 +52,13 @@ impl Limits {
         Self {
             max_frame_side: None,
             max_header_bytes: None,
+            max_streams: None,
             max_chunk_bytes: None,
+            max_chunk_frames: None,
             max_chunk_tokens: None,
+            max_packet_bytes: None,
             max_index_bytes: None,
-            max_missing_chunks: None,
+            max_missing_frames: None,
         }
     }
 }
@@ -57,10 +70,12 @@ pub(crate) fn within(
     what: &'static str,
     found: u64,
     offset: u64,
+    chunk: Option<u64>,
 ) -> Result<(), Error> {
     match limit.map(Into::into) {
         Some(limit) if found > limit => Err(Error::Limits {
             offset,
+            chunk,
             what,
             name,
             limit,

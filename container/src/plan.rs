@@ -1,7 +1,7 @@
-//! How a video of known length is cut into chunks (LBIT §6.2).
+//! How a video of known length is cut into chunks (LBIT §5.7).
 
 use crate::chunk::{Chunk, Tokens};
-use crate::header::Header;
+use crate::header::{StreamId, VideoStream};
 use crate::units::{LatentFrames, PixelFrames, frames_held, latent_frames_needed};
 
 /// One chunk of a [`ChunkPlan`].
@@ -20,26 +20,30 @@ pub struct PlannedChunk {
 }
 
 impl PlannedChunk {
-    /// The chunk with its tokens, for a stream of `header`: `values` in the order of the grid that
-    /// [`Header::grid`] gives, each of [`Header::bits`] bits.
+    /// The chunk with its tokens, for a file whose first stream is `video`: `values` in the order of the grid that
+    /// [`VideoStream::grid`] gives, each of [`VideoStream::bits`] bits. It belongs to the first segment, and its frames
+    /// are shown at the stream's constant rate.
     #[must_use]
-    pub fn with_tokens(&self, header: &Header, values: Vec<u64>) -> Chunk {
+    pub fn with_tokens(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
         Chunk {
+            stream: StreamId(0),
+            segment: 0,
+            times: video.constant_times(self.first_frame),
             sequence: self.sequence,
             first_frame: self.first_frame,
             frame_count: self.frames,
             latent_frames: self.latent_frames,
             key: self.key,
             tokens: Tokens {
-                grid: header.grid(self.latent_frames),
-                bits: header.bits,
+                grid: video.grid(self.latent_frames),
+                bits: video.bits,
                 values,
             },
         }
     }
 }
 
-/// The chunks of a video, in order (LBIT §6.2).
+/// The chunks of a video, in order (LBIT §5.7).
 ///
 /// All chunks have the same number of latent frames, but for the last, which has the fewest that hold what is left.
 ///

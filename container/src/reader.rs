@@ -3,11 +3,12 @@
 use std::io::{ErrorKind, Read};
 
 use crate::chunk::Chunk;
+use crate::end::Totals;
 use crate::error::{Error, Result};
-use crate::header::{Header, Version};
+use crate::header::{Header, StreamId, Version};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
-use crate::parser::{Event, Lost, Next, Parser, ReadMode, Status, Totals};
+use crate::parser::{Event, Head, Lost, Next, Parser, ReadMode, Status};
 use crate::stored::StoredChunk;
 
 /// Bytes asked for at a time.
@@ -38,8 +39,16 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// Any kind but [`Error::Parameter`].
-    pub fn with_mode(mut inner: R, limits: Limits, mode: ReadMode) -> Result<Self> {
-        let mut parser = Parser::new(limits, mode);
+    pub fn with_mode(inner: R, limits: Limits, mode: ReadMode) -> Result<Self> {
+        Self::from_parser(inner, Parser::new(limits, mode))
+    }
+
+    /// Reads a file in [`ReadMode::Resync`] under a header that is known from elsewhere.
+    pub(crate) fn with_head(inner: R, limits: Limits, head: Head) -> Result<Self> {
+        Self::from_parser(inner, Parser::with_head(limits, head))
+    }
+
+    fn from_parser(mut inner: R, mut parser: Parser) -> Result<Self> {
         let mut buffer = vec![0; READ_LEN];
         while !parser.poll_header()? {
             fill(&mut inner, &mut parser, &mut buffer)?;
@@ -76,10 +85,26 @@ impl<R: Read> Reader<R> {
         self.parser.status()
     }
 
-    /// Chunks that have gone by, and frames up to the end of the last one.
+    /// What has gone by of a stream; see [`Parser::so_far`].
     #[must_use]
-    pub const fn so_far(&self) -> Totals {
-        self.parser.so_far()
+    pub fn so_far(&self, stream: StreamId) -> Totals {
+        self.parser.so_far(stream)
+    }
+
+    /// What the end record says of each stream, once it was read.
+    #[must_use]
+    pub fn ended(&self) -> Option<&[Totals]> {
+        self.parser.ended()
+    }
+
+    /// Byte offset of the end of the end record, once it was read.
+    #[must_use]
+    pub const fn end_offset(&self) -> Option<u64> {
+        self.parser.end_offset()
+    }
+
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.parser.head()
     }
 
     /// Where the chunk that came last lies.
@@ -125,6 +150,14 @@ impl<R: Read> Reader<R> {
     /// As for [`next_chunk`](Self::next_chunk).
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         self.pump(true)
+    }
+
+    /// As [`next_event`](Self::next_event), with chunks as they are stored.
+    ///
+    /// # Errors
+    /// As for [`next_chunk`](Self::next_chunk).
+    pub fn next_stored_event(&mut self) -> Result<Option<Event>> {
+        self.pump(false)
     }
 
     /// Gives the input back. What was read ahead of the last chunk is lost.
@@ -173,8 +206,10 @@ pub struct Scan {
     pub chunks: Vec<ChunkInfo>,
     /// Every stretch that could not be read.
     pub lost: Vec<Lost>,
-    /// How the stream ends.
+    /// How the file ends.
     pub status: Status,
+    /// What the end record says of each stream, if it was read.
+    pub ended: Option<Vec<Totals>>,
     /// What ended the reading, if it was not the end of the stream.
     pub error: Option<Error>,
 }
@@ -196,12 +231,14 @@ pub fn scan<R: Read>(inner: R, limits: Limits, mode: ReadMode) -> Result<Scan> {
         }
     };
     let status = reader.status();
+    let ended = reader.ended().map(<[Totals]>::to_vec);
     Ok(Scan {
         header: reader.header,
         version: reader.version,
         chunks,
         lost,
         status,
+        ended,
         error,
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Broken;
+use crate::header::StreamId;
 
 /// The first eight bytes of every `.lbit` stream (LBIT §2).
 ///
@@ -29,6 +30,10 @@ impl Tag {
     pub const END: Self = Self(*b"ENDS");
     pub const INDEX: Self = Self(*b"indx");
     pub const TAIL: Self = Self(*b"tail");
+    pub const HEAD_COPY: Self = Self(*b"head");
+    pub const PACKETS: Self = Self(*b"pack");
+    pub const METADATA: Self = Self(*b"meta");
+    pub const CHAPTERS: Self = Self(*b"chap");
 
     /// Whether a reader that does not know the type must give up; else it skips the record.
     pub const fn is_critical(self) -> bool {
@@ -52,8 +57,10 @@ pub(crate) struct RecordHeader {
     pub tag: Tag,
     pub version: u8,
     pub flags: u8,
+    /// The stream that it belongs to, or [`StreamId::NONE`].
+    pub stream: StreamId,
     pub payload_len: u32,
-    /// Chunk records before this one.
+    /// Records of the same type and stream before this one.
     pub sequence: u64,
 }
 
@@ -64,6 +71,7 @@ impl RecordHeader {
         out[4..8].copy_from_slice(&self.tag.0);
         out[8] = self.version;
         out[9] = self.flags;
+        out[10..12].copy_from_slice(&self.stream.0.to_le_bytes());
         out[12..16].copy_from_slice(&self.payload_len.to_le_bytes());
         out[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         let crc = crc32fast::hash(&out[..24]);
@@ -89,9 +97,26 @@ impl RecordHeader {
             tag,
             version: fields[8],
             flags: fields[9],
+            stream: StreamId(u16::from_le_bytes([fields[10], fields[11]])),
             payload_len: u32::from_le_bytes(payload_len),
             sequence: u64::from_le_bytes(sequence),
         })
+    }
+
+    /// The number of the chunk, if it is one.
+    pub fn chunk(&self) -> Option<u64> {
+        (self.tag == Tag::CHUNK).then_some(self.sequence)
+    }
+
+    /// Whether this crate reads its payload while it goes through a file; if not, the record is skipped. The index is
+    /// read from behind.
+    pub fn is_known(&self) -> bool {
+        let critical = matches!(self.tag, Tag::HEAD | Tag::CHUNK | Tag::END);
+        let ancillary = matches!(
+            self.tag,
+            Tag::TAIL | Tag::HEAD_COPY | Tag::PACKETS | Tag::METADATA | Tag::CHAPTERS
+        );
+        critical || (ancillary && self.version == RECORD_VERSION && self.flags == 0)
     }
 
     /// Bytes of the whole record.
@@ -131,13 +156,20 @@ pub(crate) fn check_crc(what: &'static str, computed: u32, stored: &[u8]) -> Res
 }
 
 /// Appends a whole record to `out`.
-pub(crate) fn append(out: &mut Vec<u8>, tag: Tag, sequence: u64, payload: &[u8]) -> Result<(), Broken> {
+pub(crate) fn append(
+    out: &mut Vec<u8>,
+    tag: Tag,
+    stream: StreamId,
+    sequence: u64,
+    payload: &[u8],
+) -> Result<(), Broken> {
     let payload_len = u32::try_from(payload.len())
         .map_err(|_| Broken::new("record payload", "at most 4294967295 bytes", payload.len()))?;
     let header = RecordHeader {
         tag,
         version: RECORD_VERSION,
         flags: 0,
+        stream,
         payload_len,
         sequence,
     };
@@ -162,12 +194,14 @@ mod tests {
             tag: Tag::CHUNK,
             version: 0,
             flags: 0,
+            stream: StreamId(9),
             payload_len: 77,
             sequence: 1 << 40,
         };
         let decoded = RecordHeader::decode(&header.encode()).unwrap();
         assert!(decoded.tag == Tag::CHUNK);
         assert_eq!((decoded.payload_len, decoded.sequence), (77, 1 << 40));
+        assert_eq!(decoded.stream, StreamId(9));
         assert_eq!(decoded.record_len(), 28 + 77 + 4);
     }
 
@@ -177,6 +211,7 @@ mod tests {
             tag: Tag::HEAD,
             version: 0,
             flags: 0,
+            stream: StreamId::NONE,
             payload_len: 9,
             sequence: 3,
         };

@@ -3,18 +3,23 @@
 use proptest::prelude::*;
 
 use crate::{
-    BundleId, Chroma, Chunk, ChunkPlan, Color, ColorRange, Header, LatentFrames, PixelFrames, Rational,
-    TokenGrid, Tokens,
+    BundleId, Chroma, Chunk, ChunkPlan, Color, ColorRange, LatentFrames, PacketKind, PacketStream,
+    PixelFrames, Rational, StreamId, Times, TokenGrid, Tokens, VideoStream,
 };
 
-pub fn header() -> Header {
-    Header {
+pub fn video() -> VideoStream {
+    VideoStream {
         width: 24,
         height: 16,
         frame_rate: Rational {
             num: 30000,
             den: 1001,
         },
+        time_base: Rational {
+            num: 1001,
+            den: 30000,
+        },
+        frame_duration: 1,
         pixel_aspect: Rational { num: 1, den: 1 },
         color: Color {
             primaries: 1,
@@ -40,6 +45,9 @@ pub fn header() -> Header {
 
 pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
     Chunk {
+        stream: StreamId(0),
+        segment: 0,
+        times: Times::default(),
         sequence: 3,
         first_frame: PixelFrames(77),
         frame_count: PixelFrames(5),
@@ -50,31 +58,32 @@ pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
 }
 
 /// Chunks of a whole stream with tokens drawn from `seed`.
-pub fn chunks(header: &Header, frames: u64, chunks_per_group: u32, seed: u64) -> Vec<Chunk> {
+pub fn chunks(video: &VideoStream, frames: u64, chunks_per_group: u32, seed: u64) -> Vec<Chunk> {
     let mut state = seed | 1;
     ChunkPlan::new(
         PixelFrames(frames),
-        header.chunk_latent_frames,
+        video.chunk_latent_frames,
         chunks_per_group,
-        header.strides[0],
+        video.strides[0],
     )
     .map(|planned| {
-        let grid = header.grid(planned.latent_frames);
+        let grid = video.grid(planned.latent_frames);
         let values = (0..grid.len()).map(|_| {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            state >> (64 - header.bits)
+            state >> (64 - video.bits)
         });
-        planned.with_tokens(header, values.collect())
+        planned.with_tokens(video, values.collect())
     })
     .collect()
 }
 
 prop_compose! {
-    pub fn any_header()(
+    pub fn any_video()(
         (width, height) in (1u32..200, 1u32..200),
         rate in (any::<u32>(), 1u32..),
+        (base, frame_duration) in ((1u32.., 1u32..), any::<u32>()),
         aspect in (any::<u32>(), 1u32..),
         color in any::<[u8; 3]>(),
         range in prop_oneof![Just(ColorRange::Unspecified), Just(ColorRange::Limited), Just(ColorRange::Full)],
@@ -88,11 +97,13 @@ prop_compose! {
         strides in proptest::array::uniform3(1u8..9),
         chunk_latent_frames in 1u16..5,
         frame_count in proptest::option::of(0..u64::MAX),
-    ) -> Header {
-        Header {
+    ) -> VideoStream {
+        VideoStream {
             width,
             height,
             frame_rate: Rational { num: rate.0, den: rate.1 },
+            time_base: Rational { num: base.0, den: base.1 },
+            frame_duration,
             pixel_aspect: Rational { num: aspect.0, den: aspect.1 },
             color: Color { primaries: color[0], transfer: color[1], matrix: color[2], range },
             chroma,
@@ -106,5 +117,24 @@ prop_compose! {
             chunk_latent_frames,
             frame_count: frame_count.map(PixelFrames),
         }
+    }
+}
+
+/// Sound beside the video.
+pub fn sound() -> PacketStream {
+    PacketStream {
+        kind: PacketKind::Audio,
+        codec: "A_OPUS".to_owned(),
+        private: vec![1, 2, 3],
+        time_base: Rational { num: 1, den: 48000 },
+        sample_rate: 48000,
+        channels: 2,
+        bits_per_sample: 0,
+        codec_delay: 6_500_000,
+        seek_preroll: 80_000_000,
+        language: "en".to_owned(),
+        title: "Original".to_owned(),
+        default: true,
+        forced: false,
     }
 }

@@ -1,22 +1,24 @@
 //! The rules that tie a chunk to its header and to the chunks before it (LBIT §5.4), for writers and readers alike.
 
 use crate::error::Broken;
-use crate::header::Header;
+use crate::header::VideoStream;
 use crate::stored::StoredChunk;
 use crate::units::PixelFrames;
 
-/// What has gone by of a stream.
+/// What has gone by of a stream of tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Track {
     pub chunks: u64,
     pub frames: PixelFrames,
-    /// Whether the last chunk was full, so that its group may go on.
+    /// Whether the last chunk was full or is lost, so that its group may go on.
     pub may_continue: bool,
+    /// Segment and start of the last chunk.
+    last: Option<(u32, i64)>,
 }
 
 /// Checks what can be said of a chunk without its neighbours.
-pub(crate) fn check_alone(header: &Header, chunk: &StoredChunk) -> Result<(), Broken> {
-    let most = u64::from(header.chunk_latent_frames);
+pub(crate) fn check_alone(video: &VideoStream, chunk: &StoredChunk) -> Result<(), Broken> {
+    let most = u64::from(video.chunk_latent_frames);
     if !(1..=most).contains(&chunk.latent_frames.0) {
         return Err(Broken::new(
             "latent frames of a chunk",
@@ -24,7 +26,8 @@ pub(crate) fn check_alone(header: &Header, chunk: &StoredChunk) -> Result<(), Br
             chunk.latent_frames,
         ));
     }
-    let held = header.frames_held(chunk.latent_frames, chunk.key);
+    // Of a lost chunk nobody knows whether it started a group.
+    let held = video.frames_held(chunk.latent_frames, chunk.key && !chunk.is_lost());
     if !(1..=held.0).contains(&chunk.frame_count.0) {
         return Err(Broken::new(
             "frames of a chunk",
@@ -32,18 +35,18 @@ pub(crate) fn check_alone(header: &Header, chunk: &StoredChunk) -> Result<(), Br
             chunk.frame_count,
         ));
     }
-    if !(1..=header.bits).contains(&chunk.bits()) {
+    if !chunk.is_lost() && !(1..=video.bits).contains(&chunk.bits()) {
         return Err(Broken::new(
             "bits per token",
-            format!("1 to {}", header.bits),
+            format!("1 to {}", video.bits),
             chunk.bits(),
         ));
     }
-    let grid = header.grid(chunk.latent_frames);
+    let grid = video.grid(chunk.latent_frames);
     if chunk.grid != grid {
         return Err(Broken::new("token grid", grid, chunk.grid));
     }
-    Ok(())
+    chunk.times.check(chunk.frame_count)
 }
 
 impl Track {
@@ -59,7 +62,24 @@ impl Track {
                 chunk.first_frame,
             ));
         }
-        if !chunk.key && !self.may_continue {
+        if let Some((segment, start)) = self.last {
+            if chunk.times.start < start {
+                let expected = format!("at least {start}");
+                return Err(Broken::new("start time of a chunk", expected, chunk.times.start));
+            }
+            if chunk.segment < segment {
+                return Err(Broken::new(
+                    "segment of a chunk",
+                    format!("at least {segment}"),
+                    chunk.segment,
+                ));
+            }
+            if chunk.segment > segment && !chunk.key && !chunk.is_lost() {
+                let expected = "a key chunk at the start of a segment";
+                return Err(Broken::new("chunk", expected, "one that continues a group"));
+            }
+        }
+        if !chunk.key && !chunk.is_lost() && !self.may_continue {
             let expected = match self.chunks {
                 0 => "a key chunk at the start",
                 _ => "a key chunk after one that is not full",
@@ -69,8 +89,25 @@ impl Track {
         Ok(())
     }
 
-    /// Goes past `chunk`. Fails if frames can no longer be counted.
-    pub fn accept(&mut self, header: &Header, chunk: &StoredChunk) -> Result<(), Broken> {
+    /// Puts itself right before `chunk`, which comes first because reading began in the middle.
+    pub fn join(&mut self, chunk: &StoredChunk) {
+        *self = Self {
+            chunks: chunk.sequence,
+            frames: chunk.first_frame,
+            may_continue: true,
+            last: None,
+        };
+    }
+
+    /// Goes past what is missing before `chunk`.
+    pub fn skip_to(&mut self, chunk: &StoredChunk) {
+        self.chunks = chunk.sequence;
+        self.frames = chunk.first_frame;
+        self.may_continue = true;
+    }
+
+    /// Goes past `chunk`, which could hold `held` frames. Fails if frames can no longer be counted.
+    pub fn accept(&mut self, held: PixelFrames, chunk: &StoredChunk) -> Result<(), Broken> {
         let frames = chunk.first_frame.checked_add(chunk.frame_count);
         let chunks = chunk.sequence.checked_add(1);
         let (Some(frames), Some(chunks)) = (frames, chunks) else {
@@ -83,7 +120,8 @@ impl Track {
         *self = Self {
             chunks,
             frames,
-            may_continue: chunk.frame_count == header.frames_held(chunk.latent_frames, chunk.key),
+            may_continue: chunk.is_lost() || chunk.frame_count == held,
+            last: Some((chunk.segment, chunk.times.start)),
         };
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Frames and latent frames as separate types, and the arithmetic between them (LBIT §6).
+//! Frames and latent frames as separate types, and the arithmetic between them (LBIT §5.6).
 //!
 //! A causal VAE with time stride `s_t` turns the first frame of a group into one latent frame and every `s_t`
 //! frames after it into one more. So a key chunk of `L` latent frames holds `1 + s_t·(L − 1)` frames, and a chunk
@@ -86,7 +86,7 @@ count! {
     LatentFrames
 }
 
-/// How many frames a chunk of `latent` latent frames holds, padding included (LBIT §6.1).
+/// How many frames a chunk of `latent` latent frames holds, padding included (LBIT §5.6).
 ///
 /// `time_stride` is `s_t`, the first of [`Header::strides`](crate::Header::strides). A stride of 0 is no legal
 /// header; it counts as 1 here, and results too large for `u64` saturate, so that the function is total.
@@ -106,7 +106,7 @@ pub const fn frames_held(latent: LatentFrames, time_stride: u8, key: bool) -> Pi
     })
 }
 
-/// The fewest latent frames whose chunk holds `frames` frames (LBIT §6.1); the inverse of [`frames_held`].
+/// The fewest latent frames whose chunk holds `frames` frames (LBIT §5.6); the inverse of [`frames_held`].
 ///
 /// ```
 /// use latentbit_container::units::{LatentFrames, PixelFrames, latent_frames_needed};

@@ -1,75 +1,73 @@
-//! Writing a stream, front to back (LBIT §2).
+//! Writing a file, front to back (LBIT §2).
 
 use std::io::{self, Write};
 
 use crate::chunk::Chunk;
+use crate::coder::Compression;
+use crate::digest::Digest;
+use crate::end::{self, Totals};
 use crate::error::{Broken, Error, Result};
-use crate::header::Header;
+use crate::header::{Header, Stream, StreamId};
 use crate::index::{self, ChunkInfo, MAX_ENTRIES};
-use crate::parser::Totals;
+use crate::metadata::{self, Chapter, Metadata};
+use crate::packets::{self, Packet};
 use crate::record::{self, MAGIC, Tag};
 use crate::stored::StoredChunk;
 use crate::track::{Track, check_alone};
-
-/// How planes are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// As they are.
-    Raw,
-    /// Each plane as a zstd frame, where that is smaller.
-    Zstd {
-        /// The level, in the range that zstd gives; more is slower and smaller.
-        level: i32,
-    },
-}
-
-impl Default for Compression {
-    /// zstd at level 3.
-    fn default() -> Self {
-        Self::Zstd { level: 3 }
-    }
-}
 
 /// How a [`Writer`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterOptions {
     /// How planes are stored.
     pub compression: Compression,
-    /// Whether to end with an index. It takes 56 bytes of memory per chunk while writing; an endless stream has no
-    /// use for it.
+    /// Whether to end with an index, if there is more than one chunk. It takes 80 bytes of memory per chunk while
+    /// writing; an endless stream has no use for it.
     pub index: bool,
+    /// Chunks after which the header is repeated at the next key chunk, for those who join midway; 0 for never. The
+    /// header is also repeated at the end of a file of several chunks, unless this is 0.
+    pub header_interval: u32,
+    /// Whether to end with digests of what the streams hold.
+    pub digests: bool,
 }
 
 impl Default for WriterOptions {
-    /// zstd at level 3, with an index.
+    /// The default coder, an index, a copy of the header every 32 chunks, digests.
     fn default() -> Self {
         Self {
             compression: Compression::default(),
             index: true,
+            header_interval: 32,
+            digests: true,
         }
     }
 }
 
 /// What a [`Writer`] wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Frames and chunks.
-    pub totals: Totals,
-    /// Bytes of the whole stream.
+    /// What is in each stream.
+    pub totals: Vec<Totals>,
+    /// Bytes of the whole file.
     pub bytes: u64,
 }
 
-/// Writes a stream to anything that takes bytes: no seeking, no field is changed later.
+/// Writes a file to anything that takes bytes: no seeking, no field is changed later.
 ///
 /// Header and chunks are each handed over as a whole and flushed, so whoever reads the other end of a pipe sees a
-/// chunk as soon as it is written. A writer that is dropped without [`finish`](Self::finish) leaves a stream that
+/// chunk as soon as it is written. A writer that is dropped without [`finish`](Self::finish) leaves a file that
 /// readers report as truncated.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     inner: W,
     header: Header,
+    header_payload: Vec<u8>,
+    header_crc: u32,
     options: WriterOptions,
-    track: Track,
+    streams: Vec<StreamState>,
+    chunks: u64,
+    /// Chunks since the header was written last.
+    since_header: u32,
+    header_copies: u64,
     index: Vec<ChunkInfo>,
     offset: u64,
     buffer: Vec<u8>,
@@ -77,8 +75,16 @@ pub struct Writer<W: Write> {
     failed: bool,
 }
 
+/// What went into one stream.
+#[derive(Clone, Debug, Default)]
+struct StreamState {
+    track: Track,
+    packets: u64,
+    digest: Digest,
+}
+
 impl<W: Write> Writer<W> {
-    /// Starts a stream: writes magic and header and flushes them.
+    /// Starts a file: writes magic and header and flushes them.
     ///
     /// # Errors
     /// [`Error::Parameter`] if `header` breaks a rule of [`Header::validate`]; [`Error::Io`].
@@ -87,14 +93,20 @@ impl<W: Write> Writer<W> {
         let mut writer = Self {
             inner,
             header: header.clone(),
+            header_crc: crc32fast::hash(&payload),
+            header_payload: Vec::new(),
             options,
-            track: Track::default(),
+            streams: vec![StreamState::default(); header.streams.len()],
+            chunks: 0,
+            since_header: 0,
+            header_copies: 0,
             index: Vec::new(),
             offset: 0,
             buffer: MAGIC.to_vec(),
             failed: false,
         };
-        writer.append(Tag::HEAD, &payload)?;
+        writer.append(Tag::HEAD, StreamId::NONE, 0, &payload)?;
+        writer.header_payload = payload;
         writer.flush()?;
         Ok(writer)
     }
@@ -105,40 +117,71 @@ impl<W: Write> Writer<W> {
         &self.header
     }
 
-    /// Frames and chunks written so far.
+    /// What was written so far of a stream.
     #[must_use]
-    pub const fn totals(&self) -> Totals {
-        Totals {
-            frames: self.track.frames,
-            chunks: self.track.chunks,
-        }
+    pub fn totals(&self, stream: StreamId) -> Totals {
+        let digest = self.options.digests;
+        self.streams
+            .get(stream.index())
+            .map(|state| Totals {
+                frames: state.track.frames,
+                // A stream has the one or the other.
+                chunks: state.track.chunks.max(state.packets),
+                digest: digest.then(|| state.digest.finish()),
+            })
+            .unwrap_or_default()
     }
 
-    /// Writes the next chunk and flushes it.
+    /// Writes the next chunk of its stream and flushes it.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the chunk does not fit the header, or is not the next one; nothing has been written
     /// then. [`Error::Io`].
     pub fn write_chunk(&mut self, chunk: &Chunk) -> Result<()> {
-        self.write_stored(&StoredChunk::pack(chunk, self.options.compression)?)
+        let (stored, packed) = StoredChunk::pack_all(chunk, self.options.compression)?;
+        self.write(&stored, self.options.digests.then_some(&packed[..]))
     }
 
-    /// Writes the next chunk as it was stored in another stream, and flushes it. Its compressed planes are not
-    /// looked into.
+    /// Writes the next chunk as it was stored in another file, and flushes it. It is unpacked only for the digest; with
+    /// [`WriterOptions::digests`] off, nobody looks into its coded planes.
     ///
     /// # Errors
-    /// As for [`write_chunk`](Self::write_chunk).
+    /// As for [`write_chunk`](Self::write_chunk), or if its planes cannot be unpacked.
     pub fn write_stored(&mut self, chunk: &StoredChunk) -> Result<()> {
-        let mut track = self.track.clone();
-        let payload = check_alone(&self.header, chunk)
+        let packed = match self.options.digests && !chunk.is_lost() {
+            true => Some(chunk.packed().map_err(Broken::by_caller)?),
+            false => None,
+        };
+        self.write(chunk, packed.as_deref())
+    }
+
+    fn write(&mut self, chunk: &StoredChunk, packed: Option<&[u8]>) -> Result<()> {
+        let stream = chunk.stream;
+        let (Some(video), Some(state)) = (self.header.video(stream), self.streams.get(stream.index())) else {
+            return Err(Error::parameter("stream of a chunk", "one of tokens", stream));
+        };
+        let mut track = state.track.clone();
+        let payload = check_alone(video, chunk)
             .and_then(|()| track.check_next(chunk))
-            .and_then(|()| track.accept(&self.header, chunk))
-            .and_then(|()| chunk.encode())
+            .and_then(|()| track.accept(video.frames_held(chunk.latent_frames, chunk.key), chunk))
+            .and_then(|()| chunk.encode(self.header_crc))
             .map_err(Broken::by_caller)?;
-        self.append(Tag::CHUNK, &payload)?;
-        let (offset, stored_len) = (self.offset, self.buffer.len() as u64);
+        let interval = self.options.header_interval;
+        if chunk.key && interval > 0 && self.since_header >= interval {
+            self.append_header_copy()?;
+        }
+        let before = self.buffer.len();
+        self.append(Tag::CHUNK, stream, chunk.sequence, &payload)?;
+        let (offset, stored_len) = (self.offset + before as u64, (self.buffer.len() - before) as u64);
         self.flush()?;
-        self.track = track;
+        if let Some(state) = self.streams.get_mut(stream.index()) {
+            state.track = track;
+            if let Some(packed) = packed {
+                state.digest.chunk(chunk.grid, chunk.bits(), packed);
+            }
+        }
+        self.chunks += 1;
+        self.since_header = self.since_header.saturating_add(1);
         if self.options.index {
             if self.index.len() == MAX_ENTRIES {
                 self.options.index = false;
@@ -150,53 +193,100 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the stream: writes end record, index and tail, flushes, and gives the inner writer back.
+    /// Writes packets of one stream, in the order in which they are decoded. They go out with the next chunk, or at the
+    /// end.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the header promised another number of frames; [`Error::Io`]. The stream has no end
-    /// record then and will be read as truncated.
-    pub fn finish(mut self) -> Result<(W, Summary)> {
-        let totals = self.totals();
-        if let Some(promised) = self
-            .header
-            .frame_count
-            .filter(|&promised| promised != totals.frames)
-        {
-            return Err(Error::parameter(
-                "frame count of the stream",
-                promised,
-                totals.frames,
-            ));
+    /// [`Error::Parameter`] if `stream` is not one of packets or there are none.
+    pub fn write_packets(&mut self, stream: StreamId, packets: &[Packet]) -> Result<()> {
+        if self.header.packets(stream).is_none() {
+            return Err(Error::parameter("stream of packets", "one of packets", stream));
         }
-        let mut payload = totals.frames.0.to_le_bytes().to_vec();
-        payload.extend_from_slice(&totals.chunks.to_le_bytes());
-        self.append(Tag::END, &payload)?;
-
-        let mut place = None;
-        if let Some(payload) = self.options.index.then(|| index::encode(&self.index)).flatten() {
-            let before = self.buffer.len();
-            self.append(Tag::INDEX, &payload)?;
-            let len = u32::try_from(self.buffer.len() - before);
-            place = len.ok().map(|len| (self.offset + before as u64, len));
-        }
-        self.append(Tag::TAIL, &index::encode_tail(place))?;
-        self.flush()?;
-        Ok((
-            self.inner,
-            Summary {
-                totals,
-                bytes: self.offset,
-            },
-        ))
+        let payload = packets::encode(packets).map_err(Broken::by_caller)?;
+        let Some(state) = self.streams.get_mut(stream.index()) else {
+            return Err(Error::parameter("stream of packets", "one of packets", stream));
+        };
+        let sequence = state.packets;
+        state.packets += 1;
+        packets
+            .iter()
+            .for_each(|packet| state.digest.packet(&packet.data));
+        self.append(Tag::PACKETS, stream, sequence, &payload)
     }
 
-    fn append(&mut self, tag: Tag, payload: &[u8]) -> Result<()> {
-        record::append(&mut self.buffer, tag, self.track.chunks, payload).map_err(Broken::by_caller)
+    /// Writes keys and values about the file or a stream, at any time. They go out with the next chunk, or at the end.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if a key is empty, longer than 255 bytes or has control characters.
+    pub fn write_metadata(&mut self, metadata: &Metadata) -> Result<()> {
+        let payload = metadata.encode().map_err(Broken::by_caller)?;
+        self.append(Tag::METADATA, metadata.stream, 0, &payload)
+    }
+
+    /// Writes chapters, at any time. They go out with the next chunk, or at the end.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one ends before it starts.
+    pub fn write_chapters(&mut self, chapters: &[Chapter]) -> Result<()> {
+        let payload = metadata::encode_chapters(chapters).map_err(Broken::by_caller)?;
+        self.append(Tag::CHAPTERS, StreamId::NONE, 0, &payload)
+    }
+
+    /// Ends the file: writes end record, index and tail, flushes, and gives the inner writer back.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the header promised another number of frames; [`Error::Io`]. The file has no end record
+    /// then and will be read as truncated.
+    pub fn finish(mut self) -> Result<(W, Summary)> {
+        let totals: Vec<Totals> = self.header.ids().map(|id| self.totals(id)).collect();
+        for (stream, totals) in self.header.streams.iter().zip(&totals) {
+            let promised = match stream {
+                Stream::Video(video) => video.frame_count,
+                _ => None,
+            };
+            if let Some(promised) = promised.filter(|&promised| promised != totals.frames) {
+                return Err(Error::parameter(
+                    "frame count of the stream",
+                    promised,
+                    totals.frames,
+                ));
+            }
+        }
+        // With a single chunk neither a second header nor an index is worth its bytes.
+        if self.chunks > 1 && self.options.header_interval > 0 {
+            self.append_header_copy()?;
+        }
+        let payload = end::encode(&totals).map_err(Broken::by_caller)?;
+        self.append(Tag::END, StreamId::NONE, 0, &payload)?;
+        if self.options.index && self.chunks > 1 {
+            let before = self.buffer.len();
+            let payload = index::encode(&self.index);
+            self.append(Tag::INDEX, StreamId::NONE, 0, &payload)?;
+            let len = u32::try_from(self.buffer.len() - before);
+            let place = len.ok().map(|len| (self.offset + before as u64, len));
+            self.append(Tag::TAIL, StreamId::NONE, 0, &index::encode_tail(place))?;
+        }
+        self.flush()?;
+        let bytes = self.offset;
+        Ok((self.inner, Summary { totals, bytes }))
+    }
+
+    fn append_header_copy(&mut self) -> Result<()> {
+        let payload = std::mem::take(&mut self.header_payload);
+        let appended = self.append(Tag::HEAD_COPY, StreamId::NONE, self.header_copies, &payload);
+        self.header_payload = payload;
+        self.header_copies += 1;
+        self.since_header = 0;
+        appended
+    }
+
+    fn append(&mut self, tag: Tag, stream: StreamId, sequence: u64, payload: &[u8]) -> Result<()> {
+        record::append(&mut self.buffer, tag, stream, sequence, payload).map_err(Broken::by_caller)
     }
 
     fn flush(&mut self) -> Result<()> {
         let result = match self.failed {
-            true => Err(io::Error::other("an earlier write to this stream failed")),
+            true => Err(io::Error::other("an earlier write to this file failed")),
             false => self
                 .inner
                 .write_all(&self.buffer)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use latentbit_codec::pipeline::{self, Options};
-use latentbit_container::{Header, PixelFrames, Rational, ReadMode};
+use latentbit_container::{PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
 use crate::args::{DecodeArgs, RangeArgs};
@@ -40,25 +40,25 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         ReadMode::Resync
     };
     let input = lbit_input::open(&args.input, mode)?;
-    let header = input.reader.header().clone();
+    let video = input.video.clone();
     let bundle = model::load(&args.model)?;
-    model::check(&bundle, &header, &input.place)?;
-    lbit_input::check_bits(args.bits, &header)?;
+    model::check(&bundle, &video, &input.place)?;
+    lbit_input::check_bits(args.bits, &video)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
         ..Options::default()
     };
-    let range = range(&args.range, header.frame_rate);
-    let total = lbit_input::index(&args.input)
+    let range = range(&args.range, video.frame_rate);
+    let total = lbit_input::index(&args.input, input.stream)
         .and_then(|index| index.frame_count())
-        .or(header.frame_count.map(PixelFrames::into));
+        .or(video.frame_count.map(PixelFrames::into));
     let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
-    let sink = open_sink(&args.output.output, &output_options(args, &header))?;
+    let sink = open_sink(&args.output.output, &output_options(args, &video))?;
 
     let started = Instant::now();
     let bar = progress::bar(total, quiet);
-    let (decoder, frames) = pipeline::decoder(&bundle, &header, &options)?;
+    let (decoder, frames) = pipeline::decoder(&bundle, &video, &options)?;
     let feeding = Feeding {
         input,
         range,
@@ -75,7 +75,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             feed.lost_frames
         );
     }
-    let run = RunReport::new(&bundle, &header, frames, started, feed.damage);
+    let run = RunReport::new(&bundle, &video, frames, started, feed.damage);
     run.log();
     if args.json {
         let report = Report {
@@ -165,22 +165,22 @@ fn decode(
 }
 
 /// What the header says about the output.
-fn output_options(args: &DecodeArgs, header: &Header) -> OutputOptions {
-    let still = header.frame_count == Some(PixelFrames(1));
+fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
+    let still = video.frame_count == Some(PixelFrames(1));
     let info = VideoInfo {
-        width: header.width,
-        height: header.height,
-        frame_rate: match header.frame_rate {
+        width: video.width,
+        height: video.height,
+        frame_rate: match video.frame_rate {
             // A rate only matters where a picture is written as a video.
             Rational { num: 0, .. } if still => Rational { num: 25, den: 1 },
             rate => rate,
         },
-        pixel_aspect: header.pixel_aspect,
-        color: header.color,
-        chroma: header.chroma,
-        chroma_location: header.chroma_location,
-        bit_depth: header.bit_depth.max(8),
-        frame_count: header.frame_count.map(PixelFrames::into),
+        pixel_aspect: video.pixel_aspect,
+        color: video.color,
+        chroma: video.chroma,
+        chroma_location: video.chroma_location,
+        bit_depth: video.bit_depth.max(8),
+        frame_count: video.frame_count.map(PixelFrames::into),
         has_audio: false,
         kind: if still {
             MediaKind::StillImage

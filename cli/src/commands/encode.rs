@@ -6,7 +6,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, FrameInput, Options};
-use latentbit_container::{Chunk, Compression, Header, PixelFrames, Rational, Summary, WriterOptions};
+use latentbit_container::{Chunk, PixelFrames, Rational, Summary, VideoStream};
 use serde::Serialize;
 
 use crate::args::EncodeArgs;
@@ -41,7 +41,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let mut source = open_source(&args.input, &args.source.input_options(args.model.threads))?;
     let info = source.info().clone();
     let bundle = model::load(&args.model)?;
-    let header = header(&bundle, &info, args.bits)?;
+    let video = describe(&bundle, &info, args.bits)?;
 
     let mut warnings = Vec::new();
     if info.has_audio {
@@ -54,8 +54,10 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     interrupt::listen();
     let started = Instant::now();
     let bar = progress::bar(info.frame_count, quiet);
-    let (summary, fault) = encode(args, source.as_mut(), &bundle, &header, &bar)?;
+    let (summary, fault) = encode(args, source.as_mut(), &bundle, &video, &bar)?;
     bar.finish_and_clear();
+    let totals = summary.totals.first().copied().unwrap_or_default();
+    let frames = totals.frames.0;
 
     let exit = match fault {
         Some(error) => {
@@ -63,7 +65,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             let text = format!(
                 "{}; the {} frames before it are in {}",
                 message(&error),
-                summary.totals.frames,
+                frames,
                 args.output.output
             );
             tracing::error!("{text}");
@@ -72,18 +74,17 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => Exit::Success,
     };
-    let frames = summary.totals.frames.0;
-    let run = RunReport::new(&bundle, &header, frames, started, warnings);
+    let run = RunReport::new(&bundle, &video, frames, started, warnings);
     run.log();
     if args.json {
         let report = Report {
             schema: "latentbit.encode/1",
             input: &args.input,
             output: &args.output.output,
-            chunks: summary.totals.chunks,
+            chunks: totals.chunks,
             bytes: summary.bytes,
-            bits: header.bits,
-            bpp: bits_per_pixel(summary.bytes, frames, header.width, header.height),
+            bits: video.bits,
+            bpp: bits_per_pixel(summary.bytes, frames, video.width, video.height),
             run,
         };
         report::print(&report, args.output.output == "-")?;
@@ -92,24 +93,23 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
 }
 
 /// What the header says of the source.
-fn header(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Result<Header> {
+fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Result<VideoStream> {
     let still = info.kind == MediaKind::StillImage;
-    let mut header = pipeline::header_for(bundle, info.width, info.height)?;
+    let mut video = pipeline::video_stream_for(bundle, info.width, info.height)?;
     if let Some(bits) = bits {
-        if bits > header.bundle_bits {
+        if bits > video.bundle_bits {
             return usage(format!(
                 "--bits {bits}: tokens of the bundle {:?} have {}",
-                bundle.id.name, header.bundle_bits
+                bundle.id.name, video.bundle_bits
             ));
         }
-        header.bits = bits;
+        video.bits = bits;
     }
-    Ok(Header {
-        frame_rate: if still {
-            Rational { num: 0, den: 1 }
-        } else {
-            info.frame_rate
-        },
+    let rate = match still {
+        true => Rational { num: 0, den: 1 },
+        false => info.frame_rate,
+    };
+    Ok(VideoStream {
         pixel_aspect: info.pixel_aspect,
         color: info.color,
         chroma: info.chroma,
@@ -117,7 +117,7 @@ fn header(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Result
         bit_depth: info.bit_depth,
         // Of a video the count is only known at its end.
         frame_count: still.then_some(PixelFrames(1)),
-        ..header
+        ..video.with_constant_rate(rate)
     })
 }
 
@@ -127,7 +127,7 @@ fn encode(
     args: &EncodeArgs,
     source: &mut dyn FrameSource,
     bundle: &Arc<Bundle>,
-    header: &Header,
+    video: &VideoStream,
     bar: &ProgressBar,
 ) -> anyhow::Result<(Summary, Option<anyhow::Error>)> {
     let options = Options {
@@ -135,16 +135,9 @@ fn encode(
         chunks_per_group: args.group,
         kept_bits: None,
     };
-    let compression = match args.level {
-        0 => Compression::Raw,
-        level => Compression::Zstd { level },
-    };
-    let writer_options = WriterOptions {
-        compression,
-        ..WriterOptions::default()
-    };
-    let mut output = Output::create(&args.output.output, header, writer_options)?;
-    let (input, chunks) = pipeline::encoder(bundle, header, &options)?;
+    let writer_options = args.coder.writer_options();
+    let mut output = Output::create(&args.output.output, &video.clone().into(), writer_options)?;
+    let (input, chunks) = pipeline::encoder(bundle, video, &options)?;
     std::thread::scope(|scope| {
         let writing = scope.spawn(move || -> anyhow::Result<Output> {
             for chunk in chunks {

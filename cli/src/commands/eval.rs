@@ -41,24 +41,24 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         return usage("only one of reference and file can be stdin");
     }
     let input = lbit_input::open(&args.file, ReadMode::Strict)?;
-    let header = input.reader.header().clone();
+    let video = input.video.clone();
     let bundle = model::load(&args.model)?;
-    model::check(&bundle, &header, &input.place)?;
-    lbit_input::check_bits(args.bits, &header)?;
-    let bits = args.bits.unwrap_or(header.bits);
+    model::check(&bundle, &video, &input.place)?;
+    lbit_input::check_bits(args.bits, &video)?;
+    let bits = args.bits.unwrap_or(video.bits);
     let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
     let info = source.info();
-    if (info.width, info.height) != (header.width, header.height) {
+    if (info.width, info.height) != (video.width, video.height) {
         return usage(format!(
             "{} has pictures of {}x{}, {} of {}x{}; compare it with the video that it was made of",
-            args.reference, info.width, info.height, args.file, header.width, header.height
+            args.reference, info.width, info.height, args.file, video.width, video.height
         ));
     }
-    let index = lbit_input::index(&args.file);
+    let index = lbit_input::index(&args.file, input.stream);
     let total = index
         .as_ref()
         .and_then(Index::frame_count)
-        .or(header.frame_count.map(PixelFrames::into));
+        .or(video.frame_count.map(PixelFrames::into));
     let bar = progress::bar(total, quiet);
     // Groups as the file has them; without an index, as the encoder makes them by default.
     let options = Options {
@@ -70,9 +70,9 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
 
     let bytes = input.bytes.clone();
-    let (decoder, decoded) = pipeline::decoder(&bundle, &header, &options)?;
+    let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
     let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| ()));
-    let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &header, &options)?;
+    let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &video, &options)?;
     let (references, for_vae) = mpsc::channel::<Frame>();
     let measuring = std::thread::spawn(move || measure(vae_output, &for_vae));
 
@@ -124,12 +124,12 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         schema: "latentbit.eval/1",
         reference: &args.reference,
         file: &args.file,
-        width: header.width,
-        height: header.height,
+        width: video.width,
+        height: video.height,
         frames,
         bytes,
         bits,
-        bpp: bits_per_pixel(bytes, frames, header.width, header.height),
+        bpp: bits_per_pixel(bytes, frames, video.width, video.height),
         bundle: (&bundle.id).into(),
         tokens: tokens_quality.into(),
         vae: vae_quality.into(),

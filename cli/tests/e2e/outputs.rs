@@ -87,7 +87,7 @@ fn a_closed_pipe_ends_decoding_quietly() {
 fn a_closed_pipe_is_an_error_when_encoding() {
     let folder = folder();
     write(&folder, "a.y4m", &Y4m::SMALL.video(2000));
-    let (code, stderr) = with_closed_stdout(&folder, &tiny("encode a.y4m -o - --group 1 --level 0"));
+    let (code, stderr) = with_closed_stdout(&folder, &tiny("encode a.y4m -o - --group 1 --coder raw"));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("closed it"), "{stderr}");
 }

@@ -100,8 +100,8 @@ fn part_of_a_stream_is_that_part() {
 #[test]
 fn fewer_bits_make_less() {
     let folder = folder();
-    encoded(&folder, "all.lbit", 14, "--level 0");
-    encoded(&folder, "few.lbit", 14, "--level 0 --bits 4");
+    encoded(&folder, "all.lbit", 14, "--coder raw");
+    encoded(&folder, "few.lbit", 14, "--coder raw --bits 4");
     let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
     assert!(size("few.lbit") < size("all.lbit"));
     assert_eq!(

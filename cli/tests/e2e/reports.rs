@@ -9,7 +9,7 @@ fn info_tells_what_was_encoded() {
     let size = read(&folder, "a.lbit").len();
     let info = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
     for (field, value) in [
-        ("schema", serde_json::json!("latentbit.info/1")),
+        ("schema", serde_json::json!("latentbit.info/2")),
         ("state", "complete".into()),
         ("width", Y4m::SMALL.width.into()),
         ("height", Y4m::SMALL.height.into()),

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use latentbit_codec::pipeline::{self, Coded, Options};
 use latentbit_codec::vae::{DecoderState, EncoderState};
 use latentbit_codec::{Bundle, Frame};
-use latentbit_container::{Chunk, ChunkPlan, Header, PixelFrames};
+use latentbit_container::{Chunk, ChunkPlan, PixelFrames, VideoStream};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::args::{Args, Result, Task};
@@ -44,7 +44,7 @@ pub fn work(args: &Args, bundle: Bundle, input: Vec<u8>) -> Result<Box<dyn Work>
     let bundle = Arc::new(bundle);
     Ok(match args.task {
         Task::Encode => Box::new(Encode {
-            header: header(args, &bundle)?,
+            stream: stream(args, &bundle)?,
             pixels: frames_of(args, input)?,
             options: options(args),
             bundle,
@@ -63,15 +63,15 @@ pub fn work(args: &Args, bundle: Bundle, input: Vec<u8>) -> Result<Box<dyn Work>
 /// Frames to tokens.
 struct Encode {
     bundle: Arc<Bundle>,
-    header: Header,
+    stream: VideoStream,
     options: Options,
     pixels: Vec<u8>,
 }
 
 impl Work for Encode {
     fn run(&self) -> Result<Output> {
-        let (mut input, output) = pipeline::encoder(&self.bundle, &self.header, &self.options)?;
-        let (width, height) = (self.header.width as usize, self.header.height as usize);
+        let (mut input, output) = pipeline::encoder(&self.bundle, &self.stream, &self.options)?;
+        let (width, height) = (self.stream.width as usize, self.stream.height as usize);
         let frames = self.pixels.chunks_exact(width * height * 3);
         let chunks: latentbit_codec::Result<Vec<_>> = thread::scope(|scope| {
             // If a push fails, the other half says why.
@@ -91,27 +91,27 @@ impl Work for Encode {
 /// Tokens to frames.
 struct Decode {
     bundle: Arc<Bundle>,
-    header: Header,
+    stream: VideoStream,
     options: Options,
     chunks: Vec<Chunk>,
 }
 
 impl Decode {
     fn new(args: &Args, bundle: Arc<Bundle>, input: &[u8]) -> Result<Self> {
-        let header = header(args, &bundle)?;
+        let stream = stream(args, &bundle)?;
         let options = options(args);
         let plan = ChunkPlan::new(
             PixelFrames(args.frames as u64),
-            header.chunk_latent_frames,
+            stream.chunk_latent_frames,
             options.chunks_per_group,
-            header.strides[0],
+            stream.strides[0],
         );
         let mut tokens = words::<8>(input).map(u64::from_le_bytes);
         let mut chunks = Vec::new();
         for planned in plan {
-            let grid = header.grid(planned.latent_frames);
+            let grid = stream.grid(planned.latent_frames);
             let values: Vec<u64> = tokens.by_ref().take(grid.len()).collect();
-            chunks.push(planned.with_tokens(&header, values));
+            chunks.push(planned.with_tokens(&stream, values));
         }
         if tokens.next().is_some()
             || chunks
@@ -122,7 +122,7 @@ impl Decode {
         }
         Ok(Self {
             bundle,
-            header,
+            stream,
             options,
             chunks,
         })
@@ -131,7 +131,7 @@ impl Decode {
 
 impl Work for Decode {
     fn run(&self) -> Result<Output> {
-        let (mut input, output) = pipeline::decoder(&self.bundle, &self.header, &self.options)?;
+        let (mut input, output) = pipeline::decoder(&self.bundle, &self.stream, &self.options)?;
         let pixels: latentbit_codec::Result<Vec<u8>> = thread::scope(|scope| {
             scope.spawn(move || {
                 for chunk in &self.chunks {
@@ -218,8 +218,12 @@ impl Work for VaeDecode {
     }
 }
 
-fn header(args: &Args, bundle: &Bundle) -> Result<Header> {
-    Ok(pipeline::header_for(bundle, args.size.width, args.size.height)?)
+fn stream(args: &Args, bundle: &Bundle) -> Result<VideoStream> {
+    Ok(pipeline::video_stream_for(
+        bundle,
+        args.size.width,
+        args.size.height,
+    )?)
 }
 
 fn options(args: &Args) -> Options {

@@ -1,6 +1,6 @@
 //! Frames to steps: the frames of one latent frame, padded to whole latent positions.
 
-use latentbit_container::{Header, PixelFrames};
+use latentbit_container::{PixelFrames, VideoStream};
 
 use super::queue::Outlet;
 use crate::error::Result;
@@ -48,15 +48,15 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(header: &Header, chunks_per_group: u32) -> Self {
-        let [time, rows, columns] = header.strides.map(usize::from);
-        let (width, height) = (header.width as usize, header.height as usize);
+    pub(super) fn new(stream: &VideoStream, chunks_per_group: u32) -> Self {
+        let [time, rows, columns] = stream.strides.map(usize::from);
+        let (width, height) = (stream.width as usize, stream.height as usize);
         Self {
             width,
             height,
             padded: [height.next_multiple_of(rows), width.next_multiple_of(columns)],
             time_stride: time,
-            chunk_latent_frames: header.chunk_latent_frames,
+            chunk_latent_frames: stream.chunk_latent_frames,
             chunks_per_group,
             in_group: 0,
             in_chunk: 0,
@@ -156,7 +156,7 @@ impl FrameInput {
     /// Gives the next frame to the pipeline; waits while the queues are full.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for a frame of another size than the header's;
+    /// [`Error::Shape`](crate::Error::Shape) for a frame of another size than the stream's;
     /// [`Error::Closed`](crate::Error::Closed) when the pipeline has ended early, and
     /// [`Output::pull`](super::Output::pull) says why.
     pub fn push(&mut self, frame: &Frame) -> Result<()> {
@@ -186,15 +186,17 @@ mod tests {
 
     use super::*;
 
-    fn header(width: u32, height: u32) -> Header {
+    fn stream(width: u32, height: u32) -> VideoStream {
         let id = BundleId {
             name: "test".into(),
             sha256: [0; 32],
         };
-        Header {
+        VideoStream {
             width,
             height,
             frame_rate: Rational { num: 25, den: 1 },
+            time_base: Rational { num: 1, den: 25 },
+            frame_duration: 1,
             pixel_aspect: Rational { num: 1, den: 1 },
             color: Color::default(),
             chroma: Chroma::Rgb,
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn steps_make_the_chunks_of_the_plan() {
         for (frames, group) in [(1, 8), (2, 8), (13, 8), (14, 0), (60, 2), (97, 1), (200, 3)] {
-            let mut collector = Collector::new(&header(8, 8), group);
+            let mut collector = Collector::new(&stream(8, 8), group);
             let mut steps: Vec<Step> = (0..frames)
                 .filter_map(|_| collector.push(&frame(8, 8, |_| 0.5)))
                 .collect();
@@ -255,7 +257,7 @@ mod tests {
 
     #[test]
     fn edges_are_repeated() {
-        let mut collector = Collector::new(&header(9, 3), 8);
+        let mut collector = Collector::new(&stream(9, 3), 8);
         let step = collector.push(&frame(9, 3, |i| (i / 3) as f32 / 26.0)).unwrap();
         assert_eq!(step.size, [1, 8, 16]);
         let at = |row: usize, column: usize| step.pixels[(row * 16 + column) * 3];

@@ -11,18 +11,18 @@
 //! ```
 
 mod collect;
-mod header;
 mod queue;
 mod stage;
 mod tokenizer_stages;
 mod vae_stages;
+mod video_stream;
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, Header, PixelFrames};
+use latentbit_container::{Chunk, PixelFrames, VideoStream};
 
 pub use collect::FrameInput;
-pub use header::{check_bundle, header_for};
+pub use video_stream::{check_bundle, video_stream_for};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -74,25 +74,25 @@ pub enum Coded {
     Lost(PixelFrames),
 }
 
-/// Starts a pipeline from frames to chunks, as `header` describes them; see [`header_for`].
+/// Starts a pipeline from frames to chunks, as `stream` describes them; see [`video_stream_for`].
 ///
 /// # Errors
 /// As for [`check_bundle`]; [`Error::Bundle`] if the bundle has no tokenizer.
 pub fn encoder(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     options: &Options,
 ) -> Result<(FrameInput, Output<Chunk>)> {
-    check_bundle(bundle, header)?;
+    check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, header, options, &pool)?;
+    let (input, latents) = to_latents(bundle, stream, options, &pool)?;
     let (chunks, output) = queue(QUEUE);
     spawn(
         "vit-encode",
         &pool,
         latents,
         chunks,
-        TokenEncoder::new(bundle, header)?,
+        TokenEncoder::new(bundle, stream)?,
     )?;
     Ok((input, Output(output)))
 }
@@ -105,16 +105,16 @@ pub fn encoder(
 /// As for [`check_bundle`]; [`Error::Bundle`] if the bundle has no tokenizer.
 pub fn decoder(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     options: &Options,
 ) -> Result<(ChunkInput, Output<Frame>)> {
-    check_bundle(bundle, header)?;
+    check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
     let (chunks, input) = queue(QUEUE);
     let (latents, output) = queue(QUEUE);
-    let stage = TokenDecoder::new(bundle, header, options.kept_bits)?;
+    let stage = TokenDecoder::new(bundle, stream, options.kept_bits)?;
     spawn("vit-decode", &pool, input, latents, stage)?;
-    Ok((ChunkInput(chunks), to_frames(bundle, header, &pool, output)?))
+    Ok((ChunkInput(chunks), to_frames(bundle, stream, &pool, output)?))
 }
 
 /// Starts a pipeline through the VAE alone: what frames would be if tokens cost nothing.
@@ -123,19 +123,19 @@ pub fn decoder(
 /// As for [`check_bundle`].
 pub fn vae_only(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     options: &Options,
 ) -> Result<(FrameInput, Output<Frame>)> {
-    check_bundle(bundle, header)?;
+    check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, header, options, &pool)?;
-    Ok((input, to_frames(bundle, header, &pool, latents)?))
+    let (input, latents) = to_latents(bundle, stream, options, &pool)?;
+    Ok((input, to_frames(bundle, stream, &pool, latents)?))
 }
 
 /// Starts the stages from frames to the latents of chunks.
 fn to_latents<T: From<LatentChunk> + Send + 'static>(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     options: &Options,
     pool: &Pool,
 ) -> Result<(FrameInput, Inlet<T>)> {
@@ -146,16 +146,16 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
         pool,
         input,
         latents,
-        VaeEncoder::new(bundle, header),
+        VaeEncoder::new(bundle, stream),
     )?;
-    let collector = Collector::new(header, options.chunks_per_group);
+    let collector = Collector::new(stream, options.chunks_per_group);
     Ok((FrameInput::new(collector, steps), output))
 }
 
 /// Starts the stage from the latents of chunks to frames.
 fn to_frames(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     pool: &Pool,
     latents: Inlet<Latents>,
 ) -> Result<Output<Frame>> {
@@ -165,7 +165,7 @@ fn to_frames(
         pool,
         latents,
         frames,
-        VaeDecoder::new(bundle, header),
+        VaeDecoder::new(bundle, stream),
     )?;
     Ok(Output(output))
 }

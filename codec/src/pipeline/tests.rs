@@ -33,8 +33,8 @@ fn options(chunks_per_group: u32) -> Options {
     }
 }
 
-fn header(bundle: &Bundle) -> Header {
-    header_for(bundle, WIDTH as u32, HEIGHT as u32).unwrap()
+fn stream(bundle: &Bundle) -> VideoStream {
+    video_stream_for(bundle, WIDTH as u32, HEIGHT as u32).unwrap()
 }
 
 /// Pushes from a thread of its own, pulls here.
@@ -50,14 +50,14 @@ fn run<T>(mut input: FrameInput, output: Output<T>, frames: &[Frame]) -> Vec<T> 
     })
 }
 
-fn encode(bundle: &Arc<Bundle>, header: &Header, frames: &[Frame], group: u32) -> Vec<Chunk> {
-    let (input, output) = encoder(bundle, header, &options(group)).unwrap();
+fn encode(bundle: &Arc<Bundle>, stream: &VideoStream, frames: &[Frame], group: u32) -> Vec<Chunk> {
+    let (input, output) = encoder(bundle, stream, &options(group)).unwrap();
     run(input, output, frames)
 }
 
 fn decode(
     bundle: &Arc<Bundle>,
-    header: &Header,
+    stream: &VideoStream,
     parts: Vec<Coded>,
     kept_bits: Option<u8>,
 ) -> Result<Vec<Frame>> {
@@ -65,7 +65,7 @@ fn decode(
         kept_bits,
         ..options(0)
     };
-    let (mut input, output) = decoder(bundle, header, &options).unwrap();
+    let (mut input, output) = decoder(bundle, stream, &options).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for part in parts {
@@ -82,7 +82,7 @@ fn decode(
 #[test]
 fn chunks_are_those_of_the_plan() {
     let bundle = bundle();
-    let header = header(&bundle);
+    let stream = stream(&bundle);
     for (count, group) in [
         (1, 8),
         (2, 8),
@@ -93,9 +93,9 @@ fn chunks_are_those_of_the_plan() {
         (33, 0),
         (46, 2),
     ] {
-        let chunks = encode(&bundle, &header, &video(count), group);
-        let time = header.strides[0];
-        let plan = ChunkPlan::new(PixelFrames(count as u64), header.chunk_latent_frames, group, time);
+        let chunks = encode(&bundle, &stream, &video(count), group);
+        let time = stream.strides[0];
+        let plan = ChunkPlan::new(PixelFrames(count as u64), stream.chunk_latent_frames, group, time);
         let plan: Vec<_> = plan.collect();
         assert_eq!(chunks.len(), plan.len(), "{count} {group}");
         for (chunk, planned) in chunks.iter().zip(plan) {
@@ -115,11 +115,11 @@ fn chunks_are_those_of_the_plan() {
                     planned.key
                 )
             );
-            assert_eq!(chunk.tokens.grid, header.grid(chunk.latent_frames));
+            assert_eq!(chunk.tokens.grid, stream.grid(chunk.latent_frames));
             chunk.tokens.validate().unwrap();
         }
         let parts = chunks.into_iter().map(Coded::Chunk).collect();
-        assert_eq!(decode(&bundle, &header, parts, None).unwrap().len(), count);
+        assert_eq!(decode(&bundle, &stream, parts, None).unwrap().len(), count);
     }
 }
 
@@ -127,7 +127,7 @@ fn chunks_are_those_of_the_plan() {
 #[test]
 fn tokens_and_frames_are_those_of_the_networks() {
     let bundle = bundle();
-    let header = header(&bundle);
+    let stream = stream(&bundle);
     let frames = video(13);
     let [_, rows, columns] = bundle.vae.strides();
     let (height, width) = (HEIGHT.next_multiple_of(rows), WIDTH.next_multiple_of(columns));
@@ -145,7 +145,7 @@ fn tokens_and_frames_are_those_of_the_networks() {
     let tokenizer = bundle.tokenizer().unwrap();
     let tokens = tokenizer.encode(&latent).unwrap();
 
-    let chunks = encode(&bundle, &header, &frames, 8);
+    let chunks = encode(&bundle, &stream, &frames, 8);
     assert_eq!(chunks.len(), 1);
     let same = chunks[0]
         .tokens
@@ -163,7 +163,7 @@ fn tokens_and_frames_are_those_of_the_networks() {
     let expected = bundle.vae.decode(&latent, &mut DecoderState::default()).unwrap();
     let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let parts = chunks.into_iter().map(Coded::Chunk).collect();
-    let found = decode(&bundle, &header, parts, Some(3)).unwrap();
+    let found = decode(&bundle, &stream, parts, Some(3)).unwrap();
     for (t, frame) in found.iter().enumerate() {
         frame.check_size(WIDTH, HEIGHT).unwrap();
         for (i, v) in frame.data.iter().enumerate() {
@@ -177,7 +177,7 @@ fn tokens_and_frames_are_those_of_the_networks() {
 #[test]
 fn fewer_bits_are_the_leading_planes() {
     let bundle = bundle();
-    let full = header(&bundle);
+    let full = stream(&bundle);
     let mut few = full.clone();
     few.bits = 3;
     let frames = video(5);
@@ -195,8 +195,8 @@ fn fewer_bits_are_the_leading_planes() {
 #[test]
 fn vae_alone_gives_every_frame() {
     let bundle = bundle();
-    let header = header(&bundle);
-    let (input, output) = vae_only(&bundle, &header, &options(1)).unwrap();
+    let stream = stream(&bundle);
+    let (input, output) = vae_only(&bundle, &stream, &options(1)).unwrap();
     let frames = run(input, output, &video(30));
     assert_eq!(frames.len(), 30);
     frames.iter().for_each(|f| f.check_size(WIDTH, HEIGHT).unwrap());
@@ -205,18 +205,18 @@ fn vae_alone_gives_every_frame() {
 #[test]
 fn lost_chunks_hold_the_last_frame() {
     let bundle = bundle();
-    let header = header(&bundle);
-    let chunks = encode(&bundle, &header, &video(45), 2);
+    let stream = stream(&bundle);
+    let chunks = encode(&bundle, &stream, &video(45), 2);
     let whole = decode(
         &bundle,
-        &header,
+        &stream,
         chunks.iter().cloned().map(Coded::Chunk).collect(),
         None,
     )
     .unwrap();
     let mut parts: Vec<_> = chunks.iter().cloned().map(Coded::Chunk).collect();
     parts[1] = Coded::Lost(chunks[1].frame_count);
-    let found = decode(&bundle, &header, parts, None).unwrap();
+    let found = decode(&bundle, &stream, parts, None).unwrap();
     assert_eq!(found.len(), 45);
     assert_eq!(found[..13], whole[..13]);
     assert!(found[13..29].iter().all(|frame| *frame == whole[12]));
@@ -225,7 +225,7 @@ fn lost_chunks_hold_the_last_frame() {
     // The start of a group is lost: the rest of it comes out, somehow.
     let mut parts: Vec<_> = chunks.iter().cloned().map(Coded::Chunk).collect();
     parts[0] = Coded::Lost(chunks[0].frame_count);
-    let found = decode(&bundle, &header, parts, None).unwrap();
+    let found = decode(&bundle, &stream, parts, None).unwrap();
     assert_eq!(found.len(), 45);
     assert!(
         found[..13]
@@ -238,32 +238,32 @@ fn lost_chunks_hold_the_last_frame() {
 #[test]
 fn bad_chunks_are_named() {
     let bundle = bundle();
-    let header = header(&bundle);
-    let good = encode(&bundle, &header, &video(5), 8);
+    let stream = stream(&bundle);
+    let good = encode(&bundle, &stream, &video(5), 8);
     let mut chunk = good[0].clone();
     chunk.tokens.grid.w += 1;
-    let error = decode(&bundle, &header, vec![Coded::Chunk(chunk)], None).unwrap_err();
+    let error = decode(&bundle, &stream, vec![Coded::Chunk(chunk)], None).unwrap_err();
     assert!(matches!(error, Error::Chunk { sequence: 0, .. }), "{error}");
     let mut chunk = good[0].clone();
     chunk.latent_frames = LatentFrames(3);
     assert!(matches!(
-        decode(&bundle, &header, vec![Coded::Chunk(chunk)], None),
+        decode(&bundle, &stream, vec![Coded::Chunk(chunk)], None),
         Err(Error::Chunk { .. })
     ));
     let mut chunk = good[0].clone();
     chunk.frame_count = PixelFrames(6);
-    let error = decode(&bundle, &header, vec![Coded::Chunk(chunk)], None).unwrap_err();
+    let error = decode(&bundle, &stream, vec![Coded::Chunk(chunk)], None).unwrap_err();
     assert!(matches!(error, Error::Chunk { .. }), "{error}");
 }
 
 #[test]
 fn other_bundles_are_refused() {
     let bundle = bundle();
-    let mut other = header(&bundle);
+    let mut other = stream(&bundle);
     other.bundle.sha256[0] ^= 1;
     let error = decoder(&bundle, &other, &options(0)).err().unwrap();
     assert!(matches!(error, Error::WrongBundle { .. }), "{error}");
-    let mut other = header(&bundle);
+    let mut other = stream(&bundle);
     other.strides[1] *= 2;
     let error = encoder(&bundle, &other, &options(0)).err().unwrap();
     assert!(matches!(error, Error::Parameter { .. }), "{error}");
@@ -272,10 +272,10 @@ fn other_bundles_are_refused() {
 #[test]
 fn halves_may_be_dropped() {
     let bundle = bundle();
-    let header = header(&bundle);
+    let stream = stream(&bundle);
     let frames = video(60);
     // Nobody pulls: pushing ends with an error instead of waiting for ever.
-    let (mut input, output) = encoder(&bundle, &header, &options(1)).unwrap();
+    let (mut input, output) = encoder(&bundle, &stream, &options(1)).unwrap();
     drop(output);
     let result: Result<()> = frames
         .iter()
@@ -284,16 +284,16 @@ fn halves_may_be_dropped() {
         .try_for_each(|frame| input.push(frame));
     assert!(matches!(result, Err(Error::Closed)));
     // Nobody flushes: the output does not look complete.
-    let (mut input, mut output) = encoder(&bundle, &header, &options(1)).unwrap();
+    let (mut input, mut output) = encoder(&bundle, &stream, &options(1)).unwrap();
     input.push(&frames[0]).unwrap();
     drop(input);
     assert!(matches!(output.pull(), Err(Error::Stopped)));
     assert!(matches!(output.pull(), Ok(None)));
     // Nothing was pushed.
-    let (input, mut output) = encoder(&bundle, &header, &options(1)).unwrap();
+    let (input, mut output) = encoder(&bundle, &stream, &options(1)).unwrap();
     input.flush().unwrap();
     assert!(matches!(output.pull(), Ok(None)));
-    let (mut input, _output) = encoder(&bundle, &header, &options(1)).unwrap();
+    let (mut input, _output) = encoder(&bundle, &stream, &options(1)).unwrap();
     let small = Frame {
         width: WIDTH - 1,
         ..frames[0].clone()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, Header, LatentFrames};
+use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
 use super::Coded;
 use super::collect::ChunkStart;
@@ -14,17 +14,17 @@ use crate::error::{Error, Result};
 /// Runs the ViT's encoder and takes signs.
 pub(super) struct TokenEncoder {
     bundle: Arc<Bundle>,
-    bits: u8,
+    stream: VideoStream,
 }
 
 impl TokenEncoder {
     /// # Errors
     /// [`Error::Bundle`] if the bundle has no tokenizer.
-    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header) -> Result<Self> {
+    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream) -> Result<Self> {
         bundle.tokenizer()?;
         Ok(Self {
             bundle: bundle.clone(),
-            bits: header.bits,
+            stream: stream.clone(),
         })
     }
 }
@@ -36,13 +36,16 @@ impl Stage for TokenEncoder {
     fn take(&mut self, item: LatentChunk, context: &Context<Chunk>) -> Result<()> {
         let tokenizer = self.bundle.tokenizer()?;
         let mut tokens = context.compute(|| tokenizer.encode(&item.latent))?;
-        tokens.truncate_bits(self.bits);
+        tokens.truncate_bits(self.stream.bits);
         let ChunkStart {
             sequence,
             first_frame,
             key,
         } = item.start;
         context.send(Chunk {
+            stream: StreamId(0),
+            segment: 0,
+            times: self.stream.constant_times(first_frame),
             sequence,
             first_frame,
             frame_count: item.frame_count,
@@ -64,10 +67,10 @@ pub(super) struct TokenDecoder {
 impl TokenDecoder {
     /// # Errors
     /// [`Error::Bundle`] if the bundle has no tokenizer.
-    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header, kept_bits: Option<u8>) -> Result<Self> {
+    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream, kept_bits: Option<u8>) -> Result<Self> {
         bundle.tokenizer()?;
-        let [_, rows, columns] = header.strides.map(usize::from);
-        let (width, height) = (header.width as usize, header.height as usize);
+        let [_, rows, columns] = stream.strides.map(usize::from);
+        let (width, height) = (stream.width as usize, stream.height as usize);
         Ok(Self {
             bundle: bundle.clone(),
             size: [height.div_ceil(rows), width.div_ceil(columns)],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use latentbit_container::{Header, PixelFrames};
+use latentbit_container::{PixelFrames, VideoStream};
 use rayon::prelude::*;
 
 use super::collect::{ChunkStart, Step};
@@ -52,12 +52,12 @@ pub(super) struct VaeEncoder<O> {
 }
 
 impl<O: From<LatentChunk>> VaeEncoder<O> {
-    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header) -> Self {
+    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream) -> Self {
         Self {
             bundle: bundle.clone(),
             state: EncoderState::default(),
             building: None,
-            chunk_latent_frames: header.chunk_latent_frames.into(),
+            chunk_latent_frames: stream.chunk_latent_frames.into(),
             out: std::marker::PhantomData,
         }
     }
@@ -131,12 +131,12 @@ pub(super) struct VaeDecoder {
 }
 
 impl VaeDecoder {
-    pub(super) fn new(bundle: &Arc<Bundle>, header: &Header) -> Self {
+    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream) -> Self {
         Self {
             bundle: bundle.clone(),
             state: DecoderState::default(),
-            width: header.width as usize,
-            height: header.height as usize,
+            width: stream.width as usize,
+            height: stream.height as usize,
             last: None,
         }
     }

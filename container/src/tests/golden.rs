@@ -1,32 +1,27 @@
-//! A stream byte for byte: the example of LBIT §10.
+//! A stream byte for byte: the example of LBIT §12.
 
 use super::read_all;
 use crate::{
-    BundleId, Chroma, Chunk, Color, ColorRange, Compression, Header, LatentFrames, PixelFrames, Rational,
-    TokenGrid, Tokens, Writer, WriterOptions,
+    BundleId, Chroma, Chunk, Color, ColorRange, Compression, LatentFrames, PixelFrames, Rational, StreamId,
+    Times, TokenGrid, Tokens, VideoStream, Writer, WriterOptions,
 };
 
 const STREAM: &str = "\
     8c 4c 42 49 54 0d 0a 1a
-    a7 4c 42 0a 48 45 41 44 00 00 00 00 60 00 00 00 00 00 00 00 00 00 00 00 0a 10 d3 89
-    00 00 00 00 00 00 00 00 21 00 00 00 10 00 00 00 19 00 00 00 01 00 00 00 01 00 00 00 01 00 00 00
-    01 00 00 00 00 00 00 00 01 0d 00 02 04 00 08 03 12 01 01 01 04 08 08 04 04 00 00 00 00 01 02 03
-    04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 74 69 6e 79
-    06 84 d9 e5
-    a7 4c 42 0a 43 48 4e 4b 00 00 00 00 25 00 00 00 00 00 00 00 00 00 00 00 10 4c b7 14
-    00 00 00 00 00 00 00 00 01 00 00 00 01 00 01 03 01 00 00 00 02 00 00 00 05 00 00 00 00 00 00 4b
-    03 cc 00 a9 02
-    dd 66 f0 99
-    a7 4c 42 0a 45 4e 44 53 00 00 00 00 10 00 00 00 01 00 00 00 00 00 00 00 30 88 ac ae
-    01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00
-    5a da 79 8e
-    a7 4c 42 0a 69 6e 64 78 00 00 00 00 24 00 00 00 01 00 00 00 00 00 00 00 6f 00 a2 90
-    1c 00 00 00 01 00 00 00 88 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 45 00 00 00 01 00 00 00
-    01 00 01 03
-    12 9d 48 b9
-    a7 4c 42 0a 74 61 69 6c 00 00 00 00 0c 00 00 00 01 00 00 00 00 00 00 00 76 e7 65 0c
-    fd 00 00 00 00 00 00 00 44 00 00 00
-    ff e6 81 b5";
+    a7 4c 42 0a 48 45 41 44 00 00 ff ff 74 00 00 00 00 00 00 00 00 00 00 00 7e a2 ab 84
+    01 00 00 00 00 00 01 00 64 00 00 00 01 00 00 00 21 00 00 00 10 00 00 00 19 00 00 00 01 00 00 00
+    01 00 00 00 19 00 00 00 01 00 00 00 01 00 00 00 01 00 00 00 01 00 00 00 00 00 00 00 01 0d 00 02
+    04 00 08 03 12 01 01 01 04 08 08 04 04 00 00 00 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f
+    10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 74 69 6e 79
+    6f 54 d8 ef
+    a7 4c 42 0a 43 48 4e 4b 00 00 00 00 2e 00 00 00 00 00 00 00 00 00 00 00 1e e8 25 65
+    6f 54 d8 ef 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 01 03
+    01 00 02 00 05 00 00 00 4b 03 cc 00 a9 02
+    93 1a 70 ec
+    a7 4c 42 0a 45 4e 44 53 00 00 ff ff 34 00 00 00 00 00 00 00 00 00 00 00 de 0c 57 7b
+    01 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 ef 72 56 db c7 d2 87 0d 59 e8 a9 60
+    5c 8e c9 2a 73 85 23 af db 6b 9e 8b 75 63 98 89 c2 6f 26 11
+    ad d1 19 8b";
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -34,11 +29,13 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn example() -> (Header, Chunk) {
-    let header = Header {
+fn example() -> (VideoStream, Chunk) {
+    let video = VideoStream {
         width: 33,
         height: 16,
         frame_rate: Rational { num: 25, den: 1 },
+        time_base: Rational { num: 1, den: 25 },
+        frame_duration: 1,
         pixel_aspect: Rational { num: 1, den: 1 },
         color: Color {
             primaries: 1,
@@ -61,6 +58,9 @@ fn example() -> (Header, Chunk) {
         frame_count: Some(PixelFrames(1)),
     };
     let chunk = Chunk {
+        stream: StreamId(0),
+        segment: 0,
+        times: Times::default(),
         sequence: 0,
         first_frame: PixelFrames(0),
         frame_count: PixelFrames(1),
@@ -74,17 +74,17 @@ fn example() -> (Header, Chunk) {
             ],
         },
     };
-    (header, chunk)
+    (video, chunk)
 }
 
 #[test]
 fn written_byte_for_byte() {
-    let (header, chunk) = example();
+    let (video, chunk) = example();
     let options = WriterOptions {
         compression: Compression::Raw,
-        index: true,
+        ..WriterOptions::default()
     };
-    let mut writer = Writer::new(Vec::new(), &header, options).unwrap();
+    let mut writer = Writer::new(Vec::new(), &video.into(), options).unwrap();
     writer.write_chunk(&chunk).unwrap();
     let (stream, summary) = writer.finish().unwrap();
     let dump: Vec<String> = stream.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -94,6 +94,6 @@ fn written_byte_for_byte() {
 
 #[test]
 fn read_back() {
-    let (header, chunk) = example();
-    assert_eq!(read_all(&bytes(STREAM)).unwrap(), (header, vec![chunk]));
+    let (video, chunk) = example();
+    assert_eq!(read_all(&bytes(STREAM)).unwrap(), (video, vec![chunk]));
 }

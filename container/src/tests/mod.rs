@@ -7,12 +7,12 @@ mod round_trip;
 mod seek;
 mod write;
 
-use crate::testing::{chunks, header};
-use crate::{Chunk, Compression, Error, Header, Limits, Reader, Result, Status, Writer, WriterOptions};
+use crate::testing::{chunks, video};
+use crate::{Chunk, Compression, Error, Limits, Reader, Result, Status, VideoStream, Writer, WriterOptions};
 
 /// A stream of `chunks`, as bytes.
-fn write(header: &Header, chunks: &[Chunk], options: WriterOptions) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), header, options).unwrap();
+fn write(video: &VideoStream, chunks: &[Chunk], options: WriterOptions) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &video.clone().into(), options).unwrap();
     for chunk in chunks {
         writer.write_chunk(chunk).unwrap();
     }
@@ -20,15 +20,19 @@ fn write(header: &Header, chunks: &[Chunk], options: WriterOptions) -> Vec<u8> {
 }
 
 /// Four chunks of 5, 8, 5 and 3 frames: full, continuing, key again, a rest.
-fn small() -> (Header, Vec<Chunk>, Vec<u8>) {
-    let header = header();
-    let chunks = chunks(&header, 21, 2, 11);
-    let options = WriterOptions {
+fn small() -> (VideoStream, Vec<Chunk>, Vec<u8>) {
+    let video = video();
+    let chunks = chunks(&video, 21, 2, 11);
+    (video.clone(), chunks.clone(), write(&video, &chunks, raw()))
+}
+
+/// Raw planes and no second header.
+fn raw() -> WriterOptions {
+    WriterOptions {
         compression: Compression::Raw,
-        index: true,
-    };
-    let bytes = write(&header, &chunks, options);
-    (header, chunks, bytes)
+        header_interval: 0,
+        ..WriterOptions::default()
+    }
 }
 
 /// Everything that comes out before the end or an error.
@@ -54,13 +58,14 @@ fn read_strict(bytes: &[u8]) -> (Vec<Chunk>, Status, Option<Error>) {
     (chunks, reader.status(), error)
 }
 
-fn read_all(bytes: &[u8]) -> Result<(Header, Vec<Chunk>)> {
+fn read_all(bytes: &[u8]) -> Result<(VideoStream, Vec<Chunk>)> {
     let mut reader = Reader::new(bytes, Limits::default())?;
     let mut chunks = Vec::new();
     while let Some(chunk) = reader.next_chunk()? {
         chunks.push(chunk);
     }
-    Ok((reader.header().clone(), chunks))
+    assert_eq!(reader.header().streams.len(), 1);
+    Ok((reader.header().first_video().unwrap().1.clone(), chunks))
 }
 
 /// Where each record of an intact stream starts, and the end.

@@ -1,12 +1,13 @@
 //! Records that this version does not know, and records in the wrong place (LBIT §3).
 
 use super::{boundaries, read_all, read_strict, small};
+use crate::end::{self, Totals};
 use crate::record::{RecordHeader, Tag, append};
-use crate::{Error, ErrorKind, Limits, PixelFrames, Reader, Writer, WriterOptions};
+use crate::{Error, ErrorKind, Limits, PixelFrames, Reader, StreamId, Writer, WriterOptions};
 
 fn record(tag: &[u8; 4], sequence: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    append(&mut out, Tag(*tag), sequence, payload).unwrap();
+    append(&mut out, Tag(*tag), StreamId(0), sequence, payload).unwrap();
     out
 }
 
@@ -23,7 +24,7 @@ fn error(bytes: &[u8]) -> Error {
 
 #[test]
 fn unknown_ancillary_records_are_skipped() {
-    let (header, chunks, _) = small();
+    let (video, chunks, _) = small();
     for (n, sequence) in [(1, 0), (2, 1), (5, 4)] {
         for payload in [&[][..], &[0xa7; 500]] {
             let bytes = with(n, &record(b"note", sequence, payload));
@@ -35,7 +36,7 @@ fn unknown_ancillary_records_are_skipped() {
     }
     let mut writer = Writer::new(
         Vec::new(),
-        &header,
+        &video.into(),
         WriterOptions {
             index: false,
             ..WriterOptions::default()
@@ -75,6 +76,7 @@ fn newer_records_are_unsupported() {
             tag: Tag::CHUNK,
             version,
             flags,
+            stream: StreamId(0),
             payload_len,
             sequence: 0,
         };
@@ -123,13 +125,18 @@ fn the_end_record_must_agree() {
     let (_, _, bytes) = small();
     let at = boundaries(&bytes);
     for (frames, chunks) in [(22u64, 4u64), (21, 5)] {
-        let payload = [frames.to_le_bytes(), chunks.to_le_bytes()].concat();
-        let bad = [&bytes[..at[5]], &record(b"ENDS", 4, &payload), &bytes[at[6]..]].concat();
+        let totals = Totals {
+            frames: PixelFrames(frames),
+            chunks,
+            digest: None,
+        };
+        let payload = end::encode(&[totals]).unwrap();
+        let bad = [&bytes[..at[5]], &record(b"ENDS", 0, &payload), &bytes[at[6]..]].concat();
         assert_eq!(error(&bad).kind(), ErrorKind::Format);
     }
-    let (mut header, chunks, _) = small();
-    header.frame_count = Some(PixelFrames(20));
-    let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap();
+    let (mut video, chunks, _) = small();
+    video.frame_count = Some(PixelFrames(20));
+    let mut writer = Writer::new(Vec::new(), &video.into(), WriterOptions::default()).unwrap();
     for chunk in &chunks {
         writer.write_chunk(chunk).unwrap();
     }
@@ -149,6 +156,7 @@ fn lengths_are_limited_before_anything_is_read() {
             tag,
             version: 0,
             flags: 0,
+            stream: StreamId(0),
             payload_len: u32::MAX,
             sequence: 0,
         };

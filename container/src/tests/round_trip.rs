@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use proptest::prelude::*;
 
 use super::{read_all, small, write};
-use crate::testing::{any_header, chunks};
+use crate::testing::{any_video, chunks, sound};
 use crate::{
-    Chunk, Compression, Event, Limits, Next, Parser, PixelFrames, ReadMode, Reader, Status, Totals, Writer,
-    WriterOptions, scan,
+    Chapter, Chunk, Compression, Event, Header, Limits, Metadata, Next, Packet, Packets, Parser, PixelFrames,
+    ReadMode, Reader, Status, Stream, StreamId, Writer, WriterOptions, scan,
 };
 
 /// Gives one byte at a time, with an interruption before each.
@@ -31,19 +31,18 @@ impl Read for Trickle<'_> {
 
 #[test]
 fn one_byte_at_a_time() {
-    let (header, expected, bytes) = small();
+    let (video, expected, bytes) = small();
     let mut reader = Reader::new(Trickle(&bytes, false), Limits::default()).unwrap();
-    assert_eq!(reader.header(), &header);
+    assert_eq!(reader.header(), &Header::from(video));
     for chunk in expected {
         assert_eq!(reader.next_chunk().unwrap(), Some(chunk));
     }
     assert_eq!(reader.status(), Status::Reading);
     assert!(reader.next_chunk().unwrap().is_none());
-    let totals = Totals {
-        frames: PixelFrames(21),
-        chunks: 4,
-    };
-    assert_eq!(reader.status(), Status::Complete { totals, tail: true });
+    assert_eq!(reader.status(), Status::Complete { tail: true });
+    let totals = reader.ended().unwrap()[0];
+    assert_eq!((totals.frames, totals.chunks), (PixelFrames(21), 4));
+    assert_eq!(totals, reader.so_far(StreamId(0)));
 }
 
 #[test]
@@ -71,39 +70,175 @@ fn a_chunk_comes_with_its_last_byte() {
 
 #[test]
 fn a_stream_without_chunks() {
-    let header = crate::testing::header();
-    let bytes = write(&header, &[], WriterOptions::default());
-    assert_eq!(read_all(&bytes).unwrap(), (header, vec![]));
+    let video = crate::testing::video();
+    let bytes = write(&video, &[], WriterOptions::default());
+    assert_eq!(read_all(&bytes).unwrap(), (video, vec![]));
 }
 
 #[test]
 fn planes_are_dropped_without_unpacking() {
-    let (mut header, mut chunks, bytes) = small();
-    header.bits = 2;
+    let (mut video, mut chunks, bytes) = small();
+    video.bits = 2;
     let mut reader = Reader::new(&bytes[..], Limits::default()).unwrap();
-    let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap();
+    let mut writer = Writer::new(Vec::new(), &video.clone().into(), WriterOptions::default()).unwrap();
     while let Some(mut stored) = reader.next_stored().unwrap() {
         stored.truncate_bits(2);
         writer.write_stored(&stored).unwrap();
     }
     chunks.iter_mut().for_each(|chunk| chunk.tokens.truncate_bits(2));
-    assert_eq!(read_all(&writer.finish().unwrap().0).unwrap(), (header, chunks));
+    assert_eq!(read_all(&writer.finish().unwrap().0).unwrap(), (video, chunks));
+}
+
+/// Two streams of tokens, one of sound, metadata and chapters, in an order that nobody would expect.
+#[test]
+fn several_streams() {
+    let (video, chunks, _) = small();
+    let mut other = chunks.clone();
+    for chunk in &mut other {
+        chunk.stream = StreamId(2);
+        chunk.tokens.values.iter_mut().for_each(|value| *value ^= 1);
+    }
+    let header = Header {
+        streams: vec![
+            Stream::Video(video.clone()),
+            Stream::Packets(sound()),
+            Stream::Video(video),
+        ],
+    };
+    let packet = |pts: i64| Packet {
+        pts,
+        dts: (pts > 0).then_some(pts - 1),
+        duration: 960,
+        key: pts == 0,
+        data: vec![pts as u8; 7],
+    };
+    let metadata = |stream| Metadata {
+        stream,
+        entries: vec![
+            ("title".to_owned(), "Größe".to_owned()),
+            ("x".to_owned(), String::new()),
+        ],
+    };
+    let chapters = vec![Chapter {
+        start: 0,
+        end: 5_000_000_000,
+        title: "One".to_owned(),
+    }];
+    let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap();
+    writer.write_metadata(&metadata(StreamId::NONE)).unwrap();
+    writer.write_chapters(&chapters).unwrap();
+    writer
+        .write_packets(StreamId(1), &[packet(0), packet(960)])
+        .unwrap();
+    writer.write_chunk(&other[0]).unwrap();
+    writer.write_chunk(&other[1]).unwrap();
+    writer.write_chunk(&chunks[0]).unwrap();
+    writer.write_packets(StreamId(1), &[packet(1920)]).unwrap();
+    writer.write_metadata(&metadata(StreamId(2))).unwrap();
+    writer.write_chunk(&chunks[1]).unwrap();
+    assert!(writer.write_packets(StreamId(0), &[packet(0)]).is_err());
+    assert!(writer.write_packets(StreamId(9), &[packet(0)]).is_err());
+    let (bytes, summary) = writer.finish().unwrap();
+    assert_eq!(
+        summary
+            .totals
+            .iter()
+            .map(|totals| totals.chunks)
+            .collect::<Vec<_>>(),
+        [2, 2, 2]
+    );
+
+    for mode in [ReadMode::Strict, ReadMode::Resync, ReadMode::Join] {
+        let mut reader = Reader::with_mode(&bytes[..], Limits::default(), mode).unwrap();
+        assert_eq!(reader.header(), &header);
+        let mut seen = Vec::new();
+        while let Some(event) = reader.next_event().unwrap() {
+            seen.push(event);
+        }
+        let packets = |sequence, packets| {
+            let stream = StreamId(1);
+            Event::Packets(Packets {
+                stream,
+                sequence,
+                packets,
+            })
+        };
+        let expected = [
+            Event::Metadata(metadata(StreamId::NONE)),
+            Event::Chapters(chapters.clone()),
+            packets(0, vec![packet(0), packet(960)]),
+            Event::Chunk(other[0].clone()),
+            Event::Chunk(other[1].clone()),
+            Event::Chunk(chunks[0].clone()),
+            packets(1, vec![packet(1920)]),
+            Event::Metadata(metadata(StreamId(2))),
+            Event::Chunk(chunks[1].clone()),
+        ];
+        assert_eq!(format!("{seen:?}"), format!("{expected:?}"));
+        assert_eq!(reader.ended().unwrap(), summary.totals);
+        assert!(matches!(reader.status(), Status::Complete { tail: true }));
+    }
+}
+
+/// Whoever joins in the middle begins at the next copy of the header.
+#[test]
+fn joining_midway() {
+    let (video, chunks, _) = small();
+    let options = WriterOptions {
+        header_interval: 1,
+        ..WriterOptions::default()
+    };
+    let bytes = write(&video, &chunks, options);
+    let info = scan(&bytes[..], Limits::default(), ReadMode::Strict)
+        .unwrap()
+        .chunks;
+    let joined = |from: u64| {
+        let mut parser = Parser::new(Limits::default(), ReadMode::Join);
+        parser.push(&bytes[from as usize..]);
+        parser.finish();
+        let mut seen = Vec::new();
+        while let Next::Event(event) = parser.poll().unwrap() {
+            seen.extend(match event {
+                Event::Chunk(chunk) => Some(chunk),
+                Event::Lost(_) => None,
+                other => panic!("{other:?}"),
+            });
+        }
+        seen
+    };
+    // The second key chunk has a copy before it.
+    assert_eq!(joined(9), chunks[2..]);
+    assert_eq!(joined(info[1].offset), chunks[2..]);
+    assert_eq!(joined(0), chunks);
+    // Without the magic the header still stands.
+    assert_eq!(joined(1), chunks);
+    // After the last copy there is nothing to read, and without any there is no stream.
+    assert!(joined(info[3].offset).is_empty());
+    let mut parser = Parser::new(Limits::default(), ReadMode::Join);
+    parser.push(&bytes[info[0].offset as usize..info[1].offset as usize]);
+    parser.finish();
+    assert!(parser.poll_header().is_err());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whole_streams(
-        mut header in any_header(), frames in 0u64..60, group in 0u32..4, seed in any::<u64>(),
-        level in proptest::option::of(-3i32..4), index in any::<bool>(), piece in 1usize..5000,
+        mut video in any_video(), frames in 0u64..60, group in 0u32..4, seed in any::<u64>(),
+        level in proptest::option::of(-3i32..4), index in any::<bool>(), header_interval in 0u32..4, piece in 1usize..5000,
     ) {
-        if header.frame_count.is_some() {
-            header.frame_count = Some(PixelFrames(frames));
+        if video.frame_count.is_some() {
+            video.frame_count = Some(PixelFrames(frames));
         }
-        let chunks = chunks(&header, frames, group, seed);
-        let compression = level.map_or(Compression::Raw, |level| Compression::Zstd { level });
-        let bytes = write(&header, &chunks, WriterOptions { compression, index });
-        prop_assert_eq!(&read_all(&bytes).unwrap(), &(header, chunks.clone()));
+        let chunks = chunks(&video, frames, group, seed);
+        let compression = match level {
+            None => Compression::Raw,
+            Some(0) => Compression::Cm,
+            Some(level) => Compression::Zstd { level },
+        };
+        let options = WriterOptions { compression, index, header_interval, ..WriterOptions::default() };
+        let bytes = write(&video, &chunks, options);
+        prop_assert_eq!(&read_all(&bytes).unwrap(), &(video, chunks.clone()));
 
         let mut parser = Parser::new(Limits::default(), ReadMode::Resync);
         let mut read: Vec<Chunk> = Vec::new();

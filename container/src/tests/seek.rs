@@ -1,4 +1,4 @@
-//! The index and what can be done with it (LBIT §7).
+//! The index and what can be done with it (LBIT §8).
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use crate::{ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_inde
 
 #[test]
 fn index_equals_scan() {
-    let (header, chunks, bytes) = small();
+    let (video, chunks, bytes) = small();
     let limits = Limits::default();
     let mut file = Cursor::new(&bytes);
     let index = read_index(&mut file, &limits).unwrap().unwrap();
@@ -15,12 +15,15 @@ fn index_equals_scan() {
     assert_eq!(index, scanned.chunks);
     assert!(scanned.error.is_none() && scanned.lost.is_empty());
     for (info, chunk) in index.iter().zip(&chunks).rev() {
-        assert_eq!(&read_chunk_at(&mut file, &header, info, &limits).unwrap(), chunk);
+        assert_eq!(
+            &read_chunk_at(&mut file, &video.clone().into(), info, &limits).unwrap(),
+            chunk
+        );
     }
     let mut wrong = index[1];
     wrong.sequence = 0;
     assert_eq!(
-        read_chunk_at(&mut file, &header, &wrong, &limits)
+        read_chunk_at(&mut file, &video.clone().into(), &wrong, &limits)
             .unwrap_err()
             .kind(),
         ErrorKind::Format
@@ -28,14 +31,14 @@ fn index_equals_scan() {
     wrong = index[1];
     wrong.stored_len = 3;
     assert_eq!(
-        read_chunk_at(&mut file, &header, &wrong, &limits)
+        read_chunk_at(&mut file, &video.clone().into(), &wrong, &limits)
             .unwrap_err()
             .kind(),
         ErrorKind::Format
     );
     wrong.stored_len = u64::MAX;
     assert_eq!(
-        read_chunk_at(&mut file, &header, &wrong, &limits)
+        read_chunk_at(&mut file, &video.clone().into(), &wrong, &limits)
             .unwrap_err()
             .kind(),
         ErrorKind::Limits
@@ -56,12 +59,12 @@ fn scan_lists_what_there_is() {
 
 #[test]
 fn no_index_is_no_error() {
-    let (header, chunks, bytes) = small();
+    let (video, chunks, bytes) = small();
     let options = WriterOptions {
         index: false,
         ..WriterOptions::default()
     };
-    let plain = write(&header, &chunks, options);
+    let plain = write(&video, &chunks, options);
     assert_eq!(
         read_index(&mut Cursor::new(&plain), &Limits::default()).unwrap(),
         None

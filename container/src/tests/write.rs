@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use super::small;
-use crate::{ErrorKind, LatentFrames, PixelFrames, Writer, WriterOptions};
+use crate::{ErrorKind, LatentFrames, PixelFrames, StreamId, Writer, WriterOptions};
 
 /// Counts whole writes and flushes; fails at a given flush.
 #[derive(Clone, Default)]
@@ -30,10 +30,10 @@ impl Write for Pipe {
 
 #[test]
 fn each_chunk_is_one_write_and_flushed() {
-    let (header, chunks, _) = small();
+    let (video, chunks, _) = small();
     let pipe = Pipe::default();
     let seen = pipe.0.clone();
-    let mut writer = Writer::new(pipe, &header, WriterOptions::default()).unwrap();
+    let mut writer = Writer::new(pipe, &video.into(), WriterOptions::default()).unwrap();
     assert_eq!((seen.borrow().0.len(), seen.borrow().1), (1, 1));
     for (n, chunk) in chunks.iter().enumerate() {
         writer.write_chunk(chunk).unwrap();
@@ -41,15 +41,15 @@ fn each_chunk_is_one_write_and_flushed() {
     }
     let (_, summary) = writer.finish().unwrap();
     assert_eq!(summary.bytes, seen.borrow().0.iter().sum::<usize>() as u64);
-    assert_eq!(summary.totals.frames, PixelFrames(21));
+    assert_eq!(summary.totals[0].frames, PixelFrames(21));
 }
 
 #[test]
 fn nothing_follows_a_failed_write() {
-    let (header, chunks, _) = small();
+    let (video, chunks, _) = small();
     let pipe = Pipe(Rc::default(), Some(2));
     let seen = pipe.0.clone();
-    let mut writer = Writer::new(pipe, &header, WriterOptions::default()).unwrap();
+    let mut writer = Writer::new(pipe, &video.into(), WriterOptions::default()).unwrap();
     let error = writer.write_chunk(&chunks[0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     let written = seen.borrow().0.len();
@@ -60,8 +60,8 @@ fn nothing_follows_a_failed_write() {
 
 #[test]
 fn chunks_that_do_not_fit_are_refused() {
-    let (header, chunks, _) = small();
-    let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default()).unwrap();
+    let (video, chunks, _) = small();
+    let mut writer = Writer::new(Vec::new(), &video.into(), WriterOptions::default()).unwrap();
     let mut refused = |n: usize, change: &dyn Fn(&mut crate::Chunk)| {
         let mut chunk = chunks[n].clone();
         change(&mut chunk);
@@ -81,6 +81,8 @@ fn chunks_that_do_not_fit_are_refused() {
     assert!(refused(0, &|c| c.tokens.bits = 4).contains("bits per token: expected 1 to 3"));
     assert!(refused(0, &|c| c.tokens.values[0] = 8).contains("token"));
     assert!(refused(0, &|c| (c.tokens.grid.h, c.tokens.grid.w) = (3, 2)).contains("token grid"));
+    assert!(refused(0, &|c| c.stream = StreamId(1)).contains("stream of a chunk"));
+    assert!(refused(0, &|c| c.times.durations = Some(vec![1])).contains("durations of frames"));
 
     writer.write_chunk(&chunks[0]).unwrap();
     let mut short = chunks[1].clone();
@@ -94,5 +96,17 @@ fn chunks_that_do_not_fit_are_refused() {
             .unwrap_err()
             .to_string()
             .contains("not full")
+    );
+
+    let mut early = chunks[1].clone();
+    (early.sequence, early.first_frame, early.key) = (2, PixelFrames(12), true);
+    (early.latent_frames, early.frame_count) = (LatentFrames(2), PixelFrames(5));
+    early.times.start = 4;
+    assert!(
+        writer
+            .write_chunk(&early)
+            .unwrap_err()
+            .to_string()
+            .contains("start time")
     );
 }

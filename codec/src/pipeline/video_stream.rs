@@ -1,21 +1,23 @@
-//! What a stream's header says of the bundle, and whether a bundle is the one that it asks for.
+//! What the description of a stream says of the bundle, and whether a bundle is the one that it asks for.
 
-use latentbit_container::{Chroma, Color, Header, Rational};
+use latentbit_container::{Chroma, Color, Rational, VideoStream};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 
-/// A header for `width` by `height` pixels and all bits of the bundle. Of the source it says nothing: rate, aspect and
+/// The description of a stream for `width` by `height` pixels and all bits of the bundle. Of the source it says nothing: rate, aspect and
 /// color are unknown, chroma is RGB of 8 bits.
 ///
 /// # Errors
 /// [`Error::Bundle`] if the bundle has no tokenizer, or strides that the format cannot hold.
-pub fn header_for(bundle: &Bundle, width: u32, height: u32) -> Result<Header> {
+pub fn video_stream_for(bundle: &Bundle, width: u32, height: u32) -> Result<VideoStream> {
     let tokenizer = bundle.tokenizer()?;
-    Ok(Header {
+    Ok(VideoStream {
         width,
         height,
         frame_rate: Rational { num: 0, den: 1 },
+        time_base: Rational { num: 1, den: 1 },
+        frame_duration: 1,
         pixel_aspect: Rational { num: 0, den: 1 },
         color: Color::default(),
         chroma: Chroma::Rgb,
@@ -40,30 +42,30 @@ fn bytes(what: &str, sides: [usize; 3]) -> Result<[u8; 3]> {
     Ok(out)
 }
 
-/// Checks that a stream with this header was made with this bundle.
+/// Checks that a stream of this description was made with this bundle.
 ///
 /// # Errors
-/// [`Error::WrongBundle`] if the hashes differ; [`Error::Parameter`] if they agree and yet the header describes other
+/// [`Error::WrongBundle`] if the hashes differ; [`Error::Parameter`] if they agree and yet it describes other
 /// tokens than the bundle makes.
-pub fn check_bundle(bundle: &Bundle, header: &Header) -> Result<()> {
-    if header.bundle.sha256 != bundle.id.sha256 {
+pub fn check_bundle(bundle: &Bundle, stream: &VideoStream) -> Result<()> {
+    if stream.bundle.sha256 != bundle.id.sha256 {
         return Err(Error::WrongBundle {
-            needed: Box::new(header.bundle.clone()),
+            needed: Box::new(stream.bundle.clone()),
             given: Box::new(bundle.id.clone()),
         });
     }
-    header.validate()?;
-    let ours = header_for(bundle, header.width, header.height)?;
+    stream.validate()?;
+    let ours = video_stream_for(bundle, stream.width, stream.height)?;
     let same =
-        (header.bundle_bits, header.patch, header.strides) == (ours.bundle_bits, ours.patch, ours.strides);
+        (stream.bundle_bits, stream.patch, stream.strides) == (ours.bundle_bits, ours.patch, ours.strides);
     if same {
         return Ok(());
     }
     Err(Error::parameter(
-        "header",
+        "stream",
         format!(
             "describes tokens of {} bits, patch {:?}, strides {:?}, but its bundle makes {}, {:?}, {:?}",
-            header.bundle_bits, header.patch, header.strides, ours.bundle_bits, ours.patch, ours.strides
+            stream.bundle_bits, stream.patch, stream.strides, ours.bundle_bits, ours.patch, ours.strides
         ),
     ))
 }

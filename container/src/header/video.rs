@@ -1,9 +1,11 @@
-//! The header record: what a decoder must know before the first chunk (LBIT §4).
+//! What the header says of a stream of tokens (LBIT §4.3).
 
+use super::color::{Chroma, Color, ColorRange};
 use crate::chunk::TokenGrid;
-use crate::error::{Broken, Error, Result};
+use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::limits::{Limits, within};
+use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
 
 /// Longest name of a bundle in bytes.
@@ -12,26 +14,6 @@ pub const MAX_BUNDLE_NAME: usize = 255;
 /// On disk, a frame count that was not known when the stream began.
 const UNKNOWN_COUNT: u64 = u64::MAX;
 
-/// The version of the format that a stream is written in (LBIT §4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// A reader refuses majors that it does not know. 0 is the development format.
-    pub major: u16,
-    /// Counts additions that older readers may ignore.
-    pub minor: u16,
-    /// The least minor version that a reader must know.
-    pub min_reader_minor: u16,
-}
-
-impl Version {
-    /// What this crate writes, and the newest it reads.
-    pub const CURRENT: Self = Self {
-        major: 0,
-        minor: 0,
-        min_reader_minor: 0,
-    };
-}
-
 /// A fraction. `den` is at least 1; a `num` of 0 says that the value is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rational {
@@ -39,59 +21,6 @@ pub struct Rational {
     pub num: u32,
     /// Denominator.
     pub den: u32,
-}
-
-/// The range of the sample values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColorRange {
-    /// Not known.
-    #[default]
-    Unspecified,
-    /// 16–235 for luma at 8 bits.
-    Limited,
-    /// 0–255 at 8 bits.
-    Full,
-}
-
-/// The color of the source, in code points of ISO/IEC 23091-2 (H.273), where 2 is "unspecified" (LBIT §4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Color {
-    /// Color primaries.
-    pub primaries: u8,
-    /// Transfer characteristics.
-    pub transfer: u8,
-    /// Matrix coefficients.
-    pub matrix: u8,
-    /// Range of the sample values.
-    pub range: ColorRange,
-}
-
-impl Default for Color {
-    /// Nothing is known.
-    fn default() -> Self {
-        Self {
-            primaries: 2,
-            transfer: 2,
-            matrix: 2,
-            range: ColorRange::Unspecified,
-        }
-    }
-}
-
-/// How the source sampled its color.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Chroma {
-    /// YUV, chroma halved both ways.
-    C420,
-    /// YUV, chroma halved in width.
-    C422,
-    /// YUV, full chroma.
-    C444,
-    /// Luma only.
-    Gray,
-    /// RGB.
-    Rgb,
 }
 
 /// Which bundle the tokens were made with.
@@ -111,15 +40,19 @@ impl BundleId {
     }
 }
 
-/// The header of a stream (LBIT §4).
+/// A stream of tokens: the video that it stands for and how it is cut into tokens (LBIT §4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct VideoStream {
     /// Width of a frame in pixels.
     pub width: u32,
     /// Height of a frame in pixels.
     pub height: u32,
-    /// Frames per second; 0/1 if there is no such thing, as with a still image.
+    /// Frames per second; 0/1 if there is no such thing, as with a still image. The average, if the rate varies.
     pub frame_rate: Rational,
+    /// Seconds per tick of timestamps; both numbers at least 1.
+    pub time_base: Rational,
+    /// Ticks from one frame to the next in chunks that do not say otherwise; see [`Times`](crate::Times).
+    pub frame_duration: u32,
     /// Width over height of a pixel; 0/1 if not known.
     pub pixel_aspect: Rational,
     /// Color of the source.
@@ -148,11 +81,11 @@ pub struct Header {
     pub frame_count: Option<PixelFrames>,
 }
 
-impl Header {
-    /// Checks every rule of LBIT §4.1.
+impl VideoStream {
+    /// Checks every rule of LBIT §4.3.
     ///
     /// # Errors
-    /// [`Error::Parameter`] names the first field that is out of range.
+    /// [`Error::Parameter`](crate::Error::Parameter) names the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         self.check().map_err(Broken::by_caller)
     }
@@ -179,7 +112,31 @@ impl Header {
         crate::units::frames_held(latent, self.strides[0], key)
     }
 
-    fn check(&self) -> Result<(), Broken> {
+    /// Sets the rate to a constant one: a tick is the time of a frame.
+    ///
+    /// Without a rate a tick is a second, which is as good as any other for a still image.
+    #[must_use]
+    pub const fn with_constant_rate(mut self, rate: Rational) -> Self {
+        self.frame_rate = rate;
+        self.time_base = Rational {
+            num: if rate.num == 0 { 1 } else { rate.den },
+            den: if rate.num == 0 { 1 } else { rate.num },
+        };
+        self.frame_duration = 1;
+        self
+    }
+
+    /// When the frames of a chunk are shown if the whole stream has a constant rate and starts at 0. Saturates.
+    #[must_use]
+    pub fn constant_times(&self, first_frame: PixelFrames) -> Times {
+        let start = first_frame.0.saturating_mul(u64::from(self.frame_duration));
+        Times {
+            start: i64::try_from(start).unwrap_or(i64::MAX),
+            durations: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Broken> {
         let rule = |fine: bool, what, expected: &str, found: &dyn ToString| {
             if fine {
                 Ok(())
@@ -194,6 +151,12 @@ impl Header {
             "frame rate",
             "a denominator of at least 1",
             &self.frame_rate.den,
+        )?;
+        rule(
+            self.time_base.num > 0 && self.time_base.den > 0,
+            "time base",
+            "two numbers of at least 1",
+            &format!("{}/{}", self.time_base.num, self.time_base.den),
         )?;
         rule(
             self.pixel_aspect.den > 0,
@@ -264,18 +227,16 @@ impl Header {
         )
     }
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, Broken> {
-        self.check()?;
-        let version = Version::CURRENT;
-        let mut out = Vec::with_capacity(92 + self.bundle.name.len());
-        for number in [version.major, version.minor, version.min_reader_minor, 0] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + self.bundle.name.len());
         for number in [
             self.width,
             self.height,
             self.frame_rate.num,
             self.frame_rate.den,
+            self.time_base.num,
+            self.time_base.den,
+            self.frame_duration,
             self.pixel_aspect.num,
             self.pixel_aspect.den,
         ] {
@@ -311,40 +272,29 @@ impl Header {
         out.extend_from_slice(&[0; 2]);
         out.extend_from_slice(&self.bundle.sha256);
         out.extend_from_slice(self.bundle.name.as_bytes());
-        Ok(out)
+        out
     }
 
-    /// Reads the payload of a header record that starts at `offset`.
-    pub(crate) fn decode(payload: &[u8], offset: u64, limits: &Limits) -> Result<(Self, Version)> {
-        let mut fields = Fields::new(payload, offset, None);
-        let version = decode_version(&mut fields)?;
-        fields.u16("reserved field")?;
-
-        let sides_at = fields.offset();
-        let width = fields.u32("frame width")?;
-        let height = fields.u32("frame height")?;
-        within(
-            limits.max_frame_side,
-            "max_frame_side",
-            "frame width",
-            u64::from(width),
-            sides_at,
-        )?;
-        within(
-            limits.max_frame_side,
-            "max_frame_side",
-            "frame height",
-            u64::from(height),
-            sides_at + 4,
-        )?;
-        let frame_rate = Rational {
-            num: fields.u32("frame rate")?,
-            den: fields.u32("frame rate")?,
+    pub(super) fn decode(body: &[u8], offset: u64, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::new(body, offset, None);
+        let mut side = |what| -> Result<u32> {
+            let at = fields.offset();
+            let side = fields.u32(what)?;
+            within(
+                limits.max_frame_side,
+                "max_frame_side",
+                what,
+                u64::from(side),
+                at,
+                None,
+            )?;
+            Ok(side)
         };
-        let pixel_aspect = Rational {
-            num: fields.u32("pixel aspect")?,
-            den: fields.u32("pixel aspect")?,
-        };
+        let (width, height) = (side("frame width")?, side("frame height")?);
+        let frame_rate = rational(&mut fields, "frame rate")?;
+        let time_base = rational(&mut fields, "time base")?;
+        let frame_duration = fields.u32("duration of a frame")?;
+        let pixel_aspect = rational(&mut fields, "pixel aspect")?;
         let frame_count = match fields.u64("frame count")? {
             UNKNOWN_COUNT => None,
             frames => Some(PixelFrames(frames)),
@@ -371,19 +321,25 @@ impl Header {
         let bits = fields.u8("bits per token")?;
         let bundle_bits = fields.u8("bits of the bundle")?;
         let patch = fields.array("patch")?;
-        let strides = fields.array("strides")?;
+        let strides: [u8; 3] = fields.array("strides")?;
         let name_len = usize::from(fields.u8("length of the bundle name")?);
+        let at = fields.offset();
         let chunk_latent_frames = fields.u16("latent frames per chunk")?;
+        let what = "frames per chunk";
+        let held = u64::from(chunk_latent_frames) * u64::from(strides[0]);
+        within(limits.max_chunk_frames, "max_chunk_frames", what, held, at, None)?;
         fields.u16("reserved field")?;
         let sha256 = fields.array("bundle hash")?;
         let name_at = fields.offset();
         let name = std::str::from_utf8(fields.bytes(name_len, "bundle name")?)
             .map_err(|error| Broken::new("bundle name", "UTF-8", error).in_file(name_at, None))?;
-        // No check for the end of the payload: later minor versions append fields here.
-        let header = Self {
+        // No check for the end of the body: later minor versions append fields here.
+        Ok(Self {
             width,
             height,
             frame_rate,
+            time_base,
+            frame_duration,
             pixel_aspect,
             color: Color {
                 primaries,
@@ -404,138 +360,13 @@ impl Header {
             strides,
             chunk_latent_frames,
             frame_count,
-        };
-        header.check().map_err(|broken| broken.in_file(offset, None))?;
-        Ok((header, version))
+        })
     }
 }
 
-fn decode_version(fields: &mut Fields<'_>) -> Result<Version> {
-    let offset = fields.offset();
-    let version = Version {
-        major: fields.u16("format version")?,
-        minor: fields.u16("format version")?,
-        min_reader_minor: fields.u16("format version")?,
-    };
-    let known = Version::CURRENT;
-    if version.major != known.major {
-        return Err(Error::Unsupported {
-            offset,
-            what: "major version of the format",
-            expected: known.major.to_string(),
-            found: version.major.to_string(),
-        });
-    }
-    if version.min_reader_minor > version.minor {
-        let expected = format!("a minimum reader version of at most {}", version.minor);
-        return Err(Broken::new("format version", expected, version.min_reader_minor).in_file(offset, None));
-    }
-    if version.min_reader_minor > known.minor {
-        return Err(Error::Unsupported {
-            offset,
-            what: "minor version of the format",
-            expected: format!("{}.0 to {}.{}", known.major, known.major, known.minor),
-            found: format!(
-                "a stream for {}.{} and up",
-                version.major, version.min_reader_minor
-            ),
-        });
-    }
-    Ok(version)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-    use crate::testing::{any_header, header};
-    use proptest::prelude::*;
-
-    fn decode(payload: &[u8]) -> Result<Header> {
-        Header::decode(payload, 36, &Limits::default()).map(|(header, _)| header)
-    }
-
-    #[test]
-    fn grid_rounds_up() {
-        let mut header = header();
-        (header.width, header.height, header.patch) = (17, 16, [2, 1, 2]);
-        assert_eq!(header.grid(LatentFrames(3)), TokenGrid { t: 2, h: 2, w: 2 });
-        (header.width, header.strides, header.patch) = (u32::MAX, [0; 3], [0; 3]);
-        assert_eq!(header.grid(LatentFrames(1)).w, u32::MAX);
-    }
-
-    #[test]
-    fn each_rule_is_checked() {
-        fn fails(change: impl Fn(&mut Header)) -> String {
-            let mut header = header();
-            change(&mut header);
-            let error = header.validate().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Parameter);
-            error.to_string()
-        }
-        assert!(fails(|h| h.width = 0).contains("frame width"));
-        assert!(fails(|h| h.height = 0).contains("frame height"));
-        assert!(fails(|h| h.frame_rate.den = 0).contains("frame rate"));
-        assert!(fails(|h| h.pixel_aspect.den = 0).contains("pixel aspect"));
-        assert!(fails(|h| h.chroma_location = 7).contains("chroma location"));
-        assert!(fails(|h| h.bit_depth = 17).contains("bit depth"));
-        assert!(fails(|h| h.bits = 0).contains("bits per token"));
-        assert!(fails(|h| h.bits = h.bundle_bits + 1).contains("bits per token"));
-        assert!(fails(|h| h.bundle_bits = 65).contains("bits of the bundle"));
-        assert!(fails(|h| h.patch[1] = 0).contains("patch"));
-        assert!(fails(|h| h.strides[2] = 0).contains("strides"));
-        assert!(fails(|h| h.chunk_latent_frames = 0).contains("latent frames"));
-        assert!(fails(|h| h.frame_count = Some(PixelFrames(u64::MAX))).contains("frame count"));
-        assert!(fails(|h| h.bundle.name.clear()).contains("bundle name"));
-        assert!(fails(|h| h.bundle.name = "x".repeat(256)).contains("256 bytes"));
-        assert!(fails(|h| h.bundle.name = "a\u{1b}b".into()).contains("control"));
-    }
-
-    #[test]
-    fn versions() {
-        let payload = header().encode().unwrap();
-        let with = |at: usize, value: u16| {
-            let mut payload = payload.clone();
-            payload[at..at + 2].copy_from_slice(&value.to_le_bytes());
-            payload
-        };
-        assert_eq!(decode(&with(0, 1)).unwrap_err().kind(), ErrorKind::Unsupported);
-        assert!(decode(&with(2, 9)).is_ok(), "a higher minor is read on");
-        let mut newer = with(2, 9);
-        newer[4] = 1;
-        assert_eq!(decode(&newer).unwrap_err().kind(), ErrorKind::Unsupported);
-        assert_eq!(decode(&with(4, 1)).unwrap_err().kind(), ErrorKind::Format);
-    }
-
-    #[test]
-    fn later_fields_are_ignored() {
-        let mut payload = header().encode().unwrap();
-        payload.extend_from_slice(b"more");
-        assert_eq!(decode(&payload).unwrap(), header());
-    }
-
-    #[test]
-    fn short_payloads_fail() {
-        let payload = header().encode().unwrap();
-        for len in 0..payload.len() {
-            let error = decode(&payload[..len]).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Format, "{len}: {error}");
-        }
-    }
-
-    #[test]
-    fn sides_are_limited() {
-        let mut big = header();
-        big.width = 20000;
-        let error = decode(&big.encode().unwrap()).unwrap_err();
-        assert_eq!((error.kind(), error.offset()), (ErrorKind::Limits, Some(36 + 8)));
-    }
-
-    proptest! {
-        #[test]
-        fn round_trip(header in any_header()) {
-            let payload = header.encode().unwrap();
-            prop_assert_eq!(Header::decode(&payload, 0, &Limits::none()).unwrap().0, header);
-        }
-    }
+fn rational(fields: &mut Fields<'_>, what: &'static str) -> Result<Rational> {
+    Ok(Rational {
+        num: fields.u32(what)?,
+        den: fields.u32(what)?,
+    })
 }

@@ -1,0 +1,95 @@
+//! Making files out of files without touching tokens: trim, cut, concat, recover, and a new index.
+//!
+//! Chunks are copied as they are stored. Records of types that this crate does not know are left out, because nobody
+//! can say whether they would still be true.
+
+mod concat;
+mod cut;
+mod recover;
+mod reindex;
+mod trim;
+
+use std::io::{Read, Write};
+
+pub use concat::concat;
+pub use cut::{Cut, cut, plan_cut};
+pub use recover::{Recovered, recover};
+pub use reindex::reindex;
+pub use trim::trim;
+
+use crate::error::{Error, Result};
+use crate::header::{Header, Rational, Stream};
+use crate::limits::Limits;
+use crate::parser::Event;
+use crate::reader::Reader;
+use crate::stored::StoredChunk;
+use crate::units::PixelFrames;
+use crate::writer::Writer;
+
+/// Fails if `header` has streams that cannot be copied, because nobody knows what is in them.
+fn check_known(header: &Header) -> Result<()> {
+    match header
+        .streams
+        .iter()
+        .find(|stream| matches!(stream, Stream::Unknown { .. }))
+    {
+        Some(Stream::Unknown { kind }) => Err(Error::parameter(
+            "file to copy",
+            "streams of tokens and of packets; recover it with a newer version of LatentBit",
+            format!("one of kind {kind}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Copies everything that `reader` has left, chunks by way of `change`.
+fn copy<R: Read, W: Write>(
+    reader: &mut Reader<R>,
+    writer: &mut Writer<W>,
+    mut change: impl FnMut(&mut StoredChunk),
+) -> Result<()> {
+    while let Some(event) = reader.next_stored_event()? {
+        match event {
+            Event::Stored(mut chunk) => {
+                change(&mut chunk);
+                writer.write_stored(&chunk)?;
+            }
+            other => copy_rest(writer, &other)?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies what is no chunk.
+fn copy_rest<W: Write>(writer: &mut Writer<W>, event: &Event) -> Result<()> {
+    match event {
+        Event::Packets(packets) => writer.write_packets(packets.stream, &packets.packets),
+        Event::Metadata(metadata) => writer.write_metadata(metadata),
+        Event::Chapters(chapters) => writer.write_chapters(chapters),
+        _ => Ok(()),
+    }
+}
+
+/// A time in ticks of `from`, in ticks of `to`, rounded down. Saturates.
+fn rescale(ticks: i64, from: Rational, to: Rational) -> i64 {
+    let up = i128::from(from.num) * i128::from(to.den);
+    let down = (i128::from(from.den) * i128::from(to.num)).max(1);
+    let scaled = i128::from(ticks).saturating_mul(up).div_euclid(down);
+    i64::try_from(scaled).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// When a chunk ends, in ticks of its stream. Saturates.
+fn end_time(chunk: &StoredChunk, frame_duration: u32) -> i64 {
+    let PixelFrames(frames) = chunk.frame_count;
+    chunk.times.of(frames, frame_duration)
+}
+
+/// A reader of an intact file.
+fn intact<R: Read>(input: R, limits: &Limits) -> Result<Reader<R>> {
+    let reader = Reader::new(input, *limits)?;
+    check_known(reader.header())?;
+    Ok(reader)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The header record: what a reader must know before the first chunk (LBIT §4).
+
+mod color;
+mod packets;
+mod version;
+mod video;
+
+use std::fmt;
+
+pub use color::{Chroma, Color, ColorRange};
+pub use packets::{PacketKind, PacketStream};
+pub use version::Version;
+pub use video::{BundleId, MAX_BUNDLE_NAME, Rational, VideoStream};
+
+use crate::error::{Broken, Result};
+use crate::fields::Fields;
+use crate::limits::{Limits, within};
+
+/// Bytes before the length, kind and reserved byte of the first stream.
+const PREFIX_LEN: usize = 8;
+
+const VIDEO: u8 = 1;
+const PACKETS: u8 = 2;
+
+/// Which stream of a file, by its place in the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u16);
+
+impl StreamId {
+    /// What records have that belong to the file as a whole.
+    pub const NONE: Self = Self(u16::MAX);
+
+    /// The place in [`Header::streams`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One stream of a file, as the header describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stream {
+    /// Video as tokens.
+    Video(VideoStream),
+    /// Packets of another codec, carried unchanged.
+    Packets(PacketStream),
+    /// A kind that this crate does not know; its records are skipped.
+    Unknown {
+        /// The number of the kind.
+        kind: u8,
+    },
+}
+
+/// The header of a file (LBIT §4): its streams. Their places in the list are their [`StreamId`]s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// At least one.
+    pub streams: Vec<Stream>,
+}
+
+impl From<VideoStream> for Header {
+    fn from(video: VideoStream) -> Self {
+        Self {
+            streams: vec![Stream::Video(video)],
+        }
+    }
+}
+
+impl Header {
+    /// A stream of tokens, if `id` is one.
+    #[must_use]
+    pub fn video(&self, id: StreamId) -> Option<&VideoStream> {
+        match self.streams.get(id.index()) {
+            Some(Stream::Video(video)) => Some(video),
+            _ => None,
+        }
+    }
+
+    /// A stream of packets, if `id` is one.
+    #[must_use]
+    pub fn packets(&self, id: StreamId) -> Option<&PacketStream> {
+        match self.streams.get(id.index()) {
+            Some(Stream::Packets(packets)) => Some(packets),
+            _ => None,
+        }
+    }
+
+    /// The first stream of tokens, which is the one to show if nobody says otherwise.
+    #[must_use]
+    pub fn first_video(&self) -> Option<(StreamId, &VideoStream)> {
+        self.ids().find_map(|id| Some((id, self.video(id)?)))
+    }
+
+    /// All streams' identifiers.
+    pub fn ids(&self) -> impl Iterator<Item = StreamId> + use<> {
+        (0..u16::try_from(self.streams.len()).unwrap_or(u16::MAX)).map(StreamId)
+    }
+
+    /// Checks every rule of LBIT §4.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) names the first field that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        self.check().map_err(Broken::by_caller)
+    }
+
+    fn check(&self) -> Result<(), Broken> {
+        if !(1..usize::from(u16::MAX)).contains(&self.streams.len()) {
+            return Err(Broken::new("number of streams", "1 to 65534", self.streams.len()));
+        }
+        self.streams.iter().try_for_each(|stream| match stream {
+            Stream::Video(video) => video.check(),
+            Stream::Packets(packets) => packets.check(),
+            Stream::Unknown { .. } => Ok(()),
+        })
+    }
+
+    /// The payload of the header record.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Broken> {
+        self.check()?;
+        let Version {
+            major,
+            minor,
+            min_reader_minor,
+        } = Version::CURRENT;
+        let mut out = Vec::with_capacity(PREFIX_LEN + 128 * self.streams.len());
+        for number in [major, minor, min_reader_minor, self.streams.len() as u16] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        for stream in &self.streams {
+            let (kind, body) = match stream {
+                Stream::Video(video) => (VIDEO, video.encode()),
+                Stream::Packets(packets) => (PACKETS, packets.encode()),
+                Stream::Unknown { kind } => {
+                    return Err(Broken::new("kind of stream", "video or packets", kind));
+                }
+            };
+            let len = u32::try_from(body.len())
+                .map_err(|_| Broken::new("description of a stream", "less than 4 GiB", body.len()))?;
+            out.extend_from_slice(&len.to_le_bytes());
+            out.extend_from_slice(&[kind, 0, 0, 0]);
+            out.extend_from_slice(&body);
+        }
+        Ok(out)
+    }
+
+    /// Reads the payload of a header record that starts at `offset`.
+    pub(crate) fn decode(payload: &[u8], offset: u64, limits: &Limits) -> Result<(Self, Version)> {
+        let mut fields = Fields::new(payload, offset, None);
+        let version = Version::decode(&mut fields)?;
+        let at = fields.offset();
+        let count = fields.u16("number of streams")?;
+        within(
+            limits.max_streams,
+            "max_streams",
+            "number of streams",
+            u64::from(count),
+            at,
+            None,
+        )?;
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let len = fields.u32("description of a stream")?;
+            let [kind, _, _, _] = fields.array("kind of stream")?;
+            let at = fields.offset();
+            let body = fields.bytes(len as usize, "description of a stream")?;
+            streams.push(match kind {
+                VIDEO => Stream::Video(VideoStream::decode(body, at, limits)?),
+                PACKETS => Stream::Packets(PacketStream::decode(body, at)?),
+                kind => Stream::Unknown { kind },
+            });
+        }
+        // No check for the end of the payload: later minor versions append fields here.
+        let header = Self { streams };
+        header.check().map_err(|broken| broken.in_file(offset, None))?;
+        Ok((header, version))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,616 @@
+//! The reader without its input: bytes are pushed in, events come out (LBIT §2, §10).
+
+mod event;
+mod input;
+mod payload;
+mod resync;
+mod stream;
+
+use std::collections::VecDeque;
+
+pub use event::{Event, Lost, Next, ReadMode, Status};
+
+use crate::end::Totals;
+use crate::error::{Broken, Error, ErrorKind, Result};
+use crate::header::{Header, StreamId, Version};
+use crate::index::{ChunkInfo, TAIL_PAYLOAD_LEN};
+use crate::limits::{Limits, within};
+use crate::record::{
+    CRC_LEN, HEADER_LEN, MAGIC, RECORD_VERSION, RecordHeader, SYNC, Tag, bad_sync, check_crc, hex,
+};
+use input::Input;
+use stream::StreamState;
+
+/// Reads a file that is pushed into it in pieces of any size.
+///
+/// The parser does no input of its own, so it works as well under `async` or in a browser; [`Reader`](crate::Reader)
+/// joins it to [`std::io::Read`]. It holds one record at a time, and allocates for what has arrived, never for what
+/// a length field promises.
+#[derive(Debug)]
+pub struct Parser {
+    limits: Limits,
+    mode: ReadMode,
+    unpack: bool,
+    input: Input,
+    state: State,
+    head: Option<Head>,
+    /// Whether the header came where it should.
+    from_start: bool,
+    /// Whether it or a copy of it came.
+    header_came: bool,
+    streams: Vec<StreamState>,
+    ended: Option<Vec<Totals>>,
+    /// Where the end record ends.
+    end_offset: Option<u64>,
+    missing_frames: u64,
+    index_place: Option<(u64, u64)>,
+    /// Offset and payload of the index, if it is to be kept.
+    index: Option<(u64, Vec<u8>)>,
+    keep_index: bool,
+    last_chunk: Option<ChunkInfo>,
+    pending: VecDeque<Event>,
+    status: Status,
+}
+
+/// The header, as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub header: Header,
+    pub version: Version,
+    /// Checksum of its payload, by which chunks tell whose they are.
+    pub crc: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    Magic,
+    /// At the start of a record.
+    Record,
+    /// In the payload of an ancillary record, which is checked and thrown away.
+    Skip {
+        at: u64,
+        tag: Tag,
+        left: u64,
+        crc: crc32fast::Hasher,
+    },
+    /// Looking for the next record after damage.
+    Scan {
+        from: u64,
+        reason: Error,
+    },
+    /// Behind the tail.
+    Closed,
+    /// Nothing more will come.
+    Stopped,
+}
+
+enum Step {
+    NeedInput,
+    Again,
+    Event(Event),
+    End,
+}
+
+/// An error, and how a reader that goes on does so.
+struct Fault {
+    error: Error,
+    resume: Resume,
+}
+
+enum Resume {
+    Never,
+    /// Look for a record from so many bytes ahead.
+    Scan(usize),
+    /// Go on so many bytes ahead, at the end of a record.
+    Record(usize),
+}
+
+impl Fault {
+    const fn never(error: Error) -> Self {
+        Self {
+            error,
+            resume: Resume::Never,
+        }
+    }
+}
+
+impl Parser {
+    /// A parser at the start of a file.
+    #[must_use]
+    pub const fn new(limits: Limits, mode: ReadMode) -> Self {
+        Self {
+            limits,
+            mode,
+            unpack: true,
+            input: Input::new(),
+            state: State::Magic,
+            head: None,
+            from_start: true,
+            header_came: false,
+            streams: Vec::new(),
+            ended: None,
+            end_offset: None,
+            missing_frames: 0,
+            index_place: None,
+            index: None,
+            keep_index: false,
+            last_chunk: None,
+            pending: VecDeque::new(),
+            status: Status::Reading,
+        }
+    }
+
+    /// A parser at the start of a file whose header is known from elsewhere, because its own may be damaged.
+    pub(crate) fn with_head(limits: Limits, head: Head) -> Self {
+        let mut parser = Self::new(limits, ReadMode::Resync);
+        parser.set_head(head);
+        parser
+    }
+
+    /// Keeps the payload of the index, which is skipped otherwise.
+    pub(crate) const fn keep_index(&mut self) {
+        self.keep_index = true;
+    }
+
+    /// Offset and payload of the index, if it came and was to be kept.
+    pub(crate) fn take_index(&mut self) -> Option<(u64, Vec<u8>)> {
+        self.index.take()
+    }
+
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// Whether chunks are unpacked, as they are at first, or come as [`Event::Stored`].
+    ///
+    /// Digests are only compared of streams whose chunks were all unpacked.
+    pub const fn set_unpack(&mut self, unpack: bool) {
+        self.unpack = unpack;
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Stopped) {
+            self.input.push(bytes);
+        }
+    }
+
+    /// Says that the input is at its end.
+    pub const fn finish(&mut self) {
+        self.input.finished = true;
+    }
+
+    /// Byte offset in the file of what was pushed last, at its end.
+    #[must_use]
+    pub const fn input_offset(&self) -> u64 {
+        self.input.end_offset()
+    }
+
+    /// The header, once it was read.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.head.as_ref().map(|head| &head.header)
+    }
+
+    /// The version that the file was written in, once the header was read.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.head.as_ref().map(|head| head.version)
+    }
+
+    /// How far the reading has come.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What the end record says of each stream, once it was read.
+    #[must_use]
+    pub fn ended(&self) -> Option<&[Totals]> {
+        self.ended.as_deref()
+    }
+
+    /// Byte offset of the end of the end record, once it was read: what follows can be made anew.
+    #[must_use]
+    pub const fn end_offset(&self) -> Option<u64> {
+        self.end_offset
+    }
+
+    /// Chunks (or packet records) of a stream that have gone by, frames up to the end of the last one, and the digest
+    /// of its contents if all of them were unpacked.
+    #[must_use]
+    pub fn so_far(&self, stream: StreamId) -> Totals {
+        self.streams
+            .get(stream.index())
+            .map(StreamState::totals)
+            .unwrap_or_default()
+    }
+
+    /// Where the chunk that came last lies.
+    #[must_use]
+    pub const fn last_chunk(&self) -> Option<&ChunkInfo> {
+        self.last_chunk.as_ref()
+    }
+
+    /// Reads on to the end of the header and no further. `false` says that more input is needed.
+    ///
+    /// # Errors
+    /// Any kind but [`ErrorKind::Io`] and [`ErrorKind::Parameter`]. The parser is at its end then.
+    pub fn poll_header(&mut self) -> Result<bool> {
+        while self.head.is_none() {
+            match self.step() {
+                Ok(Step::Again) => {}
+                Ok(_) => return Ok(false),
+                Err(fault) => self.recover(fault)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads on to the next event.
+    ///
+    /// # Errors
+    /// Any kind but [`ErrorKind::Io`] and [`ErrorKind::Parameter`]. The parser is at its end then.
+    pub fn poll(&mut self) -> Result<Next> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                return Ok(Next::Event(event));
+            }
+            match self.step() {
+                Ok(Step::NeedInput) => return Ok(Next::NeedInput),
+                Ok(Step::Again) => {}
+                // What was found missing on the way to this event comes first.
+                Ok(Step::Event(event)) => self.pending.push_back(event),
+                Ok(Step::End) => return Ok(Next::End),
+                Err(fault) => self.recover(fault)?,
+            }
+        }
+    }
+
+    fn set_head(&mut self, head: Head) {
+        let joining = !self.from_start;
+        self.streams = head
+            .header
+            .streams
+            .iter()
+            .map(|_| StreamState::new(joining))
+            .collect();
+        self.head = Some(head);
+    }
+
+    fn recover(&mut self, fault: Fault) -> Result<()> {
+        let Fault {
+            error: reason,
+            resume,
+        } = fault;
+        match (self.mode, resume) {
+            (ReadMode::Strict, _) | (_, Resume::Never) => return Err(self.stop(reason)),
+            (_, Resume::Scan(ahead)) => {
+                self.from_start &= self.head.is_some();
+                self.state = State::Scan {
+                    from: self.input.offset(),
+                    reason,
+                };
+                self.input.consume(ahead);
+            }
+            (_, Resume::Record(len)) => {
+                self.from_start &= self.head.is_some();
+                self.lose(self.input.offset(), len as u64, reason);
+                self.input.consume(len);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, error: Error) -> Error {
+        self.status = match error {
+            Error::Truncated { offset, .. } => Status::Truncated { offset },
+            _ => Status::Failed,
+        };
+        self.state = State::Stopped;
+        self.input.clear();
+        error
+    }
+
+    fn lose(&mut self, offset: u64, bytes: u64, reason: Error) {
+        self.pending.push_back(Event::Lost(Lost {
+            offset,
+            bytes,
+            reason,
+        }));
+    }
+
+    fn step(&mut self) -> Result<Step, Fault> {
+        match &self.state {
+            State::Magic => self.magic(),
+            State::Record => self.record(),
+            State::Skip { .. } => self.skip(),
+            State::Scan { .. } => self.scan(),
+            State::Closed => self.closed(),
+            State::Stopped => Ok(Step::End),
+        }
+    }
+
+    fn magic(&mut self) -> Result<Step, Fault> {
+        let start = &self.input.rest()[..self.input.rest().len().min(MAGIC.len())];
+        if !MAGIC.starts_with(start) {
+            let broken = Broken::new("magic (this is no .lbit file)", hex(&MAGIC), hex(start));
+            let resume = match self.may_lack_start() {
+                true => Resume::Scan(0),
+                false => Resume::Never,
+            };
+            let error = broken.in_file(0, None);
+            return Err(Fault { error, resume });
+        }
+        if start.len() < MAGIC.len() {
+            return self.need_input("the magic");
+        }
+        self.input.consume(MAGIC.len());
+        self.state = State::Record;
+        Ok(Step::Again)
+    }
+
+    /// Whether the header may come later, or from elsewhere.
+    fn may_lack_start(&self) -> bool {
+        self.mode == ReadMode::Join || self.head.is_some()
+    }
+
+    /// Nothing can be read without a header.
+    fn or_never(&self, resume: Resume) -> Resume {
+        match self.may_lack_start() {
+            true => resume,
+            false => Resume::Never,
+        }
+    }
+
+    fn record(&mut self) -> Result<Step, Fault> {
+        let rest = self.input.rest();
+        let offset = self.input.offset();
+        let start = &rest[..rest.len().min(SYNC.len())];
+        if !SYNC.starts_with(start) {
+            let error = bad_sync(start).in_file(offset, None);
+            return Err(Fault {
+                error,
+                resume: self.or_never(Resume::Scan(1)),
+            });
+        }
+        if rest.is_empty() && self.input.finished {
+            return self.end_of_input("the gap between two records");
+        }
+        let Some(fixed) = rest.first_chunk::<HEADER_LEN>() else {
+            return self.need_input("a record header");
+        };
+        let record = RecordHeader::decode(fixed).map_err(|broken| Fault {
+            error: broken.in_file(offset, None),
+            resume: self.or_never(Resume::Scan(1)),
+        })?;
+        self.check_order(&record)?;
+        if !record.is_known() && !self.wants(&record) {
+            self.state = State::Skip {
+                at: offset,
+                tag: record.tag,
+                left: u64::from(record.payload_len),
+                crc: crc32fast::Hasher::new(),
+            };
+            self.input.consume(HEADER_LEN);
+            return Ok(Step::Again);
+        }
+
+        let whole = usize::try_from(record.record_len()).unwrap_or(usize::MAX);
+        if self.input.rest().len() < whole {
+            return self.need_input("a record");
+        }
+        let bytes = self.input.rest()[HEADER_LEN..whole].to_vec();
+        let (payload, crc) = bytes.split_at(whole - HEADER_LEN - CRC_LEN);
+        if let Err(broken) = check_crc("payload checksum", crc32fast::hash(payload), crc) {
+            return self.damaged_payload(&record, whole, broken);
+        }
+        let step = self.payload(&record, payload).map_err(|error| {
+            // A newer format and a reader's limits are no damage: skipping such a record would hide them.
+            let resume = match error.kind() {
+                ErrorKind::Format => self.or_never(Resume::Record(whole)),
+                _ => Resume::Never,
+            };
+            Fault { error, resume }
+        })?;
+        self.input.consume(whole);
+        Ok(step)
+    }
+
+    /// What can be said of a record before its payload is there.
+    fn check_order(&self, record: &RecordHeader) -> Result<(), Fault> {
+        let offset = self.input.offset();
+        let chunk = record.chunk();
+        if record.tag.is_critical() {
+            if !matches!(record.tag, Tag::HEAD | Tag::CHUNK | Tag::END) {
+                return Err(Fault::never(Error::Unsupported {
+                    offset,
+                    chunk,
+                    what: "critical record type",
+                    expected: format!("{}, {} and {}", Tag::HEAD, Tag::CHUNK, Tag::END),
+                    found: record.tag.to_string(),
+                }));
+            }
+            if record.version > RECORD_VERSION || record.flags != 0 {
+                return Err(Fault::never(Error::Unsupported {
+                    offset,
+                    chunk,
+                    what: "version or flags of a record",
+                    expected: format!("version {RECORD_VERSION}, no flags"),
+                    found: format!(
+                        "{} of version {}, flags {:#04x}",
+                        record.tag, record.version, record.flags
+                    ),
+                }));
+            }
+        }
+        if self.head.is_none() && record.tag != Tag::HEAD {
+            let copy = self.mode == ReadMode::Join && record.tag == Tag::HEAD_COPY;
+            if !copy {
+                let error = Broken::new("first record", Tag::HEAD, record.tag).in_file(offset, None);
+                return Err(Fault {
+                    error,
+                    resume: self.or_never(Resume::Scan(HEADER_LEN)),
+                });
+            }
+        }
+        self.check_length(record).map_err(Fault::never)?;
+        if record.tag == Tag::TAIL && record.payload_len as usize != TAIL_PAYLOAD_LEN {
+            let broken = Broken::new("length of the tail", TAIL_PAYLOAD_LEN, record.payload_len);
+            return Err(Fault {
+                error: broken.in_file(offset, None),
+                resume: Resume::Scan(HEADER_LEN),
+            });
+        }
+        // After damage the count of records is not known until the next one comes.
+        if self.mode == ReadMode::Strict && matches!(record.tag, Tag::CHUNK | Tag::PACKETS) {
+            let expected = self.so_far(record.stream).chunks;
+            if record.sequence != expected {
+                let broken = Broken::new("record sequence number", expected, record.sequence);
+                return Err(Fault::never(broken.in_file(offset, chunk)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this is an index that is to be kept.
+    fn wants(&self, record: &RecordHeader) -> bool {
+        let readable = record.version == RECORD_VERSION && record.flags == 0;
+        self.keep_index && record.tag == Tag::INDEX && readable
+    }
+
+    fn check_length(&self, record: &RecordHeader) -> Result<()> {
+        let limits = &self.limits;
+        let (limit, name, what) = match record.tag {
+            Tag::CHUNK => (limits.max_chunk_bytes, "max_chunk_bytes", "length of a chunk"),
+            Tag::INDEX if self.wants(record) => (
+                limits.max_index_bytes.map(u64::from),
+                "max_index_bytes",
+                "length of the index",
+            ),
+            _ if !record.is_known() => return Ok(()),
+            Tag::PACKETS => (
+                limits.max_packet_bytes.map(u64::from),
+                "max_packet_bytes",
+                "length of a packet record",
+            ),
+            _ => (
+                limits.max_header_bytes.map(u64::from),
+                "max_header_bytes",
+                "length of a header, metadata or end record",
+            ),
+        };
+        let (found, offset) = (u64::from(record.payload_len), self.input.offset());
+        within(limit, name, what, found, offset, record.chunk())
+    }
+
+    fn skip(&mut self) -> Result<Step, Fault> {
+        let rest = self.input.rest();
+        let State::Skip { at, tag, left, crc } = &mut self.state else {
+            return Ok(Step::Again);
+        };
+        let (at, tag) = (*at, *tag);
+        if *left > 0 {
+            let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+            crc.update(&rest[..taken]);
+            *left -= taken as u64;
+            self.input.consume(taken);
+            return match taken {
+                0 => self.need_input("an ancillary record"),
+                _ => Ok(Step::Again),
+            };
+        }
+        let Some(stored) = rest.first_chunk::<CRC_LEN>() else {
+            return self.need_input("an ancillary record");
+        };
+        let checked = check_crc("payload checksum", crc.clone().finalize(), stored);
+        let bytes = self.input.offset() + CRC_LEN as u64 - at;
+        self.state = State::Record;
+        match checked {
+            Ok(()) => {
+                self.input.consume(CRC_LEN);
+                if tag == Tag::INDEX && self.ended.is_some() {
+                    self.index_place = Some((at, bytes));
+                }
+                Ok(Step::Again)
+            }
+            Err(broken) => {
+                let reason = broken.in_file(self.input.offset(), None);
+                if self.mode == ReadMode::Strict {
+                    return Err(Fault::never(reason));
+                }
+                self.input.consume(CRC_LEN);
+                self.lose(at, bytes, reason);
+                Ok(Step::Again)
+            }
+        }
+    }
+
+    fn closed(&mut self) -> Result<Step, Fault> {
+        let rest = self.input.rest().len();
+        if rest > 0 {
+            let broken = Broken::new("end of the file", "nothing after the tail", "more bytes");
+            let error = broken.in_file(self.input.offset(), None);
+            // What follows may be another file: its chunks must not be mistaken for chunks of this one.
+            if self.mode == ReadMode::Strict {
+                return Err(Fault::never(error));
+            }
+            self.lose(self.input.offset(), rest as u64, error);
+            self.input.consume(rest);
+            return Ok(Step::Again);
+        }
+        match self.input.finished {
+            true => self.complete(true),
+            false => Ok(Step::NeedInput),
+        }
+    }
+
+    fn complete(&mut self, tail: bool) -> Result<Step, Fault> {
+        self.status = Status::Complete { tail };
+        self.state = State::Stopped;
+        Ok(Step::End)
+    }
+
+    /// There is not enough input for what comes next, which the input has `inside` of at its end.
+    fn need_input(&mut self, inside: &'static str) -> Result<Step, Fault> {
+        match self.input.finished {
+            true => self.end_of_input(inside),
+            false => Ok(Step::NeedInput),
+        }
+    }
+
+    fn end_of_input(&mut self, inside: &'static str) -> Result<Step, Fault> {
+        let rest = self.input.rest().len();
+        if self.ended.is_some() {
+            self.input.consume(rest);
+            return self.complete(false);
+        }
+        let error = match (&self.head, self.mode) {
+            (None, ReadMode::Join) if rest == 0 => {
+                Broken::new("file", "a header or a copy of one", "none until its end")
+                    .in_file(self.input.end_offset(), None)
+            }
+            _ => {
+                let video = self.streams.iter().map(|stream| &stream.track);
+                let (chunks, frames) = video.fold((0u64, 0u64), |(chunks, frames), track| {
+                    (
+                        chunks.saturating_add(track.chunks),
+                        frames.saturating_add(track.frames.0),
+                    )
+                });
+                Error::Truncated {
+                    offset: self.input.end_offset(),
+                    inside,
+                    chunks,
+                    frames,
+                }
+            }
+        };
+        // A damaged length can make a record seem to reach past the end: there may be others inside of it.
+        let resume = match rest {
+            0 => Resume::Never,
+            len => self.or_never(Resume::Scan(len.min(HEADER_LEN))),
+        };
+        Err(Fault { error, resume })
+    }
+}

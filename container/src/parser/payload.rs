@@ -1,0 +1,299 @@
+//! What the payloads of records say.
+
+use super::{Event, Head, Parser, ReadMode, State, Step};
+use crate::end::{self, Totals};
+use crate::error::{Broken, Result};
+use crate::fields::Fields;
+use crate::header::{Header, Stream, StreamId};
+use crate::index::ChunkInfo;
+use crate::limits::within;
+use crate::metadata::{self, Metadata};
+use crate::packets::{self, Packets};
+use crate::record::{HEADER_LEN, RecordHeader, Tag};
+use crate::stored::StoredChunk;
+use crate::track::check_alone;
+
+impl Parser {
+    /// Reads the payload of a record that this crate knows.
+    pub(super) fn payload(&mut self, record: &RecordHeader, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let at = offset + HEADER_LEN as u64;
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        match record.tag {
+            Tag::CHUNK => self.chunk(record, payload),
+            Tag::END => {
+                let step = self.end_record(payload)?;
+                self.end_offset = Some(offset + record.record_len());
+                Ok(step)
+            }
+            Tag::TAIL => self.tail(payload),
+            Tag::PACKETS => self.packets(record, payload),
+            Tag::METADATA => {
+                let metadata = Metadata::decode(payload, at, record.stream)?;
+                Ok(Step::Event(Event::Metadata(metadata)))
+            }
+            Tag::CHAPTERS => {
+                let chapters = metadata::decode_chapters(payload, at)?;
+                Ok(Step::Event(Event::Chapters(chapters)))
+            }
+            Tag::INDEX => {
+                if self.ended.is_some() {
+                    self.index_place = Some((offset, record.record_len()));
+                    self.index = Some((at, payload.to_vec()));
+                }
+                Ok(Step::Again)
+            }
+            Tag::HEAD if self.head.is_some() && self.from_start && self.header_came => {
+                Err(in_file(Broken::new("record", "one header", "a second one")))
+            }
+            _ => self.header_record(payload),
+        }
+    }
+
+    /// The header or a copy of it.
+    fn header_record(&mut self, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let crc = crc32fast::hash(payload);
+        self.header_came = true;
+        match &self.head {
+            Some(head) if head.crc == crc || cfg!(fuzzing) => {}
+            Some(head) => {
+                let (expected, found) = (format!("{:08x}", head.crc), format!("{crc:08x}"));
+                let what = "checksum of a copy of the header";
+                return Err(Broken::new(what, expected, found).in_file(offset, None));
+            }
+            None => {
+                let at = offset + HEADER_LEN as u64;
+                let (header, version) = Header::decode(payload, at, &self.limits)?;
+                self.set_head(Head { header, version, crc });
+            }
+        }
+        Ok(Step::Again)
+    }
+
+    fn chunk(&mut self, record: &RecordHeader, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let (stream, number) = (record.stream, Some(record.sequence));
+        let in_file = |broken: Broken| broken.in_file(offset, number);
+        if self.ended.is_some() {
+            return Err(in_file(Broken::new(
+                "record",
+                "no chunk after the end record",
+                "one",
+            )));
+        }
+        let at = offset + HEADER_LEN as u64;
+        let (stored, header_crc) = StoredChunk::decode(payload, at, stream, record.sequence, &self.limits)?;
+        let Some(head) = &self.head else {
+            return Ok(Step::Again);
+        };
+        if header_crc != head.crc && !cfg!(fuzzing) {
+            let expected = format!("{:08x}, that of this file", head.crc);
+            let found = format!("{header_crc:08x}, that of another one");
+            return Err(in_file(Broken::new(
+                "header checksum of a chunk",
+                expected,
+                found,
+            )));
+        }
+        let (Some(video), Some(state)) = (head.header.video(stream), self.streams.get(stream.index())) else {
+            return Err(in_file(Broken::new("stream of a chunk", "one of tokens", stream)));
+        };
+        let held = video.frames_held(stored.latent_frames, stored.key);
+        check_alone(video, &stored).map_err(in_file)?;
+        let lost = stored.is_lost();
+        let packed = match self.unpack && !lost {
+            true => Some(stored.packed().map_err(in_file)?),
+            false => None,
+        };
+        let mut track = state.track.clone();
+        let mut missing = None;
+        if state.joining {
+            track.join(&stored);
+        } else if self.mode != ReadMode::Strict && stored.sequence > track.chunks {
+            let totals = Totals {
+                frames: stored.first_frame,
+                chunks: stored.sequence,
+                digest: None,
+            };
+            missing = self.missing(stream, totals)?;
+            track.skip_to(&stored);
+        }
+        track.check_next(&stored).map_err(in_file)?;
+        track.accept(held, &stored).map_err(in_file)?;
+        if lost && self.unpack {
+            let frames = stored.frame_count.0;
+            self.count_missing(frames)?;
+        }
+        let was_missing = missing.is_some();
+        self.pending.extend(missing);
+        if let Some(state) = self.streams.get_mut(stream.index()) {
+            state.track = track;
+            state.joining = false;
+            state.digested &= !was_missing && (lost || packed.is_some());
+            if let Some(packed) = &packed {
+                state.digest.chunk(stored.grid, stored.bits(), packed);
+            }
+        }
+        self.last_chunk = Some(ChunkInfo::new(offset, record.record_len(), &stored));
+        Ok(Step::Event(match packed {
+            Some(packed) => Event::Chunk(stored.with_tokens(&packed)),
+            None if lost && self.unpack => Event::Missing {
+                stream,
+                chunks: stored.sequence..stored.sequence + 1,
+                frames: stored.first_frame.0..stored.first_frame.0 + stored.frame_count.0,
+            },
+            None => Event::Stored(stored),
+        }))
+    }
+
+    fn count_missing(&mut self, frames: u64) -> Result<()> {
+        self.missing_frames = self.missing_frames.saturating_add(frames);
+        let (found, offset) = (self.missing_frames, self.input.offset());
+        let what = "number of missing frames";
+        let limit = self.limits.max_missing_frames;
+        within(limit, "max_missing_frames", what, found, offset, None)
+    }
+
+    /// What is missing if a stream goes on at `next`; checked, because a reader may want to fill it.
+    fn missing(&mut self, stream: StreamId, next: Totals) -> Result<Option<Event>> {
+        let (offset, from) = (self.input.offset(), self.so_far(stream));
+        let Some(video) = self.header().and_then(|header| header.video(stream)) else {
+            return Ok(None);
+        };
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        let chunks = next.chunks.checked_sub(from.chunks).ok_or_else(|| {
+            let expected = format!("at least {}", from.chunks);
+            in_file(Broken::new("number of chunks", expected, next.chunks))
+        })?;
+        let full = u64::from(video.chunk_latent_frames) * u64::from(video.strides[0]);
+        let least = from.frames.0.saturating_add(chunks);
+        let most = from.frames.0.saturating_add(chunks.saturating_mul(full));
+        if !(least..=most).contains(&next.frames.0) {
+            let expected = format!("{least} to {most} after {chunks} missing chunks");
+            return Err(in_file(Broken::new("frame number", expected, next.frames)));
+        }
+        self.count_missing(next.frames.0.saturating_sub(from.frames.0))?;
+        Ok((chunks > 0).then_some(Event::Missing {
+            stream,
+            chunks: from.chunks..next.chunks,
+            frames: from.frames.0..next.frames.0,
+        }))
+    }
+
+    fn packets(&mut self, record: &RecordHeader, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        let stream = self
+            .head
+            .as_ref()
+            .and_then(|head| head.header.streams.get(record.stream.index()));
+        match stream {
+            Some(Stream::Packets(_)) => {}
+            // Of a kind that this crate does not know, its packets may not be what they seem.
+            Some(Stream::Unknown { .. }) => return Ok(Step::Again),
+            _ => {
+                let expected = "one of packets";
+                return Err(in_file(Broken::new("stream of packets", expected, record.stream)));
+            }
+        }
+        if self.ended.is_some() {
+            let expected = "no packets after the end record";
+            return Err(in_file(Broken::new("record", expected, "some")));
+        }
+        let packets = packets::decode(payload, offset + HEADER_LEN as u64)?;
+        if let Some(state) = self.streams.get_mut(record.stream.index()) {
+            if record.sequence < state.packets {
+                let expected = format!("at least {}", state.packets);
+                let what = "record sequence number";
+                return Err(in_file(Broken::new(what, expected, record.sequence)));
+            }
+            state.digested &= record.sequence == state.packets;
+            state.joining = false;
+            state.packets = record.sequence.saturating_add(1);
+            packets
+                .iter()
+                .for_each(|packet| state.digest.packet(&packet.data));
+        }
+        Ok(Step::Event(Event::Packets(Packets {
+            stream: record.stream,
+            sequence: record.sequence,
+            packets,
+        })))
+    }
+
+    fn end_record(&mut self, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        if self.ended.is_some() {
+            return Err(in_file(Broken::new("record", "one end record", "a second one")));
+        }
+        let all = end::decode(payload, offset + HEADER_LEN as u64, self.streams.len())?;
+        for (id, totals) in (0..).map(StreamId).zip(&all) {
+            self.end_of_stream(id, totals)?;
+        }
+        self.ended = Some(all);
+        Ok(Step::Again)
+    }
+
+    /// Compares what the end record says of a stream with what came.
+    fn end_of_stream(&mut self, id: StreamId, totals: &Totals) -> Result<()> {
+        let offset = self.input.offset();
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        let so_far = self.so_far(id);
+        let video = self.header().and_then(|header| header.video(id));
+        let packets = self.header().and_then(|header| header.packets(id));
+        if video.is_none() && packets.is_none() {
+            return Ok(());
+        }
+        let promised = video.and_then(|video| video.frame_count);
+        let strict = self.mode == ReadMode::Strict;
+        if strict && (totals.frames, totals.chunks) != (so_far.frames, so_far.chunks) {
+            let text = |totals: &Totals| {
+                let Totals { frames, chunks, .. } = totals;
+                format!("{frames} frames in {chunks} records")
+            };
+            let (expected, found) = (text(&so_far), text(totals));
+            return Err(in_file(Broken::new("totals of a stream", expected, found)));
+        }
+        if let Some(promised) = promised.filter(|&promised| strict && promised != totals.frames) {
+            let expected = format!("{promised} as in the header");
+            return Err(in_file(Broken::new("number of frames", expected, totals.frames)));
+        }
+        if !strict && video.is_some() && !self.streams.get(id.index()).is_some_and(|state| state.joining) {
+            let missing = self.missing(id, *totals)?;
+            self.pending.extend(missing);
+        }
+        if let (Some(computed), Some(stated)) = (so_far.digest, totals.digest) {
+            let all_came = (totals.frames, totals.chunks) == (so_far.frames, so_far.chunks);
+            if computed != stated && all_came && !cfg!(fuzzing) {
+                let hex = |digest: [u8; 32]| digest.map(|byte| format!("{byte:02x}")).concat();
+                let what = "digest of a stream's contents";
+                let error = in_file(Broken::new(what, hex(stated), hex(computed)));
+                if strict {
+                    return Err(error);
+                }
+                self.lose(offset, 0, error);
+            }
+        }
+        Ok(())
+    }
+
+    fn tail(&mut self, payload: &[u8]) -> Result<Step> {
+        let offset = self.input.offset();
+        let in_file = |broken: Broken| broken.in_file(offset, None);
+        if self.ended.is_none() {
+            let expected = "the end record before the tail";
+            return Err(in_file(Broken::new("record", expected, "the tail")));
+        }
+        let mut fields = Fields::new(payload, offset + HEADER_LEN as u64, None);
+        let place = (fields.u64("tail")?, u64::from(fields.u32("tail")?));
+        if place != (0, 0) && self.index_place != Some(place) && self.mode == ReadMode::Strict {
+            let text = |(at, len): (u64, u64)| format!("{len} bytes at byte {at}");
+            let expected = self.index_place.map_or("none".to_owned(), text);
+            return Err(in_file(Broken::new("place of the index", expected, text(place))));
+        }
+        self.state = State::Closed;
+        Ok(Step::Again)
+    }
+}

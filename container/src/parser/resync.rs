@@ -1,0 +1,74 @@
+//! Finding the way again after damage (LBIT §10.2).
+
+use super::{Fault, Parser, ReadMode, Resume, State, Step};
+use crate::error::Broken;
+use crate::record::{CRC_LEN, HEADER_LEN, RecordHeader, SYNC, Tag};
+
+impl Parser {
+    /// The payload of a record does not match its checksum: find out whether its length can be trusted.
+    pub(super) fn damaged_payload(
+        &mut self,
+        record: &RecordHeader,
+        whole: usize,
+        broken: Broken,
+    ) -> Result<Step, Fault> {
+        let error = broken.in_file(self.input.offset() + (whole - CRC_LEN) as u64, record.chunk());
+        if self.mode == ReadMode::Strict || !self.may_lack_start() {
+            return Err(Fault::never(error));
+        }
+        // Flipped bits leave the next record in its place. Lost or added bytes do not, and then it must be looked
+        // for inside of what would have been this one.
+        let next = &self.input.rest()[whole..];
+        let resume = match next.first_chunk() {
+            Some(fixed) if RecordHeader::decode(fixed).is_ok() => Resume::Record(whole),
+            None if !self.input.finished => return Ok(Step::NeedInput),
+            None if next.is_empty() => Resume::Record(whole),
+            _ => Resume::Scan(HEADER_LEN),
+        };
+        Err(Fault { error, resume })
+    }
+
+    /// Whether `fixed` starts a record to go on with.
+    fn is_wanted(&self, fixed: &[u8; HEADER_LEN]) -> bool {
+        let Ok(record) = RecordHeader::decode(fixed) else {
+            return false;
+        };
+        // Without a header nothing else can be read.
+        self.head.is_some() || matches!(record.tag, Tag::HEAD | Tag::HEAD_COPY)
+    }
+
+    pub(super) fn scan(&mut self) -> Result<Step, Fault> {
+        let rest = self.input.rest();
+        let mut at = 0;
+        let mut found = false;
+        while let Some(ahead) = rest[at..].iter().position(|&byte| byte == SYNC[0]) {
+            at += ahead;
+            match rest[at..].first_chunk::<HEADER_LEN>() {
+                Some(fixed) if self.is_wanted(fixed) => {
+                    found = true;
+                    break;
+                }
+                None if !self.input.finished => {
+                    self.input.consume(at);
+                    return Ok(Step::NeedInput);
+                }
+                _ => at += 1,
+            }
+        }
+        if !found {
+            at = rest.len();
+        }
+        self.input.consume(at);
+        if !found && !self.input.finished {
+            return Ok(Step::NeedInput);
+        }
+        if let State::Scan { from, reason } = std::mem::replace(&mut self.state, State::Record) {
+            // With no header at the end, what was wrong first is the error.
+            if !found && self.head.is_none() {
+                return Err(Fault::never(reason));
+            }
+            self.lose(from, self.input.offset() - from, reason);
+        }
+        Ok(Step::Again)
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+use crate::error::ErrorKind;
+use crate::testing::chunk;
+use proptest::prelude::*;
+
+const GRID: TokenGrid = TokenGrid { t: 2, h: 9, w: 31 };
+
+#[test]
+fn smaller_planes_are_compressed() {
+    let mut values: Vec<u64> = (0..GRID.len() as u64)
+        .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .collect();
+    values.iter_mut().for_each(|value| *value = *value >> 62 & 2 | 1);
+    let chunk = chunk(GRID, 2, values);
+    let stored = StoredChunk::pack(&chunk, Compression::Zstd { level: 3 }).unwrap();
+    assert_eq!((stored.coder, stored.planes[0].coded), (Coder::Zstd, true));
+    assert_eq!(stored.unpack().unwrap(), chunk);
+    let raw = StoredChunk::pack(&chunk, Compression::Raw).unwrap();
+    assert!(raw.coder == Coder::Raw && raw.planes.iter().all(|plane| !plane.coded));
+    assert_eq!(raw.unpack().unwrap(), chunk);
+}
+
+#[test]
+fn dropping_planes_needs_no_unpacking() {
+    let values: Vec<u64> = (0..GRID.len() as u64).collect();
+    let mut chunk = chunk(GRID, 10, values);
+    let mut stored = StoredChunk::pack(&chunk, Compression::Zstd { level: 3 }).unwrap();
+    stored.truncate_bits(4);
+    chunk.tokens.truncate_bits(4);
+    assert_eq!(stored.unpack().unwrap(), chunk);
+    stored.truncate_bits(0);
+    assert_eq!(stored.bits(), 1);
+}
+
+#[test]
+fn a_wrong_level_is_the_callers_error() {
+    let chunk = chunk(GRID, 1, vec![0; GRID.len()]);
+    let error = StoredChunk::pack(&chunk, Compression::Zstd { level: 1000 }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Parameter);
+    assert!(error.to_string().contains("zstd level"));
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_frames_must_fill_their_plane() {
+    let chunk = chunk(GRID, 1, vec![0; GRID.len()]);
+    let good = StoredChunk::pack(&chunk, Compression::Zstd { level: 1 }).unwrap();
+    let len = plane_len(GRID.len());
+    for wrong in [len - 1, len + 1, 1 << 30] {
+        let mut stored = good.clone();
+        stored.planes[0].bytes = zstd::bulk::compress(&vec![0; wrong], 1).unwrap();
+        assert!(
+            stored
+                .unpack()
+                .unwrap_err()
+                .to_string()
+                .contains("length of a bit-plane")
+        );
+    }
+    let mut two = good.clone();
+    two.planes[0].bytes.extend_from_slice(&good.planes[0].bytes);
+    assert!(two.unpack().unwrap_err().to_string().contains("one zstd frame"));
+}
+
+#[test]
+fn padding_must_be_zero() {
+    let chunk = chunk(TokenGrid { t: 1, h: 1, w: 3 }, 1, vec![1; 3]);
+    let mut stored = StoredChunk::pack(&chunk, Compression::Raw).unwrap();
+    stored.planes[0].bytes[0] |= 8;
+    assert!(
+        stored
+            .unpack()
+            .unwrap_err()
+            .to_string()
+            .contains("after the last token")
+    );
+}
+
+#[test]
+fn limits_come_before_lengths() {
+    let mut payload = vec![0; FIXED_LEN];
+    payload[31] = 1;
+    payload[32..38].fill(0xff);
+    let kind = |limits: &Limits| {
+        StoredChunk::decode(&payload, 0, StreamId(0), 0, limits)
+            .unwrap_err()
+            .kind()
+    };
+    assert_eq!(kind(&Limits::default()), ErrorKind::Limits);
+    assert_eq!(kind(&Limits::none()), ErrorKind::Format);
+    let grid = TokenGrid {
+        t: u32::MAX,
+        h: u32::MAX,
+        w: 1,
+    };
+    let chunk = StoredChunk {
+        grid,
+        ..StoredChunk::pack(&chunk(GRID, 1, vec![0; GRID.len()]), Compression::Raw).unwrap()
+    };
+    assert!(chunk.unpack().is_err());
+}
+
+proptest! {
+    #[test]
+    fn round_trip(
+        t in 1u32..4, h in 1u32..9, w in 1u32..12, bits in 1u8..=64, level in proptest::option::of(1i32..4),
+        seed in any::<u64>(), sparse in any::<bool>(),
+    ) {
+        let grid = TokenGrid { t, h, w };
+        let mut state = seed | 1;
+        let values = (0..grid.len()).map(|_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            if sparse { 0 } else { state >> (64 - bits) }
+        }).collect();
+        let mut chunk = chunk(grid, bits, values);
+        chunk.segment = seed as u32;
+        chunk.times.start = seed as i64;
+        chunk.times.durations = sparse.then(|| (0..5).map(|i| (seed >> i) as u32).collect());
+        let compression = match level {
+            None => Compression::Raw,
+            Some(3) => Compression::Cm,
+            Some(level) => Compression::Zstd { level },
+        };
+        let payload = StoredChunk::pack(&chunk, compression).unwrap().encode(7).unwrap();
+        let limits = Limits::default();
+        let (stored, crc) = StoredChunk::decode(&payload, 0, chunk.stream, chunk.sequence, &limits).unwrap();
+        prop_assert_eq!(crc, 7);
+        prop_assert_eq!(stored.unpack().unwrap(), chunk);
+    }
+}

@@ -1,0 +1,180 @@
+//! Whether a file is whole, in every byte that can be checked.
+
+use std::io::{ErrorKind as IoErrorKind, Read};
+
+use crate::end::Totals;
+use crate::error::{Error, Result};
+use crate::header::{Header, Version};
+use crate::index::{self, ChunkInfo};
+use crate::limits::Limits;
+use crate::parser::{Event, Next, Parser, ReadMode, Status};
+
+/// Bytes asked for at a time.
+const READ_LEN: usize = 1 << 16;
+
+/// What [`verify`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Verification {
+    /// The header, if it or a copy of it could be read.
+    pub header: Option<Header>,
+    /// The version that the file was written in.
+    pub version: Option<Version>,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Chunks that are intact: checksums, lengths, order, and tokens that can be unpacked.
+    pub chunks: u64,
+    /// Chunks whose tokens are lost: gaps in the numbers, and places that the file holds for what was lost earlier.
+    pub lost_chunks: u64,
+    /// Frames of those.
+    pub lost_frames: u64,
+    /// What the end record says of each stream.
+    pub totals: Option<Vec<Totals>>,
+    /// How the file ends.
+    pub status: Status,
+    /// Everything that is wrong, in order; empty if the file is whole.
+    pub problems: Vec<Error>,
+}
+
+impl Verification {
+    /// Whether nothing is wrong and no tokens are lost.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty() && self.lost_chunks == 0
+    }
+}
+
+/// Reads a whole file and checks everything: each checksum, all lengths, the order of records, that tokens can be
+/// unpacked, totals, digests and the index.
+///
+/// # Errors
+/// [`Error::Io`]; anything else is in the result.
+pub fn verify<R: Read>(mut input: R, limits: &Limits) -> Result<Verification> {
+    // One that stops at the first fault, for rules that only hold in a file without any; one that finds all faults.
+    let mut strict = Strict::new(limits);
+    let mut lenient = Parser::new(*limits, ReadMode::Join);
+    let mut found = Verification {
+        header: None,
+        version: None,
+        bytes: 0,
+        chunks: 0,
+        lost_chunks: 0,
+        lost_frames: 0,
+        totals: None,
+        status: Status::Reading,
+        problems: Vec::new(),
+    };
+    let mut buffer = vec![0; READ_LEN];
+    loop {
+        let len = match input.read(&mut buffer) {
+            Ok(len) => len.min(buffer.len()),
+            Err(error) if error.kind() == IoErrorKind::Interrupted => continue,
+            Err(source) => {
+                return Err(Error::Io {
+                    action: "read",
+                    offset: found.bytes,
+                    source,
+                });
+            }
+        };
+        found.bytes += len as u64;
+        for parser in [&mut strict.parser, &mut lenient] {
+            match len {
+                0 => parser.finish(),
+                _ => parser.push(&buffer[..len]),
+            }
+        }
+        strict.run();
+        let done = found.take_all(&mut lenient);
+        if len == 0 || done {
+            break;
+        }
+    }
+    found.header = lenient.header().cloned();
+    found.version = lenient.version();
+    found.totals = lenient.ended().map(<[Totals]>::to_vec);
+    found.status = lenient.status();
+    if found.is_whole() {
+        found.problems.extend(strict.error);
+    }
+    Ok(found)
+}
+
+impl Verification {
+    /// Takes what `parser` has to say; true if it will say no more.
+    fn take_all(&mut self, parser: &mut Parser) -> bool {
+        loop {
+            match parser.poll() {
+                Ok(Next::NeedInput) => return false,
+                Ok(Next::End) => return true,
+                Ok(Next::Event(Event::Chunk(_))) => self.chunks += 1,
+                Ok(Next::Event(Event::Lost(lost))) => self.problems.push(lost.reason),
+                Ok(Next::Event(Event::Missing { chunks, frames, .. })) => {
+                    self.lost_chunks += chunks.end - chunks.start;
+                    self.lost_frames += frames.end - frames.start;
+                }
+                Ok(Next::Event(_)) => {}
+                Err(error) => {
+                    self.problems.push(error);
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+/// A strict reading that also compares the index with what it saw.
+struct Strict {
+    parser: Parser,
+    chunks: Vec<ChunkInfo>,
+    error: Option<Error>,
+}
+
+impl Strict {
+    fn new(limits: &Limits) -> Self {
+        let mut parser = Parser::new(*limits, ReadMode::Strict);
+        parser.keep_index();
+        Self {
+            parser,
+            chunks: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn run(&mut self) {
+        while self.error.is_none() {
+            match self.parser.poll() {
+                Ok(Next::Event(Event::Chunk(_) | Event::Missing { .. })) => {
+                    self.chunks.extend(self.parser.last_chunk().copied());
+                }
+                Ok(Next::Event(_)) => {}
+                Ok(Next::NeedInput) => return,
+                Ok(Next::End) => {
+                    self.error = self.compare_index().err();
+                    return;
+                }
+                Err(error) => self.error = Some(error),
+            }
+        }
+    }
+
+    fn compare_index(&mut self) -> Result<()> {
+        let Some((offset, payload)) = self.parser.take_index() else {
+            return Ok(());
+        };
+        let index = index::decode(&payload, offset)?;
+        let wrong = index
+            .iter()
+            .zip(&self.chunks)
+            .find(|(entry, chunk)| entry != chunk);
+        let (expected, found) = match wrong {
+            None if index.len() == self.chunks.len() => return Ok(()),
+            None => (
+                format!("{} entries", self.chunks.len()),
+                format!("{}", index.len()),
+            ),
+            Some((entry, chunk)) => (format!("{chunk:?}"), format!("{entry:?}")),
+        };
+        Err(crate::error::Broken::new("index", expected, found).in_file(offset, None))
+    }
+}
