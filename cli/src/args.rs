@@ -51,6 +51,33 @@ pub enum Command {
     /// The same figures are given for the model's VAE without quantization, the upper bound of what tokens can reach.
     #[command(after_help = EXIT_CODES)]
     Eval(EvalArgs),
+    /// Check .lbit files in every byte: checksums, lengths, order, tokens, totals, digests and index.
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Make a whole file of what is left of a damaged or truncated one.
+    ///
+    /// Every intact chunk, packet and other record is copied as it is. Chunks that are lost between others are marked as
+    /// lost, so that all frames keep their numbers and times. Ends with code 3 or 4 if anything was lost.
+    #[command(after_help = EXIT_CODES)]
+    Recover(RecoverArgs),
+    /// Write a new index to a file whose own is missing or damaged.
+    #[command(after_help = EXIT_CODES)]
+    Index(IndexArgs),
+    /// Leave the least important bits of all tokens out: a smaller file of lower quality, without encoding again.
+    #[command(after_help = EXIT_CODES)]
+    Trim(TrimArgs),
+    /// Copy a part of a file, without encoding again: it begins and ends on chunk borders.
+    ///
+    /// It begins at the last key chunk that is not after --from, because decoding cannot begin elsewhere, and ends with
+    /// the chunk that holds the last frame before --to. What was kept is printed.
+    #[command(after_help = EXIT_CODES)]
+    Cut(CutArgs),
+    /// Join files one after the other, without encoding again.
+    ///
+    /// They must have the same model, size and kinds of streams. Each begins a new segment, so that nobody who trains on
+    /// the tokens joins across.
+    #[command(after_help = EXIT_CODES)]
+    Concat(ConcatArgs),
 }
 
 /// Where the output goes.
@@ -321,6 +348,103 @@ pub struct EvalArgs {
     pub model: ModelArgs,
 
     /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// .lbit files; - for stdin.
+    #[arg(required = true)]
+    pub files: Vec<String>,
+
+    /// Print JSON: one line for each file.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// .lbit file, damaged or cut off.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `index`.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// .lbit file.
+    pub file: String,
+
+    /// Write to this file instead; the input is changed if there is none.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<String>,
+
+    /// Overwrite that file if it exists.
+    #[arg(short = 'y', long, requires = "output")]
+    pub overwrite: bool,
+}
+
+/// Options of `trim`.
+#[derive(Debug, Args)]
+pub struct TrimArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Bits to keep of each token, the most important ones.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: u8,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `cut`.
+#[derive(Debug, Args)]
+pub struct CutArgs {
+    /// .lbit file.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f); the start by default.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Start>,
+
+    /// Where to end, the same way; the end by default.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Start>,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `concat`.
+#[derive(Debug, Args)]
+pub struct ConcatArgs {
+    /// .lbit files, in order.
+    #[arg(required = true, num_args = 1..)]
+    pub inputs: Vec<String>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]
     pub json: bool,
 }

@@ -8,6 +8,7 @@ use latentbit_container::{Chunk, Error, ErrorKind, Event, PixelFrames};
 
 use crate::exit::Exit;
 use crate::lbit_input::Input;
+use crate::media::{MediaError, MediaErrorKind};
 
 /// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
 /// for nothing, which costs time but not memory.
@@ -103,14 +104,17 @@ pub fn feed(
                 chunks,
                 frames,
             })) if stream == input.stream => {
-                feed.damage.push(format!(
-                    "{}: chunks {} to {} are lost, and with them the frames {} to {}",
-                    input.place,
+                let message = format!(
+                    "chunks {} to {} are lost, and with them the frames {} to {}",
                     chunks.start,
                     chunks.end.saturating_sub(1),
                     frames.start,
                     frames.end.saturating_sub(1)
-                ));
+                );
+                if !keep_going {
+                    return Err(MediaError::new(MediaErrorKind::Invalid, &input.place, message).into());
+                }
+                feed.damage.push(format!("{}: {message}", input.place));
                 feed.note(Exit::Damaged);
                 let wanted = frames.start.max(range.start)..frames.end.min(range.end);
                 feed.lost_frames += wanted.end.saturating_sub(wanted.start);

@@ -1,12 +1,13 @@
 //! Opens `.lbit` files and pipes.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
-use latentbit_container::{ChunkInfo, Limits, ReadMode, Reader, StreamId, VideoStream, read_index};
+use latentbit_container::{
+    ChunkInfo, ErrorKind, Limits, MAGIC, ReadMode, Reader, StreamId, VideoStream, read_index,
+};
 
 use crate::exit::usage;
 use crate::media::{MediaError, MediaErrorKind};
@@ -59,13 +60,45 @@ pub fn open_bytes(path_or_dash: &str) -> anyhow::Result<(String, Box<dyn Read + 
     Ok((path_or_dash.to_owned(), Box::new(file)))
 }
 
+/// A file that can be read more than once, unless it is stdin or a pipe.
+pub fn seekable(path_or_dash: &str) -> anyhow::Result<Option<BufReader<File>>> {
+    if path_or_dash == "-" {
+        return Ok(None);
+    }
+    let opening = |e| MediaError::io(path_or_dash, "open", e);
+    // Opening a pipe only to look at it would take what is in it.
+    if !std::fs::metadata(path_or_dash).map_err(opening)?.is_file() {
+        return Ok(None);
+    }
+    Ok(Some(BufReader::new(File::open(path_or_dash).map_err(opening)?)))
+}
+
+/// A file that is read more than once.
+pub fn open_file(path: &str) -> anyhow::Result<BufReader<File>> {
+    match seekable(path)? {
+        Some(file) => Ok(file),
+        None => usage(format!(
+            "{path}: this command reads its input more than once, so it needs a file and no pipe"
+        )),
+    }
+}
+
 /// Opens a stream and reads its header.
 pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
     let (place, inner) = open_bytes(path_or_dash)?;
     let bytes = Arc::new(AtomicU64::new(0));
     let count = bytes.clone();
-    let reader =
-        Reader::with_mode(Counted { inner, count }, Limits::default(), mode).context(place.clone())?;
+    let reader = Reader::with_mode(Counted { inner, count }, Limits::default(), mode).map_err(|error| {
+        let place = match error.kind() {
+            ErrorKind::Format if error.offset().is_some_and(|offset| offset >= MAGIC.len() as u64) => {
+                format!(
+                    "{place}: its start is damaged; `latentbit recover` can do without, if there is a copy"
+                )
+            }
+            _ => place.clone(),
+        };
+        anyhow::Error::from(error).context(place)
+    })?;
     let first = reader.header().first_video();
     let Some((stream, video)) = first.map(|(stream, video)| (stream, video.clone())) else {
         let message = "there is no video in this file";

@@ -3,6 +3,7 @@
 mod args;
 mod chunk_feed;
 mod commands;
+mod copied;
 mod exit;
 mod interrupt;
 mod join;
@@ -32,6 +33,12 @@ fn main() -> ExitCode {
         Command::Decode(args) => commands::decode::run(args, quiet),
         Command::Info(args) => commands::info::run(args),
         Command::Eval(args) => commands::eval::run(args, quiet),
+        Command::Verify(args) => commands::verify::run(args),
+        Command::Recover(args) => commands::recover::run(args),
+        Command::Index(args) => commands::index::run(args),
+        Command::Trim(args) => commands::trim::run(args),
+        Command::Cut(args) => commands::cut::run(args),
+        Command::Concat(args) => commands::concat::run(args),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

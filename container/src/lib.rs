@@ -98,5 +98,5 @@ pub use record::{MAGIC, SYNC};
 pub use stored::StoredChunk;
 pub use times::Times;
 pub use units::{LatentFrames, PixelFrames};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, verify, verify_file};
 pub use writer::{Summary, Writer, WriterOptions};

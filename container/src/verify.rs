@@ -1,6 +1,6 @@
 //! Whether a file is whole, in every byte that can be checked.
 
-use std::io::{ErrorKind as IoErrorKind, Read};
+use std::io::{ErrorKind as IoErrorKind, Read, Seek, SeekFrom};
 
 use crate::end::Totals;
 use crate::error::{Error, Result};
@@ -8,6 +8,7 @@ use crate::header::{Header, Version};
 use crate::index::{self, ChunkInfo};
 use crate::limits::Limits;
 use crate::parser::{Event, Next, Parser, ReadMode, Status};
+use crate::reader::Reader;
 
 /// Bytes asked for at a time.
 const READ_LEN: usize = 1 << 16;
@@ -49,10 +50,36 @@ impl Verification {
 ///
 /// # Errors
 /// [`Error::Io`]; anything else is in the result.
-pub fn verify<R: Read>(mut input: R, limits: &Limits) -> Result<Verification> {
+pub fn verify<R: Read>(input: R, limits: &Limits) -> Result<Verification> {
+    run(input, limits, Parser::new(*limits, ReadMode::Join))
+}
+
+/// As [`verify`]; where the header is damaged and a copy of it is not, chunks before the copy are read as well.
+///
+/// # Errors
+/// [`Error::Io`]; anything else is in the result.
+pub fn verify_file<R: Read + Seek>(mut input: R, limits: &Limits) -> Result<Verification> {
+    let rewind = |input: &mut R| {
+        input.seek(SeekFrom::Start(0)).map_err(|source| Error::Io {
+            action: "read",
+            offset: 0,
+            source,
+        })
+    };
+    rewind(&mut input)?;
+    let found = Reader::with_mode(&mut input, *limits, ReadMode::Join);
+    let head = found.ok().and_then(|reader| reader.head().cloned());
+    rewind(&mut input)?;
+    match head {
+        Some(head) => run(input, limits, Parser::with_head(*limits, head)),
+        None => verify(input, limits),
+    }
+}
+
+/// Reads all of `input`; `lenient` is a parser that goes on after damage.
+fn run<R: Read>(mut input: R, limits: &Limits, mut lenient: Parser) -> Result<Verification> {
     // One that stops at the first fault, for rules that only hold in a file without any; one that finds all faults.
     let mut strict = Strict::new(limits);
-    let mut lenient = Parser::new(*limits, ReadMode::Join);
     let mut found = Verification {
         header: None,
         version: None,

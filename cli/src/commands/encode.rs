@@ -142,7 +142,7 @@ fn encode(
         let writing = scope.spawn(move || -> anyhow::Result<Output> {
             for chunk in chunks {
                 let chunk: Chunk = chunk?;
-                output.write(&chunk)?;
+                output.write(|writer| writer.write_chunk(&chunk))?;
                 bar.inc(chunk.frame_count.0);
             }
             Ok(output)

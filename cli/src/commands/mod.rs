@@ -1,7 +1,13 @@
 //! The subcommands, one file each.
 
+pub mod concat;
+pub mod cut;
 pub mod decode;
 mod device_info;
 pub mod encode;
 pub mod eval;
+pub mod index;
 pub mod info;
+pub mod recover;
+pub mod trim;
+pub mod verify;

@@ -5,6 +5,7 @@
 
 mod damage;
 mod devices;
+mod edits;
 mod failures;
 mod files;
 mod outputs;

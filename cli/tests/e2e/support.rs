@@ -42,6 +42,16 @@ impl Outcome {
         self
     }
 
+    /// Fails unless stdout contains all of `parts`.
+    #[track_caller]
+    pub fn prints(self, parts: &[&str]) -> Self {
+        let text = String::from_utf8_lossy(&self.stdout);
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in: {text}");
+        }
+        self
+    }
+
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.stdout).expect("stdout is JSON")

@@ -1,1 +1,307 @@
+use std::io::Cursor;
 
+use std::ops::Range;
+
+use super::*;
+use crate::testing::{chunks, sound, video};
+use crate::{
+    Chunk, Compression, ErrorKind, Packet, ReadMode, StreamId, Writer, WriterOptions, read_index, scan,
+    verify_file,
+};
+
+const LIMITS: Limits = Limits {
+    max_frame_side: Some(1000),
+    ..Limits::none()
+};
+
+fn options() -> WriterOptions {
+    WriterOptions {
+        compression: Compression::Raw,
+        header_interval: 1,
+        ..WriterOptions::default()
+    }
+}
+
+fn header() -> Header {
+    Header {
+        streams: vec![Stream::Video(video()), Stream::Packets(sound())],
+    }
+}
+
+/// 21 frames at 30000/1001 per second in four chunks, with a packet of 20 ms every 20 ms.
+fn file(seed: u64) -> (Vec<Chunk>, Vec<u8>) {
+    let chunks = chunks(&video(), 21, 2, seed);
+    let mut writer = Writer::new(Vec::new(), &header(), options()).unwrap();
+    for chunk in &chunks {
+        let before = (chunk.times.start * 1001 * 48000 / 30000 + 959) / 960;
+        let after = ((chunk.times.start + chunk.frame_count.0 as i64) * 1001 * 48000 / 30000 + 959) / 960;
+        let packets: Vec<Packet> = (before..after).map(packet).collect();
+        writer.write_packets(StreamId(1), &packets).unwrap();
+        writer.write_chunk(chunk).unwrap();
+    }
+    (chunks, writer.finish().unwrap().0)
+}
+
+fn packet(number: i64) -> Packet {
+    Packet {
+        pts: number * 960,
+        duration: 960,
+        key: true,
+        data: number.to_le_bytes().to_vec(),
+        ..Packet::default()
+    }
+}
+
+/// All chunks and packets of an intact file.
+fn read(bytes: &[u8]) -> (Vec<Chunk>, Vec<Packet>) {
+    assert!(verify_file(Cursor::new(bytes), &LIMITS).unwrap().is_whole());
+    let mut reader = Reader::new(bytes, LIMITS).unwrap();
+    let (mut chunks, mut packets) = (Vec::new(), Vec::new());
+    while let Some(event) = reader.next_event().unwrap() {
+        match event {
+            Event::Chunk(chunk) => chunks.push(chunk),
+            Event::Packets(mut more) => packets.append(&mut more.packets),
+            other => panic!("{other:?}"),
+        }
+    }
+    (chunks, packets)
+}
+
+#[test]
+fn trimmed_is_as_if_written_with_fewer_bits() {
+    let (mut chunks, bytes) = file(5);
+    let (trimmed, summary) = trim(&bytes[..], Vec::new(), 2, &LIMITS, options()).unwrap();
+    chunks.iter_mut().for_each(|chunk| chunk.tokens.truncate_bits(2));
+    let (found, packets) = read(&trimmed);
+    assert_eq!(found, chunks);
+    assert_eq!(packets, read(&bytes).1);
+    assert_eq!(summary.bytes, trimmed.len() as u64);
+    let reader = Reader::new(&trimmed[..], LIMITS).unwrap();
+    assert_eq!(reader.header().video(StreamId(0)).unwrap().bits, 2);
+
+    let (same, _) = trim(&bytes[..], Vec::new(), 64, &LIMITS, options()).unwrap();
+    assert_eq!(same, bytes, "nothing to leave out");
+    let error = trim(&bytes[..], Vec::new(), 0, &LIMITS, options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Parameter);
+}
+
+#[test]
+fn cuts_begin_at_key_chunks() {
+    let (_, bytes) = file(5);
+    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
+    let plan = |frames: Range<u64>| {
+        plan_cut(&all, StreamId(0), frames).map(|cut| (cut.chunks.start, cut.chunks.end, cut.frames))
+    };
+    // Chunks of 5 (key), 8, 5 (key) and 3 frames.
+    assert_eq!(plan(0..21), Some((0, 4, 0..21)));
+    assert_eq!(plan(0..1), Some((0, 1, 0..5)));
+    assert_eq!(plan(7..8), Some((0, 2, 0..13)));
+    assert_eq!(plan(13..18), Some((2, 3, 13..18)));
+    assert_eq!(plan(20..99), Some((2, 4, 13..21)));
+    assert_eq!(plan(21..99), None);
+    assert_eq!(plan(5..5), None);
+    assert_eq!(plan_cut(&all, StreamId(1), 0..9), None);
+}
+
+#[test]
+fn a_cut_keeps_its_chunks_and_their_sound() {
+    let (chunks, bytes) = file(5);
+    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
+    let plan = plan_cut(&all, StreamId(0), 15..19).unwrap();
+    let (bytes, _) = cut(&bytes[..], Vec::new(), &plan, &all, &LIMITS, options()).unwrap();
+    let (found, packets) = read(&bytes);
+    assert_eq!(found.len(), 2);
+    for (found, original) in found.iter().zip(&chunks[2..]) {
+        assert_eq!(found.tokens, original.tokens);
+        assert_eq!(found.times.start, original.times.start - 13);
+    }
+    assert_eq!((found[0].sequence, found[0].first_frame), (0, PixelFrames(0)));
+    // Frame 13 is shown at 433.8 ms: the first packet after that is number 22, 6.2 ms later.
+    let start = 13 * 1001 * 48000 / 30000;
+    assert_eq!(packets[0].data, 22i64.to_le_bytes());
+    assert_eq!(packets[0].pts, 22 * 960 - start);
+    assert_eq!(packets.last().unwrap().data, 35i64.to_le_bytes());
+}
+
+#[test]
+fn joined_files_go_on_in_a_new_segment() {
+    let files = [file(5), file(6), file(7)];
+    let inputs = |number: usize| Ok(&files[number].1[..]);
+    let (bytes, summary) = concat(3, inputs, Vec::new(), &LIMITS, options()).unwrap();
+    let (chunks, packets) = read(&bytes);
+    assert_eq!(summary.totals[0].frames, PixelFrames(63));
+    for (number, chunk) in chunks.iter().enumerate() {
+        let (file, at) = (number / 4, number % 4);
+        assert_eq!(chunk.tokens, files[file].0[at].tokens);
+        assert_eq!(chunk.segment, file as u32);
+        assert_eq!(
+            chunk.times.start,
+            files[file].0[at].times.start + 21 * file as i64
+        );
+    }
+    let each = read(&files[0].1).1.len();
+    assert_eq!(packets.len(), 3 * each);
+    assert_eq!(packets[each].pts, 21 * 1001 * 48000 / 30000);
+
+    // One file is copied as it is.
+    let (same, _) = concat(1, inputs, Vec::new(), &LIMITS, options()).unwrap();
+    assert_eq!(same, files[0].1);
+    let none = concat(0, inputs, Vec::new(), &LIMITS, options());
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::Parameter);
+}
+
+#[test]
+fn only_files_of_a_kind_are_joined() {
+    let (_, bytes) = file(5);
+    let refused = |header: &Header| {
+        let other = Writer::new(Vec::new(), header, options())
+            .unwrap()
+            .finish()
+            .unwrap()
+            .0;
+        let files = [&bytes, &other];
+        let error = concat(2, |n| Ok(&files[n][..]), Vec::new(), &LIMITS, options()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Parameter);
+        assert!(error.to_string().contains("file 2"), "{error}");
+        error.to_string()
+    };
+    let with = |change: &dyn Fn(&mut crate::VideoStream)| {
+        let mut header = header();
+        if let Stream::Video(video) = &mut header.streams[0] {
+            change(video);
+        }
+        header
+    };
+    assert!(refused(&video().into()).contains("number of streams"));
+    assert!(refused(&with(&|video| video.bundle.sha256[0] ^= 1)).contains("bundle"));
+    assert!(refused(&with(&|video| video.width += 8)).contains("description of the video"));
+    let mut other = header();
+    if let Stream::Packets(packets) = &mut other.streams[1] {
+        packets.codec = "A_AAC".to_owned();
+    }
+    assert!(refused(&other).contains("A_AAC"));
+    // Fewer bits are no other kind.
+    let (few, _) = trim(&bytes[..], Vec::new(), 1, &LIMITS, options()).unwrap();
+    let files = [few, bytes];
+    let (joined, _) = concat(2, |n| Ok(&files[n][..]), Vec::new(), &LIMITS, options()).unwrap();
+    assert_eq!(
+        read(&joined).0.iter().map(|chunk| chunk.tokens.bits).sum::<u8>(),
+        4 + 12
+    );
+}
+
+#[test]
+fn a_new_index_is_the_old_one() {
+    let (_, bytes) = file(5);
+    let index = read_index(&mut Cursor::new(&bytes), &LIMITS).unwrap().unwrap();
+    let end = {
+        let mut reader = Reader::new(&bytes[..], LIMITS).unwrap();
+        while reader.next_event().unwrap().is_some() {}
+        reader.end_offset().unwrap() as usize
+    };
+    let mut bad = bytes.clone();
+    bad[end + 40] ^= 1;
+    for broken in [&bytes[..end], &bytes[..end + 30], &bad[..], &bytes[..]] {
+        let mut new = Vec::new();
+        let written = reindex(Cursor::new(broken), &mut new, &LIMITS).unwrap();
+        assert_eq!((new.len() as u64, &new), (written, &bytes));
+        assert_eq!(
+            read_index(&mut Cursor::new(&new), &LIMITS).unwrap().unwrap(),
+            index
+        );
+    }
+    let mut damaged = bytes.clone();
+    damaged[index[1].offset as usize + 50] ^= 1;
+    for (broken, kind) in [
+        (&damaged[..], ErrorKind::Format),
+        (&bytes[..end - 1], ErrorKind::Truncated),
+    ] {
+        let error = reindex(Cursor::new(broken), &mut Vec::new(), &LIMITS).unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
+fn what_is_whole_is_recovered_unchanged() {
+    let (_, bytes) = file(5);
+    let (same, recovered) = recover(Cursor::new(&bytes), Vec::new(), &LIMITS, options()).unwrap();
+    assert_eq!(same, bytes);
+    assert!(recovered.is_whole());
+}
+
+#[test]
+fn places_of_lost_chunks_are_held() {
+    let (chunks, bytes) = file(5);
+    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
+    for lost in [0..1, 1..2, 1..3, 3..4, 0..4usize] {
+        let mut bad = bytes.clone();
+        for info in &all[lost.clone()] {
+            bad[info.offset as usize + 60] ^= 0x10;
+        }
+        let result = recover(Cursor::new(&bad), Vec::new(), &LIMITS, options());
+        let (new, recovered) = result.unwrap();
+        assert_eq!(recovered.lost_chunks, lost.len() as u64);
+        let frames: u64 = chunks[lost.clone()].iter().map(|chunk| chunk.frame_count.0).sum();
+        assert_eq!(recovered.lost_frames, frames);
+        let found = verify_file(Cursor::new(&new), &LIMITS).unwrap();
+        assert_eq!((found.problems.len(), found.lost_chunks), (0, lost.len() as u64));
+        assert!(!found.is_whole());
+
+        let mut reader = Reader::new(&new[..], LIMITS).unwrap();
+        let mut seen = Vec::new();
+        while let Some(event) = reader.next_event().unwrap() {
+            match event {
+                Event::Chunk(chunk) => {
+                    assert_eq!(chunk, chunks[chunk.sequence as usize]);
+                    seen.push(chunk.sequence);
+                }
+                Event::Missing { chunks, .. } => seen.push(chunks.start),
+                Event::Metadata(metadata) => assert!(metadata.get("recovered").is_some()),
+                _ => {}
+            }
+        }
+        assert_eq!(seen, [0, 1, 2, 3]);
+        // What holds a place is kept by whoever copies the file, and stays lost.
+        let (again, recovered) = recover(Cursor::new(&new), Vec::new(), &LIMITS, options()).unwrap();
+        assert_eq!(recovered.lost_chunks, lost.len() as u64);
+        assert_eq!(again.len() > new.len(), true, "with one more line of metadata");
+    }
+}
+
+#[test]
+fn a_damaged_start_is_made_good_by_a_copy() {
+    let (chunks, bytes) = file(5);
+    for at in [0, 5, 9, 40, 60] {
+        let mut bad = bytes.clone();
+        bad[at] ^= 4;
+        let (new, recovered) = recover(Cursor::new(&bad), Vec::new(), &LIMITS, options()).unwrap();
+        assert!(recovered.header_copy, "{at}");
+        assert_eq!((recovered.chunks, recovered.lost_chunks), (4, 0));
+        let mut reader = Reader::new(&new[..], LIMITS).unwrap();
+        let found: Vec<Chunk> = std::iter::from_fn(|| reader.next_chunk().unwrap()).collect();
+        assert_eq!(found, chunks);
+    }
+    let plain = WriterOptions {
+        header_interval: 0,
+        ..options()
+    };
+    let (mut bad, _) = trim(&bytes[..], Vec::new(), 64, &LIMITS, plain).unwrap();
+    bad[40] ^= 4;
+    let error = recover(Cursor::new(&bad), Vec::new(), &LIMITS, options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+}
+
+#[test]
+fn times_are_rescaled_without_overflow() {
+    let rational = |num, den| Rational { num, den };
+    assert_eq!(rescale(-1, rational(1, 1000), rational(1, 10)), -1);
+    assert_eq!(
+        rescale(i64::MAX, rational(u32::MAX, 1), rational(1, u32::MAX)),
+        i64::MAX
+    );
+    assert_eq!(
+        rescale(i64::MIN, rational(u32::MAX, 1), rational(1, u32::MAX)),
+        i64::MIN
+    );
+    assert_eq!(rescale(3, rational(1001, 30000), rational(1, 48000)), 4804);
+}

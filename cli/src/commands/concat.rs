@@ -1,0 +1,40 @@
+//! `latentbit concat`.
+
+use std::fs::File;
+
+use anyhow::Context;
+use latentbit_container::{Error, Limits, WriterOptions, edit};
+
+use crate::args::ConcatArgs;
+use crate::copied::{self, Nothing};
+use crate::exit::Exit;
+use crate::lbit_input;
+use crate::overwrite::{self, Decision};
+
+/// Runs the command.
+pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    // Names that are wrong are found before anything is written.
+    for input in &args.inputs {
+        lbit_input::open_file(input)?;
+    }
+    let output = &args.output.output;
+    let mut current = 0;
+    let open = |number: usize| {
+        current = number;
+        let path = args.inputs.get(number).map_or("", String::as_str);
+        File::open(path).map_err(|source| Error::Io {
+            action: "read",
+            offset: 0,
+            source,
+        })
+    };
+    let joined = copied::write(output, |inner| {
+        let count = args.inputs.len();
+        edit::concat(count, open, inner, &Limits::default(), WriterOptions::default())
+    });
+    let (_, summary) = joined.with_context(|| args.inputs[current.min(args.inputs.len() - 1)].clone())?;
+    copied::tell("concat", output, &summary, Nothing {}, args.json)
+}

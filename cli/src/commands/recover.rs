@@ -1,0 +1,72 @@
+//! `latentbit recover`.
+
+use anyhow::Context;
+use latentbit_container::{Limits, WriterOptions, edit};
+use serde::Serialize;
+
+use crate::args::RecoverArgs;
+use crate::copied;
+use crate::exit::Exit;
+use crate::lbit_input;
+use crate::overwrite::{self, Decision};
+
+#[derive(Debug, Serialize)]
+struct More {
+    recovered_chunks: u64,
+    lost_chunks: u64,
+    lost_frames: u64,
+    truncated: bool,
+    /// The header was damaged and a copy of it was used.
+    header_copy: bool,
+    problems: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let input = lbit_input::open_file(&args.input)?;
+    let output = &args.output.output;
+    let (_, recovered) = copied::write(output, |inner| {
+        edit::recover(input, inner, &Limits::default(), WriterOptions::default())
+    })
+    .with_context(|| args.input.clone())?;
+    let more = More {
+        recovered_chunks: recovered.chunks,
+        lost_chunks: recovered.lost_chunks,
+        lost_frames: recovered.lost_frames,
+        truncated: recovered.truncated,
+        header_copy: recovered.header_copy,
+        problems: recovered
+            .lost
+            .iter()
+            .map(|lost| lost.reason.to_string())
+            .collect(),
+    };
+    for problem in &more.problems {
+        tracing::warn!("{}: {problem}", args.input);
+    }
+    if more.header_copy {
+        tracing::warn!("{}: its header is damaged; a copy of it was used", args.input);
+    }
+    if more.truncated {
+        tracing::error!("{}: it is cut off; what came after is not known", args.input);
+    }
+    if more.lost_chunks > 0 {
+        tracing::error!(
+            "{}: {} chunks with {} frames are lost; their places are held",
+            args.input,
+            more.lost_chunks,
+            more.lost_frames
+        );
+    }
+    tracing::warn!("{} chunks are in {output}", more.recovered_chunks);
+    let exit = match (more.lost_chunks, more.truncated, more.problems.is_empty()) {
+        (0, true, _) => Exit::Truncated,
+        (0, false, true) => Exit::Success,
+        _ => Exit::Damaged,
+    };
+    copied::tell("recover", output, &recovered.summary, more, args.json)?;
+    Ok(exit)
+}
