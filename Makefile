@@ -58,6 +58,14 @@ bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch
 .PHONY: test
 test: setup check-fmt lint-rust lint-shell docs test-rust check-fuzz check-deps lint-python test-scripts test-training ## Run all checks and tests
 
+.PHONY: torture
+torture: setup-system ## Damage the conformance files in every byte and bit
+	LATENTBIT_TORTURE=1 cargo test --release --locked -p latentbit-container --test conformance damage_matrix -- --nocapture
+
+.PHONY: conformance
+conformance: setup-system ## Write the files of testdata/conformance anew
+	LATENTBIT_WRITE_CONFORMANCE=1 cargo test --locked -p latentbit-container --test conformance files_are
+
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
 	cargo fmt --all

@@ -287,7 +287,7 @@ pub fn read_chunk_at<R: Read + Seek>(
 }
 
 /// Reads exactly `len` bytes, growing with what arrives, so that a false length costs nothing.
-fn read_at<R: Read + Seek>(file: &mut R, offset: u64, len: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_at<R: Read + Seek>(file: &mut R, offset: u64, len: u64) -> Result<Vec<u8>> {
     let failed = |source| Error::Io {
         action: "read",
         offset,
@@ -304,7 +304,12 @@ fn read_at<R: Read + Seek>(file: &mut R, offset: u64, len: u64) -> Result<Vec<u8
 }
 
 /// Checks that `bytes`, which lie at `offset`, are exactly one record of type `tag`; gives its payload.
-fn whole_record(bytes: &[u8], offset: u64, tag: Tag, chunk: Option<u64>) -> Result<(RecordHeader, &[u8])> {
+pub(crate) fn whole_record(
+    bytes: &[u8],
+    offset: u64,
+    tag: Tag,
+    chunk: Option<u64>,
+) -> Result<(RecordHeader, &[u8])> {
     let mut fields = Fields::new(bytes, offset, chunk);
     let record = RecordHeader::decode(&fields.array("record header")?)
         .map_err(|broken| broken.in_file(offset, chunk))?;

@@ -43,9 +43,17 @@ impl<R: Read> Reader<R> {
         Self::from_parser(inner, Parser::new(limits, mode))
     }
 
-    /// Reads a file in [`ReadMode::Resync`] under a header that is known from elsewhere.
-    pub(crate) fn with_head(inner: R, limits: Limits, head: Head) -> Result<Self> {
-        Self::from_parser(inner, Parser::with_head(limits, head))
+    /// Reads a file in [`ReadMode::Resync`] under a header that is known from elsewhere, with chunks as they lie, whatever
+    /// their numbers.
+    pub(crate) fn in_any_order(inner: R, limits: Limits, head: Head) -> Result<Self> {
+        let mut parser = Parser::with_head(limits, head);
+        parser.set_any_order();
+        Self::from_parser(inner, parser)
+    }
+
+    /// Offset and length of the record that the last event came from.
+    pub(crate) const fn last_record(&self) -> (u64, u64) {
+        self.parser.last_record()
     }
 
     fn from_parser(mut inner: R, mut parser: Parser) -> Result<Self> {

@@ -10,8 +10,10 @@ use crate::units::PixelFrames;
 pub(crate) struct Track {
     pub chunks: u64,
     pub frames: PixelFrames,
-    /// Whether the last chunk was full or is lost, so that its group may go on.
+    /// Whether the last chunk was full, so that its group may go on.
     pub may_continue: bool,
+    /// Whether the last chunk is lost, so that nobody knows what may follow it.
+    after_lost: bool,
     /// Segment and start of the last chunk.
     last: Option<(u32, i64)>,
 }
@@ -62,6 +64,7 @@ impl Track {
                 chunk.first_frame,
             ));
         }
+        let free = chunk.key || chunk.is_lost() || self.after_lost;
         if let Some((segment, start)) = self.last {
             if chunk.times.start < start {
                 let expected = format!("at least {start}");
@@ -74,12 +77,12 @@ impl Track {
                     chunk.segment,
                 ));
             }
-            if chunk.segment > segment && !chunk.key && !chunk.is_lost() {
+            if chunk.segment > segment && !free {
                 let expected = "a key chunk at the start of a segment";
                 return Err(Broken::new("chunk", expected, "one that continues a group"));
             }
         }
-        if !chunk.key && !chunk.is_lost() && !self.may_continue {
+        if !free && !self.may_continue {
             let expected = match self.chunks {
                 0 => "a key chunk at the start",
                 _ => "a key chunk after one that is not full",
@@ -94,7 +97,8 @@ impl Track {
         *self = Self {
             chunks: chunk.sequence,
             frames: chunk.first_frame,
-            may_continue: true,
+            may_continue: false,
+            after_lost: true,
             last: None,
         };
     }
@@ -103,7 +107,7 @@ impl Track {
     pub fn skip_to(&mut self, chunk: &StoredChunk) {
         self.chunks = chunk.sequence;
         self.frames = chunk.first_frame;
-        self.may_continue = true;
+        self.after_lost = true;
     }
 
     /// Goes past `chunk`, which could hold `held` frames. Fails if frames can no longer be counted.
@@ -120,7 +124,8 @@ impl Track {
         *self = Self {
             chunks,
             frames,
-            may_continue: chunk.is_lost() || chunk.frame_count == held,
+            may_continue: chunk.frame_count == held,
+            after_lost: chunk.is_lost(),
             last: Some((chunk.segment, chunk.times.start)),
         };
         Ok(())

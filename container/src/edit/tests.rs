@@ -264,7 +264,7 @@ fn places_of_lost_chunks_are_held() {
         // What holds a place is kept by whoever copies the file, and stays lost.
         let (again, recovered) = recover(Cursor::new(&new), Vec::new(), &LIMITS, options()).unwrap();
         assert_eq!(recovered.lost_chunks, lost.len() as u64);
-        assert_eq!(again.len() > new.len(), true, "with one more line of metadata");
+        assert!(again.len() > new.len(), "with one more line of metadata");
     }
 }
 

@@ -43,11 +43,15 @@ pub struct Parser {
     /// Where the end record ends.
     end_offset: Option<u64>,
     missing_frames: u64,
+    /// Whether chunks come as they lie, whatever their numbers.
+    any_order: bool,
     index_place: Option<(u64, u64)>,
     /// Offset and payload of the index, if it is to be kept.
     index: Option<(u64, Vec<u8>)>,
     keep_index: bool,
     last_chunk: Option<ChunkInfo>,
+    /// Offset and length of the record that came last.
+    last_record: (u64, u64),
     pending: VecDeque<Event>,
     status: Status,
 }
@@ -131,10 +135,12 @@ impl Parser {
             ended: None,
             end_offset: None,
             missing_frames: 0,
+            any_order: false,
             index_place: None,
             index: None,
             keep_index: false,
             last_chunk: None,
+            last_record: (0, 0),
             pending: VecDeque::new(),
             status: Status::Reading,
         }
@@ -145,6 +151,12 @@ impl Parser {
         let mut parser = Self::new(limits, ReadMode::Resync);
         parser.set_head(head);
         parser
+    }
+
+    /// Gives chunks (not unpacked) and packets as they lie, whatever their numbers, and does not say what is missing.
+    pub(crate) const fn set_any_order(&mut self) {
+        self.any_order = true;
+        self.unpack = false;
     }
 
     /// Keeps the payload of the index, which is skipped otherwise.
@@ -230,6 +242,11 @@ impl Parser {
     #[must_use]
     pub const fn last_chunk(&self) -> Option<&ChunkInfo> {
         self.last_chunk.as_ref()
+    }
+
+    /// Offset and length of the record that the last event came from.
+    pub(crate) const fn last_record(&self) -> (u64, u64) {
+        self.last_record
     }
 
     /// Reads on to the end of the header and no further. `false` says that more input is needed.
@@ -405,6 +422,7 @@ impl Parser {
         if let Err(broken) = check_crc("payload checksum", crc32fast::hash(payload), crc) {
             return self.damaged_payload(&record, whole, broken);
         }
+        self.last_record = (offset, record.record_len());
         let step = self.payload(&record, payload).map_err(|error| {
             // A newer format and a reader's limits are no damage: skipping such a record would hide them.
             let resume = match error.kind() {
@@ -463,7 +481,14 @@ impl Parser {
             });
         }
         // After damage the count of records is not known until the next one comes.
-        if self.mode == ReadMode::Strict && matches!(record.tag, Tag::CHUNK | Tag::PACKETS) {
+        let counted = match record.tag {
+            Tag::CHUNK => true,
+            Tag::PACKETS => self
+                .header()
+                .is_some_and(|header| header.packets(record.stream).is_some()),
+            _ => false,
+        };
+        if self.mode == ReadMode::Strict && counted {
             let expected = self.so_far(record.stream).chunks;
             if record.sequence != expected {
                 let broken = Broken::new("record sequence number", expected, record.sequence);

@@ -75,7 +75,7 @@ impl Parser {
         let offset = self.input.offset();
         let (stream, number) = (record.stream, Some(record.sequence));
         let in_file = |broken: Broken| broken.in_file(offset, number);
-        if self.ended.is_some() {
+        if self.ended.is_some() && !self.any_order {
             return Err(in_file(Broken::new(
                 "record",
                 "no chunk after the end record",
@@ -108,7 +108,7 @@ impl Parser {
         };
         let mut track = state.track.clone();
         let mut missing = None;
-        if state.joining {
+        if state.joining || self.any_order {
             track.join(&stored);
         } else if self.mode != ReadMode::Strict && stored.sequence > track.chunks {
             let totals = Totals {
@@ -203,7 +203,7 @@ impl Parser {
         }
         let packets = packets::decode(payload, offset + HEADER_LEN as u64)?;
         if let Some(state) = self.streams.get_mut(record.stream.index()) {
-            if record.sequence < state.packets {
+            if record.sequence < state.packets && !self.any_order {
                 let expected = format!("at least {}", state.packets);
                 let what = "record sequence number";
                 return Err(in_file(Broken::new(what, expected, record.sequence)));
@@ -260,7 +260,11 @@ impl Parser {
             let expected = format!("{promised} as in the header");
             return Err(in_file(Broken::new("number of frames", expected, totals.frames)));
         }
-        if !strict && video.is_some() && !self.streams.get(id.index()).is_some_and(|state| state.joining) {
+        if !strict
+            && !self.any_order
+            && video.is_some()
+            && !self.streams.get(id.index()).is_some_and(|state| state.joining)
+        {
             let missing = self.missing(id, *totals)?;
             self.pending.extend(missing);
         }
