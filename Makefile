@@ -86,10 +86,11 @@ lint-rust: setup-system
 
 .PHONY: lint-python
 lint-python: $(VENV)/.training-packages
-	$(PYTHON) -m ruff check scripts training
+	$(PYTHON) -m ruff check scripts training spec
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
 	cd training && ../$(PYTHON) -m mypy
+	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
 
 .PHONY: lint-shell
 lint-shell: setup-shellcheck
@@ -112,8 +113,9 @@ check-deps: setup-deny ## Check licences and sources of the dependencies
 	cargo deny --all-features --locked check licenses bans sources
 
 .PHONY: test-scripts
-test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scripts
+test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scripts and of the second reader
 	cd scripts && ../$(PYTHON) -m pytest -q
+	cd spec/reader && ../../$(PYTHON) -m pytest -q
 
 .PHONY: test-training
 test-training: $(VENV)/.training-packages ## Run the tests of the training recipe
