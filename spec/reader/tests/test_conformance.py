@@ -1,0 +1,123 @@
+"""The conformance files, as this reader sees them, and as the first one does: `testdata/conformance/*/*.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbit import read, summary
+from scan import File
+
+FOLDER = Path(__file__).parents[3] / "testdata" / "conformance"
+FILES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.lbit"))
+
+STREAM_KEYS = (
+    *("width", "height", "bits", "frames", "frame_rate", "frame_duration", "pixel_aspect", "chunk_latent_frames"),
+    *("range", "chroma", "chroma_location", "time_base", "number", "default", "forced", "channels", "sample_rate"),
+    *("codec_delay", "seek_preroll", "codec", "language", "title", "private"),
+)
+CHUNK_KEYS = (
+    *("stream", "number", "first_frame", "frames", "latent_frames", "key", "segment", "start", "durations", "bits"),
+    *("grid", "sha256"),
+)
+
+NO_SEARCH = {"chunks", "streams", "totals", "error"}
+"""The first one's JSON is of a reading that does not look for another header (§10.2, step 6)."""
+
+DIFFERENT = {
+    "faulty/bad-magic": NO_SEARCH | {"lost"},
+    "faulty/bad-header": NO_SEARCH | {"lost"},
+    "faulty/text-mode": NO_SEARCH | {"lost"},
+    "faulty/no-header": NO_SEARCH | {"strict"},  # Is the record that stands where HEAD should be the faulty chunk?
+    "faulty/cut-in-header": {"lost"},  # Without a header this one passes over everything.
+    "faulty/cut-in-magic": {"lost"},
+    "faulty/no-lbit": {"lost"},
+    "faulty/cut-in-chunk": {"strict"},  # Is the chunk named that is cut off?
+    "faulty/minor-nonsense": {"strict", "error"},  # §4.1 says format, §4.2 unsupported.
+    "faulty/bad-end": {"lost"},  # Does an index break a rule whose ENDS was passed over?
+    "faulty/wrong-totals": {"lost"},
+    "faulty/wrong-digest": {"lost", "totals", "error"},  # Is ENDS passed over if only the digest is wrong (step 4)?
+    "faulty/wrong-tail": {"lost"},
+}
+"""Where the text can be read in two ways, or the first reader is another kind of reader. To become empty."""
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """What this reader finds, in the words of the first one as far as both say it."""
+    data = path.read_bytes()
+    strict, file = read(data).error, read(data, recover=True)
+    result = summary(file)
+    missing = result["missing"] + [
+        {"stream": c.stream, "chunks": (c.number, c.number + 1), "frames": (c.first_frame, c.first_frame + c.frames)}
+        for c in file.chunks
+        if c.lost
+    ]
+    return {
+        "strict": strict and {"kind": strict.kind, "chunk": strict.chunk},
+        "error": how_it_ended(file),
+        "streams": [
+            [s["kind"], *map(s.get, STREAM_KEYS)]
+            for s in result["streams"]
+        ],
+        "chunks": [
+            [*(c[key] for key in CHUNK_KEYS), chunk.offset]
+            for c, chunk in zip(result["chunks"], file.chunks, strict=True)
+            if not c["lost"]
+        ],
+        "lost": [[lost["offset"], lost["bytes"], lost["kind"]] for lost in result["lost"]],
+        "missing": sorted([m["stream"], m["chunks"], m["frames"]] for m in missing if m["frames"]),
+        "metadata": sorted([str(m["stream"]), m["key"], m["value"]] for m in result["metadata"]),
+        "chapters": [[c["start"], c["start"] + c["length"], c["title"]] for c in result["chapters"]],
+        "packets": [
+            [stream, p.time, p.duration, p.key] for stream, packets in file.packets.items() for p in packets
+        ],
+        "totals": result["totals"] and [[t["frames"], t["records"], t["sha256"]] for t in result["totals"]],
+    }
+
+
+def how_it_ended(file: File) -> str | None:
+    if file.error and (file.header is None or file.error.kind in ("unsupported", "limits")):
+        return file.error.kind
+    return "truncated" if file.totals is None else None
+
+
+def facts_of_the_first(path: Path) -> dict[str, Any]:
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    found = whole["recover"]
+    return {
+        "strict": whole["strict"],
+        "error": found["error"] and found["error"]["kind"],
+        "streams": [
+            ["tokens" if s["kind"] == "video" else s["kind"], *map(s.get, STREAM_KEYS)]
+            for s in found["streams"]
+        ],
+        "chunks": [[c[key] for key in (*CHUNK_KEYS, "offset")] for c in found["chunks"]],
+        "lost": [[lost["offset"], lost["bytes"], lost["kind"]] for lost in found["lost"]],
+        "missing": sorted([m["stream"], m["chunks"], m["frames"]] for m in found["missing"]),
+        "metadata": sorted(
+            [str(m["stream"]), key, value] for m in found["metadata"] for key, value in m["entries"]
+        ),
+        "chapters": [[c["start"], c["end"], c["title"]] for c in found["chapters"]],
+        "packets": sorted(
+            ([r["stream"], time, duration, key] for r in found["packets"] for time, _, duration, key in r["packets"]),
+            key=lambda packet: int(packet[0]),
+        ),
+        "totals": found["totals"] and [[t["frames"], t["chunks"], t["digest"]] for t in found["totals"]],
+    }
+
+
+def test_there_are_files() -> None:
+    assert FILES
+    assert DIFFERENT.keys() <= set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_both_readers_agree(name: str) -> None:
+    path = FOLDER / name
+    mine = json.loads(json.dumps(facts(path.with_suffix(".lbit"))))
+    theirs = facts_of_the_first(path.with_suffix(".json"))
+    different = {key for key in theirs if mine[key] != theirs[key]}
+    assert different == DIFFERENT.get(name, set()), {key: (mine[key], theirs[key]) for key in different}
