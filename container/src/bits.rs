@@ -42,20 +42,19 @@ pub fn padding_is_zero(packed: &[u8], tokens: usize) -> bool {
 }
 
 /// Transposes a 64×64 bit matrix in place: afterwards bit `c` of word `r` is what bit `r` of word `c` was.
-pub const fn transpose(block: &mut [u64; 64]) {
+pub fn transpose(block: &mut [u64; 64]) {
     // Swap the off-diagonal quarters of ever smaller squares: six passes in place of 4096 single bits.
-    let mut width = 32;
     let mut mask = 0x0000_0000_ffff_ffff_u64;
-    while width != 0 {
-        let mut row = 0;
-        while row < 64 {
-            let swap = ((block[row] >> width) ^ block[row + width]) & mask;
-            block[row] ^= swap << width;
-            block[row + width] ^= swap;
-            row = (row + width + 1) & !width;
+    for width in [32, 16, 8, 4, 2, 1] {
+        for square in block.chunks_exact_mut(2 * width) {
+            let (upper, lower) = square.split_at_mut(width);
+            for (a, b) in upper.iter_mut().zip(lower) {
+                let swap = ((*a >> width) ^ *b) & mask;
+                *a ^= swap << width;
+                *b ^= swap;
+            }
         }
-        width >>= 1;
-        mask ^= mask << width;
+        mask ^= mask << (width / 2);
     }
 }
 
@@ -68,14 +67,28 @@ pub fn pack_planes(values: &[u64], planes: u8) -> Vec<u8> {
     if out.is_empty() {
         return out;
     }
-    let mut block = [0; 64];
-    for (number, tokens) in values.chunks(64).enumerate() {
-        block[..tokens.len()].copy_from_slice(tokens);
-        block[tokens.len()..].fill(0);
+    let blocks = values.chunks_exact(64);
+    let rest = blocks.remainder();
+    for (number, tokens) in blocks.enumerate() {
+        let mut block = [0; 64];
+        block.copy_from_slice(tokens);
         transpose(&mut block);
-        let bytes = plane_len(tokens.len());
         for (plane, word) in out.chunks_exact_mut(len).zip(&block) {
-            plane[number * 8..][..bytes].copy_from_slice(&word.to_le_bytes()[..bytes]);
+            // Of a fixed length, so that it is a store and no call.
+            if let Some(to) = plane.get_mut(number * 8..).and_then(<[u8]>::first_chunk_mut::<8>) {
+                *to = word.to_le_bytes();
+            }
+        }
+    }
+    if !rest.is_empty() {
+        let mut block = [0; 64];
+        block[..rest.len()].copy_from_slice(rest);
+        transpose(&mut block);
+        let from = len - plane_len(rest.len());
+        for (plane, word) in out.chunks_exact_mut(len).zip(&block) {
+            for (to, byte) in plane.iter_mut().skip(from).zip(word.to_le_bytes()) {
+                *to = byte;
+            }
         }
     }
     out
@@ -91,16 +104,30 @@ pub fn unpack_planes(packed: &[u8], tokens: usize) -> Vec<u64> {
     if len == 0 {
         return values;
     }
-    for (number, out) in values.chunks_mut(64).enumerate() {
+    let mut blocks = values.chunks_exact_mut(64);
+    for (number, out) in blocks.by_ref().enumerate() {
         let mut block = [0; 64];
-        let bytes = plane_len(out.len());
         for (plane, word) in packed.chunks_exact(len).zip(&mut block) {
-            let mut le = [0; 8];
-            le[..bytes].copy_from_slice(&plane[number * 8..][..bytes]);
-            *word = u64::from_le_bytes(le);
+            if let Some(bytes) = plane.get(number * 8..).and_then(<[u8]>::first_chunk::<8>) {
+                *word = u64::from_le_bytes(*bytes);
+            }
         }
         transpose(&mut block);
-        out.copy_from_slice(&block[..out.len()]);
+        out.copy_from_slice(&block);
+    }
+    let rest = blocks.into_remainder();
+    if !rest.is_empty() {
+        let mut block = [0; 64];
+        let from = len - plane_len(rest.len());
+        for (plane, word) in packed.chunks_exact(len).zip(&mut block) {
+            let mut bytes = [0; 8];
+            for (to, byte) in bytes.iter_mut().zip(plane.iter().skip(from)) {
+                *to = *byte;
+            }
+            *word = u64::from_le_bytes(bytes);
+        }
+        transpose(&mut block);
+        rest.copy_from_slice(&block[..rest.len()]);
     }
     values
 }

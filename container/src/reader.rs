@@ -1,6 +1,6 @@
 //! Reading a stream from anything that gives bytes.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use crate::chunk::Chunk;
 use crate::end::Totals;
@@ -24,6 +24,34 @@ pub struct Reader<R: Read> {
     header: Header,
     version: Version,
     buffer: Vec<u8>,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads a file in [`ReadMode::Resync`] from its start; if its header is damaged, under a copy of it from further on.
+    ///
+    /// # Errors
+    /// Any kind but [`Error::Parameter`], if there is neither a header nor a copy of one.
+    pub fn salvaging(mut inner: R, limits: Limits) -> Result<Self> {
+        let head = find_head(&mut inner, limits)?;
+        Self::from_parser(inner, Parser::with_head(limits, head))
+    }
+}
+
+/// The header of a file, or a copy of it; leaves the file at its start.
+pub(crate) fn find_head<R: Read + Seek>(inner: &mut R, limits: Limits) -> Result<Head> {
+    let start = |inner: &mut R| {
+        inner.seek(SeekFrom::Start(0)).map_err(|source| Error::Io {
+            action: "read",
+            offset: 0,
+            source,
+        })
+    };
+    start(inner)?;
+    let finder = Reader::with_mode(&mut *inner, limits, ReadMode::Join)?;
+    let head = finder.parser.head().cloned();
+    start(inner)?;
+    // There is one, or reading would have failed; an error is still better than a panic.
+    head.ok_or_else(|| Error::parameter("reader state", "a header", "none"))
 }
 
 impl<R: Read> Reader<R> {
@@ -109,10 +137,6 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub const fn end_offset(&self) -> Option<u64> {
         self.parser.end_offset()
-    }
-
-    pub(crate) fn head(&self) -> Option<&Head> {
-        self.parser.head()
     }
 
     /// Where the chunk that came last lies.

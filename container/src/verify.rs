@@ -8,7 +8,7 @@ use crate::header::{Header, Version};
 use crate::index::{self, ChunkInfo};
 use crate::limits::Limits;
 use crate::parser::{Event, Next, Parser, ReadMode, Status};
-use crate::reader::Reader;
+use crate::reader::find_head;
 
 /// Bytes asked for at a time.
 const READ_LEN: usize = 1 << 16;
@@ -59,20 +59,17 @@ pub fn verify<R: Read>(input: R, limits: &Limits) -> Result<Verification> {
 /// # Errors
 /// [`Error::Io`]; anything else is in the result.
 pub fn verify_file<R: Read + Seek>(mut input: R, limits: &Limits) -> Result<Verification> {
-    let rewind = |input: &mut R| {
-        input.seek(SeekFrom::Start(0)).map_err(|source| Error::Io {
-            action: "read",
-            offset: 0,
-            source,
-        })
-    };
-    rewind(&mut input)?;
-    let found = Reader::with_mode(&mut input, *limits, ReadMode::Join);
-    let head = found.ok().and_then(|reader| reader.head().cloned());
-    rewind(&mut input)?;
-    match head {
-        Some(head) => run(input, limits, Parser::with_head(*limits, head)),
-        None => verify(input, limits),
+    match find_head(&mut input, *limits) {
+        Ok(head) => run(input, limits, Parser::with_head(*limits, head)),
+        Err(error @ Error::Io { .. }) => Err(error),
+        Err(_) => {
+            input.seek(SeekFrom::Start(0)).map_err(|source| Error::Io {
+                action: "read",
+                offset: 0,
+                source,
+            })?;
+            verify(input, limits)
+        }
     }
 }
 

@@ -267,6 +267,7 @@ def parse_header(payload: bytes, limits: Limits) -> Header:
     major = fields.uint(2)
     require(major == 1, f"major version {major}", "unsupported")
     minor, least, count = fields.uints(3, 2)
+    require(least <= minor, f"least minor version {least} of a file of minor version {minor}")
     require(least == 0, f"needs a reader of minor version {least}", "unsupported")
     require(1 <= count <= 65534, f"{count} streams")
     require(count <= limits.streams, f"{count} streams", "limits")

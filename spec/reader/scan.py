@@ -42,7 +42,7 @@ from layout import (
 )
 
 ABOUT_NO_STREAM = ("HEAD", "ENDS", "chap", "head", "indx", "tail")  # §3.2
-BEFORE_ENDS = ("CHNK", "ENDS", "pack", "chap", "head")  # §2, rule 3 and the picture above it
+BEFORE_ENDS = ("CHNK", "ENDS", "pack")  # §2, rule 3 and the picture above it
 
 
 @dataclass(frozen=True)
@@ -385,19 +385,23 @@ class Scan:
             frames, records, digest = fields.uint(8), fields.uint(8), fields.take(32)
             totals.append(Totals(frames, records, digest if any(digest) else None))
         gaps: list[Missing] = []
+        wrong: list[int] = []
         for number, (total, stream, track) in enumerate(zip(totals, self.header.streams, self.tracks, strict=True)):
             if isinstance(stream, UnknownStream):
                 continue
             missing = self.gap(number, total.records, total.frames)
             if missing:
                 gaps.append(missing)
-            elif track.comparable and total.digest:
-                require(total.digest == track.digest.digest(), f"the digest of stream {number} is wrong")
+            elif track.comparable and total.digest and total.digest != track.digest.digest():
+                wrong.append(number)
             if isinstance(stream, TokenStream) and stream.frames is not None:
                 require(total.frames == stream.frames, f"stream {number} has another number of frames than HEAD says")
         self.file.totals = totals
         for missing in gaps:
             self.note_missing(missing, record)
+        for number in wrong:  # §10.2, step 7: the end record counts all the same.
+            self.fault(LbitError("format", f"the digest of stream {number} is wrong"), record.offset, record)
+            self.file.lost.append(Lost(record.offset, 0, "format"))
 
     def take_index(self, record: Record, payload: bytes) -> None:
         """§8.2: the index agrees with the chunks. After damage there is nothing to compare."""

@@ -14,8 +14,8 @@ use crate::index::{read_at, whole_record};
 use crate::limits::{Limits, within};
 use crate::metadata::{self, Metadata, key};
 use crate::packets;
-use crate::parser::{Event, Head, Lost, ReadMode};
-use crate::reader::Reader;
+use crate::parser::{Event, Head, Lost};
+use crate::reader::{Reader, find_head};
 use crate::record::{HEADER_LEN, RecordHeader, Tag};
 use crate::stored::StoredChunk;
 use crate::times::Times;
@@ -65,11 +65,7 @@ pub fn recover<R: Read + Seek, W: Write>(
 ) -> Result<(W, Recovered)> {
     rewind(&mut input)?;
     let start_is_good = Reader::new(&mut input, *limits).is_ok();
-    rewind(&mut input)?;
-    let finder = Reader::with_mode(&mut input, *limits, ReadMode::Join)?;
-    let Some(head) = finder.head().cloned() else {
-        return Err(Error::parameter("reader state", "a header", "none"));
-    };
+    let head = find_head(&mut input, *limits)?;
     let mut header = head.header.clone();
     check_known(&header)?;
     for stream in &mut header.streams {
@@ -77,7 +73,6 @@ pub fn recover<R: Read + Seek, W: Write>(
             video.frame_count = None;
         }
     }
-    rewind(&mut input)?;
     let found = Found::new(&mut input, limits, head)?;
     let mut salvage = Salvage {
         writer: Writer::new(output, &header, options)?,

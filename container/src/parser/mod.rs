@@ -45,6 +45,8 @@ pub struct Parser {
     missing_frames: u64,
     /// Whether chunks come as they lie, whatever their numbers.
     any_order: bool,
+    /// Whether anything was lost or is missing.
+    damaged: bool,
     index_place: Option<(u64, u64)>,
     /// Offset and payload of the index, if it is to be kept.
     index: Option<(u64, Vec<u8>)>,
@@ -136,6 +138,7 @@ impl Parser {
             end_offset: None,
             missing_frames: 0,
             any_order: false,
+            damaged: false,
             index_place: None,
             index: None,
             keep_index: false,
@@ -330,6 +333,7 @@ impl Parser {
     }
 
     fn lose(&mut self, offset: u64, bytes: u64, reason: Error) {
+        self.damaged = true;
         self.pending.push_back(Event::Lost(Lost {
             offset,
             bytes,
@@ -402,7 +406,12 @@ impl Parser {
             resume: self.or_never(Resume::Scan(1)),
         })?;
         self.check_order(&record)?;
+        // A header that is known from elsewhere should have come first all the same.
+        self.damaged |= !self.header_came && record.tag != Tag::HEAD;
         if !record.is_known() && !self.wants(&record) {
+            if record.tag == Tag::PACKETS {
+                self.skip_packets(&record);
+            }
             self.state = State::Skip {
                 at: offset,
                 tag: record.tag,
@@ -529,6 +538,14 @@ impl Parser {
         within(limit, name, what, found, offset, record.chunk())
     }
 
+    /// Counts a record of packets whose version or flags this crate does not know.
+    fn skip_packets(&mut self, record: &RecordHeader) {
+        if let Some(state) = self.streams.get_mut(record.stream.index()) {
+            state.packets = record.sequence.saturating_add(1);
+            state.digested = false;
+        }
+    }
+
     fn skip(&mut self) -> Result<Step, Fault> {
         let rest = self.input.rest();
         let State::Skip { at, tag, left, crc } = &mut self.state else {
@@ -551,16 +568,17 @@ impl Parser {
         let checked = check_crc("payload checksum", crc.clone().finalize(), stored);
         let bytes = self.input.offset() + CRC_LEN as u64 - at;
         self.state = State::Record;
+        let checked = checked.map_err(|broken| broken.in_file(self.input.offset(), None));
+        let checked = match tag {
+            Tag::INDEX => checked.and_then(|()| self.index_came(at, bytes)),
+            _ => checked,
+        };
         match checked {
             Ok(()) => {
                 self.input.consume(CRC_LEN);
-                if tag == Tag::INDEX && self.ended.is_some() {
-                    self.index_place = Some((at, bytes));
-                }
                 Ok(Step::Again)
             }
-            Err(broken) => {
-                let reason = broken.in_file(self.input.offset(), None);
+            Err(reason) => {
                 if self.mode == ReadMode::Strict {
                     return Err(Fault::never(reason));
                 }
@@ -611,7 +629,7 @@ impl Parser {
             return self.complete(false);
         }
         let error = match (&self.head, self.mode) {
-            (None, ReadMode::Join) if rest == 0 => {
+            (None, ReadMode::Join) if rest == 0 && !self.from_start => {
                 Broken::new("file", "a header or a copy of one", "none until its end")
                     .in_file(self.input.end_offset(), None)
             }

@@ -37,10 +37,8 @@ impl Parser {
                 Ok(Step::Event(Event::Chapters(chapters)))
             }
             Tag::INDEX => {
-                if self.ended.is_some() {
-                    self.index_place = Some((offset, record.record_len()));
-                    self.index = Some((at, payload.to_vec()));
-                }
+                self.index_came(offset, record.record_len())?;
+                self.index = Some((at, payload.to_vec()));
                 Ok(Step::Again)
             }
             Tag::HEAD if self.head.is_some() && self.from_start && self.header_came => {
@@ -48,6 +46,16 @@ impl Parser {
             }
             _ => self.header_record(payload),
         }
+    }
+
+    /// Notes where the index lies.
+    pub(super) fn index_came(&mut self, offset: u64, bytes: u64) -> Result<()> {
+        if self.ended.is_none() {
+            let expected = "the end record before the index";
+            return Err(Broken::new("record", expected, "the index").in_file(offset, None));
+        }
+        self.index_place = Some((offset, bytes));
+        Ok(())
     }
 
     /// The header or a copy of it.
@@ -126,6 +134,7 @@ impl Parser {
             self.count_missing(frames)?;
         }
         let was_missing = missing.is_some();
+        self.damaged |= was_missing;
         self.pending.extend(missing);
         if let Some(state) = self.streams.get_mut(stream.index()) {
             state.track = track;
@@ -208,6 +217,7 @@ impl Parser {
                 let what = "record sequence number";
                 return Err(in_file(Broken::new(what, expected, record.sequence)));
             }
+            self.damaged |= record.sequence != state.packets;
             state.digested &= record.sequence == state.packets;
             state.joining = false;
             state.packets = record.sequence.saturating_add(1);
@@ -266,6 +276,7 @@ impl Parser {
             && !self.streams.get(id.index()).is_some_and(|state| state.joining)
         {
             let missing = self.missing(id, *totals)?;
+            self.damaged |= missing.is_some();
             self.pending.extend(missing);
         }
         if let (Some(computed), Some(stated)) = (so_far.digest, totals.digest) {
@@ -292,7 +303,10 @@ impl Parser {
         }
         let mut fields = Fields::new(payload, offset + HEADER_LEN as u64, None);
         let place = (fields.u64("tail")?, u64::from(fields.u32("tail")?));
-        if place != (0, 0) && self.index_place != Some(place) && self.mode == ReadMode::Strict {
+        let strict = self.mode == ReadMode::Strict;
+        // Where something is missing, all that follows lies elsewhere.
+        let wrong = self.index_place != Some(place) && (strict || !self.damaged);
+        if place != (0, 0) && wrong {
             let text = |(at, len): (u64, u64)| format!("{len} bytes at byte {at}");
             let expected = self.index_place.map_or("none".to_owned(), text);
             return Err(in_file(Broken::new("place of the index", expected, text(place))));

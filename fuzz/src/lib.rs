@@ -1,0 +1,25 @@
+//! What the fuzz targets do; the targets themselves only hand bytes over.
+
+pub mod bits;
+pub mod cm;
+pub mod index;
+pub mod info;
+pub mod parse;
+pub mod push;
+pub mod recover;
+pub mod roundtrip;
+
+use latentbit_container::Limits;
+
+/// Small, so that a target runs fast, and tight, so that a bound that is not kept shows as memory.
+pub const LIMITS: Limits = Limits {
+    max_frame_side: Some(4096),
+    max_header_bytes: Some(1 << 16),
+    max_streams: Some(8),
+    max_chunk_bytes: Some(1 << 20),
+    max_chunk_frames: Some(1 << 12),
+    max_chunk_tokens: Some(1 << 14),
+    max_packet_bytes: Some(1 << 16),
+    max_index_bytes: Some(1 << 16),
+    max_missing_frames: Some(1 << 10),
+};
