@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -131,7 +132,29 @@ impl SourceArgs {
             start: self.range.start,
             frames: self.range.frames,
             threads,
+            ..InputOptions::default()
         }
+    }
+}
+
+/// What is copied beside the pictures.
+#[derive(Debug, Args)]
+pub struct CarryArgs {
+    /// Leave sound out (also -an, as ffmpeg has it).
+    #[arg(long)]
+    pub no_audio: bool,
+
+    /// Leave subtitles out (also -sn).
+    #[arg(long)]
+    pub no_subtitles: bool,
+}
+
+/// The options that ffmpeg writes with one dash and two letters, in the form that others have here.
+pub fn as_ffmpeg_has_it(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-an") => "--no-audio".into(),
+        Some("-sn") => "--no-subtitles".into(),
+        _ => argument,
     }
 }
 
@@ -238,6 +261,9 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub source: SourceArgs,
 
+    #[command(flatten)]
+    pub carry: CarryArgs,
+
     /// Bits to keep of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
@@ -273,6 +299,9 @@ pub struct DecodeArgs {
 
     #[command(flatten)]
     pub range: RangeArgs,
+
+    #[command(flatten)]
+    pub carry: CarryArgs,
 
     /// Bits to look at of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]

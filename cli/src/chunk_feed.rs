@@ -1,6 +1,7 @@
 //! Hands the chunks of a stream to a decoder: those of a range of frames, with a place held for what is lost.
 
 use std::ops::Range;
+use std::sync::mpsc::Sender;
 
 use anyhow::Context;
 use latentbit_codec::pipeline::{ChunkInput, Coded};
@@ -9,6 +10,7 @@ use latentbit_container::{Chunk, Error, ErrorKind, Event, PixelFrames};
 use crate::exit::Exit;
 use crate::lbit_input::Input;
 use crate::media::{MediaError, MediaErrorKind};
+use crate::shown::Along;
 
 /// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
 /// for nothing, which costs time but not memory.
@@ -82,6 +84,7 @@ pub fn feed(
     mut decoder: ChunkInput,
     keep_going: bool,
     mut first: impl FnMut(u64),
+    along: &Sender<Along>,
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
     let mut selector = Selector {
@@ -97,7 +100,13 @@ pub fn feed(
             Ok(Some(Event::Chunk(chunk))) if chunk.stream == input.stream => {
                 chunks += 1;
                 let frames = frames_of(&chunk);
+                // Only gone when the frames are not wanted any more.
+                let _ = along.send(Along::of(&chunk));
                 (Coded::Chunk(chunk), frames)
+            }
+            Ok(Some(Event::Packets(packets))) => {
+                let _ = along.send(Along::Packets(packets));
+                continue;
             }
             Ok(Some(Event::Missing {
                 stream,

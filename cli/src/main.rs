@@ -1,5 +1,6 @@
 //! The command `latentbit`: video to `.lbit` tokens and back.
 
+mod along;
 mod args;
 mod chunk_feed;
 mod commands;
@@ -14,6 +15,7 @@ mod model;
 mod overwrite;
 mod progress;
 mod report;
+mod shown;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -24,7 +26,7 @@ use args::{Arguments, Command};
 use exit::Exit;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(std::env::args_os().map(args::as_ffmpeg_has_it));
     start_log(&arguments);
     media::set_verbose(arguments.verbose > 1);
     let quiet = arguments.quiet;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use latentbit_codec::pipeline::{self, Options};
-use latentbit_container::{PixelFrames, Rational, ReadMode, VideoStream};
+use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
 use crate::args::{DecodeArgs, RangeArgs};
@@ -18,6 +18,7 @@ use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
 use crate::report::{self, RunReport};
+use crate::shown::{self, Shown};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -54,7 +55,17 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .and_then(|index| index.frame_count())
         .or(video.frame_count.map(PixelFrames::into));
     let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
-    let sink = open_sink(&args.output.output, &output_options(args, &video))?;
+    let carry = &args.carry;
+    let streams = shown::wanted(input.reader.header(), |stream| match stream.kind {
+        PacketKind::Audio => !carry.no_audio,
+        PacketKind::Subtitles => !carry.no_subtitles,
+        _ => false,
+    });
+    let mut options_of_sink = output_options(args, &video);
+    options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
+    let sink = open_sink(&args.output.output, &options_of_sink)?;
+    let (along, told) = mpsc::channel();
+    let shown = Shown::new(told, &video, streams);
 
     let started = Instant::now();
     let bar = progress::bar(total, quiet);
@@ -64,8 +75,9 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         range,
         decoder,
         keep_going: !args.strict,
+        along,
     };
-    let (frames, feed) = decode(feeding, frames, sink, &bar)?;
+    let (frames, feed) = decode(feeding, frames, sink, shown, &bar)?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
     if feed.exit.is_some() {
@@ -105,6 +117,7 @@ struct Feeding {
     range: std::ops::Range<u64>,
     decoder: pipeline::ChunkInput,
     keep_going: bool,
+    along: mpsc::Sender<shown::Along>,
 }
 
 /// Feeds the decoder on a thread of its own, writes here. Gives the number of frames written.
@@ -112,6 +125,7 @@ fn decode(
     feeding: Feeding,
     frames: pipeline::Output<latentbit_codec::Frame>,
     mut sink: Box<dyn FrameSink>,
+    mut shown: Shown,
     bar: &ProgressBar,
 ) -> anyhow::Result<(u64, Feed)> {
     let (tell_first, first) = mpsc::channel();
@@ -128,6 +142,7 @@ fn decode(
             feeding.decoder,
             feeding.keep_going,
             first,
+            &feeding.along,
         )
     });
     let mut next = None;
@@ -144,7 +159,11 @@ fn decode(
         };
         next = Some(index + 1);
         if range.contains(&index) {
-            sink.write_frame(&frame)?;
+            let time = shown.time(index);
+            for (stream, packet) in shown.packets(Some(time)) {
+                sink.write_packet(stream, packet)?;
+            }
+            sink.write_frame(frame, time)?;
             written += 1;
             bar.inc(1);
         }
@@ -159,6 +178,11 @@ fn decode(
             _ => "the start point lies after the end of the stream",
         };
         return Err(UsageError(message.to_owned()).into());
+    }
+    // Where frames were left out at the end, sound ends with the last one.
+    let end = (range.end < u64::MAX).then(|| shown.end());
+    for (stream, packet) in shown.packets(end) {
+        sink.write_packet(stream, packet)?;
     }
     sink.finish()?;
     Ok((written, feed))
@@ -181,7 +205,8 @@ fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
         chroma_location: video.chroma_location,
         bit_depth: video.bit_depth.max(8),
         frame_count: video.frame_count.map(PixelFrames::into),
-        has_audio: false,
+        time_base: None,
+        packet_streams: Vec::new(),
         kind: if still {
             MediaKind::StillImage
         } else {
@@ -194,6 +219,8 @@ fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
         crf: args.crf,
         preset: args.preset.clone(),
         quality: args.quality,
+        time_base: video.time_base,
+        frame_duration: video.frame_duration,
         threads: args.model.threads,
         ..OutputOptions::new(info)
     }

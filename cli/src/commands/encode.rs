@@ -1,20 +1,27 @@
 //! `latentbit encode`.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use indicatif::ProgressBar;
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, FrameInput, Options};
-use latentbit_container::{Chunk, PixelFrames, Rational, Summary, VideoStream};
+use latentbit_container::metadata::key;
+use latentbit_container::{
+    Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream,
+};
 use serde::Serialize;
 
+use crate::along::Along;
 use crate::args::EncodeArgs;
 use crate::exit::{Exit, message, usage};
 use crate::interrupt;
 use crate::join::joined;
 use crate::lbit_output::Output;
-use crate::media::{FrameSource, MediaError, MediaErrorKind, MediaKind, VideoInfo, open_source};
+use crate::media::{
+    FrameSource, InputOptions, MediaError, MediaErrorKind, MediaKind, Packet, VideoInfo, open_source,
+};
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
@@ -38,19 +45,17 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    let mut source = open_source(&args.input, &args.source.input_options(args.model.threads))?;
+    let input_options = InputOptions {
+        audio: !args.carry.no_audio,
+        subtitles: !args.carry.no_subtitles,
+        ..args.source.input_options(args.model.threads)
+    };
+    let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
     let bundle = model::load(&args.model)?;
     let video = describe(&bundle, &info, args.bits)?;
 
     let mut warnings = Vec::new();
-    if info.has_audio {
-        warnings.push(format!(
-            "{}: its sound is dropped; only the video is kept",
-            args.input
-        ));
-    }
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     interrupt::listen();
     let started = Instant::now();
     let bar = progress::bar(info.frame_count, quiet);
@@ -105,9 +110,17 @@ fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Resu
         }
         video.bits = bits;
     }
-    let rate = match still {
-        true => Rational { num: 0, den: 1 },
-        false => info.frame_rate,
+    let video = match still {
+        true => video.with_constant_rate(Rational { num: 0, den: 1 }),
+        false => {
+            let along = Along::new(info);
+            VideoStream {
+                frame_rate: info.frame_rate,
+                time_base: along.time_base,
+                frame_duration: along.frame_duration,
+                ..video
+            }
+        }
     };
     Ok(VideoStream {
         pixel_aspect: info.pixel_aspect,
@@ -117,7 +130,7 @@ fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Resu
         bit_depth: info.bit_depth,
         // Of a video the count is only known at its end.
         frame_count: still.then_some(PixelFrames(1)),
-        ..video.with_constant_rate(rate)
+        ..video
     })
 }
 
@@ -136,49 +149,113 @@ fn encode(
         kept_bits: None,
     };
     let writer_options = args.coder.writer_options();
-    let mut output = Output::create(&args.output.output, &video.clone().into(), writer_options)?;
+    let info = source.info();
+    let packets = info.packet_streams.iter().cloned().map(Stream::Packets);
+    let header = Header {
+        streams: std::iter::once(Stream::Video(video.clone()))
+            .chain(packets)
+            .collect(),
+    };
+    let mut output = Output::create(&args.output.output, &header, writer_options)?;
+    let metadata = metadata(&args.input);
+    output.write(|writer| writer.write_metadata(&metadata))?;
+    let along = Mutex::new(Along::new(info));
     let (input, chunks) = pipeline::encoder(bundle, video, &options)?;
     std::thread::scope(|scope| {
-        let writing = scope.spawn(move || -> anyhow::Result<Output> {
+        let writing = scope.spawn(|| -> anyhow::Result<Output> {
             for chunk in chunks {
-                let chunk: Chunk = chunk?;
+                let mut chunk: Chunk = chunk?;
+                let packets = {
+                    let mut along = locked(&along);
+                    chunk.times = along.times(chunk.frame_count.0);
+                    let end = along.end();
+                    along.packets(Some(end))
+                };
+                write_packets(&mut output, &packets)?;
                 output.write(|writer| writer.write_chunk(&chunk))?;
                 bar.inc(chunk.frame_count.0);
             }
             Ok(output)
         });
-        let reading = read(&args.input, source, input);
+        let limited = args.source.range.frames.is_some();
+        let reading = read(&args.input, source, input, &along, limited);
         let written = joined(writing.join(), "writing");
         match (reading, written) {
             // A pipeline that closed early is a consequence; the cause is on the other side.
             (Err(error), _) if !is_closed(&error) => Err(error),
             (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
-            (Ok(fault), Ok(output)) => Ok((output.finish()?, fault)),
+            (Ok(read), Ok(mut output)) => {
+                let mut along = locked(&along);
+                // Where the pictures were cut off, the sound ends with them.
+                let end = (!read.to_the_end).then_some(along.end());
+                write_packets(&mut output, &along.packets(end))?;
+                Ok((output.finish()?, read.fault))
+            }
         }
     })
+}
+
+fn locked(along: &Mutex<Along>) -> MutexGuard<'_, Along> {
+    // Whoever panicked while holding it is reported when its thread is joined.
+    along.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_packets(output: &mut Output, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {
+    for (stream, packets) in packets {
+        output.write(|writer| writer.write_packets(*stream, packets))?;
+    }
+    Ok(())
+}
+
+/// Where the file comes from, and what wrote it. Nothing that changes from run to run: the same input gives the same file.
+fn metadata(input: &str) -> Metadata {
+    let encoder = format!("latentbit {}", env!("CARGO_PKG_VERSION"));
+    let name = Path::new(input).file_name().filter(|_| input != "-");
+    let name = name.map(|name| (key::ORIGINAL_NAME.to_owned(), name.to_string_lossy().into_owned()));
+    let entries = [(key::ENCODER.to_owned(), encoder)].into_iter().chain(name);
+    Metadata {
+        stream: StreamId::NONE,
+        entries: entries.collect(),
+    }
+}
+
+/// What came of reading.
+struct Read {
+    /// The error that ended it early after at least one frame.
+    fault: Option<anyhow::Error>,
+    /// Whether there was nothing left to read.
+    to_the_end: bool,
 }
 
 fn is_closed(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
 }
 
-/// Pushes all frames; gives the error that ended them early after at least one.
+/// Pushes all frames, and keeps what comes with them.
 fn read(
     place: &str,
     source: &mut dyn FrameSource,
     mut input: FrameInput,
-) -> anyhow::Result<Option<anyhow::Error>> {
+    along: &Mutex<Along>,
+    limited: bool,
+) -> anyhow::Result<Read> {
     let mut frames = 0u64;
+    let mut to_the_end = false;
     let fault = loop {
         if interrupt::interrupted() {
             break None;
         }
         match source.next_frame() {
             Ok(Some(frame)) => {
+                locked(along).take(source.take_extras(), true);
                 input.push(&frame)?;
                 frames += 1;
             }
-            Ok(None) => break None,
+            Ok(None) => {
+                locked(along).take(source.take_extras(), false);
+                to_the_end = !limited;
+                break None;
+            }
             Err(error) => {
                 let kept = matches!(
                     error.kind(),
@@ -197,5 +274,5 @@ fn read(
         return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
     }
     input.flush()?;
-    Ok(fault)
+    Ok(Read { fault, to_the_end })
 }

@@ -71,7 +71,9 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
 
     let bytes = input.bytes.clone();
     let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| ()));
+    // Times and packets are of no interest here.
+    let (along, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| (), &along));
     let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &video, &options)?;
     let (references, for_vae) = mpsc::channel::<Frame>();
     let measuring = std::thread::spawn(move || measure(vae_output, &for_vae));

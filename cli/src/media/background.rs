@@ -3,8 +3,9 @@
 //! A reader or writer is built on its own thread and never leaves it, because libav's handles may not change threads.
 
 use super::error::{MediaError, MediaErrorKind};
+use super::extras::Extras;
 use super::start::Start;
-use super::types::Frame;
+use super::types::{Frame, Packet};
 use super::{FrameSink, FrameSource, VideoInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::{self, JoinHandle};
@@ -20,27 +21,36 @@ pub trait PullSource {
     fn skip(&mut self, count: u64) -> Result<u64, MediaError>;
     /// The next frame, or `None` after the last.
     fn pull(&mut self) -> Result<Option<Frame>, MediaError>;
+    /// What belongs to the frame that was pulled last, or, at the end, what is left.
+    fn extras(&mut self) -> Extras {
+        Extras::default()
+    }
 }
 
 /// A writer that runs on one thread.
 pub trait PushSink {
     /// Writes a frame, which has the size that the writer was made for.
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError>;
+    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError>;
+    /// Writes a packet, if the output holds any.
+    fn push_packet(&mut self, _stream: usize, _packet: &Packet) -> Result<(), MediaError> {
+        Ok(())
+    }
     /// Writes what is outstanding and gives the file its name.
     fn finish(&mut self) -> Result<(), MediaError>;
 }
 
 /// An explicit end tells a finished reader from one whose thread died.
 enum Message {
-    Frame(Frame),
+    Frame(Frame, Extras),
     Failed(MediaError),
-    End,
+    End(Extras),
 }
 
 struct BackgroundSource {
     place: String,
     info: VideoInfo,
     frames: Receiver<Message>,
+    extras: Extras,
     ended: bool,
 }
 
@@ -66,7 +76,7 @@ pub fn spawn_source<S: PullSource>(
             };
             let _ = opened.send(Ok(source.info().clone()));
             let last = match read_all(&name, &mut source, start, limit, &sender) {
-                Ok(()) => Message::End,
+                Ok(()) => Message::End(source.extras()),
                 Err(e) => Message::Failed(e),
             };
             let _ = sender.send(last);
@@ -81,6 +91,7 @@ pub fn spawn_source<S: PullSource>(
         place: place.to_owned(),
         info,
         frames,
+        extras: Extras::default(),
         ended: false,
     }))
 }
@@ -103,7 +114,8 @@ fn read_all<S: PullSource>(
     while left > 0 {
         let Some(frame) = source.pull()? else { break };
         // The receiver is gone when nobody wants more frames.
-        if sender.send(Message::Frame(frame)).is_err() {
+        let extras = source.extras();
+        if sender.send(Message::Frame(frame, extras)).is_err() {
             break;
         }
         left -= 1;
@@ -138,18 +150,29 @@ impl FrameSource for BackgroundSource {
             return Ok(None);
         }
         let message = self.frames.recv();
-        self.ended = !matches!(message, Ok(Message::Frame(_)));
+        self.ended = !matches!(message, Ok(Message::Frame(..)));
         match message {
-            Ok(Message::Frame(frame)) => Ok(Some(frame)),
-            Ok(Message::End) => Ok(None),
+            Ok(Message::Frame(frame, extras)) => {
+                self.extras = extras;
+                Ok(Some(frame))
+            }
+            Ok(Message::End(extras)) => {
+                self.extras = extras;
+                Ok(None)
+            }
             Ok(Message::Failed(e)) => Err(e),
             Err(_) => Err(died(&self.place, "reading")),
         }
     }
+
+    fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
 }
 
 enum Order {
-    Frame(Frame),
+    Frame(Frame, i64),
+    Packet(usize, Packet),
     Finish,
 }
 
@@ -181,7 +204,8 @@ pub fn spawn_sink<S: PushSink>(
             let _ = opened.send(Ok(()));
             for order in inbox {
                 match order {
-                    Order::Frame(frame) => sink.push(&frame)?,
+                    Order::Frame(frame, time) => sink.push(&frame, time)?,
+                    Order::Packet(stream, packet) => sink.push_packet(stream, &packet)?,
                     Order::Finish => return sink.finish(),
                 }
             }
@@ -222,7 +246,7 @@ impl BackgroundSink {
 }
 
 impl FrameSink for BackgroundSink {
-    fn write_frame(&mut self, frame: &Frame) -> Result<(), MediaError> {
+    fn write_frame(&mut self, frame: Frame, time: i64) -> Result<(), MediaError> {
         let (w, h) = self.size;
         if (frame.width, frame.height, frame.data.len()) != (w, h, w * h * 3) {
             return Err(MediaError::new(
@@ -234,7 +258,11 @@ impl FrameSink for BackgroundSink {
                 ),
             ));
         }
-        self.send(Order::Frame(frame.clone()))
+        self.send(Order::Frame(frame, time))
+    }
+
+    fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError> {
+        self.send(Order::Packet(stream, packet))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), MediaError> {

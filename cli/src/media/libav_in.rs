@@ -3,8 +3,11 @@
 use super::background::{PullSource, starts_after_end};
 use super::color::{Converter, PlaneRef, code, location};
 use super::error::{MediaError, MediaErrorKind};
+use super::extras::{Extras, rescale};
+use super::libav_packets::{Carried, carried};
 use super::libav_util::{error, file_url, init, positive, seconds};
 use super::pixel::{Packing, PixelLayout};
+use super::source::InputOptions;
 use super::start::Start;
 use super::types::{Color, ColorRange, Frame, Rational};
 use super::{MediaKind, VideoInfo, check_size};
@@ -35,6 +38,15 @@ pub struct LibavReader {
     declared: (Option<u64>, Option<f64>),
     /// When the last decoded frame is shown.
     last_time: f64,
+    /// Time of the first frame that was given, and of the last one after it.
+    times: Option<(i64, i64)>,
+    /// Sound and subtitles, by their streams in the file.
+    carried: Vec<Option<Carried>>,
+    /// The start that was asked for.
+    starting: Option<Start>,
+    extras: Extras,
+    /// Bytes of packets that wait for a frame.
+    waiting: usize,
     read_error: Option<MediaError>,
 }
 
@@ -49,15 +61,18 @@ struct Route {
 /// Packets that may fail to decode one after the other before the file counts as broken.
 const MAX_DAMAGED: u64 = 1000;
 
+/// Bytes of packets that may come before a frame: seconds of sound, or a minute of it uncompressed.
+const MAX_WAITING: usize = 64 << 20;
+
 impl LibavReader {
     /// Opens a file and decodes its first frame.
-    pub fn new(place: &str, start: Option<Start>, threads: usize) -> Result<Self, MediaError> {
+    pub fn new(place: &str, options: &InputOptions) -> Result<Self, MediaError> {
         init();
-        let mut options = av::Dictionary::new();
+        let mut settings = av::Dictionary::new();
         // A playlist must not reach out into the network on its own.
-        options.set("protocol_whitelist", "file");
+        settings.set("protocol_whitelist", "file");
         let input =
-            av::format::input_with_dictionary(&file_url(place, place)?, options).map_err(|e| match e {
+            av::format::input_with_dictionary(&file_url(place, place)?, settings).map_err(|e| match e {
                 av::Error::InvalidData | av::Error::Eof => MediaError::new(
                     MediaErrorKind::Invalid,
                     place,
@@ -94,7 +109,7 @@ impl LibavReader {
             av::codec::Context::from_parameters(best.parameters()).map_err(|e| error(place, "decode", e))?;
         context.set_threading(av::threading::Config {
             kind: av::threading::Type::Frame,
-            count: threads,
+            count: options.threads,
             ..Default::default()
         });
         let decoder = context.decoder().video().map_err(|e| match e {
@@ -127,6 +142,7 @@ impl LibavReader {
                 }),
         );
         let (stream, time_base) = (best.index(), best.time_base());
+        let (carried, packet_streams) = carried(place, &input, options);
         let first_time = if best.start_time() == av::ffi::AV_NOPTS_VALUE {
             0
         } else {
@@ -143,6 +159,7 @@ impl LibavReader {
                 width: 0,
                 height: 0,
                 frame_rate,
+                time_base: positive(time_base).filter(|_| !still),
                 pixel_aspect: Rational { num: 1, den: 1 },
                 color: Color {
                     primaries: code::UNSPECIFIED,
@@ -154,7 +171,7 @@ impl LibavReader {
                 chroma_location: location::UNSPECIFIED,
                 bit_depth: 8,
                 frame_count,
-                has_audio,
+                packet_streams,
                 kind: if still {
                     MediaKind::StillImage
                 } else {
@@ -163,13 +180,18 @@ impl LibavReader {
             },
             converter: None,
             pending: None,
-            start,
+            start: options.start,
             frames: 0,
             draining: false,
             damaged: 0,
             packets: 0,
             declared,
             last_time: 0.0,
+            times: None,
+            carried,
+            starting: options.start,
+            extras: Extras::default(),
+            waiting: 0,
             read_error: None,
         };
         let Some(first) = reader.decode()? else {
@@ -252,7 +274,7 @@ impl LibavReader {
         loop {
             let mut packet = av::Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() != self.stream => {}
+                Ok(()) if packet.stream() != self.stream => self.carry(&packet),
                 Ok(()) => {
                     self.packets += 1;
                     return match self.decoder.send_packet(&packet) {
@@ -272,6 +294,45 @@ impl LibavReader {
                 }
             }
         }
+    }
+
+    /// Keeps a packet of another stream.
+    fn carry(&mut self, packet: &av::Packet) {
+        let Some(carried) = self.carried.get(packet.stream()).and_then(Option::as_ref) else {
+            return;
+        };
+        let Some(made) = carried.packet(packet) else {
+            return;
+        };
+        self.waiting += made.data.len();
+        if self.waiting > MAX_WAITING {
+            tracing::warn!(
+                "{}: sound or subtitles lie too far from their pictures; the rest of them is left out",
+                self.place
+            );
+            self.carried.clear();
+            return;
+        }
+        self.extras.packets.push((carried.number, made));
+    }
+
+    /// The time of a frame that is given, counted from the first one; times that do not rise are mended.
+    fn frame_time(&mut self, frame: &av::frame::Video) -> Option<i64> {
+        let base = self.info.time_base?;
+        let tick = Rational {
+            num: self.info.frame_rate.den,
+            den: self.info.frame_rate.num,
+        };
+        let step = rescale(1, tick, base).max(1);
+        let time = match (frame.timestamp(), self.times) {
+            (Some(time), None) => time,
+            (Some(time), Some((_, last))) if time > last => time,
+            (_, Some((_, last))) => last.saturating_add(step),
+            (None, None) => self.first_time,
+        };
+        let (first, _) = *self.times.get_or_insert((time, time));
+        self.times = Some((first, time));
+        Some(time.saturating_sub(first))
     }
 
     /// A packet that does not decode costs its frames, not the rest of the video; that is also what players do.
@@ -445,6 +506,7 @@ impl PullSource for LibavReader {
                 self.start = None;
             }
             let picture = self.convert(&frame)?;
+            self.extras.time = self.frame_time(&frame);
             self.frames += 1;
             return Ok(Some(picture));
         }
@@ -452,6 +514,24 @@ impl PullSource for LibavReader {
             return Err(starts_after_end(&self.place, self.frames));
         }
         Ok(None)
+    }
+
+    fn extras(&mut self) -> Extras {
+        let mut extras = std::mem::take(&mut self.extras);
+        self.waiting = 0;
+        let first = self.times.map_or(self.first_time, |(first, _)| first);
+        let base = positive(self.time_base).unwrap_or(Rational { num: 1, den: 1 });
+        extras.packets.retain_mut(|(number, packet)| {
+            let Some(stream) = self.info.packet_streams.get(*number) else {
+                return false;
+            };
+            let first = rescale(first, base, stream.time_base);
+            packet.pts = packet.pts.saturating_sub(first);
+            packet.dts = packet.dts.map(|dts| dts.saturating_sub(first));
+            // What ends before the first frame is not wanted; sound that was primed before it is.
+            self.starting.is_none() || packet.pts.saturating_add(packet.duration as i64) > 0
+        });
+        extras
     }
 }
 

@@ -4,11 +4,12 @@ use super::atomic::AtomicFile;
 use super::background::PushSink;
 use super::color::{Converter, location, resolve, split_planes, split_planes_mut};
 use super::error::{MediaError, MediaErrorKind};
+use super::libav_packets::{Written, add_streams};
 use super::libav_util::{error, file_url, init, to_av};
 use super::pixel::{Packing, PixelLayout};
 use super::sink::OutputOptions;
 use super::source::extension;
-use super::types::{Chroma, Color, ColorRange, Frame};
+use super::types::{Chroma, Color, ColorRange, Frame, Packet};
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
@@ -28,6 +29,9 @@ pub struct LibavWriter {
     buffer: Vec<u8>,
     size: (usize, usize),
     frames: i64,
+    /// Ticks from one frame to the next, and the time of the last one; none if frames are only counted.
+    times: Option<(i64, i64)>,
+    packets: Vec<Option<Written>>,
     target: AtomicFile,
 }
 
@@ -89,7 +93,11 @@ impl LibavWriter {
         };
 
         let frame_rate = to_av(info.frame_rate);
-        let frame_base = av::Rational::new(frame_rate.denominator(), frame_rate.numerator());
+        let timed = takes_times(&name) && options.time_base.num > 0;
+        let frame_base = match timed {
+            true => to_av(options.time_base),
+            false => av::Rational::new(frame_rate.denominator(), frame_rate.numerator()),
+        };
         let mut encoder = av::codec::Context::new_with_codec(codec)
             .encoder()
             .video()
@@ -118,6 +126,7 @@ impl LibavWriter {
         stream.set_time_base(frame_base);
         stream.set_rate(frame_rate);
         stream.set_avg_frame_rate(frame_rate);
+        let mut packets = add_streams(place, &mut output, &options.packet_streams);
         output.write_header().map_err(|e| match e {
             av::Error::InvalidData
             | av::Error::Other {
@@ -131,6 +140,9 @@ impl LibavWriter {
             ),
             other => error(place, "write", other),
         })?;
+        for written in packets.iter_mut().flatten() {
+            written.settle(&output);
+        }
         let stream_base = output.stream(0).map_or(frame_base, |s| s.time_base());
         let scaler = if choice.scaled {
             let flags = scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND;
@@ -153,6 +165,8 @@ impl LibavWriter {
             buffer: vec![0; choice.layout.frame_bytes(size.0, size.1)],
             size,
             frames: 0,
+            times: timed.then_some((i64::from(options.frame_duration).max(1), i64::MIN)),
+            packets,
             target,
         })
     }
@@ -214,7 +228,7 @@ impl LibavWriter {
             packet.set_stream(0);
             // Without it, the last frame would be shown for no time at all.
             if packet.duration() == 0 {
-                packet.set_duration(1);
+                packet.set_duration(self.times.map_or(1, |(duration, _)| duration));
             }
             packet.rescale_ts(self.frame_base, self.stream_base);
             packet
@@ -225,17 +239,38 @@ impl LibavWriter {
 }
 
 impl PushSink for LibavWriter {
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
         let (w, h) = self.size;
         self.converter
             .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));
         let mut picture = self.picture()?;
-        picture.set_pts(Some(self.frames));
+        let shown = match &mut self.times {
+            None => self.frames,
+            // Encoders refuse a frame that does not come after the one before.
+            Some((_, last)) => {
+                *last = time.max(last.saturating_add(1));
+                *last
+            }
+        };
+        picture.set_pts(Some(shown));
         self.frames += 1;
         self.encoder
             .send_frame(&picture)
             .map_err(|e| error(&self.place, "encode", e))?;
         self.write_packets()
+    }
+
+    fn push_packet(&mut self, stream: usize, packet: &Packet) -> Result<(), MediaError> {
+        let written = self.packets.get(stream).and_then(Option::as_ref);
+        let (Some(written), Some(output)) = (written, &mut self.output) else {
+            return Ok(());
+        };
+        let Some(packet) = written.packet(packet) else {
+            return Ok(());
+        };
+        packet
+            .write_interleaved(output)
+            .map_err(|e| error(&self.place, "write sound or subtitles", e))
     }
 
     fn finish(&mut self) -> Result<(), MediaError> {
@@ -285,6 +320,11 @@ fn find_encoder(
             };
             MediaError::new(MediaErrorKind::Unsupported, place, message)
         })
+}
+
+/// Encoders that take any time base; others want the time of a frame for a tick.
+fn takes_times(encoder: &str) -> bool {
+    default_crf(encoder).is_some() || encoder == "ffv1"
 }
 
 /// Encoders that take a constant rate factor, with a default that is visually close to the source.

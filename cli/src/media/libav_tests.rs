@@ -22,7 +22,8 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
         chroma_location: location::LEFT,
         bit_depth,
         frame_count: None,
-        has_audio: false,
+        time_base: None,
+        packet_streams: Vec::new(),
         kind: MediaKind::Video,
     }
 }
@@ -44,7 +45,7 @@ fn picture(w: u32, h: u32, t: usize) -> Frame {
 fn write(path: &str, options: &OutputOptions, frames: usize) {
     let mut sink = open_sink(path, options).unwrap();
     for t in 0..frames {
-        sink.write_frame(&picture(options.info.width, options.info.height, t))
+        sink.write_frame(picture(options.info.width, options.info.height, t), t as i64)
             .unwrap();
     }
     sink.finish().unwrap();
@@ -143,9 +144,11 @@ fn start_goes_by_time_stamps() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.mkv");
     let path = path.to_str().unwrap();
-    let mut options = OutputOptions::new(info(32, 16, Chroma::C444, 8));
+    let mut options = OutputOptions::new(VideoInfo {
+        frame_rate: Rational { num: 10, den: 1 },
+        ..info(32, 16, Chroma::C444, 8)
+    });
     options.codec = Some("ffv1".to_owned());
-    options.info.frame_rate = Rational { num: 10, den: 1 };
     write(path, &options, 10);
     let input = InputOptions {
         start: Some("0.3".parse().unwrap()),
@@ -199,7 +202,7 @@ fn nothing_stays_after_a_failure() {
     options.codec = Some("mpeg4".to_owned());
     if !missing("mpeg4") {
         let mut sink = open_sink(path.to_str().unwrap(), &options).unwrap();
-        sink.write_frame(&picture(64, 48, 0)).unwrap();
+        sink.write_frame(picture(64, 48, 0), 0).unwrap();
         drop(sink);
         // No frame at all is an error and leaves nothing either.
         assert!(

@@ -8,12 +8,17 @@ mod atomic;
 mod background;
 pub mod color;
 mod error;
+mod extras;
 #[cfg(feature = "libav")]
 mod libav_in;
 #[cfg(feature = "libav")]
 mod libav_out;
 #[cfg(feature = "libav")]
+mod libav_packets;
+#[cfg(feature = "libav")]
 mod libav_util;
+#[cfg(feature = "libav")]
+mod matroska;
 mod pixel;
 mod rate;
 mod raw;
@@ -26,12 +31,13 @@ mod y4m;
 
 pub use atomic::AtomicFile;
 pub use error::{MediaError, MediaErrorKind};
+pub use extras::{Extras, rescale};
 pub use pixel::PixelLayout;
 pub use raw::RawFormat;
 pub use sink::{OutputOptions, open_sink};
 pub use source::{InputOptions, open_source};
 pub use start::Start;
-pub use types::{Chroma, Color, Frame, Rational};
+pub use types::{Chroma, Color, Frame, Packet, PacketStream, Rational};
 
 /// Largest width and height that any reader or writer accepts.
 pub const MAX_SIDE: u32 = 16384;
@@ -52,8 +58,10 @@ pub struct VideoInfo {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Frames per second. A variable rate is given as its average: every frame is kept, its own time is not.
+    /// Frames per second; the average, if the rate varies.
     pub frame_rate: Rational,
+    /// Seconds per tick of the frames' times; none if the frames come at a constant rate.
+    pub time_base: Option<Rational>,
     /// Width of a pixel over its height; 1/1 when not said.
     pub pixel_aspect: Rational,
     /// Colour description as the input gives it.
@@ -66,8 +74,8 @@ pub struct VideoInfo {
     pub bit_depth: u8,
     /// Frames that will come, as far as the input tells: good for a progress bar, not a promise.
     pub frame_count: Option<u64>,
-    /// The input carries sound too, which no reader here passes on.
-    pub has_audio: bool,
+    /// Sound and subtitles that come along.
+    pub packet_streams: Vec<PacketStream>,
     /// Video or a single picture.
     pub kind: MediaKind,
 }
@@ -79,12 +87,19 @@ pub trait FrameSource: Send {
 
     /// The next frame, or `None` after the last. An error ends the source.
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError>;
+
+    /// What belongs to the frame that [`next_frame`](Self::next_frame) gave, or, at the end, what is left.
+    fn take_extras(&mut self) -> Extras;
 }
 
 /// Takes frames one after the other.
 pub trait FrameSink: Send {
-    /// Writes one frame. An error may belong to an earlier frame, because writing goes on in the background.
-    fn write_frame(&mut self, frame: &Frame) -> Result<(), MediaError>;
+    /// Writes one frame, which is shown at `time`, in ticks of [`OutputOptions::time_base`]. An error may belong to an
+    /// earlier frame, because writing goes on in the background.
+    fn write_frame(&mut self, frame: Frame, time: i64) -> Result<(), MediaError>;
+
+    /// Writes a packet of a stream of [`OutputOptions::packet_streams`]. Outputs that hold none leave it out.
+    fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError>;
 
     /// Writes what is outstanding and gives the file its name. Without this call nothing is left at the target.
     fn finish(self: Box<Self>) -> Result<(), MediaError>;

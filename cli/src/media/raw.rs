@@ -99,13 +99,14 @@ impl RawReader {
             width: format.width,
             height: format.height,
             frame_rate: format.frame_rate,
+            time_base: None,
             pixel_aspect: Rational { num: 1, den: 1 },
             color,
             chroma: layout.chroma(),
             chroma_location,
             bit_depth: layout.depth,
             frame_count: input_bytes.map(|n| n / layout.frame_bytes(w, h) as u64),
-            has_audio: false,
+            packet_streams: Vec::new(),
             kind: MediaKind::Video,
         };
         let converter = Converter::new(w, h, layout, &color, chroma_location);
@@ -212,7 +213,7 @@ impl<W: Write> RawWriter<W> {
 }
 
 impl<W: Write> PushSink for RawWriter<W> {
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame, _time: i64) -> Result<(), MediaError> {
         let (w, h) = self.size;
         self.converter
             .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));

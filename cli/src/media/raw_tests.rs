@@ -62,7 +62,7 @@ fn every_layout_round_trips() {
         let mut out = Vec::new();
         let mut writer = RawWriter::new("test", &mut out, reader.info(), format.layout);
         while let Some(frame) = reader.pull().unwrap() {
-            writer.push(&frame).unwrap();
+            writer.push(&frame, 0).unwrap();
         }
         writer.finish().unwrap();
         drop(writer);

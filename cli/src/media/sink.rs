@@ -7,7 +7,7 @@ use super::pixel::PixelLayout;
 use super::raw::RawWriter;
 use super::source::extension;
 use super::still::{StillFormat, StillWriter};
-use super::types::{Frame, Rational};
+use super::types::{Frame, Packet, PacketStream, Rational};
 use super::y4m::Y4mWriter;
 use super::{FrameSink, VideoInfo, check_size};
 use std::fs::File;
@@ -29,6 +29,13 @@ pub struct OutputOptions {
     pub preset: Option<String>,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
+    /// Seconds per tick of the frames' times, and ticks from one frame to the next at a constant rate.
+    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav writes times"))]
+    pub time_base: Rational,
+    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav writes times"))]
+    pub frame_duration: u32,
+    /// Sound and subtitles to write along.
+    pub packet_streams: Vec<PacketStream>,
     /// Threads of the encoder; 0 = as it likes.
     #[cfg_attr(
         not(feature = "libav"),
@@ -42,12 +49,18 @@ impl OutputOptions {
     pub fn new(info: VideoInfo) -> Self {
         Self {
             raw: None,
-            info,
             codec: None,
             crf: None,
             preset: None,
             quality: 95,
+            time_base: Rational {
+                num: info.frame_rate.den,
+                den: info.frame_rate.num.max(1),
+            },
+            frame_duration: 1,
+            packet_streams: Vec::new(),
             threads: 0,
+            info,
         }
     }
 }
@@ -183,8 +196,12 @@ struct FileSink<S> {
 }
 
 impl<S: PushSink> PushSink for FileSink<S> {
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
-        self.inner.push(frame)
+    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
+        self.inner.push(frame, time)
+    }
+
+    fn push_packet(&mut self, stream: usize, packet: &Packet) -> Result<(), MediaError> {
+        self.inner.push_packet(stream, packet)
     }
 
     fn finish(&mut self) -> Result<(), MediaError> {

@@ -14,7 +14,8 @@ fn info() -> VideoInfo {
         chroma_location: 1,
         bit_depth: 8,
         frame_count: None,
-        has_audio: false,
+        time_base: None,
+        packet_streams: Vec::new(),
         kind: MediaKind::Video,
     }
 }
@@ -35,13 +36,13 @@ fn files_appear_only_when_finished() {
     fs::write(&path, b"before").unwrap();
 
     let mut sink = open_sink(name, &OutputOptions::new(info())).unwrap();
-    sink.write_frame(&frame()).unwrap();
+    sink.write_frame(frame(), 0).unwrap();
     drop(sink);
     assert_eq!(fs::read(&path).unwrap(), b"before");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
     let mut sink = open_sink(name, &OutputOptions::new(info())).unwrap();
-    sink.write_frame(&frame()).unwrap();
+    sink.write_frame(frame(), 0).unwrap();
     sink.finish().unwrap();
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.starts_with(b"YUV4MPEG2 W6 H4 F25:1 Ip A1:1 C420mpeg2"));
@@ -51,10 +52,10 @@ fn files_appear_only_when_finished() {
 #[test]
 fn devices_are_legal_and_a_full_disk_is_told() {
     let mut sink = open_sink("/dev/null", &OutputOptions::new(info())).unwrap();
-    sink.write_frame(&frame()).unwrap();
+    sink.write_frame(frame(), 0).unwrap();
     sink.finish().unwrap();
     let result = open_sink("/dev/full", &OutputOptions::new(info())).and_then(|mut sink| {
-        sink.write_frame(&frame())?;
+        sink.write_frame(frame(), 0)?;
         sink.finish()
     });
     let error = result.unwrap_err();
@@ -91,5 +92,5 @@ fn a_frame_of_another_size_is_refused() {
         height: 4,
         data: vec![0.0; 48],
     };
-    assert_eq!(sink.write_frame(&other).unwrap_err().kind(), Kind::Usage);
+    assert_eq!(sink.write_frame(other, 0).unwrap_err().kind(), Kind::Usage);
 }

@@ -20,6 +20,15 @@ pub struct InputOptions {
     pub start: Option<Start>,
     /// Stop after this many frames.
     pub frames: Option<u64>,
+    /// Read sound, too.
+    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav reads sound"))]
+    pub audio: bool,
+    /// Read subtitles, too.
+    #[cfg_attr(
+        not(feature = "libav"),
+        expect(dead_code, reason = "only libav reads subtitles")
+    )]
+    pub subtitles: bool,
     /// Threads of the decoder; 0 = as it likes.
     #[cfg_attr(
         not(feature = "libav"),
@@ -172,10 +181,10 @@ fn open_still(
 #[cfg(feature = "libav")]
 fn open_libav(path: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
     let name = path.to_owned();
-    let (start, threads) = (options.start, options.threads);
+    let owned = options.clone();
     // Timestamps decide what comes before the start, so the reader skips by itself.
     spawn_source(path, None, options.frames, move || {
-        super::libav_in::LibavReader::new(&name, start, threads)
+        super::libav_in::LibavReader::new(&name, &owned)
     })
 }
 

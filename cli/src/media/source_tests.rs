@@ -81,7 +81,8 @@ fn files_are_known_by_name_and_content() {
     let sink_options = OutputOptions::new(source.info().clone());
     let mut sink = open_sink(&path("one.png"), &sink_options).unwrap();
     let mut source = open_source(&path("clip.bin"), &InputOptions::default()).unwrap();
-    sink.write_frame(&source.next_frame().unwrap().unwrap()).unwrap();
+    sink.write_frame(source.next_frame().unwrap().unwrap(), 0)
+        .unwrap();
     sink.finish().unwrap();
     let source = open_source(&path("one.png"), &InputOptions::default()).unwrap();
     assert_eq!(source.info().kind, super::super::MediaKind::StillImage);

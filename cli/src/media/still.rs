@@ -98,6 +98,7 @@ impl StillReader {
             width: picture.width(),
             height: picture.height(),
             frame_rate: Rational { num: 25, den: 1 },
+            time_base: None,
             pixel_aspect: Rational { num: 1, den: 1 },
             color: Color {
                 primaries: code::BT709,
@@ -109,7 +110,7 @@ impl StillReader {
             chroma_location: location::UNSPECIFIED,
             bit_depth: if wide { 16 } else { 8 },
             frame_count: Some(1),
-            has_audio: false,
+            packet_streams: Vec::new(),
             kind: MediaKind::StillImage,
         };
         let data = to_rgb(picture, color_type.has_alpha(), wide);
@@ -240,7 +241,7 @@ impl StillWriter {
 }
 
 impl PushSink for StillWriter {
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame, _time: i64) -> Result<(), MediaError> {
         self.count += 1;
         if self.count > 1 && !self.numbered {
             return Err(MediaError::new(

@@ -17,7 +17,8 @@ fn info(chroma: Chroma, bit_depth: u8) -> VideoInfo {
         chroma_location: 0,
         bit_depth,
         frame_count: Some(1),
-        has_audio: false,
+        time_base: None,
+        packet_streams: Vec::new(),
         kind: MediaKind::StillImage,
     }
 }
@@ -61,7 +62,7 @@ fn pictures_round_trip() {
         let path = path.to_str().unwrap();
         let original = frame(chroma == Chroma::Gray);
         let mut writer = StillWriter::new(path, format, &info(chroma, depth), 95).unwrap();
-        writer.push(&original).unwrap();
+        writer.push(&original, 0).unwrap();
         writer.finish().unwrap();
         let mut reader = open(path).unwrap();
         assert_eq!(reader.info().chroma, chroma, "{name}");
@@ -94,7 +95,7 @@ fn damaged_pictures_are_errors() {
         let path = dir.path().join(name);
         let path = path.to_str().unwrap();
         let mut writer = StillWriter::new(path, format, &info(Chroma::Rgb, 8), 95).unwrap();
-        writer.push(&frame(false)).unwrap();
+        writer.push(&frame(false), 0).unwrap();
         writer.finish().unwrap();
         let bytes = fs::read(path).unwrap();
         for cut in [0, 1, 8, 20, bytes.len() / 2] {
@@ -133,8 +134,8 @@ fn several_frames_need_a_numbered_name() {
         95,
     )
     .unwrap();
-    writer.push(&frame(false)).unwrap();
-    let error = writer.push(&frame(false)).unwrap_err();
+    writer.push(&frame(false), 0).unwrap();
+    let error = writer.push(&frame(false), 0).unwrap_err();
     assert!(error.kind() == MediaErrorKind::Usage && error.to_string().contains("%04d"));
     drop(writer);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -147,8 +148,8 @@ fn several_frames_need_a_numbered_name() {
         95,
     )
     .unwrap();
-    writer.push(&frame(false)).unwrap();
-    writer.push(&frame(false)).unwrap();
+    writer.push(&frame(false), 0).unwrap();
+    writer.push(&frame(false), 0).unwrap();
     writer.finish().unwrap();
     drop(writer);
     assert!(dir.path().join("001.png").exists() && dir.path().join("002.png").exists());

@@ -3,4 +3,4 @@
 //! They come in through this one module, so that nothing else here cares where they are defined.
 
 pub use latentbit_codec::Frame;
-pub use latentbit_container::{Chroma, Color, ColorRange, Rational};
+pub use latentbit_container::{Chroma, Color, ColorRange, Packet, PacketStream, Rational};

@@ -117,6 +117,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
         width: width as u32,
         height: height as u32,
         frame_rate: rate,
+        time_base: None,
         pixel_aspect: aspect,
         color: Color {
             primaries: code::UNSPECIFIED,
@@ -128,7 +129,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
         chroma_location,
         bit_depth: layout.depth,
         frame_count: None,
-        has_audio: false,
+        packet_streams: Vec::new(),
         kind: MediaKind::Video,
     };
     Ok(Header {
@@ -457,7 +458,7 @@ impl<W: Write> Y4mWriter<W> {
 }
 
 impl<W: Write> PushSink for Y4mWriter<W> {
-    fn push(&mut self, frame: &Frame) -> Result<(), MediaError> {
+    fn push(&mut self, frame: &Frame, _time: i64) -> Result<(), MediaError> {
         self.converter.rgb_to_planes(
             frame,
             &mut split_planes_mut(&self.layout, self.width, self.height, &mut self.buffer),

@@ -21,7 +21,8 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
         },
         bit_depth,
         frame_count: None,
-        has_audio: false,
+        time_base: None,
+        packet_streams: Vec::new(),
         kind: MediaKind::Video,
     }
 }
@@ -43,7 +44,7 @@ fn write(info: &VideoInfo, frames: usize) -> Vec<u8> {
     let mut writer = Y4mWriter::new("test", &mut bytes, info).unwrap();
     for i in 0..frames {
         writer
-            .push(&picture(info.width as usize, info.height as usize, i))
+            .push(&picture(info.width as usize, info.height as usize, i), 0)
             .unwrap();
     }
     writer.finish().unwrap();

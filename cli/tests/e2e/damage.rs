@@ -1,6 +1,8 @@
 //! Inputs that are cut off or damaged.
 
-use crate::support::{Y4m, decoded, encoded, folder, names, read, rgb_frames, run, run_with, tiny, write};
+use crate::support::{
+    Y4m, decoded, digests, encoded, folder, names, read, rgb_frames, run, run_with, tiny, write,
+};
 
 #[test]
 fn a_video_that_is_cut_off_is_kept_up_to_there() {
@@ -15,7 +17,10 @@ fn a_video_that_is_cut_off_is_kept_up_to_there() {
     run_with(&folder, &tiny("encode - -o b.lbit"), cut.to_vec())
         .expect(4)
         .says(&["stdin"]);
-    assert_eq!(read(&folder, "a.lbit"), read(&folder, "b.lbit"));
+    assert_eq!(
+        digests(&folder, read(&folder, "a.lbit")),
+        digests(&folder, read(&folder, "b.lbit"))
+    );
 }
 
 #[test]

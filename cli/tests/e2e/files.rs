@@ -1,6 +1,6 @@
 //! Files that libav reads and writes, and pictures.
 
-use crate::support::{folder, names, read, run, run_with, testdata, tiny};
+use crate::support::{digests, folder, names, read, run, run_with, testdata, tiny};
 use image::{ImageReader, Rgb, RgbImage};
 
 /// Makes a clip with the program `ffmpeg`.
@@ -59,25 +59,6 @@ fn files_of_many_kinds() {
     }
 }
 
-#[cfg(feature = "libav")]
-#[test]
-fn sound_is_dropped_and_said_so() {
-    let folder = folder();
-    let source = "-f lavfi -i testsrc2=size=32x32:rate=25 -f lavfi -i sine -shortest -t 0.4";
-    ffmpeg(
-        &folder,
-        &format!("{source} -c:v libx264 -pix_fmt yuv420p -c:a aac a.mp4"),
-    );
-    let outcome = run(&folder, &tiny("encode a.mp4 -o a.lbit --json"))
-        .expect(0)
-        .says(&["a.mp4", "sound"]);
-    let warnings = outcome.json()["warnings"].to_string();
-    assert!(warnings.contains("sound"), "{warnings}");
-    assert!(outcome.json()["frames"].as_u64().unwrap() >= 10);
-    run(&folder, &tiny("decode a.lbit -o b.mp4")).expect(0);
-    assert!(probe(&folder, "b.mp4").starts_with("32,32"));
-}
-
 #[test]
 fn pictures_go_in_and_out() {
     let folder = folder();
@@ -103,7 +84,10 @@ fn pictures_go_in_and_out() {
     // A pipe is recognised by its first bytes.
     run_with(&folder, &tiny("encode - -o p.lbit"), read(&folder, "a.png")).expect(0);
     run(&folder, &tiny("encode a.png -o a.lbit -y")).expect(0);
-    assert_eq!(read(&folder, "p.lbit"), read(&folder, "a.lbit"));
+    assert_eq!(
+        digests(&folder, read(&folder, "p.lbit")),
+        digests(&folder, read(&folder, "a.lbit"))
+    );
 }
 
 #[test]

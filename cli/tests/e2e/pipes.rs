@@ -1,6 +1,6 @@
 //! y4m and raw video from pipe to pipe.
 
-use crate::support::{Y4m, decoded, encoded, folder, run_with, tiny, write};
+use crate::support::{Y4m, decoded, digests, encoded, folder, run_with, tiny, write};
 
 fn through(y4m: Y4m, frames: usize) {
     let folder = folder();
@@ -67,7 +67,10 @@ fn part_of_a_video_is_that_part() {
     let header = all.len() - 40 * frame;
     let cut = [&all[..header], &all[header + 10 * frame..header + 30 * frame]].concat();
     let same = run_with(&folder, &tiny("encode - -o -"), cut).expect(0);
-    assert_eq!(part.stdout, same.stdout);
+    assert_eq!(
+        digests(&folder, part.stdout.clone()),
+        digests(&folder, same.stdout)
+    );
 
     let time = run_with(
         &folder,
@@ -75,7 +78,7 @@ fn part_of_a_video_is_that_part() {
         Vec::new(),
     )
     .expect(0);
-    assert_eq!(time.stdout, same.stdout, "frame 10 is shown at 0.4 s");
+    assert_eq!(time.stdout, part.stdout, "frame 10 is shown at 0.4 s");
 }
 
 #[test]

@@ -217,6 +217,15 @@ pub fn encoded(folder: &TempDir, name: &str, frames: usize, options: &str) {
     run_with(folder, &tiny(&line), Y4m::SMALL.video(frames)).expect(0);
 }
 
+/// The digests of what a `.lbit` file holds, whatever its metadata say.
+#[track_caller]
+pub fn digests(folder: &TempDir, bytes: Vec<u8>) -> serde_json::Value {
+    run_with(folder, &["verify", "-", "--json"], bytes)
+        .expect(0)
+        .json()["digests"]
+        .clone()
+}
+
 /// The frames of a `.lbit` file as bytes of R, G, B.
 #[track_caller]
 pub fn decoded(folder: &TempDir, name: &str, options: &str) -> Vec<Vec<u8>> {

@@ -1,0 +1,204 @@
+//! What goes into a file along with chunks: the times of frames, and packets of sound and subtitles.
+
+use std::collections::VecDeque;
+
+use latentbit_container::{PacketStream, Rational, StreamId, Times};
+
+use crate::media::{Extras, Packet, VideoInfo, rescale};
+
+/// Times and packets that wait for their chunk.
+pub struct Along {
+    /// Ticks of the source.
+    source: Option<Rational>,
+    pub time_base: Rational,
+    pub frame_duration: u32,
+    /// How far a frame may be from its place at a constant rate: what rounding to ticks of the source makes.
+    tolerance: i64,
+    times: VecDeque<i64>,
+    /// Where the next chunk begins if the rate is constant.
+    next: i64,
+    streams: Vec<PacketStream>,
+    /// Packets in the order in which they came, with the place of their stream.
+    packets: VecDeque<(usize, Packet)>,
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A tick that both the times of the source and the frames of a constant rate are whole numbers of.
+fn common_tick(source: Rational, rate: Rational) -> Option<(Rational, u32)> {
+    if source.num != 1 || rate.num == 0 {
+        return None;
+    }
+    let (a, b) = (u64::from(source.den), u64::from(rate.num));
+    let den = u32::try_from(a / gcd(a, b).max(1) * b).ok()?;
+    let duration = u32::try_from(u64::from(den / rate.num) * u64::from(rate.den)).ok()?;
+    Some((Rational { num: 1, den }, duration))
+}
+
+impl Along {
+    /// For a source as `info` describes it.
+    pub fn new(info: &VideoInfo) -> Self {
+        let rate = info.frame_rate;
+        let tick = info.time_base.and_then(|source| common_tick(source, rate));
+        let (time_base, frame_duration) = tick.unwrap_or((
+            Rational {
+                num: rate.den.max(1),
+                den: rate.num.max(1),
+            },
+            1,
+        ));
+        Self {
+            source: info.time_base,
+            time_base,
+            frame_duration,
+            tolerance: info.time_base.map_or(0, |source| rescale(1, source, time_base)),
+            times: VecDeque::new(),
+            next: 0,
+            streams: info.packet_streams.clone(),
+            packets: VecDeque::new(),
+        }
+    }
+
+    /// Takes what came with a frame, or, if `frame` is false, after the last one.
+    pub fn take(&mut self, extras: Extras, frame: bool) {
+        if frame && let (Some(time), Some(source)) = (extras.time, self.source) {
+            self.times.push_back(rescale(time, source, self.time_base));
+        }
+        self.packets.extend(extras.packets);
+    }
+
+    /// The times of the next `frames` frames.
+    pub fn times(&mut self, frames: u64) -> Times {
+        let step = i64::from(self.frame_duration);
+        let count = usize::try_from(frames)
+            .unwrap_or(usize::MAX)
+            .min(self.times.len());
+        let known: Vec<i64> = self.times.drain(..count).collect();
+        let mut start = known.first().copied().unwrap_or(self.next);
+        if (start - self.next).abs() <= self.tolerance {
+            start = self.next;
+        }
+        let constant = (0..)
+            .zip(&known)
+            .all(|(index, &time)| (start + index * step - time).abs() <= self.tolerance);
+        if constant {
+            self.next = start.saturating_add(step.saturating_mul(i64::try_from(frames).unwrap_or(i64::MAX)));
+            return Times {
+                start,
+                durations: None,
+            };
+        }
+        let last = known.last().copied().unwrap_or(start);
+        let after = self.times.front().copied().unwrap_or(last + step);
+        let ends = known.iter().skip(1).copied().chain([after]);
+        let start = known.first().copied().unwrap_or(start);
+        let durations = known
+            .iter()
+            .zip(ends)
+            .map(|(from, to)| u32::try_from(to - from).unwrap_or(0));
+        self.next = after;
+        Times {
+            start,
+            durations: Some(durations.collect()),
+        }
+    }
+
+    /// Packets of one stream each, of the time before `end` (in ticks of the video), or all that there are.
+    pub fn packets(&mut self, end: Option<i64>) -> Vec<(StreamId, Vec<Packet>)> {
+        let mut groups: Vec<(StreamId, Vec<Packet>)> = Vec::new();
+        let mut later = VecDeque::new();
+        for (number, packet) in std::mem::take(&mut self.packets) {
+            let Some(stream) = self.streams.get(number) else {
+                continue;
+            };
+            let time = rescale(packet.pts, stream.time_base, self.time_base);
+            if end.is_some_and(|end| time >= end) {
+                later.push_back((number, packet));
+                continue;
+            }
+            // The video is stream 0.
+            let id = StreamId(u16::try_from(number + 1).unwrap_or(u16::MAX));
+            match groups.iter_mut().find(|(group, _)| *group == id) {
+                Some((_, packets)) => packets.push(packet),
+                None => groups.push((id, vec![packet])),
+            }
+        }
+        self.packets = later;
+        groups
+    }
+
+    /// Where the chunks that were asked for end.
+    pub const fn end(&self) -> i64 {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn along(source: Option<(u32, u32)>, rate: (u32, u32)) -> Along {
+        let rational = |(num, den)| Rational { num, den };
+        let (time_base, frame_duration) = source
+            .and_then(|source| common_tick(rational(source), rational(rate)))
+            .unwrap_or((rational((rate.1, rate.0)), 1));
+        Along {
+            source: source.map(rational),
+            time_base,
+            frame_duration,
+            tolerance: source.map_or(0, |source| rescale(1, rational(source), time_base)),
+            times: VecDeque::new(),
+            next: 0,
+            streams: Vec::new(),
+            packets: VecDeque::new(),
+        }
+    }
+
+    fn frames(along: &mut Along, times: impl IntoIterator<Item = i64>) {
+        for time in times {
+            let extras = Extras {
+                time: Some(time),
+                packets: Vec::new(),
+            };
+            along.take(extras, true);
+        }
+    }
+
+    #[test]
+    fn rounded_times_are_a_constant_rate() {
+        // Milliseconds, as in Matroska, of 30000/1001 frames per second.
+        let mut along = along(Some((1, 1000)), (30000, 1001));
+        assert_eq!((along.time_base.den, along.frame_duration), (30000, 1001));
+        frames(&mut along, (0..29).map(|n: i64| (n * 1001 + 15) / 30));
+        let first = along.times(13);
+        assert_eq!((first.start, first.durations), (0, None));
+        let second = along.times(16);
+        assert_eq!((second.start, second.durations), (13 * 1001, None));
+        assert_eq!(along.end(), 29 * 1001);
+    }
+
+    #[test]
+    fn varying_times_are_kept() {
+        let mut along = along(Some((1, 90000)), (25, 1));
+        assert_eq!((along.time_base.den, along.frame_duration), (90000, 3600));
+        frames(&mut along, [0, 3600, 9000, 10000, 20000]);
+        let times = along.times(4);
+        assert_eq!(times.start, 0);
+        assert_eq!(times.durations, Some(vec![3600, 5400, 1000, 10000]));
+        // Nobody knows how long the last one lasts.
+        let times = along.times(1);
+        assert_eq!((times.start, times.durations), (20000, None));
+        assert_eq!(along.end(), 23600);
+    }
+
+    #[test]
+    fn sources_without_times_count() {
+        let mut along = along(None, (25, 1));
+        frames(&mut along, []);
+        assert_eq!(along.times(13).start, 0);
+        assert_eq!(along.times(16).start, 13);
+        assert_eq!((along.time_base.den, along.end()), (25, 29));
+    }
+}

@@ -1,0 +1,204 @@
+//! Sound and subtitles of libav's files, as a `.lbit` file carries them.
+
+use super::libav_util::positive;
+use super::matroska;
+use super::source::InputOptions;
+use super::types::{Packet, PacketStream, Rational};
+use ffmpeg_next as av;
+use latentbit_container::PacketKind;
+
+/// A stream that is carried.
+pub struct Carried {
+    /// Its place among those that are.
+    pub number: usize,
+    /// Whether its packets are texts in the form that MP4 has.
+    mov_text: bool,
+}
+
+/// The streams of `input` that are wanted and can be carried: by their places in the file, and described. Those that
+/// cannot are left out with a warning.
+pub fn carried(
+    place: &str,
+    input: &av::format::context::Input,
+    options: &InputOptions,
+) -> (Vec<Option<Carried>>, Vec<PacketStream>) {
+    let mut streams = Vec::new();
+    let carried = input.streams().map(|stream| {
+        let parameters = stream.parameters();
+        let kind = match parameters.medium() {
+            av::media::Type::Audio if options.audio => PacketKind::Audio,
+            av::media::Type::Subtitle if options.subtitles => PacketKind::Subtitles,
+            _ => return None,
+        };
+        let mov_text = parameters.id() == av::codec::Id::MOV_TEXT;
+        match describe(&stream, kind, mov_text) {
+            Ok(described) => {
+                streams.push(described);
+                Some(Carried {
+                    number: streams.len() - 1,
+                    mov_text,
+                })
+            }
+            Err(why) => {
+                let id = parameters.id();
+                tracing::warn!("{place}: stream {} ({id:?}) is left out: {why}", stream.index());
+                None
+            }
+        }
+    });
+    let carried = carried.collect();
+    (carried, streams)
+}
+
+fn describe(
+    stream: &av::format::stream::Stream<'_>,
+    kind: PacketKind,
+    mov_text: bool,
+) -> Result<PacketStream, String> {
+    let base = positive(stream.time_base()).unwrap_or(Rational { num: 1, den: 1000 });
+    let mut described = match mov_text {
+        // Matroska has plain text for what MP4 has with styles.
+        true => matroska::Track {
+            codec: "S_TEXT/UTF8".to_owned(),
+            ..matroska::Track::default()
+        }
+        .into_stream(kind, base),
+        false => matroska::describe(stream.parameters(), kind, base)?,
+    };
+    let plain = |text: &str| text.replace(char::is_control, " ");
+    described.language = plain(stream.metadata().get("language").unwrap_or_default());
+    described.title = plain(stream.metadata().get("title").unwrap_or_default());
+    let disposition = stream.disposition();
+    described.default = disposition.contains(av::format::stream::Disposition::DEFAULT);
+    described.forced = disposition.contains(av::format::stream::Disposition::FORCED);
+    Ok(described)
+}
+
+impl Carried {
+    /// A packet as it is carried; none if there is nothing in it or nobody knows when.
+    pub fn packet(&self, packet: &av::Packet) -> Option<Packet> {
+        let data = packet.data()?;
+        let data = match self.mov_text {
+            true => text_of(data)?,
+            false => data,
+        };
+        let pts = packet.pts().or(packet.dts())?;
+        Some(Packet {
+            pts,
+            dts: packet.dts().filter(|&dts| dts != pts),
+            duration: u64::try_from(packet.duration()).unwrap_or(0),
+            key: packet.is_key(),
+            data: data.to_vec(),
+        })
+    }
+}
+
+/// The text of MP4's timed text, without its styles; none if it is empty, which only ends the text before.
+fn text_of(data: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = data.split_first_chunk::<2>()?;
+    let text = rest.get(..usize::from(u16::from_be_bytes(*len)))?;
+    (!text.is_empty()).then_some(text)
+}
+
+/// A stream that is written.
+pub struct Written {
+    /// Its place in the output.
+    index: usize,
+    from: av::Rational,
+    to: av::Rational,
+    /// Whether its texts are written in the form that MP4 has.
+    mov_text: bool,
+}
+
+/// Adds to `output` those of `streams` that its format holds, and says of each where it is. Others are left out with a
+/// warning.
+pub fn add_streams(
+    place: &str,
+    output: &mut av::format::context::Output,
+    streams: &[PacketStream],
+) -> Vec<Option<Written>> {
+    let format = output.format().name().to_owned();
+    let added = streams.iter().map(|stream| {
+        let (parameters, mov_text) = match accepted(&format, stream) {
+            Ok(accepted) => accepted,
+            Err(why) => {
+                tracing::warn!(
+                    "{place}: {} does not fit in this kind of file and is left out: {why}",
+                    stream.codec
+                );
+                return None;
+            }
+        };
+        let from = av::Rational::new(
+            i32::try_from(stream.time_base.num).unwrap_or(1),
+            i32::try_from(stream.time_base.den).unwrap_or(1000),
+        );
+        let mut added = output.add_stream(None::<av::Codec>).ok()?;
+        added.set_parameters(parameters);
+        added.set_time_base(from);
+        added.set_metadata(metadata(stream));
+        Some(Written {
+            index: added.index(),
+            from,
+            to: from,
+            mov_text,
+        })
+    });
+    added.collect()
+}
+
+fn metadata(stream: &PacketStream) -> av::Dictionary<'static> {
+    let mut metadata = av::Dictionary::new();
+    for (key, value) in [("language", &stream.language), ("title", &stream.title)] {
+        if !value.is_empty() && !value.contains('\0') {
+            metadata.set(key, value);
+        }
+    }
+    metadata
+}
+
+/// What libav must know to write a stream in a format, and whether its texts take another form.
+fn accepted(format: &str, stream: &PacketStream) -> Result<(av::codec::Parameters, bool), String> {
+    let text = stream.codec == "S_TEXT/UTF8" && matches!(format, "mp4" | "mov" | "ipod" | "3gp");
+    let parameters = match text {
+        true => {
+            let mut parameters = av::codec::Parameters::new();
+            parameters.set_medium(av::media::Type::Subtitle);
+            parameters.set_id(av::codec::Id::MOV_TEXT);
+            parameters
+        }
+        false => matroska::parameters(stream)?,
+    };
+    matroska::try_format(format, &parameters)?;
+    Ok((parameters, text))
+}
+
+impl Written {
+    /// Takes over the time base that the format chose, once the header was written.
+    pub fn settle(&mut self, output: &av::format::context::Output) {
+        if let Some(stream) = output.stream(self.index) {
+            self.to = stream.time_base();
+        }
+    }
+
+    /// The packet as libav writes it.
+    pub fn packet(&self, packet: &Packet) -> Option<av::Packet> {
+        let data = match self.mov_text {
+            true => {
+                let len = u16::try_from(packet.data.len()).ok()?;
+                [&len.to_be_bytes()[..], &packet.data].concat()
+            }
+            false => packet.data.clone(),
+        };
+        let mut made = av::Packet::copy(&data);
+        made.set_stream(self.index);
+        made.set_pts(Some(packet.pts));
+        made.set_dts(Some(packet.dts.unwrap_or(packet.pts)));
+        made.set_duration(i64::try_from(packet.duration).unwrap_or(0));
+        if packet.key {
+            made.set_flags(av::codec::packet::Flags::KEY);
+        }
+        made.rescale_ts(self.from, self.to);
+        Some(made)
+    }
+}
