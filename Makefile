@@ -56,7 +56,7 @@ bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell docs test-rust check-fuzz check-deps lint-python test-scripts test-training ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training ## Run all checks and tests
 
 .PHONY: torture
 torture: setup-system ## Damage the conformance files in every byte and bit
@@ -103,6 +103,14 @@ docs: setup-system ## Build the API documentation; warnings are errors
 .PHONY: test-rust
 test-rust: setup-system ## Run the unit, golden and end-to-end tests
 	cargo test --workspace --locked
+
+.PHONY: check-targets
+check-targets: setup-rust ## Check that the container compiles for the web and for big-endian machines
+	scripts/setup/targets.sh wasm32-unknown-unknown s390x-unknown-linux-gnu powerpc64-unknown-linux-gnu
+
+.PHONY: fuzz
+fuzz: setup-system ## Run each fuzz target for a minute; needs cargo-fuzz
+	scripts/fuzz/run.sh 60
 
 .PHONY: check-fuzz
 check-fuzz: setup-system ## Check that the fuzz targets compile

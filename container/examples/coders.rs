@@ -7,20 +7,26 @@
 
 use std::fs::File;
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Instant;
 
-use latentbit_container::{Chunk, Compression, Limits, Reader, StoredChunk, bits};
+use latentbit_container::{
+    Chunk, Compression, Header, Limits, Reader, StoredChunk, Writer, WriterOptions, bits,
+};
 
 /// A coder is run until this much time has passed, at least three times.
 const SECONDS: f64 = 2.0;
 
 fn main() {
     let mut chunks: Vec<Chunk> = Vec::new();
+    let mut files = Vec::new();
     for path in std::env::args().skip(1) {
         let mut reader = Reader::new(File::open(&path).unwrap(), Limits::default()).unwrap();
+        let first = chunks.len();
         while let Some(chunk) = reader.next_chunk().unwrap() {
             chunks.push(chunk);
         }
+        files.push((reader.header().clone(), first..chunks.len()));
     }
     let Some(most) = chunks.iter().map(|chunk| chunk.tokens.bits).max() else {
         eprintln!("usage: coders FILE...");
@@ -79,6 +85,32 @@ fn main() {
     }
     println!();
     operations(&chunks, packed, most);
+    println!();
+    overhead(&files, &chunks);
+}
+
+/// What a file takes beside the planes of its chunks.
+fn overhead(files: &[(Header, Range<usize>)], chunks: &[Chunk]) {
+    println!("| coder | bytes of files | of them planes | overhead |");
+    println!("|---|---|---|---|");
+    for (name, compression) in [("raw", Compression::Raw), ("cm", Compression::Cm)] {
+        let (mut whole, mut planes) = (0, 0);
+        for (header, range) in files {
+            let options = WriterOptions {
+                compression,
+                ..WriterOptions::default()
+            };
+            let mut writer = Writer::new(Vec::new(), header, options).unwrap();
+            for chunk in &chunks[range.clone()] {
+                let stored = StoredChunk::pack(chunk, compression).unwrap();
+                planes += stored.planes.iter().map(|plane| plane.bytes.len()).sum::<usize>();
+                writer.write_stored(&stored).unwrap();
+            }
+            whole += writer.finish().unwrap().0.len();
+        }
+        let share = 100.0 * (whole - planes) as f64 / whole as f64;
+        println!("| {name} | {whole} | {planes} | {share:.1} % |");
+    }
 }
 
 /// Packing, unpacking and checksums.
