@@ -8,6 +8,7 @@ use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_container::{Compression, WriterOptions};
 
 use crate::media::{InputOptions, PixelLayout, RawFormat, Start};
+use crate::tokens::{ArrayFormat, Columns};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -79,6 +80,9 @@ pub enum Command {
     /// the tokens joins across.
     #[command(after_help = EXIT_CODES)]
     Concat(ConcatArgs),
+    /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
 }
 
 /// Where the output goes.
@@ -472,6 +476,70 @@ pub struct ConcatArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Write the tokens of a file as an array, with a JSON beside it that says what they are: geometry, order of tokens and
+    /// bits, and for each chunk its frames, its steps in the array, and its segment.
+    #[command(after_help = EXIT_CODES)]
+    Export(TokensExportArgs),
+    /// Make a file of an array and its JSON, bit for bit. Sound and subtitles are not part of them.
+    #[command(after_help = EXIT_CODES)]
+    Import(TokensImportArgs),
+}
+
+/// Options of `tokens export`.
+#[derive(Debug, Args)]
+pub struct TokensExportArgs {
+    /// .lbit file.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Format of the array; the name of the output says it by default (.npy, .safetensors, .bin).
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ArrayFormat>,
+
+    /// Split each token into columns of 16 or 32 bits, a last axis of the array. Otherwise a token is one number, of the
+    /// smallest of 16, 32 and 64 bits that holds it (raw: always 64).
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub columns: Option<Columns>,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Print a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `tokens import`.
+#[derive(Debug, Args)]
+pub struct TokensImportArgs {
+    /// Array of tokens, as `tokens export` writes it.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Format of the array; its name says it by default (.npy, .safetensors, .bin).
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ArrayFormat>,
+
+    /// The JSON that belongs to the array; its name with .json by default.
+    #[arg(long, value_name = "FILE")]
+    pub sidecar: Option<String>,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]

@@ -16,6 +16,7 @@ mod overwrite;
 mod progress;
 mod report;
 mod shown;
+mod tokens;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Trim(args) => commands::trim::run(args),
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
+        Command::Tokens(command) => commands::tokens::run(command),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

@@ -9,5 +9,6 @@ pub mod eval;
 pub mod index;
 pub mod info;
 pub mod recover;
+pub mod tokens;
 pub mod trim;
 pub mod verify;

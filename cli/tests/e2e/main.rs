@@ -13,3 +13,4 @@ mod outputs;
 mod pipes;
 mod reports;
 mod support;
+mod tokens;

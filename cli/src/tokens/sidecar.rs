@@ -1,0 +1,272 @@
+//! What an array of tokens is: the JSON beside it.
+
+use latentbit_container::{
+    BundleId, Chapter, Chroma, Chunk, Color, ColorRange, LatentFrames, Metadata, PixelFrames, Rational,
+    StreamId, Times, Tokens, VideoStream,
+};
+use serde::{Deserialize, Serialize};
+
+pub const SCHEMA: &str = "latentbit.tokens/1";
+const SCAN_ORDER: &str = "time, height, width; width fastest";
+const BIT_ORDER: &str = "bit j of a token is plane j; plane 0, the least significant bit, is the most important; \
+     a bit is 1 where the tokenizer's output is above 0";
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sidecar {
+    pub schema: String,
+    pub dtype: String,
+    /// Steps, height, width, and columns if a token is split.
+    pub shape: Vec<u64>,
+    /// Numbers per token, if it is split: column c holds the bits from c times the width of a number on.
+    pub columns: Option<usize>,
+    pub scan_order: String,
+    pub bit_order: String,
+    pub video: Video,
+    pub chunks: Vec<ChunkEntry>,
+    /// Metadata of the file, in order; those about one stream name it.
+    pub metadata: Vec<MetadataEntry>,
+    pub chapters: Vec<ChapterEntry>,
+}
+
+/// The description of the stream (LBIT §4.3).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Video {
+    pub bundle: String,
+    pub bundle_sha256: String,
+    pub bits: u8,
+    pub bundle_bits: u8,
+    pub width: u32,
+    pub height: u32,
+    pub frames: Option<u64>,
+    pub frame_rate: [u32; 2],
+    pub time_base: [u32; 2],
+    pub frame_duration: u32,
+    pub pixel_aspect: [u32; 2],
+    pub patch: [u8; 3],
+    pub strides: [u8; 3],
+    pub chunk_latent_frames: u16,
+    /// Primaries, transfer and matrix, by the code points of ISO/IEC 23091-2.
+    pub color: [u8; 3],
+    pub range: String,
+    pub chroma: String,
+    pub chroma_location: u8,
+    pub bit_depth: u8,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChunkEntry {
+    pub number: u64,
+    pub first_frame: u64,
+    pub frames: u64,
+    pub latent_frames: u64,
+    /// The VAE's state is reset before it.
+    pub key: bool,
+    /// Tokens of different segments are of different videos: never join them.
+    pub segment: u32,
+    /// When its first frame is shown, in ticks of the time base.
+    pub start: i64,
+    /// How long each frame is shown, if not for the stream's `frame_duration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durations: Option<Vec<u32>>,
+    /// Its part of the first axis: from, and up to but without. Empty if the chunk is lost.
+    pub steps: [u64; 2],
+    #[serde(default)]
+    pub lost: bool,
+    /// Bits per token in this chunk, if fewer than the stream has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MetadataEntry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u16>,
+    pub entries: Vec<(String, String)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChapterEntry {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub title: String,
+}
+
+const RANGES: [(ColorRange, &str); 3] = [
+    (ColorRange::Unspecified, "unspecified"),
+    (ColorRange::Limited, "limited"),
+    (ColorRange::Full, "full"),
+];
+const CHROMAS: [(Chroma, &str); 5] = [
+    (Chroma::C420, "4:2:0"),
+    (Chroma::C422, "4:2:2"),
+    (Chroma::C444, "4:4:4"),
+    (Chroma::Gray, "gray"),
+    (Chroma::Rgb, "rgb"),
+];
+
+/// The name of the JSON beside a file of tokens.
+pub fn sidecar_name(array: &str) -> String {
+    format!("{array}.json")
+}
+
+/// A record of metadata, as the JSON has it.
+pub fn metadata_entry(metadata: &Metadata) -> MetadataEntry {
+    MetadataEntry {
+        stream: (metadata.stream != StreamId::NONE).then_some(metadata.stream.0),
+        entries: metadata.entries.clone(),
+    }
+}
+
+/// Chapters, as the JSON has them.
+pub fn chapter_entries(chapters: &[Chapter]) -> Vec<ChapterEntry> {
+    let all = chapters.iter().map(|chapter| ChapterEntry {
+        start_ns: chapter.start,
+        end_ns: chapter.end,
+        title: chapter.title.clone(),
+    });
+    all.collect()
+}
+
+impl Sidecar {
+    /// A sidecar without chunks.
+    pub fn new(video: &VideoStream, dtype: &str, columns: Option<usize>) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            dtype: dtype.to_owned(),
+            shape: Vec::new(),
+            columns,
+            scan_order: SCAN_ORDER.to_owned(),
+            bit_order: BIT_ORDER.to_owned(),
+            video: Video::new(video),
+            chunks: Vec::new(),
+            metadata: Vec::new(),
+            chapters: Vec::new(),
+        }
+    }
+
+    /// The file's metadata, of which only what is about the file or its video stream is kept.
+    pub fn metadata(&self) -> Vec<Metadata> {
+        let all = self.metadata.iter().map(|metadata| Metadata {
+            stream: metadata.stream.map_or(StreamId::NONE, StreamId),
+            entries: metadata.entries.clone(),
+        });
+        all.collect()
+    }
+
+    pub fn chapters(&self) -> Vec<Chapter> {
+        let all = self.chapters.iter().map(|chapter| Chapter {
+            start: chapter.start_ns,
+            end: chapter.end_ns,
+            title: chapter.title.clone(),
+        });
+        all.collect()
+    }
+}
+
+impl Video {
+    fn new(video: &VideoStream) -> Self {
+        let pair = |rational: Rational| [rational.num, rational.den];
+        let name = |range: ColorRange| {
+            RANGES
+                .iter()
+                .find(|(known, _)| *known == range)
+                .map_or("", |(_, name)| name)
+        };
+        let chroma = |chroma: Chroma| {
+            CHROMAS
+                .iter()
+                .find(|(known, _)| *known == chroma)
+                .map_or("", |(_, name)| name)
+        };
+        Self {
+            bundle: video.bundle.name.clone(),
+            bundle_sha256: video.bundle.sha256_hex(),
+            bits: video.bits,
+            bundle_bits: video.bundle_bits,
+            width: video.width,
+            height: video.height,
+            frames: video.frame_count.map(u64::from),
+            frame_rate: pair(video.frame_rate),
+            time_base: pair(video.time_base),
+            frame_duration: video.frame_duration,
+            pixel_aspect: pair(video.pixel_aspect),
+            patch: video.patch,
+            strides: video.strides,
+            chunk_latent_frames: video.chunk_latent_frames,
+            color: [video.color.primaries, video.color.transfer, video.color.matrix],
+            range: name(video.color.range).to_owned(),
+            chroma: chroma(video.chroma).to_owned(),
+            chroma_location: video.chroma_location,
+            bit_depth: video.bit_depth,
+        }
+    }
+
+    /// The description of a file's stream; none if a name is not known.
+    pub fn stream(&self) -> Option<VideoStream> {
+        let rational = |[num, den]: [u32; 2]| Rational { num, den };
+        let [primaries, transfer, matrix] = self.color;
+        let mut sha256 = [0; 32];
+        if self.bundle_sha256.len() != 64 || !self.bundle_sha256.is_ascii() {
+            return None;
+        }
+        for (at, byte) in sha256.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(self.bundle_sha256.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(VideoStream {
+            width: self.width,
+            height: self.height,
+            frame_rate: rational(self.frame_rate),
+            time_base: rational(self.time_base),
+            frame_duration: self.frame_duration,
+            pixel_aspect: rational(self.pixel_aspect),
+            color: Color {
+                primaries,
+                transfer,
+                matrix,
+                range: RANGES.iter().find(|(_, name)| *name == self.range)?.0,
+            },
+            chroma: CHROMAS.iter().find(|(_, name)| *name == self.chroma)?.0,
+            chroma_location: self.chroma_location,
+            bit_depth: self.bit_depth,
+            bundle: BundleId {
+                name: self.bundle.clone(),
+                sha256,
+            },
+            bits: self.bits,
+            bundle_bits: self.bundle_bits,
+            patch: self.patch,
+            strides: self.strides,
+            chunk_latent_frames: self.chunk_latent_frames,
+            frame_count: self.frames.map(PixelFrames),
+        })
+    }
+}
+
+impl ChunkEntry {
+    /// The chunk with its tokens.
+    pub fn chunk(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
+        let latent_frames = LatentFrames(self.latent_frames);
+        Chunk {
+            stream: StreamId(0),
+            sequence: self.number,
+            first_frame: PixelFrames(self.first_frame),
+            frame_count: PixelFrames(self.frames),
+            latent_frames,
+            key: self.key,
+            segment: self.segment,
+            times: self.times(),
+            tokens: Tokens {
+                grid: video.grid(latent_frames),
+                bits: self.bits.unwrap_or(video.bits),
+                values,
+            },
+        }
+    }
+
+    pub fn times(&self) -> Times {
+        Times {
+            start: self.start,
+            durations: self.durations.clone(),
+        }
+    }
+}
