@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// The most bytes that a header of safetensors may have.
 const MAX_HEADER: u64 = 100 << 20;
 
+/// The same for numpy, whose headers are a line.
+const MAX_NPY_HEADER: u32 = 1 << 16;
+
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ArrayFormat {
@@ -69,30 +72,7 @@ impl ArrayFormat {
     pub fn read_header(self, file: &mut impl Read) -> io::Result<Option<Array>> {
         match self {
             Self::Raw => Ok(None),
-            Self::Npy => {
-                let header = npyz::NpyHeader::from_reader(file)?;
-                let dtype = match header.dtype() {
-                    npyz::DType::Plain(kind) => kind.to_string(),
-                    _ => return Err(bad("expected an array of numbers, found one of records")),
-                };
-                let dtype = match dtype.as_str() {
-                    "<u2" => "u16",
-                    "<u4" => "u32",
-                    "<u8" => "u64",
-                    other => {
-                        return Err(bad(format!(
-                            "expected numbers of type <u2, <u4 or <u8, found {other}"
-                        )));
-                    }
-                };
-                if header.order() != npyz::Order::C {
-                    return Err(bad("expected C order, found Fortran order"));
-                }
-                Ok(Some(Array {
-                    dtype: dtype.to_owned(),
-                    shape: header.shape().to_vec(),
-                }))
-            }
+            Self::Npy => read_npy_header(file).map(Some),
             Self::Safetensors => safetensors_header(file).map(Some),
         }
     }
@@ -131,6 +111,54 @@ fn npy_header(array: &Array) -> io::Result<Vec<u8>> {
     text.push('\n');
     let len = u16::try_from(text.len()).map_err(|_| bad("the array has too many sides"))?;
     Ok([b"\x93NUMPY\x01\x00", &len.to_le_bytes()[..], text.as_bytes()].concat())
+}
+
+/// Reads a header of numpy's formats 1, 2 and 3: a Python literal with three entries.
+fn read_npy_header(file: &mut impl Read) -> io::Result<Array> {
+    let mut start = [0; 8];
+    file.read_exact(&mut start)?;
+    let (magic, version) = start.split_at(6);
+    if magic != b"\x93NUMPY" {
+        return Err(bad("expected an array of numpy, found another kind of file"));
+    }
+    let mut len = [0; 4];
+    let digits = if version[0] == 1 { 2 } else { 4 };
+    file.read_exact(&mut len[..digits])?;
+    let mut text = Vec::new();
+    file.take(u64::from(u32::from_le_bytes(len).min(MAX_NPY_HEADER)))
+        .read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    // What follows a key, up to the comma or bracket that ends it.
+    let value = |key: &str, end: char| {
+        let (_, after) = text.split_once(&format!("'{key}':"))?;
+        after.split(end).next().map(str::trim)
+    };
+    let (Some(kind), Some(order), Some(shape)) = (
+        value("descr", ','),
+        value("fortran_order", ','),
+        value("shape", ')'),
+    ) else {
+        return Err(bad("expected a header with descr, fortran_order and shape"));
+    };
+    let dtype = match kind.trim_matches(['\'', '"']) {
+        "<u2" => "u16",
+        "<u4" => "u32",
+        "<u8" => "u64",
+        other => {
+            return Err(bad(format!(
+                "expected numbers of type <u2, <u4 or <u8, found {other}"
+            )));
+        }
+    };
+    if order != "False" {
+        return Err(bad("expected C order, found Fortran order"));
+    }
+    let sides = shape.trim_start_matches('(').split(',').map(str::trim);
+    let sides: Result<Vec<u64>, _> = sides.filter(|side| !side.is_empty()).map(str::parse).collect();
+    Ok(Array {
+        dtype: dtype.to_owned(),
+        shape: sides.map_err(|_| bad(format!("expected sides that are numbers, found {shape}")))?,
+    })
 }
 
 fn safetensors_header(file: &mut impl Read) -> io::Result<Array> {
