@@ -315,6 +315,10 @@ pub struct DecodeArgs {
     #[arg(long)]
     pub strict: bool,
 
+    /// Join a running stream in the middle: begin at the first copy of the header and the first key chunk after it.
+    #[arg(long, conflicts_with_all = ["strict", "start", "frames"])]
+    pub join: bool,
+
     /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
     #[arg(long, value_name = "NAME")]
     pub codec: Option<String>,

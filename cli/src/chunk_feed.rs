@@ -39,6 +39,7 @@ impl Feed {
 fn exit_of(error: &Error) -> Exit {
     match error.kind() {
         ErrorKind::Truncated => Exit::Truncated,
+        ErrorKind::Unsupported | ErrorKind::Limits => Exit::Error,
         _ => Exit::Damaged,
     }
 }
@@ -95,9 +96,15 @@ pub fn feed(
     };
     let mut told = false;
     let mut chunks = 0u64;
+    // Whoever joins in the middle waits for a chunk that can be decoded alone.
+    let mut joining = input.joining;
     loop {
         let (part, frames) = match input.reader.next_event() {
             Ok(Some(Event::Chunk(chunk))) if chunk.stream == input.stream => {
+                joining &= !chunk.key;
+                if joining {
+                    continue;
+                }
                 chunks += 1;
                 let frames = frames_of(&chunk);
                 // Only gone when the frames are not wanted any more.
@@ -132,6 +139,8 @@ pub fn feed(
                     frames,
                 )
             }
+            // What came before the header is what a stream is joined after.
+            Ok(Some(Event::Lost(lost))) if joining && lost.offset == 0 => continue,
             Ok(Some(Event::Lost(lost))) => {
                 feed.damage.push(format!("{}: {}", input.place, lost.reason));
                 feed.note(exit_of(&lost.reason));

@@ -47,6 +47,8 @@ pub struct Input {
     pub stream: StreamId,
     /// What the header says of it.
     pub video: VideoStream,
+    /// Whether reading may begin in the middle.
+    pub joining: bool,
     /// Bytes read so far.
     pub bytes: Arc<AtomicU64>,
 }
@@ -109,6 +111,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
         reader,
         stream,
         video,
+        joining: mode == ReadMode::Join,
         bytes,
     })
 }

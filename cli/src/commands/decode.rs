@@ -35,10 +35,10 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    let mode = if args.strict {
-        ReadMode::Strict
-    } else {
-        ReadMode::Resync
+    let mode = match (args.strict, args.join) {
+        (true, _) => ReadMode::Strict,
+        (false, true) => ReadMode::Join,
+        (false, false) => ReadMode::Resync,
     };
     let input = lbit_input::open(&args.input, mode)?;
     let video = input.video.clone();

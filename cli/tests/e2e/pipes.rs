@@ -82,6 +82,25 @@ fn part_of_a_video_is_that_part() {
 }
 
 #[test]
+fn a_running_stream_can_be_joined() {
+    let folder = folder();
+    // 80 chunks in groups of two; the header is repeated after 32 and 64 of them.
+    encoded(&folder, "a.lbit", 40 * 29, "--group 2 --coder raw");
+    let all = decoded(&folder, "a.lbit", "");
+    let bytes = std::fs::read(folder.path().join("a.lbit")).unwrap();
+    let late = bytes[bytes.len() / 4..].to_vec();
+    run_with(&folder, &tiny("decode - -o - --raw rgb24"), late.clone())
+        .expect(3)
+        .says(&["no .lbit file"]);
+    let joined = run_with(&folder, &tiny("decode - -o - --raw rgb24 --join"), late).expect(0);
+    let frames = crate::support::rgb_frames(&joined.stdout);
+    assert_eq!(frames.len(), 24 * 29, "from the copy before chunk 32 on");
+    assert_eq!(frames, all[16 * 29..]);
+    let whole = run_with(&folder, &tiny("decode - -o - --raw rgb24 --join"), bytes).expect(0);
+    assert_eq!(crate::support::rgb_frames(&whole.stdout), all);
+}
+
+#[test]
 fn part_of_a_stream_is_that_part() {
     let folder = folder();
     encoded(&folder, "a.lbit", 70, "--group 2");
