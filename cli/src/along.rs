@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use latentbit_container::{PacketStream, Rational, StreamId, Times};
+use latentbit_container::{PacketStream, Rational, StreamId, Times, rescale};
 
-use crate::media::{Extras, Packet, VideoInfo, rescale};
+use crate::media::{Extras, Packet, VideoInfo};
 
 /// Times and packets that wait for their chunk.
 pub struct Along {

@@ -4,10 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 
 use latentbit_container::{
-    Chunk, Header, Packet, PacketStream, Packets, Rational, Stream, StreamId, Times, VideoStream,
+    Chunk, Header, Packet, PacketStream, Packets, Rational, Stream, StreamId, Times, VideoStream, rescale,
 };
-
-use crate::media::rescale;
 
 /// What reading tells beside the tokens.
 pub enum Along {

@@ -96,7 +96,7 @@ pub use plan::{ChunkPlan, PlannedChunk};
 pub use reader::{Reader, Scan, scan};
 pub use record::{MAGIC, SYNC};
 pub use stored::StoredChunk;
-pub use times::Times;
+pub use times::{Times, rescale};
 pub use units::{LatentFrames, PixelFrames};
 pub use verify::{Verification, verify, verify_file};
 pub use writer::{Summary, Writer, WriterOptions};

@@ -1,6 +1,7 @@
 //! When the frames of a chunk are shown (LBIT §5.5).
 
 use crate::error::Broken;
+use crate::header::Rational;
 use crate::units::PixelFrames;
 
 /// When the frames of a chunk are shown, in ticks of [`VideoStream::time_base`](crate::VideoStream::time_base).
@@ -40,9 +41,35 @@ impl Times {
     }
 }
 
+/// A time in ticks of `from` seconds, in ticks of `to` seconds, rounded down. Saturates.
+///
+/// ```
+/// use latentbit_container::{Rational, rescale};
+/// let frames = Rational { num: 1001, den: 30000 };
+/// let samples = Rational { num: 1, den: 48000 };
+/// assert_eq!(rescale(5, frames, samples), 8008);
+/// ```
+#[must_use]
+pub fn rescale(ticks: i64, from: Rational, to: Rational) -> i64 {
+    let up = i128::from(from.num) * i128::from(to.den);
+    let down = (i128::from(from.den) * i128::from(to.num)).max(1);
+    let scaled = i128::from(ticks).saturating_mul(up).div_euclid(down);
+    i64::try_from(scaled).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_rescaled_without_overflow() {
+        let rational = |num, den| Rational { num, den };
+        assert_eq!(rescale(-1, rational(1, 1000), rational(1, 10)), -1);
+        let (coarse, fine) = (rational(u32::MAX, 1), rational(1, u32::MAX));
+        assert_eq!(rescale(i64::MAX, coarse, fine), i64::MAX);
+        assert_eq!(rescale(i64::MIN, coarse, fine), i64::MIN);
+        assert_eq!(rescale(3, rational(1001, 30000), rational(1, 48000)), 4804);
+    }
 
     #[test]
     fn constant_and_variable() {

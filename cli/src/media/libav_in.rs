@@ -3,7 +3,7 @@
 use super::background::{PullSource, starts_after_end};
 use super::color::{Converter, PlaneRef, code, location};
 use super::error::{MediaError, MediaErrorKind};
-use super::extras::{Extras, rescale};
+use super::extras::Extras;
 use super::libav_packets::{Carried, carried};
 use super::libav_util::{error, file_url, init, positive, seconds};
 use super::pixel::{Packing, PixelLayout};
@@ -15,6 +15,7 @@ use av::codec::packet::side_data::Type as SideDataType;
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
+use latentbit_container::rescale;
 
 /// Decodes the best video stream of a file.
 pub struct LibavReader {

@@ -31,7 +31,7 @@ mod y4m;
 
 pub use atomic::AtomicFile;
 pub use error::{MediaError, MediaErrorKind};
-pub use extras::{Extras, rescale};
+pub use extras::Extras;
 pub use pixel::PixelLayout;
 pub use raw::RawFormat;
 pub use sink::{OutputOptions, open_sink};

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 
-use super::{check_known, copy_rest, end_time, rescale};
+use super::{check_known, copy_rest, end_time};
 use crate::error::{Error, Result};
 use crate::header::{Header, Rational, Stream, StreamId};
 use crate::limits::Limits;
 use crate::metadata::Chapter;
 use crate::parser::Event;
 use crate::reader::Reader;
+use crate::times::rescale;
 use crate::units::PixelFrames;
 use crate::writer::{Summary, Writer, WriterOptions};
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::ops::Range;
 
-use super::{intact, rescale};
+use super::intact;
 use crate::error::{Error, Result};
 use crate::header::{Rational, Stream, StreamId};
 use crate::index::ChunkInfo;
@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::metadata::Chapter;
 use crate::packets::Packet;
 use crate::parser::Event;
+use crate::times::rescale;
 use crate::units::PixelFrames;
 use crate::writer::{Summary, Writer, WriterOptions};
 

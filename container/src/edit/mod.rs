@@ -18,7 +18,7 @@ pub use reindex::reindex;
 pub use trim::trim;
 
 use crate::error::{Error, Result};
-use crate::header::{Header, Rational, Stream};
+use crate::header::{Header, Stream};
 use crate::limits::Limits;
 use crate::parser::Event;
 use crate::reader::Reader;
@@ -68,14 +68,6 @@ fn copy_rest<W: Write>(writer: &mut Writer<W>, event: &Event) -> Result<()> {
         Event::Chapters(chapters) => writer.write_chapters(chapters),
         _ => Ok(()),
     }
-}
-
-/// A time in ticks of `from`, in ticks of `to`, rounded down. Saturates.
-fn rescale(ticks: i64, from: Rational, to: Rational) -> i64 {
-    let up = i128::from(from.num) * i128::from(to.den);
-    let down = (i128::from(from.den) * i128::from(to.num)).max(1);
-    let scaled = i128::from(ticks).saturating_mul(up).div_euclid(down);
-    i64::try_from(scaled).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// When a chunk ends, in ticks of its stream. Saturates.

@@ -290,18 +290,3 @@ fn a_damaged_start_is_made_good_by_a_copy() {
     let error = recover(Cursor::new(&bad), Vec::new(), &LIMITS, options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
 }
-
-#[test]
-fn times_are_rescaled_without_overflow() {
-    let rational = |num, den| Rational { num, den };
-    assert_eq!(rescale(-1, rational(1, 1000), rational(1, 10)), -1);
-    assert_eq!(
-        rescale(i64::MAX, rational(u32::MAX, 1), rational(1, u32::MAX)),
-        i64::MAX
-    );
-    assert_eq!(
-        rescale(i64::MIN, rational(u32::MAX, 1), rational(1, u32::MAX)),
-        i64::MIN
-    );
-    assert_eq!(rescale(3, rational(1001, 30000), rational(1, 48000)), 4804);
-}
