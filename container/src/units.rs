@@ -88,8 +88,8 @@ count! {
 
 /// How many frames a chunk of `latent` latent frames holds, padding included (LBIT §5.6).
 ///
-/// `time_stride` is `s_t`, the first of [`Header::strides`](crate::Header::strides). A stride of 0 is no legal
-/// header; it counts as 1 here, and results too large for `u64` saturate, so that the function is total.
+/// `time_stride` is `s_t`, the first of [`VideoStream::strides`](crate::VideoStream::strides). A stride of 0 is no legal
+/// description; it counts as 1 here, and results too large for `u64` saturate, so that the function is total.
 ///
 /// ```
 /// use latentbit_container::units::{LatentFrames, PixelFrames, frames_held};
