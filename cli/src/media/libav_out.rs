@@ -268,9 +268,15 @@ impl PushSink for LibavWriter {
         let Some(packet) = written.packet(packet) else {
             return Ok(());
         };
-        packet
-            .write_interleaved(output)
-            .map_err(|e| error(&self.place, "write sound or subtitles", e))
+        // Pictures are worth more than the rest of a stream beside them.
+        if let Err(e) = packet.write_interleaved(output) {
+            let why = error(&self.place, "write a packet of sound or subtitles", e);
+            tracing::warn!("{why}; the rest of that stream is left out");
+            if let Some(written) = self.packets.get_mut(stream) {
+                *written = None;
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), MediaError> {
@@ -374,7 +380,10 @@ fn encoder_settings(
         "libvpx-vp9" => settings.set("row-mt", "1"),
         _ => {}
     }
-    settings.set("flags", &flags);
+    // libav refuses an empty list.
+    if !flags.is_empty() {
+        settings.set("flags", &flags);
+    }
     settings.set("color_primaries", &color.primaries.to_string());
     settings.set("color_trc", &color.transfer.to_string());
     settings.set("colorspace", &color.matrix.to_string());

@@ -65,6 +65,7 @@ fn describe(
         .into_stream(kind, base),
         false => matroska::describe(stream.parameters(), kind, base)?,
     };
+    is_carried(&described)?;
     let plain = |text: &str| text.replace(char::is_control, " ");
     described.language = plain(stream.metadata().get("language").unwrap_or_default());
     described.title = plain(stream.metadata().get("title").unwrap_or_default());
@@ -72,6 +73,41 @@ fn describe(
     described.default = disposition.contains(av::format::stream::Disposition::DEFAULT);
     described.forced = disposition.contains(av::format::stream::Disposition::FORCED);
     Ok(described)
+}
+
+/// Codecs whose packets are the same in Matroska as libav has them; of others libav's packets would have to be changed.
+const SAME_PACKETS: [&str; 15] = [
+    "A_AAC",
+    "A_AC3",
+    "A_ALAC",
+    "A_DTS",
+    "A_EAC3",
+    "A_FLAC",
+    "A_MPEG/L2",
+    "A_MPEG/L3",
+    "A_OPUS",
+    "A_PCM/FLOAT/IEEE",
+    "A_PCM/INT/BIG",
+    "A_PCM/INT/LIT",
+    "A_VORBIS",
+    "S_TEXT/ASS",
+    "S_TEXT/UTF8",
+];
+
+/// Fails for streams whose packets are not what Matroska has.
+fn is_carried(stream: &PacketStream) -> Result<(), String> {
+    let codec = stream.codec.as_str();
+    if !SAME_PACKETS.contains(&codec) && codec != "S_HDMV/PGS" {
+        return Err(format!("{codec} is not carried yet"));
+    }
+    // Of transport streams, each packet has a header of its own instead, which Matroska does not.
+    if codec == "A_AAC" && stream.private.is_empty() {
+        return Err(
+            "AAC in packets with ADTS headers is not carried; put it in an MP4 or Matroska file first"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 impl Carried {

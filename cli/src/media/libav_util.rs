@@ -10,7 +10,11 @@ static START: Once = Once::new();
 
 /// Prepares libav once and silences it: its messages name no file and would tear a progress line apart.
 pub fn init() {
-    START.call_once(|| av::log::set_level(av::log::Level::Quiet));
+    START.call_once(|| {
+        // It makes the texts of errors, and cannot fail.
+        let _ = av::init();
+        av::log::set_level(av::log::Level::Quiet);
+    });
 }
 
 /// Lets libav speak on stderr, or not.

@@ -144,6 +144,19 @@ fn other_codecs_come_back_too() {
 }
 
 #[test]
+fn sound_that_is_not_as_matroska_has_it_is_left_out() {
+    let folder = folder();
+    clip(&folder, "a.mp4", "aac", "mov_text");
+    tool(&folder, "ffmpeg", "-i a.mp4 -map 0:v -map 0:a:0 -c copy a.ts");
+    run(&folder, &tiny("encode a.ts -o a.lbit"))
+        .expect(0)
+        .says(&["a.ts", "ADTS", "left out"]);
+    run(&folder, &tiny("decode a.lbit -o b.avi")).expect(0);
+    let line = "-count_packets -show_entries stream=nb_read_packets -of csv=p=0 b.avi";
+    assert_eq!(tool(&folder, "ffprobe", line).trim().trim_end_matches(','), "60");
+}
+
+#[test]
 fn sound_and_subtitles_can_be_left_out() {
     let folder = folder();
     clip(&folder, "a.mp4", "aac", "mov_text");
