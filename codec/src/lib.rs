@@ -9,8 +9,8 @@
 //! use latentbit_codec::{Bundle, Device, Dtype, Frame, pipeline};
 //!
 //! let bundle = Arc::new(Bundle::open("models/default.safetensors", &Device::Cpu, Dtype::auto()?)?);
-//! let header = pipeline::header_for(&bundle, 128, 128)?;
-//! let (mut input, chunks) = pipeline::encoder(&bundle, &header, &pipeline::Options::default())?;
+//! let stream = pipeline::video_stream_for(&bundle, 128, 128)?;
+//! let (mut input, chunks) = pipeline::encoder(&bundle, &stream, &pipeline::Options::default())?;
 //! let pushing = std::thread::spawn(move || {
 //!     for _ in 0..100 {
 //!         input.push(&Frame { width: 128, height: 128, data: vec![0.5; 128 * 128 * 3] })?;
