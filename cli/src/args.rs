@@ -276,6 +276,10 @@ pub struct EncodeArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
     pub group: u32,
 
+    /// Do not begin a random access point where the scene cuts.
+    #[arg(long)]
+    pub no_scene_cuts: bool,
+
     #[command(flatten)]
     pub coder: CoderArgs,
 
@@ -370,7 +374,7 @@ pub struct EvalArgs {
     #[arg(allow_hyphen_values = true)]
     pub reference: String,
 
-    /// .lbit file; - for stdin.
+    /// .lbit file, or - for one on stdin; or a video or picture that another codec made, to measure it in the same way.
     #[arg(allow_hyphen_values = true)]
     pub file: String,
 

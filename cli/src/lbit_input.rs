@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use latentbit_container::{
-    ChunkInfo, ErrorKind, Limits, MAGIC, ReadMode, Reader, StreamId, VideoStream, read_index,
+    ChunkInfo, ErrorKind, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream, read_index,
 };
 
 use crate::exit::usage;
@@ -137,10 +137,10 @@ impl Index {
         Some(last.first_frame.0.saturating_add(last.frame_count.0))
     }
 
-    /// How many chunks its groups have: the distance of the first two key chunks; 0 if there is only one.
-    pub fn chunks_per_group(&self) -> Option<u32> {
-        let second = self.0.iter().skip(1).position(|chunk| chunk.key);
-        second.map_or(Some(0), |between| u32::try_from(between + 1).ok())
+    /// The frames at which its groups begin.
+    pub fn key_frames(&self) -> Vec<PixelFrames> {
+        let keys = self.0.iter().filter(|chunk| chunk.key);
+        keys.map(|chunk| chunk.first_frame).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{self, FrameInput, Options};
+use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream,
@@ -146,6 +146,10 @@ fn encode(
     let options = Options {
         threads: args.model.threads,
         chunks_per_group: args.group,
+        key_frames: match args.no_scene_cuts {
+            true => KeyFrames::None,
+            false => KeyFrames::AtCuts,
+        },
         kept_bits: None,
     };
     let writer_options = args.coder.writer_options();

@@ -12,5 +12,6 @@ mod files;
 mod outputs;
 mod pipes;
 mod reports;
+mod scenes;
 mod support;
 mod tokens;

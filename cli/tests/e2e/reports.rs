@@ -135,3 +135,68 @@ fn eval_compares_with_the_source() {
         .expect(2)
         .says(&["24x16", "32x24"]);
 }
+
+#[test]
+fn eval_measures_what_others_made() {
+    let folder = folder();
+    let y4m = Y4m {
+        width: 32,
+        height: 24,
+        ..Y4m::SMALL
+    };
+    write(&folder, "a.y4m", &y4m.video(20));
+    run(&folder, &tiny("encode a.y4m -o a.lbit")).expect(0);
+    run(&folder, &tiny("decode a.lbit -o back.y4m")).expect(0);
+    let report = run(&folder, &["eval", "a.y4m", "back.y4m", "--json"])
+        .expect(0)
+        .json();
+    let bytes = read(&folder, "back.y4m").len();
+    assert_eq!(
+        (&report["schema"], &report["frames"], &report["bytes"]),
+        (&"latentbit.eval/1".into(), &20.into(), &bytes.into())
+    );
+    assert!(report["quality"]["ssim"].is_number() && report["quality"]["ms_ssim"].is_null());
+    let own = run(&folder, &tiny("eval a.y4m a.lbit --json")).expect(0).json();
+    let same = run(&folder, &["eval", "a.y4m", "a.y4m", "--frames", "7"]).expect(0);
+    same.prints(&["7 frames", "PSNR"]);
+
+    // Grey frames whose luma is brighter by 4, so R, G and B by 4 · 255 / 219.
+    let mut grey = y4m.video(20);
+    let head = grey.iter().position(|&b| b == b'\n').unwrap() + 1;
+    let luma = b"FRAME\n".len()..b"FRAME\n".len() + y4m.width * y4m.height;
+    for frame in grey[head..].chunks_exact_mut(y4m.frame_bytes()) {
+        frame[luma.end..].fill(128);
+    }
+    write(&folder, "grey.y4m", &grey);
+    for frame in grey[head..].chunks_exact_mut(y4m.frame_bytes()) {
+        frame[luma.clone()].iter_mut().for_each(|v| *v += 4);
+    }
+    write(&folder, "brighter.y4m", &grey);
+    let report = run(&folder, &["eval", "grey.y4m", "brighter.y4m", "--json"])
+        .expect(0)
+        .json();
+    let psnr = report["quality"]["psnr"].as_f64().unwrap();
+    assert!((psnr - 20.0 * (219.0_f64 / 4.0).log10()).abs() < 0.3, "{psnr}");
+
+    write(&folder, "short.y4m", &y4m.video(19));
+    run(&folder, &["eval", "a.y4m", "short.y4m"])
+        .expect(0)
+        .says(&["a.y4m goes on"]);
+    run(&folder, &["eval", "short.y4m", "a.y4m"])
+        .expect(2)
+        .says(&["19 frames"]);
+    write(&folder, "small.y4m", &Y4m::SMALL.video(20));
+    run(&folder, &["eval", "small.y4m", "a.y4m"])
+        .expect(2)
+        .says(&["24x16", "32x24"]);
+    run(&folder, &["eval", "a.y4m", "back.y4m", "--bits", "6"])
+        .expect(2)
+        .says(&["--bits"]);
+    run(&folder, &["eval", "a.y4m", "none.y4m"]).expect(1);
+    // What begins like one is read as .lbit, whatever its name.
+    write(&folder, "tokens.bin", &read(&folder, "a.lbit"));
+    let renamed = run(&folder, &tiny("eval a.y4m tokens.bin --json"))
+        .expect(0)
+        .json();
+    assert_eq!(renamed["tokens"], own["tokens"]);
+}

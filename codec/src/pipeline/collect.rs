@@ -2,6 +2,7 @@
 
 use latentbit_container::{PixelFrames, VideoStream};
 
+use super::keys::{KeyFrames, Keys};
 use super::queue::Outlet;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -79,6 +80,17 @@ impl Collector {
         Some(self.complete(step))
     }
 
+    /// Ends the group, so that the next frame begins a key chunk; gives the step that is not full, padded.
+    fn end_group(&mut self) -> Option<Step> {
+        let step = self.flush();
+        if self.in_chunk > 0 {
+            self.in_chunk = 0;
+            self.sequence += 1;
+        }
+        self.in_group = 0;
+        step
+    }
+
     /// The step that is not full at the end of the video.
     fn flush(&mut self) -> Option<Step> {
         let mut step = self.step.take()?;
@@ -145,12 +157,17 @@ impl Collector {
 #[derive(Debug)]
 pub struct FrameInput {
     collector: Collector,
+    keys: Keys,
     steps: Outlet<Step>,
 }
 
 impl FrameInput {
-    pub(super) fn new(collector: Collector, steps: Outlet<Step>) -> Self {
-        Self { collector, steps }
+    pub(super) fn new(collector: Collector, key_frames: &KeyFrames, steps: Outlet<Step>) -> Self {
+        Self {
+            collector,
+            keys: Keys::new(key_frames),
+            steps,
+        }
     }
 
     /// Gives the next frame to the pipeline; waits while the queues are full.
@@ -161,6 +178,11 @@ impl FrameInput {
     /// [`Output::pull`](super::Output::pull) says why.
     pub fn push(&mut self, frame: &Frame) -> Result<()> {
         frame.check_size(self.collector.width, self.collector.height)?;
+        if self.keys.is_key(frame)
+            && let Some(step) = self.collector.end_group()
+        {
+            self.steps.send(step)?;
+        }
         match self.collector.push(frame) {
             Some(step) => self.steps.send(step),
             None => Ok(()),
@@ -253,6 +275,42 @@ mod tests {
             }
             assert_eq!(steps.next(), None);
         }
+    }
+
+    #[test]
+    fn a_group_ends_anywhere() {
+        let mut collector = Collector::new(&stream(8, 8), 8);
+        let mut steps = Vec::new();
+        for index in 0..40 {
+            // In the middle of a step, after a whole step, after a whole chunk, and with nothing before.
+            if [0, 3, 8, 21].contains(&index) {
+                steps.extend(collector.end_group());
+                assert_eq!(collector.end_group(), None);
+            }
+            steps.extend(collector.push(&frame(8, 8, |_| 0.5)));
+        }
+        steps.extend(collector.flush());
+        let sizes: Vec<(usize, usize)> = steps.iter().map(|step| (step.size[0], step.frames)).collect();
+        let cut = [(1, 1), (4, 2)];
+        let whole_step = [(1, 1), (4, 4)];
+        let whole_chunk = [(1, 1), (4, 4), (4, 4), (4, 4)];
+        let rest = [(1, 1), (4, 4), (4, 4), (4, 4), (4, 4), (4, 2)];
+        assert_eq!(sizes, [&cut[..], &whole_step, &whole_chunk, &rest].concat());
+        let starts: Vec<ChunkStart> = steps.iter().filter_map(|step| step.start).collect();
+        let expected = [(0, true), (3, true), (8, true), (21, true), (34, false)];
+        for (sequence, (start, (first, key))) in starts.iter().zip(expected).enumerate() {
+            let first_frame = PixelFrames(first);
+            let sequence = sequence as u64;
+            assert_eq!(
+                *start,
+                ChunkStart {
+                    sequence,
+                    first_frame,
+                    key
+                }
+            );
+        }
+        assert_eq!(starts.len(), expected.len());
     }
 
     #[test]

@@ -11,7 +11,9 @@
 //! ```
 
 mod collect;
+mod keys;
 mod queue;
+mod scene;
 mod stage;
 mod tokenizer_stages;
 mod vae_stages;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, PixelFrames, VideoStream};
 
 pub use collect::FrameInput;
+pub use keys::KeyFrames;
 pub use video_stream::{check_bundle, video_stream_for};
 
 use crate::bundle::Bundle;
@@ -50,16 +53,19 @@ pub struct Options {
     /// Chunks that share the VAE's cache; 0 makes one group of the whole stream. Only a pipeline that takes frames
     /// looks at it.
     pub chunks_per_group: u32,
+    /// Frames at which a group begins besides. Only a pipeline that takes frames looks at it.
+    pub key_frames: KeyFrames,
     /// Bit-planes that a decoder looks at, at most; none: all that there are.
     pub kept_bits: Option<u8>,
 }
 
 impl Default for Options {
-    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], all planes.
+    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], no other key frames, all planes.
     fn default() -> Self {
         Self {
             threads: 0,
             chunks_per_group: DEFAULT_CHUNKS_PER_GROUP,
+            key_frames: KeyFrames::None,
             kept_bits: None,
         }
     }
@@ -149,7 +155,7 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
         VaeEncoder::new(bundle, stream),
     )?;
     let collector = Collector::new(stream, options.chunks_per_group);
-    Ok((FrameInput::new(collector, steps), output))
+    Ok((FrameInput::new(collector, &options.key_frames, steps), output))
 }
 
 /// Starts the stage from the latents of chunks to frames.

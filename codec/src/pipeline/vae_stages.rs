@@ -86,6 +86,8 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
 
     fn take(&mut self, step: Step, context: &Context<O>) -> Result<()> {
         if let Some(start) = step.start {
+            // A group can end before its last chunk is full.
+            self.send(context)?;
             if start.key {
                 self.state.reset();
             }

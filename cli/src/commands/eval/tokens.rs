@@ -1,14 +1,15 @@
-//! `latentbit eval`.
+//! `latentbit eval` of a .lbit file: its tokens, and the VAE alone.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use latentbit_codec::Frame;
 use latentbit_codec::metrics::{Meter, Quality};
-use latentbit_codec::pipeline::{self, Options};
+use latentbit_codec::pipeline::{self, KeyFrames, Options};
 use latentbit_container::{PixelFrames, ReadMode};
 use serde::Serialize;
 
+use super::{ends_early, other_size, table};
 use crate::args::EvalArgs;
 use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
@@ -35,11 +36,7 @@ struct Report<'a> {
     vae: QualityReport,
 }
 
-/// Runs the command.
-pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
-    if args.reference == "-" && args.file == "-" {
-        return usage("only one of reference and file can be stdin");
-    }
+pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.file, ReadMode::Strict)?;
     let video = input.video.clone();
     let bundle = model::load(&args.model)?;
@@ -49,10 +46,8 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
     let info = source.info();
     if (info.width, info.height) != (video.width, video.height) {
-        return usage(format!(
-            "{} has pictures of {}x{}, {} of {}x{}; compare it with the video that it was made of",
-            args.reference, info.width, info.height, args.file, video.width, video.height
-        ));
+        let (size, found) = ((info.width, info.height), (video.width, video.height));
+        return other_size(&args.reference, size, &args.file, found);
     }
     let index = lbit_input::index(&args.file, input.stream);
     let total = index
@@ -61,12 +56,15 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         .or(video.frame_count.map(PixelFrames::into));
     let bar = progress::bar(total, quiet);
     // Groups as the file has them; without an index, as the encoder makes them by default.
+    let (chunks_per_group, key_frames) = match index {
+        Some(index) => (0, KeyFrames::At(index.key_frames())),
+        None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, KeyFrames::AtCuts),
+    };
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
-        chunks_per_group: index
-            .and_then(|index| index.chunks_per_group())
-            .unwrap_or(pipeline::DEFAULT_CHUNKS_PER_GROUP),
+        chunks_per_group,
+        key_frames,
     };
 
     let bytes = input.bytes.clone();
@@ -89,12 +87,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             }
         };
         let Some(reference) = source.next_frame()? else {
-            return usage(format!(
-                "{} ends after {} frames, {} goes on; compare it with the video that it was made of",
-                args.reference,
-                tokens.frames(),
-                args.file
-            ));
+            return ends_early(&args.reference, tokens.frames(), &args.file);
         };
         tokens.add(&reference, &frame)?;
         if let Err(error) = vae_input.push(&reference) {
@@ -159,20 +152,12 @@ fn measure(
 }
 
 fn text(r: &Report<'_>) -> String {
-    let row = |label: &str, q: &QualityReport| {
-        let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-        format!(
-            "{label:<22}{:>9.2} {:>8} {:>8}",
-            q.psnr,
-            number(q.ssim),
-            number(q.ms_ssim)
-        )
-    };
-    [
-        format!("{}: {} frames, {:.4} bits per pixel", r.file, r.frames, r.bpp),
-        format!("{:<22}{:>9} {:>8} {:>8}", "", "PSNR dB", "SSIM", "MS-SSIM"),
-        row(&format!("tokens of {} bits", r.bits), &r.tokens),
-        row("VAE, not quantized", &r.vae),
-    ]
-    .join("\n")
+    let rows = table([
+        (format!("tokens of {} bits", r.bits), &r.tokens),
+        ("VAE, not quantized".to_owned(), &r.vae),
+    ]);
+    format!(
+        "{}: {} frames, {:.4} bits per pixel\n{rows}",
+        r.file, r.frames, r.bpp
+    )
 }

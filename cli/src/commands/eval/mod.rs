@@ -1,0 +1,65 @@
+//! `latentbit eval`.
+
+mod pictures;
+mod tokens;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use latentbit_container::MAGIC;
+
+use crate::args::EvalArgs;
+use crate::exit::{Exit, usage};
+use crate::report::QualityReport;
+
+/// Runs the command.
+pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if args.reference == "-" && args.file == "-" {
+        return usage("only one of reference and file can be stdin");
+    }
+    if holds_tokens(&args.file) {
+        tokens::run(args, quiet)
+    } else {
+        pictures::run(args, quiet)
+    }
+}
+
+/// Whether to read a path as .lbit: by its name, else by how it begins. Only .lbit comes from stdin or a pipe, and an
+/// error tells of a file that cannot be read.
+fn holds_tokens(path: &str) -> bool {
+    let named = Path::new(path)
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("lbit"));
+    if path == "-" || named || !Path::new(path).is_file() {
+        return true;
+    }
+    let mut head = [0; MAGIC.len()];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
+}
+
+/// The error for a file with fewer or more frames than its reference.
+fn ends_early<T>(short: &str, frames: u64, long: &str) -> anyhow::Result<T> {
+    usage(format!(
+        "{short} ends after {frames} frames, {long} goes on; compare it with the video that it was made of"
+    ))
+}
+
+/// The error for pictures of different sizes.
+fn other_size<T>(reference: &str, size: (u32, u32), file: &str, found: (u32, u32)) -> anyhow::Result<T> {
+    usage(format!(
+        "{reference} has pictures of {}x{}, {file} of {}x{}; compare it with the video that it was made of",
+        size.0, size.1, found.0, found.1
+    ))
+}
+
+/// The lines of a table of qualities.
+fn table<'a>(rows: impl IntoIterator<Item = (String, &'a QualityReport)>) -> String {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
+    let head = format!("{:<22}{:>9} {:>8} {:>8}", "", "PSNR dB", "SSIM", "MS-SSIM");
+    let rows = rows.into_iter().map(|(label, q)| {
+        let [ssim, ms_ssim] = [q.ssim, q.ms_ssim].map(number);
+        format!("{label:<22}{:>9.2} {ssim:>8} {ms_ssim:>8}", q.psnr)
+    });
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}
