@@ -21,7 +21,7 @@ class Clip:
     weight: float
 
 
-def load(folder: Path, kind: str) -> list[Clip]:
+def load(folder: Path, kind: str, dtype: type[np.generic] = np.uint8) -> list[Clip]:
     """Maps `kind` (images or videos) of a cache into memory.
 
     A collection with many files is drawn less often per file, so that no collection dominates.
@@ -29,7 +29,7 @@ def load(folder: Path, kind: str) -> list[Clip]:
     entries = json.loads((folder / "cache.json").read_text())[kind]
     if not entries:
         return []
-    flat = np.memmap(folder / f"{kind}.bin", np.uint8, mode="r")
+    flat = np.memmap(folder / f"{kind}.bin", dtype, mode="r")
     sizes = Counter(e["source"] for e in entries)
     clips = []
     for e in entries:
@@ -45,13 +45,13 @@ def to_unit(frames: np.ndarray) -> Tensor:
     return x.movedim(-1, -4) / 127.5 - 1.0
 
 
-class Sampler:
-    """Draws batches of crops; deterministic for a seed."""
+class Drawer:
+    """Draws files of a cache by their weights; deterministic for a seed."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, dtype: type[np.generic] = np.uint8) -> None:
         self.rng = np.random.default_rng(seed)
-        self.images = load(folder, "images")
-        self.videos = load(folder, "videos")
+        self.images = load(folder, "images", dtype)
+        self.videos = load(folder, "videos", dtype)
         if not self.images and not self.videos:
             raise ValueError(f"{folder} holds neither images nor videos")
         self._weights = {
@@ -61,6 +61,10 @@ class Sampler:
     def _draw(self, kind: str, clips: list[Clip]) -> Clip:
         total = self._weights[kind]
         return clips[int(np.searchsorted(total, self.rng.random() * total[-1]))]
+
+
+class Sampler(Drawer):
+    """Draws batches of crops."""
 
     def _crop(self, frames: np.ndarray, size: int, shrink_chance: float = 0.25) -> np.ndarray:
         """A random (T, size, size, 3) crop, flipped half of the time; sometimes of the picture at half its size."""

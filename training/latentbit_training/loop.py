@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .optimizer import Muon
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -72,16 +74,30 @@ def device_of(name: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 for the operators that gain from it."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """bf16 for the operators that gain from it, where the device has instructions for it: emulated it is slower."""
+    fast = device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
-def optimizer_for(model: nn.Module, rate: float, decay: float = 0.01) -> torch.optim.AdamW:
-    """AdamW without weight decay on norms and biases."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
+OPTIMIZERS = ("muon", "adamw")
+
+
+def optimizer_for(model: nn.Module, rate: float, kind: str = "muon", decay: float = 0.01) -> torch.optim.Optimizer:
+    """Muon or AdamW without weight decay on norms and biases.
+
+    Muon takes what maps features to features; the ends of a network, where one side is pixels, latent channels or bits,
+    stay with AdamW.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    vectors = [p for _, p in named if p.ndim <= 1]
+    if kind == "adamw":
+        groups = [{"params": [p for _, p in named if p.ndim > 1], "weight_decay": decay},
+                  {"params": vectors, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
+    ends = ("conv1.weight", "conv2.weight", "head.2.weight", "embed.weight", "head.weight")
+    inner = [p for name, p in named if p.ndim > 1 and not name.endswith(ends)]
+    outer = [p for name, p in named if p.ndim > 1 and name.endswith(ends)]
+    return Muon(inner, outer, vectors, rate, decay)
 
 
 def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, step: int, clip: float = 1.0) -> float:
@@ -103,6 +119,29 @@ def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, step:
     if torch.isfinite(norm):
         optimizer.step()
     return float(norm)
+
+
+OBJECTIVES = ("psnr", "mse")
+
+
+def pixel_loss(output: Tensor, video: Tensor, objective: str, floor: float = 5e-4) -> tuple[Tensor, Tensor]:
+    """The pixel term of samples (B, 3, T, H, W) in -1…1, and the plain mean squared error for the log.
+
+    `mse` is that error itself. `psnr` weighs each sample by one over its own error, as the gradient of a mean of PSNRs
+    does, so that calm pictures count as much as busy ones; weights have a mean of one, so the scale stays that of
+    `mse`. The floor (39 dB) keeps empty crops from outweighing all others.
+    """
+    errors = (output - video).square().mean(dim=(1, 2, 3, 4))
+    plain = errors.mean()
+    if objective == "mse":
+        return plain, plain
+    weights = 1 / (errors.detach() + floor)
+    return (errors * weights).mean() / weights.mean(), plain
+
+
+def same_pixels(count: int, size: int, other: int) -> int:
+    """How many crops of side `other` have about as many pixels as `count` of side `size`."""
+    return max(1, round(count * (size / other) ** 2))
 
 
 def share(text: str) -> float:

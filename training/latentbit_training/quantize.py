@@ -59,6 +59,23 @@ def entropy_term(u: Tensor, temperature: float = 1.0) -> Tensor:
     return h(p).mean() - h(p.mean(0)).mean()
 
 
+class Balance:
+    """Draws every bit towards being set half of the time.
+
+    A batch is too small to tell how a bit is used, so the push on a bit follows a running mean of it over many batches.
+    """
+
+    def __init__(self, bits: int, device: torch.device, momentum: float = 0.98) -> None:
+        self.running = torch.zeros(bits, device=device)
+        self.momentum = momentum
+
+    def term(self, u: Tensor) -> Tensor:
+        """Mean of (running mean times this batch's mean) of the soft signs of (..., D) outputs; 0 at balance."""
+        mean = torch.tanh(u.float()).flatten(0, -2).mean(0)
+        self.running = torch.lerp(mean.detach(), self.running, self.momentum)
+        return 2 * (self.running * mean).mean()
+
+
 def keep_mask(shape: tuple[int, ...], bits: int, lowest: int, whole: float, device: torch.device) -> Tensor:
     """Ones for the planes that a sample keeps: all of them with chance `whole`, else a uniform number from `lowest`."""
     kept = torch.randint(lowest, bits + 1, shape, device=device)

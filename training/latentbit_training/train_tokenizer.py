@@ -17,15 +17,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .bundle import round_weights
 from .config import TOKENIZER_PRESETS
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
-from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
+from .latents import LatentSampler, frozen
+from .loop import (
+    OBJECTIVES,
+    OPTIMIZERS,
+    Ema,
+    Run,
+    Schedule,
+    autocast,
+    device_of,
+    optimizer_for,
+    pixel_loss,
+    same_pixels,
+    share,
+    step_with,
+)
 from .perceptual import perceptual_loss
-from .quantize import entropy_term, keep_mask
+from .quantize import Balance, entropy_term, keep_mask
 from .tokenizer import Tokenizer
-from .vae import WanVae
 from .warm import Past, warm_start_tokenizer
 
 
@@ -59,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
     p.add_argument("--vae", type=Path, required=True, help="vae.pt of train_vae")
+    p.add_argument("--latents", type=Path,
+                   help="folder made by latentbit_training.latents of that VAE; else each step makes its own")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
     p.add_argument("--bits", type=int, help="bits per token, instead of the preset's")
@@ -67,19 +81,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
     p.add_argument("--rate", type=float, default=1e-3)
     p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
-    p.add_argument("--size", type=int, default=128, help="side of the crops, pixels")
-    p.add_argument("--image-batch", type=int, default=16)
-    p.add_argument("--clip-batch", type=int, default=2)
+    p.add_argument("--size", type=int, nargs="+", default=[128], metavar="N",
+                   help="sides of the crops, pixels; each step draws one")
+    p.add_argument("--image-batch", type=int, default=16, help="images of a step, of the first size")
+    p.add_argument("--clip-batch", type=int, default=2, help="clips of a step, of the first size")
     p.add_argument("--clip-chunks", type=int, default=2, help="chunks of each clip")
     p.add_argument("--clip-share", type=float, default=0.35, help="part of the steps that train on clips")
     p.add_argument("--pixel-start", type=float, default=0.6, help="part of the run that matches latents alone")
     p.add_argument("--pixel", type=float, default=8.0, help="weight of the pixel term")
+    p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how samples are averaged")
     p.add_argument("--latent", type=float, default=1.0, help="weight of the latent term")
     p.add_argument("--commitment", type=float, default=0.25)
     p.add_argument("--commitment-warmup", type=float, default=0.3, help="part of the run over which it grows")
     p.add_argument("--entropy", type=float, default=0.0, help="weight of the entropy term")
+    p.add_argument("--balance", type=float, default=0.3, help="weight of the term that draws every bit to half ones")
     p.add_argument("--whole", type=float, default=0.5, help="chance that a sample keeps all its bit-planes")
     p.add_argument("--lowest-bits", type=int, default=6, help="fewest planes that a sample keeps")
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
@@ -104,12 +122,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     run, step = Run(args.out), 0
     state = run.resume(schedule)
 
-    stored = torch.load(args.vae, map_location="cpu", weights_only=False)
-    vae = WanVae(stored["config"])
-    vae.load_state_dict(stored["state"])
-    if args.storage == "int8":
-        round_weights(vae)
-    vae = vae.to(device).eval().requires_grad_(False)
+    vae = frozen(args.vae, args.storage).to(device)
 
     config = TOKENIZER_PRESETS[args.preset]()
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer)
@@ -118,7 +131,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     if args.init and not state:
         before = warm_start_tokenizer(model, args.init)
     model = model.to(device)
-    optimizer = optimizer_for(model, args.rate)
+    optimizer = optimizer_for(model, args.rate, args.optimizer)
     ema = Ema(model)
     if state:
         model.load_state_dict(state["model"])
@@ -127,7 +140,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         step = state["step"]
         torch.manual_seed(args.seed + step)
     sampler = Sampler(args.cache, args.seed + 1000 + step)
+    latents = LatentSampler(args.latents, args.seed + 2000 + step) if args.latents else None
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
+    balances = {clips: Balance(config.bits, device) for clips in (False, True)}
     chunk = config.chunk_latent_frames
     clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
     run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
@@ -156,25 +171,31 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     sums: dict[str, list[float]] = {}
     while (progress := schedule.progress(step, run.seconds)) < 1:
         clip_turn = sampler.rng.random() < args.clip_share
-        if clip_turn:
-            video = sampler.clip_batch(args.clip_batch, clip_frames, args.size)
-        else:
-            video = sampler.image_batch(args.image_batch, args.size)
-        video = video.to(device, non_blocking=True)
-        samples = video.shape[0] * (args.clip_chunks if clip_turn else 1)
+        size = int(sampler.rng.choice(args.size))
+        count = same_pixels(args.clip_batch if clip_turn else args.image_batch, args.size[0], size)
+        samples = count * (args.clip_chunks if clip_turn else 1)
         mask = keep_mask((samples,), config.bits, min(args.lowest_bits, config.bits), args.whole, device)
         with autocast(device):
-            with torch.no_grad():
-                latent = encode(video).float()
+            if latents is not None and progress < args.pixel_start:
+                side = size // vae.config.strides[1]
+                latent = latents.clip_batch(samples, chunk, side) if clip_turn else latents.image_batch(count, side)
+                latent = latent.to(device, non_blocking=True)
+            else:
+                video = sampler.clip_batch(count, clip_frames, size) if clip_turn else sampler.image_batch(count, size)
+                video = video.to(device, non_blocking=True)
+                with torch.no_grad():
+                    latent = encode(video).float()
             output, latent_error, commitment, u = latent_terms(latent, mask)
             ramp = min(1.0, progress / args.commitment_warmup) if args.commitment_warmup else 1.0
             loss = args.latent * latent_error + args.commitment * ramp * commitment
+            if args.balance:
+                loss = loss + args.balance * balances[clip_turn].term(u)
             if args.entropy:
                 loss = loss + args.entropy * entropy_term(u)
             terms = {"latent_mse": latent_error, "commitment": commitment}
             if progress >= args.pixel_start:
                 frames = pixels(output)
-                terms["pixel_mse"] = pixel = F.mse_loss(frames, video)
+                pixel, terms["pixel_mse"] = pixel_loss(frames, video, args.objective)
                 loss = loss + args.pixel * pixel
                 if perceptual is not None:
                     loss = loss + args.perceptual * perceptual(frames, video)

@@ -13,14 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .config import VAE_PRESETS, VaeConfig
 from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
-from .loop import Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
+from .loop import (
+    OBJECTIVES,
+    OPTIMIZERS,
+    Ema,
+    Run,
+    Schedule,
+    autocast,
+    device_of,
+    optimizer_for,
+    pixel_loss,
+    same_pixels,
+    share,
+    step_with,
+)
 from .perceptual import perceptual_loss
 from .vae import WanVae
 from .warm import Past, warm_start_vae, with_blocks
@@ -48,19 +60,25 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
     p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
     p.add_argument("--decoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
-    p.add_argument("--init", type=Path, help="start from this bundle or vae.pt, which may have fewer residual blocks")
+    p.add_argument("--kernel-times", type=int, nargs="+", metavar="N",
+                   help="frames that the first kernel of each stage's blocks sees, finest stage first")
+    p.add_argument("--init", type=Path,
+                   help="start from this bundle or vae.pt, which may have fewer residual blocks and shorter kernels")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
     p.add_argument("--rate", type=float, default=1.2e-3)
     p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
-    p.add_argument("--image-batch", type=int, default=32)
-    p.add_argument("--image-size", type=int, default=64)
-    p.add_argument("--clip-batch", type=int, default=6)
+    p.add_argument("--image-batch", type=int, default=32, help="images of a step, of the first size")
+    p.add_argument("--image-size", type=int, nargs="+", default=[64], metavar="N",
+                   help="sides of the crops, pixels; each step draws one")
+    p.add_argument("--clip-batch", type=int, default=6, help="clips of a step, of the first size")
     p.add_argument("--clip-frames", type=int, default=9)
-    p.add_argument("--clip-size", type=int, default=64)
+    p.add_argument("--clip-size", type=int, nargs="+", default=[64], metavar="N", help="as --image-size")
     p.add_argument("--clip-share", type=float, default=0.4, help="part of the steps that train on clips")
     p.add_argument("--clip-start", type=float, default=0.0, help="part of the run that trains on images alone")
+    p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how the errors of samples are averaged")
     p.add_argument("--noise", type=float, default=0.3, help="largest latent noise, relative to a channel's spread")
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
     p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
@@ -82,14 +100,15 @@ def main(argv: list[str] | None = None) -> WanVae:
     schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
     run, step = Run(args.out), 0
     state = run.resume(schedule)
-    config: VaeConfig = with_blocks(VAE_PRESETS[args.preset](), args.encoder_blocks, args.decoder_blocks)
+    config: VaeConfig = with_blocks(VAE_PRESETS[args.preset](), args.encoder_blocks, args.decoder_blocks,
+                                   args.kernel_times)
     model = WanVae(config)
     init_near_linear(model)
     before: Past = state.get("before", {}) if state else {}
     if args.init and not state:
         before = warm_start_vae(model, args.init)
     model = model.to(device)
-    optimizer = optimizer_for(model, args.rate)
+    optimizer = optimizer_for(model, args.rate, args.optimizer)
     ema = Ema(model)
     if state:
         model.load_state_dict(state["model"])
@@ -104,10 +123,10 @@ def main(argv: list[str] | None = None) -> WanVae:
     def objective(video: Tensor) -> tuple[Tensor, Tensor]:
         latent = model.encode(video)
         output = model.decode(noisy(latent, args.noise)).float()
-        loss = pixel = F.mse_loss(output, video)
+        loss, error = pixel_loss(output, video, args.objective)
         if perceptual is not None:
             loss = loss + args.perceptual * perceptual(output, video)
-        return loss, pixel
+        return loss, error
 
     def states() -> dict[str, Any]:
         return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict(),
@@ -117,17 +136,17 @@ def main(argv: list[str] | None = None) -> WanVae:
     sums: dict[str, list[float]] = {"image": [], "clip": []}
     while schedule.progress(step, run.seconds) < 1:
         clip_turn = schedule.progress(step, run.seconds) >= args.clip_start and sampler.rng.random() < args.clip_share
-        if clip_turn:
-            video = sampler.clip_batch(args.clip_batch, args.clip_frames, args.clip_size)
-        else:
-            video = sampler.image_batch(args.image_batch, args.image_size)
+        sizes, batch = (args.clip_size, args.clip_batch) if clip_turn else (args.image_size, args.image_batch)
+        size = int(sampler.rng.choice(sizes))
+        count = same_pixels(batch, sizes[0], size)
+        video = sampler.clip_batch(count, args.clip_frames, size) if clip_turn else sampler.image_batch(count, size)
         with autocast(device):
-            loss, pixel = run_objective(video.to(device, non_blocking=True))
+            loss, error = run_objective(video.to(device, non_blocking=True))
         rate = schedule.rate(step, run.seconds)
         norm = step_with(optimizer, loss, rate, step)
         ema.update(model, step)
         step += 1
-        sums["clip" if clip_turn else "image"].append(pixel.item())
+        sums["clip" if clip_turn else "image"].append(error.item())
         if step % args.log_every == 0:
             means = {f"{k}_mse": round(sum(v) / len(v), 6) for k, v in sums.items() if v}
             run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means)

@@ -63,13 +63,21 @@ def _places(layers: nn.ModuleList) -> list[list[int]]:
     return groups
 
 
+def _lengthened(old: Tensor, new: Tensor) -> Tensor:
+    """Kernels that see as much of the past as those of `new`: what they did not see before weighs nothing."""
+    if old.ndim != 5 or old.shape == new.shape:
+        return old
+    return torch.cat([old.new_zeros(*old.shape[:2], new.shape[2] - old.shape[2], *old.shape[3:]), old], dim=2)
+
+
 def _grow(old: nn.ModuleList, new: nn.ModuleList, prefix: str, source: State, target: State) -> None:
     """Copies layers to their new places; a block that is new adds nothing to its input at first."""
     for before, after in zip(_places(old), _places(new), strict=True):
         for source_index, target_index in zip(before, after, strict=False):
             start = f"{prefix}.{source_index}."
             for name in [key for key in source if key.startswith(start)]:
-                target[f"{prefix}.{target_index}.{name.removeprefix(start)}"] = source[name]
+                place = f"{prefix}.{target_index}.{name.removeprefix(start)}"
+                target[place] = _lengthened(source[name], target[place])
         for index in after[len(before) :]:
             block = new[index]
             if not isinstance(block, ResidualBlock) or not isinstance(block.shortcut, nn.Identity):
@@ -80,10 +88,11 @@ def _grow(old: nn.ModuleList, new: nn.ModuleList, prefix: str, source: State, ta
 
 
 def warm_start_vae(model: WanVae, path: Path) -> Past:
-    """Gives a VAE the weights of `path`, which may have fewer residual blocks in some stages, and returns their past.
+    """Gives a VAE the weights of `path` and returns their past.
 
-    Blocks that are new come last in their stage and have a zero second convolution, so the network computes what
-    that of `path` computes.
+    Some stages may have more residual blocks than those of `path`, and kernels that reach further into the past. New
+    blocks come last in their stage and have a zero second convolution, new taps are zero, so the network computes
+    what that of `path` computes.
     """
     config, source, past = _read(path, VaeConfig)
     _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std"))
@@ -91,37 +100,57 @@ def warm_start_vae(model: WanVae, path: Path) -> Past:
         raise ValueError(f"{path} does not fit: it has {len(config.stages)} stages, not {len(model.config.stages)}")
     blocks = ("encoder_blocks", "decoder_blocks")
     for index, (old, new) in enumerate(zip(config.stages, model.config.stages, strict=True)):
-        _same(path, old, new, f"stage {index}: ", blocks)
+        _same(path, old, new, f"stage {index}: ", (*blocks, "kernels"))
+        for before, after in zip(old.kernels, new.kernels, strict=True):
+            if before[0] > after[0] or before[1:] != after[1:]:
+                raise ValueError(f"{path} does not fit: stage {index} has kernels of {before} there and {after} here")
         for name in blocks:
             if getattr(new, name) < getattr(old, name):
                 raise ValueError(f"{path} does not fit: stage {index} has {getattr(old, name)} {name} there and only "
                                  f"{getattr(new, name)} here")
-    before = WanVae(config)
+    earlier = WanVae(config)
     target = model.state_dict()
     moved = ("encoder.downsamples.", "decoder.upsamples.")
-    target |= {name: value for name, value in source.items() if not name.startswith(moved)}
-    _grow(before.encoder.downsamples, model.encoder.downsamples, "encoder.downsamples", source, target)
-    _grow(before.decoder.upsamples, model.decoder.upsamples, "decoder.upsamples", source, target)
+    kept = {name: value for name, value in source.items() if not name.startswith(moved)}
+    target |= {name: _lengthened(value, target[name]) for name, value in kept.items()}
+    _grow(earlier.encoder.downsamples, model.encoder.downsamples, "encoder.downsamples", source, target)
+    _grow(earlier.decoder.upsamples, model.decoder.upsamples, "decoder.upsamples", source, target)
     model.load_state_dict(target)
     return past
 
 
 def warm_start_tokenizer(model: Tokenizer, path: Path) -> Past:
-    """Gives a tokenizer the weights of `path` and returns their past; what needs no weights (windows) may differ."""
+    """Gives a tokenizer the weights of `path` and returns their past; what needs no weights (windows) may differ.
+
+    A tokenizer of fewer bits takes the leading bit-planes, which are the most important ones.
+    """
     stored, source, past = _read(path, TokenizerConfig)
-    free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames")
+    free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames", "bits")
     _same(path, stored, model.config, "", free)
-    model.load_state_dict(source)
+    bits = model.config.bits
+    if bits > stored.bits:
+        raise ValueError(f"{path} does not fit: bits is {stored.bits} there and {bits} here")
+    planes = {name: source[name][:bits] for name in ("encoder.head.weight", "encoder.head.bias")}
+    model.load_state_dict({**source, **planes, "decoder.embed.weight": source["decoder.embed.weight"][:, :bits]})
     return past
 
 
-def with_blocks(config: VaeConfig, encoder: list[int] | None, decoder: list[int] | None) -> VaeConfig:
-    """The configuration with other numbers of residual blocks, stage by stage."""
+def with_blocks(
+    config: VaeConfig, encoder: list[int] | None, decoder: list[int] | None, times: list[int] | None = None
+) -> VaeConfig:
+    """The configuration with other numbers of residual blocks, stage by stage.
+
+    `times` are the temporal extents of the first kernel of a stage's blocks.
+    """
     stages = config.stages
     encoder = [stage.encoder_blocks for stage in stages] if encoder is None else encoder
     decoder = [stage.decoder_blocks for stage in stages] if decoder is None else decoder
-    for counts in (encoder, decoder):
-        if len(counts) != len(stages) or min(counts) < 0:
-            raise ValueError(f"{counts}: {len(stages)} numbers of blocks are needed, one for each stage")
-    counted = zip(stages, encoder, decoder, strict=True)
-    return replace(config, stages=tuple(replace(s, encoder_blocks=e, decoder_blocks=d) for s, e, d in counted))
+    times = [stage.kernels[0][0] for stage in stages] if times is None else times
+    for counts, least in ((encoder, 0), (decoder, 0), (times, 1)):
+        if len(counts) != len(stages) or min(counts) < least:
+            raise ValueError(f"{counts}: {len(stages)} numbers of at least {least} are needed, one for each stage")
+    changed = [
+        replace(stage, encoder_blocks=e, decoder_blocks=d, kernels=((t, *stage.kernels[0][1:]), stage.kernels[1]))
+        for stage, e, d, t in zip(stages, encoder, decoder, times, strict=True)
+    ]
+    return replace(config, stages=tuple(changed))

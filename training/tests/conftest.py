@@ -110,7 +110,7 @@ COMMON = ["--preset", "tiny", "--no-compile", "--device", "cpu", "--log-every", 
 def trained(cached: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Both trainings for a few steps."""
     folder = tmp_path_factory.mktemp("runs")
-    vae_command = [*COMMON, "--cache", str(cached), "--image-batch", "4", "--image-size", "16",
+    vae_command = [*COMMON, "--cache", str(cached), "--image-batch", "4", "--image-size", "16", "24",
                    "--clip-batch", "2", "--clip-frames", "5", "--clip-size", "16", "--rate", "0.01"]
     train_vae.main([*vae_command, "--out", str(folder / "vae"), "--steps", "40"])
     tokenizer_command = [*COMMON, "--cache", str(cached), "--vae", str(folder / "vae" / "vae.pt"), "--size", "16",

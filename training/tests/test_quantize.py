@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from latentbit_training.quantize import QUANTIZERS, Bsq, Lfq, binary_sign, entropy_term, keep_mask, quantize
+from latentbit_training.quantize import QUANTIZERS, Balance, Bsq, Lfq, binary_sign, entropy_term, keep_mask, quantize
 
 CPU = torch.device("cpu")
 
@@ -80,3 +80,20 @@ def test_entropy_term() -> None:
     assert float(entropy_term(collapsed)) == pytest.approx(0.0, abs=1e-4)
     unsure = torch.zeros(200, 6)
     assert float(entropy_term(unsure)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_balance_pushes_bits_that_lean() -> None:
+    balance = Balance(3, torch.device("cpu"), momentum=0.5)
+    u = torch.stack([torch.full((64,), 2.0), torch.full((64,), -2.0), torch.tensor([2.0, -2.0] * 32)], dim=-1)
+    u = u.view(4, 16, 3).requires_grad_()
+    term = balance.term(u)
+    term.backward()
+    assert term > 0
+    assert u.grad is not None
+    towards = u.grad.mean((0, 1))
+    assert towards[0] > 0 > towards[1]
+    assert abs(float(towards[2])) < 1e-7
+    before = balance.running[0].item()
+    balance.term(u)
+    # The running mean goes on towards that of the batches.
+    assert before < balance.running[0] < 1
