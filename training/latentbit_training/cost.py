@@ -9,6 +9,7 @@ GFLOP are two for each multiplication and addition, per frame, as PyTorch's own 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import bundle
-from .config import TOKENIZER_PRESETS, VAE_PRESETS
+from .config import TOKENIZER_PRESETS, VAE_PRESETS, vae_config
 from .tokenizer import Tokenizer, patchify
 from .train_tokenizer import split_chunks
 from .vae import WanVae
@@ -68,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("bundle", type=Path, nargs="?")
     p.add_argument("--vae", choices=sorted(VAE_PRESETS), default="compact")
+    p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration, instead of a preset")
     p.add_argument("--tokenizer", choices=sorted(TOKENIZER_PRESETS))
     p.add_argument("--size", type=int, default=128, help="side of the frames, pixels")
     p.add_argument("--frames", type=int, default=29, help="frames of the clip, 1 + 4 n")
@@ -75,7 +77,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.bundle:
         _, vae, tokenizer = bundle.load(args.bundle)
     else:
-        vae = WanVae(VAE_PRESETS[args.vae]())
+        config = vae_config(json.loads(args.config.read_text())) if args.config else VAE_PRESETS[args.vae]()
+        vae = WanVae(config)
         tokenizer = Tokenizer(TOKENIZER_PRESETS[args.tokenizer]()) if args.tokenizer else None
     print(f"| part | weights | GFLOP per {args.size}x{args.size} frame |\n|---|---|---|")
     for part in costs(vae, tokenizer, args.size, args.frames):

@@ -8,6 +8,7 @@ Run the same command again to go on from the last checkpoint.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .config import VAE_PRESETS, VaeConfig
+from .config import VAE_PRESETS, VaeConfig, vae_config
 from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
+    p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration (configs/), instead of a preset")
     p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
     p.add_argument("--decoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
     p.add_argument("--kernel-times", type=int, nargs="+", metavar="N",
@@ -100,8 +102,8 @@ def main(argv: list[str] | None = None) -> WanVae:
     schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
     run, step = Run(args.out), 0
     state = run.resume(schedule)
-    config: VaeConfig = with_blocks(VAE_PRESETS[args.preset](), args.encoder_blocks, args.decoder_blocks,
-                                   args.kernel_times)
+    chosen = vae_config(json.loads(args.config.read_text())) if args.config else VAE_PRESETS[args.preset]()
+    config: VaeConfig = with_blocks(chosen, args.encoder_blocks, args.decoder_blocks, args.kernel_times)
     model = WanVae(config)
     init_near_linear(model)
     before: Past = state.get("before", {}) if state else {}
