@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .config import TOKENIZER_PRESETS
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
-from .latents import LatentSampler, frozen
+from .latents import LatentSampler, frozen, sensitivity
 from .loop import (
     OBJECTIVES,
     OPTIMIZERS,
@@ -94,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--pixel", type=float, default=8.0, help="weight of the pixel term")
     p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how samples are averaged")
     p.add_argument("--latent", type=float, default=1.0, help="weight of the latent term")
+    p.add_argument("--latent-weights", choices=["sensitivity", "even"], default="sensitivity",
+                   help="weigh the latent's channels by what they mean for pixels, or all alike")
     p.add_argument("--commitment", type=float, default=0.25)
     p.add_argument("--commitment-warmup", type=float, default=0.3, help="part of the run over which it grows")
     p.add_argument("--entropy", type=float, default=0.0, help="weight of the entropy term")
@@ -145,15 +146,21 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     balances = {clips: Balance(config.bits, device) for clips in (False, True)}
     chunk = config.chunk_latent_frames
     clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
-    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
-
     def encode(video: Tensor) -> Tensor:
         return vae.normalize(vae.encode(video))
+
+    weights = torch.ones(1, 1, 1, 1, 1, device=device)
+    if args.latent_weights == "sensitivity":
+        with torch.no_grad():
+            weights = sensitivity(vae, encode(Sampler(args.cache, args.seed).image_batch(8, args.size[0]).to(device)))
+
+    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()),
+            least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
 
     def latent_terms(latent: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         chunks = split_chunks(latent, min(chunk, latent.shape[2]))
         output, commitment, u = model(chunks, mask)
-        error = F.mse_loss(output.float(), chunks)
+        error = ((output.float() - chunks).square() * weights).mean()
         return join_chunks(output, latent.shape[0]), error, commitment.float(), u
 
     def pixels(latent: Tensor) -> Tensor:

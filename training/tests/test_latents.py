@@ -10,7 +10,7 @@ from conftest import Trained
 
 from latentbit_training import latents, train_tokenizer
 from latentbit_training.data import load, to_unit
-from latentbit_training.latents import LatentSampler, aligned, frozen
+from latentbit_training.latents import LatentSampler, aligned, frozen, sensitivity
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,14 @@ def test_the_first_phase_takes_them(trained: Trained, stored: Path, tmp_path: Pa
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [any(key.endswith("pixel_mse") for key in line) for line in log[1:11]] == [False] * 5 + [True] * 5
     assert all(any(key.endswith("latent_mse") for key in line) for line in log[1:11])
+
+
+def test_sensitivity_is_what_a_channel_means_for_pixels(trained: Trained) -> None:
+    vae = frozen(trained.vae / "vae.pt", "int8")
+    latent = torch.randn(2, 4, 1, 6, 6)
+    found = sensitivity(vae, latent)
+    assert found.shape == (1, 4, 1, 1, 1)
+    assert float(found.mean()) == pytest.approx(1)
+    # A channel that the decoder does not see means nothing.
+    vae.conv2.weight[:, 2] = 0
+    assert float(sensitivity(vae, latent)[0, 2]) == 0
