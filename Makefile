@@ -16,7 +16,7 @@ CLIP := demo/source.mp4
 DEMO_CLIP := $(CLIP)
 endif
 # Through the environment, so that a name may hold any characters.
-export CLIP
+export CLIP DATA
 
 .PHONY: help
 help: ## Show this list
@@ -53,6 +53,16 @@ clean-demo: ## Remove what the demo made
 bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch: 20 minutes, on a machine that does nothing else
 	$(PYTHON) scripts/bench/run.py $(BENCH)
 
+.PHONY: report
+report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Measure quality beside other codecs: make report DATA=folder; an hour
+	@[[ -n $$DATA ]] || { echo "report: say DATA=folder, which holds images/ and videos/" >&2; exit 1; }
+	$(PYTHON) scripts/quality/measure.py "$$DATA" quality --dtype f32
+	$(PYTHON) scripts/quality/bit_use.py "$$DATA"
+	$(PYTHON) scripts/quality/borders.py "$$DATA"
+	$(PYTHON) scripts/quality/rate_distortion.py "$$DATA" --out runs/report --clip-sizes 128
+	$(PYTHON) scripts/quality/plot.py runs/report/points.json --out docs
+	$(PYTHON) scripts/quality/side_by_side.py --out docs/crops.png
+
 # --- Check ---
 
 .PHONY: test
@@ -85,10 +95,11 @@ lint-rust: setup-system
 	cargo clippy -p latentbit --no-default-features --all-targets --locked -- -D warnings
 
 .PHONY: lint-python
-lint-python: $(VENV)/.training-packages
+lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
 	$(PYTHON) -m ruff check scripts training spec
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
+	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
 
@@ -132,7 +143,7 @@ test-training: $(VENV)/.training-packages ## Run the tests of the training recip
 # --- Set up ---
 
 .PHONY: setup
-setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages ## Install what is missing
+setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages $(VENV)/.report-packages ## Install what is missing
 
 .PHONY: setup-system
 setup-system: setup-rust
@@ -156,6 +167,10 @@ $(PYTHON):
 # Order-only: a virtual environment that is older than the list of packages need not be made again.
 $(VENV)/.demo-packages: scripts/demo/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) --no-deps -r $<
+	touch $@
+
+$(VENV)/.report-packages: scripts/quality/requirements.txt | $(PYTHON)
+	$(PIP_INSTALL) -r $<
 	touch $@
 
 $(VENV)/.training-packages: training/requirements.txt | $(PYTHON)

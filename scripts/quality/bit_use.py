@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/quality/bit_use.py DATA     # DATA holds images/ and videos/
 
-A plane with half ones tells the most; one that is always the same is dead. Needs what measure.py needs, and numpy.
+A plane with half ones tells the most; one that is always the same is dead. Needs Pillow, NumPy, and the programs ffmpeg
+and ffprobe.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from measure import Latentbit, Sample, clips, photos
+from samples import Latentbit, Sample, clips, photos
 
 
 def share_of_ones(latentbit: Latentbit, samples: Iterator[Sample], work: Path) -> tuple[np.ndarray, int]:
@@ -23,7 +24,7 @@ def share_of_ones(latentbit: Latentbit, samples: Iterator[Sample], work: Path) -
     tokens, array = work / "sample.lbit", work / "sample.npy"
     for sample in samples:
         bits = latentbit.run("encode", sample.path, "-o", tokens, "-y", *sample.options)["bits"]
-        command = [latentbit.binary, "tokens", "export", tokens, "-o", array, "-y"]
+        command = [str(p) for p in (latentbit.binary, "tokens", "export", tokens, "-o", array, "-y")]
         subprocess.run(command, check=True, capture_output=True)
         values = np.load(array).reshape(-1).astype(np.uint64)
         planes = (values[:, None] >> np.arange(bits, dtype=np.uint64)) & np.uint64(1)

@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
-from measure import Sample, clips, photos
 from PIL import Image
+from samples import Sample, clips, photos
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from build import build  # noqa: E402

@@ -1,0 +1,43 @@
+"""The other codecs on small synthetic pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers import IMAGE_PEERS, VIDEO_PEERS, code_image, code_video
+from PIL import Image
+from samples import Sample
+
+
+def picture(size: int, shift: int = 0) -> np.ndarray:
+    y, x = np.mgrid[:size, :size]
+    waves = [np.sin(0.1 * (x + shift) + 0.2 * c * y) for c in range(3)]
+    noise = np.random.default_rng(1).normal(size=(size, size, 3)) * 8
+    found: np.ndarray = np.clip(127 + 100 * np.stack(waves, -1) + noise, 0, 255).astype(np.uint8)
+    return found
+
+
+@pytest.mark.parametrize("peer", IMAGE_PEERS)
+def test_images(peer: str, tmp_path: Path) -> None:
+    source = picture(96)
+    Image.fromarray(source).save(tmp_path / "a.png")
+    errors, sizes = [], []
+    for quality in IMAGE_PEERS[peer]:
+        coded = code_image(peer, quality, Sample(tmp_path / "a.png"), tmp_path)
+        errors.append(float(np.square(np.asarray(Image.open(coded.path)).astype(float) - source).mean()))
+        sizes.append(coded.bytes)
+    assert sizes == sorted(sizes)
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("peer", VIDEO_PEERS)
+def test_videos(peer: str, tmp_path: Path) -> None:
+    frames = np.stack([picture(64, t) for t in range(9)])
+    (tmp_path / "a.rgb").write_bytes(frames.tobytes())
+    settings = VIDEO_PEERS[peer]
+    coded = [code_video(peer, crf, Sample(tmp_path / "a.rgb"), 64, tmp_path) for crf in (settings[0], settings[-1])]
+    assert coded[0].bytes > coded[1].bytes > 100
+    # The container around the packets is not counted.
+    assert coded[1].bytes < coded[1].path.stat().st_size
