@@ -385,6 +385,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
+    /// Do not measure the VAE without quantization beside the tokens: twice as fast.
+    #[arg(long)]
+    pub no_vae: bool,
+
     #[command(flatten)]
     pub model: ModelArgs,
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
 
+BOUND = "VAE"
+"""What tokens can reach at most; it has no rate."""
 MEASURES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 
 
@@ -49,13 +51,14 @@ def table(points: list[Point]) -> str:
         values = [getattr(p, m) for m in MEASURES]
         shown = ["–" if v is None else f"{v:.2f}" if m == "psnr" else f"{v:.4f}"
                  for m, v in zip(MEASURES, values, strict=True)]
-        rows.append(f"| {p.codec} | {p.setting} | {p.bpp:.4f} | {' | '.join(shown)} |")
+        rate = "–" if p.codec == BOUND else f"{p.bpp:.4f}"
+        rows.append(f"| {p.codec} | {p.setting} | {rate} | {' | '.join(shown)} |")
     return "\n".join(rows)
 
 
 def comparison(points: list[Point], ours: str = "latentbit", settings: tuple[str, ...] = ("36 bits", "18 bits")) -> str:
     """Markdown: PSNR of the others at the rates of our settings."""
-    codecs = sorted({p.codec for p in points} - {ours})
+    codecs = sorted({p.codec for p in points} - {ours, BOUND})
     rows = [f"| at the rate of | bits per pixel | {ours} | {' | '.join(codecs)} |", "|---" * (3 + len(codecs)) + "|"]
     for point in (p for p in points if p.codec == ours and p.setting in settings):
         others = [at_rate([p for p in points if p.codec == codec], point.bpp) for codec in codecs]

@@ -13,7 +13,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-from curves import MEASURES, Point, from_json  # noqa: E402
+from curves import BOUND, MEASURES, Point, from_json  # noqa: E402
 
 COLORS = {"latentbit": "#c0392b", "JPEG": "#7f8c8d", "AVIF": "#2980b9", "x264": "#27ae60", "x265": "#8e44ad",
           "SVT-AV1": "#2980b9"}
@@ -25,6 +25,10 @@ def draw(name: str, points: list[Point], path: Path) -> None:
     figure, axes = plt.subplots(1, len(measures), figsize=(4.6 * len(measures), 3.6), squeeze=False)
     for measure, axis in zip(measures, axes[0], strict=True):
         for codec in dict.fromkeys(p.codec for p in points):
+            if codec == BOUND:
+                bound = next(getattr(p, measure) for p in points if p.codec == BOUND)
+                axis.axhline(bound, color=COLORS["latentbit"], linestyle=":", linewidth=1, label="VAE, not quantized")
+                continue
             line = sorted((p.bpp, getattr(p, measure)) for p in points if p.codec == codec)
             width = 2.2 if codec == "latentbit" else 1.2
             axis.plot(*zip(*line, strict=True), marker="o", markersize=3.5, linewidth=width, label=codec,

@@ -3,7 +3,8 @@
     .venv/bin/python scripts/quality/rate_distortion.py DATA --out runs/report     # DATA holds images/ and videos/
 
 Every quality is what `target/release/latentbit eval` reports; one encoding serves all our rates, by `latentbit trim`.
-Writes points.json, which plot.py draws, and prints tables. Needs Pillow, and the programs ffmpeg and ffprobe.
+Writes points.json, which plot.py draws, and prints tables. With --only, what the file holds of the other codecs stays:
+they do not change with a model. Needs Pillow, and the programs ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from curves import Point, average, comparison, table, to_json
+from curves import BOUND, Point, average, comparison, from_json, table, to_json
 from peers import IMAGE_PEERS, VIDEO_PEERS, Coded, code_image, code_video
 from samples import Latentbit, Sample, clips, photos
 
@@ -26,13 +27,16 @@ Found = dict[tuple[str, str], list[tuple[float, dict[str, Any]]]]
 
 
 def ours(latentbit: Latentbit, sample: Sample, work: Path, found: Found) -> None:
-    """Encodes once and measures every number of bits; the VAE alone is the bound at no rate."""
+    """Encodes once and measures every number of bits, and the VAE alone, which has no rate."""
     whole, part = work / "sample.lbit", work / "part.lbit"
     latentbit.run("encode", sample.path, "-o", whole, "-y", *sample.options)
     for bits in BITS:
         latentbit.trim(whole, part, bits)
-        report = latentbit.run("eval", sample.path, part, *sample.options)
+        last = bits == BITS[-1]
+        report = latentbit.run("eval", sample.path, part, *sample.options, *([] if last else ["--no-vae"]))
         found["latentbit", f"{bits} bits"].append((report["bpp"], report["tokens"]))
+        if last:
+            found[BOUND, "not quantized"].append((0.0, report["vae"]))
 
 
 def theirs(latentbit: Latentbit, sample: Sample, peers: Mapping[str, tuple[int, ...]],
@@ -48,11 +52,16 @@ def theirs(latentbit: Latentbit, sample: Sample, peers: Mapping[str, tuple[int, 
             )
 
 
-def curve(latentbit: Latentbit, samples: Iterator[Sample], size: int, still: bool, work: Path) -> list[Point]:
+def curve(
+    latentbit: Latentbit, samples: Iterator[Sample], size: int, still: bool, only: str | None, work: Path
+) -> list[Point]:
     """All points of one kind of pictures."""
     found: Found = defaultdict(list)
     for sample in samples:
-        ours(latentbit, sample, work, found)
+        if only != "peers":
+            ours(latentbit, sample, work, found)
+        if only == "ours":
+            continue
         if still:
             theirs(latentbit, sample, IMAGE_PEERS, partial(code_image, sample=sample, work=work), found)
         else:
@@ -65,22 +74,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with images/ and videos/ that no training has seen")
     parser.add_argument("--out", type=Path, required=True, help="folder for points.json")
+    parser.add_argument("--only", choices=["ours", "peers"], help="measure these alone")
     parser.add_argument("--clip-sizes", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
     arguments = parser.parse_args()
     latentbit = Latentbit(arguments.latentbit.resolve(), arguments.threads, arguments.model, "f32")
-    curves: dict[str, list[Point]] = {}
     arguments.out.mkdir(parents=True, exist_ok=True)
+    file = arguments.out / "points.json"
+    before = from_json(json.loads(file.read_text())) if arguments.only and file.exists() else {}
+    curves: dict[str, list[Point]] = dict(before)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         kinds = [("photos, 256×256", 256, True)]
         kinds += [(f"clips, {size}×{size}", size, False) for size in arguments.clip_sizes]
         for name, size, still in kinds:
             samples = photos(arguments.data, work, size) if still else clips(arguments.data, work, size)
-            points = curves[name] = curve(latentbit, samples, size, still, work)
-            (arguments.out / "points.json").write_text(json.dumps(to_json(curves), indent=1) + "\n")
+            new = curve(latentbit, samples, size, still, arguments.only, work)
+            measured = {p.codec for p in new}
+            points = curves[name] = new + [p for p in before.get(name, []) if p.codec not in measured]
+            file.write_text(json.dumps(to_json(curves), indent=1) + "\n")
             if points:
                 print(f"\n### {name} ({points[0].files} files)\n\n{table(points)}\n\n{comparison(points)}", flush=True)
 

@@ -105,6 +105,11 @@ fn eval_compares_with_the_source() {
         );
     }
     assert!(report["bpp"].as_f64().unwrap() > 0.0);
+    let tokens_alone = run(&folder, &tiny("eval a.y4m a.lbit --json --no-vae"))
+        .expect(0)
+        .json();
+    assert_eq!(tokens_alone["tokens"], report["tokens"]);
+    assert!(tokens_alone["vae"].is_null());
     let text = run(&folder, &tiny("eval a.y4m a.lbit")).expect(0).stdout;
     assert!(String::from_utf8(text).unwrap().contains("PSNR"));
 

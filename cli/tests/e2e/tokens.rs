@@ -196,3 +196,41 @@ fn lost_chunks_are_told() {
         .expect(3)
         .says(&["chunk 1 is lost"]);
 }
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let folder = folder();
+    encoded(&folder, "a.lbit", 20, "");
+    write(&folder, "a.npy.json", b"mine");
+    let export = ["tokens", "export", "a.lbit", "-o", "a.npy"];
+    run(&folder, &export).expect(1).says(&["a.npy.json", "-y"]);
+    assert_eq!(read(&folder, "a.npy.json"), b"mine");
+    assert!(!names(&folder).contains(&"a.npy".to_owned()));
+    run(&folder, &[&export[..], &["-n"]].concat()).expect(0);
+    assert_eq!(read(&folder, "a.npy.json"), b"mine");
+    run(&folder, &[&export[..], &["-y"]].concat()).expect(0);
+    assert_ne!(read(&folder, "a.npy.json"), b"mine");
+}
+
+/// A file that is cut off gives the whole chunks before, and says so.
+#[test]
+fn a_file_that_is_cut_off() {
+    let folder = folder();
+    encoded(&folder, "a.lbit", 60, "--coder raw");
+    let whole = read(&folder, "a.lbit");
+    let table = run(&folder, &["info", "a.lbit", "--chunks", "--json"])
+        .expect(0)
+        .json();
+    let last = table["chunk_table"].as_array().unwrap().last().unwrap()["offset"]
+        .as_u64()
+        .unwrap();
+    write(&folder, "cut.lbit", &whole[..last as usize + 30]);
+    run(&folder, &["tokens", "export", "cut.lbit", "-o", "cut.npy"]).expect(4);
+    run(&folder, &["tokens", "export", "a.lbit", "-o", "a.npy"]).expect(0);
+    let [cut, all] =
+        ["cut.npy", "a.npy"].map(|name| sidecar(&folder, name)["chunks"].as_array().unwrap().clone());
+    assert_eq!(cut.len() + 1, all.len());
+    assert_eq!(cut[..], all[..cut.len()]);
+    // The array is as long as its header says.
+    run(&folder, &["tokens", "import", "cut.npy", "-o", "back.lbit"]).expect(0);
+}

@@ -11,6 +11,7 @@ def point(codec: str, setting: str, bpp: float, psnr: float, ms_ssim: float | No
 
 
 POINTS = [
+    point("VAE", "not quantized", 0.0, 29.0),
     point("latentbit", "18 bits", 0.2, 25.0), point("latentbit", "36 bits", 0.4, 27.0),
     point("JPEG", "quality 5", 0.1, 20.0), point("JPEG", "quality 50", 0.4, 28.0),
     point("JPEG", "quality 90", 1.6, 34.0),
@@ -27,7 +28,7 @@ def test_average() -> None:
 
 
 def test_between_points_on_the_logarithm_of_the_rate() -> None:
-    jpeg = POINTS[2:]
+    jpeg = POINTS[3:]
     assert at_rate(jpeg, 0.2) == pytest.approx(24.0)
     assert at_rate(jpeg, 0.4) == pytest.approx(28.0)
     assert at_rate(jpeg, 0.4 * math.sqrt(4)) == pytest.approx(31.0)
@@ -39,7 +40,8 @@ def test_between_points_on_the_logarithm_of_the_rate() -> None:
 def test_tables() -> None:
     lines = table(POINTS).splitlines()
     assert len(lines) == 2 + len(POINTS)
-    assert lines[2] == "| latentbit | 18 bits | 0.2000 | 25.00 | 0.5000 | – |"
+    assert lines[2].startswith("| VAE | not quantized | – | 29.00 |")
+    assert lines[3] == "| latentbit | 18 bits | 0.2000 | 25.00 | 0.5000 | – |"
     assert comparison(POINTS).splitlines() == [
         "| at the rate of | bits per pixel | latentbit | JPEG |",
         "|---|---|---|---|",

@@ -1,12 +1,13 @@
 //! `latentbit eval` of a .lbit file: its tokens, and the VAE alone.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 
-use latentbit_codec::Frame;
 use latentbit_codec::metrics::{Meter, Quality};
-use latentbit_codec::pipeline::{self, KeyFrames, Options};
-use latentbit_container::{PixelFrames, ReadMode};
+use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
+use latentbit_codec::{Bundle, Frame};
+use latentbit_container::{PixelFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
 use super::{ends_early, other_size, table};
@@ -33,7 +34,7 @@ struct Report<'a> {
     bpp: f64,
     bundle: BundleReport,
     tokens: QualityReport,
-    vae: QualityReport,
+    vae: Option<QualityReport>,
 }
 
 pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
@@ -72,9 +73,10 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     // Times and packets are of no interest here.
     let (along, _) = mpsc::channel();
     let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| (), &along));
-    let (mut vae_input, vae_output) = pipeline::vae_only(&bundle, &video, &options)?;
-    let (references, for_vae) = mpsc::channel::<Frame>();
-    let measuring = std::thread::spawn(move || measure(vae_output, &for_vae));
+    let mut alone = match args.no_vae {
+        true => None,
+        false => Some(Alone::start(&bundle, &video, &options)?),
+    };
 
     let mut tokens = Meter::default();
     let mut failed = None;
@@ -90,27 +92,19 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             return ends_early(&args.reference, tokens.frames(), &args.file);
         };
         tokens.add(&reference, &frame)?;
-        if let Err(error) = vae_input.push(&reference) {
-            // The measuring thread has heard what ended the VAE's pipeline.
-            drop(references);
-            return joined(measuring.join(), "measuring").and(Err(error.into()));
-        }
-        // The measuring thread only goes away with an error, which it tells below.
-        let _ = references.send(reference);
+        alone = alone.map(|alone| alone.push(reference)).transpose()?;
         bar.inc(1);
     }
     joined(feeding.join(), "reading")?;
     if let Some(error) = failed {
         return Err(error.into());
     }
-    vae_input.flush()?;
-    drop(references);
-    let vae = joined(measuring.join(), "measuring")?;
+    let vae = alone.map(Alone::finish).transpose()?;
     bar.finish_and_clear();
     if source.next_frame()?.is_some() {
         tracing::warn!("{} goes on after the last frame of {}", args.reference, args.file);
     }
-    let (Some(tokens_quality), Some(vae_quality)) = (tokens.quality(), vae) else {
+    let Some(tokens_quality) = tokens.quality() else {
         return usage(format!("{} has no frames", args.file));
     };
     let frames = tokens.frames();
@@ -127,7 +121,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         bpp: bits_per_pixel(bytes, frames, video.width, video.height),
         bundle: (&bundle.id).into(),
         tokens: tokens_quality.into(),
-        vae: vae_quality.into(),
+        vae: vae.flatten().map(Into::into),
     };
     if args.json {
         report::print(&report, false)?;
@@ -135,6 +129,42 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         report::print_text(&text(&report))?;
     }
     Ok(Exit::Success)
+}
+
+/// The VAE without quantization, on threads of its own.
+struct Alone {
+    input: FrameInput,
+    references: mpsc::Sender<Frame>,
+    measuring: JoinHandle<anyhow::Result<Option<Quality>>>,
+}
+
+impl Alone {
+    fn start(bundle: &Arc<Bundle>, video: &VideoStream, options: &Options) -> anyhow::Result<Self> {
+        let (input, output) = pipeline::vae_only(bundle, video, options)?;
+        let (references, for_vae) = mpsc::channel();
+        Ok(Self {
+            input,
+            references,
+            measuring: std::thread::spawn(move || measure(output, &for_vae)),
+        })
+    }
+
+    fn push(mut self, reference: Frame) -> anyhow::Result<Self> {
+        if let Err(error) = self.input.push(&reference) {
+            // The measuring thread has heard what ended the VAE's pipeline.
+            drop(self.references);
+            return joined(self.measuring.join(), "measuring").and(Err(error.into()));
+        }
+        // The measuring thread only goes away with an error, which `finish` tells.
+        let _ = self.references.send(reference);
+        Ok(self)
+    }
+
+    fn finish(self) -> anyhow::Result<Option<Quality>> {
+        self.input.flush()?;
+        drop(self.references);
+        joined(self.measuring.join(), "measuring")
+    }
 }
 
 /// Compares what comes out of the VAE alone with what went in.
@@ -152,10 +182,9 @@ fn measure(
 }
 
 fn text(r: &Report<'_>) -> String {
-    let rows = table([
-        (format!("tokens of {} bits", r.bits), &r.tokens),
-        ("VAE, not quantized".to_owned(), &r.vae),
-    ]);
+    let tokens = Some((format!("tokens of {} bits", r.bits), &r.tokens));
+    let vae = r.vae.as_ref().map(|vae| ("VAE, not quantized".to_owned(), vae));
+    let rows = table(tokens.into_iter().chain(vae));
     format!(
         "{}: {} frames, {:.4} bits per pixel\n{rows}",
         r.file, r.frames, r.bpp

@@ -1,12 +1,12 @@
 //! `latentbit tokens export`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
-use anyhow::Context;
-use latentbit_container::{Event, Limits, ReadMode, Reader, StreamId, VideoStream};
+use anyhow::{Context, bail, ensure};
+use latentbit_container::{Chunk, ErrorKind, Event, Limits, ReadMode, Reader, StreamId, VideoStream};
 use serde::Serialize;
 
-use crate::args::TokensExportArgs;
+use crate::args::{OutputArgs, TokensExportArgs};
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
 use crate::lbit_output::Target;
@@ -32,8 +32,16 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     if output == "-" {
         return usage("tokens need a file, because their sidecar is a second one");
     }
-    if overwrite::check(&args.output)? == Decision::Skip {
-        return Ok(Exit::Success);
+    let beside = sidecar_name(output);
+    let both = [output.clone(), beside.clone()];
+    for output in both {
+        let args = OutputArgs {
+            output,
+            ..args.output
+        };
+        if overwrite::check(&args)? == Decision::Skip {
+            return Ok(Exit::Success);
+        }
     }
     let Some(format) = args.format.or_else(|| ArrayFormat::of_name(output)) else {
         return usage(format!(
@@ -51,7 +59,7 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
         .first_video()
         .map(|(id, video)| (id, video.clone()))
     else {
-        anyhow::bail!("{place}: there is no video in this file");
+        bail!("{place}: there is no video in this file");
     };
     lbit_input::check_bits(args.bits, &video)?;
     let bits = args.bits.unwrap_or(video.bits);
@@ -74,30 +82,19 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     let about = serde_json::to_string_pretty(&sidecar)? + "\n";
 
     let (target, mut file) = Target::open(output)?;
-    let mut reader = open()?;
-    let mut buffer = format
-        .header(&array, &about)
-        .map_err(|error| MediaError::io(output, "write", error))?;
     let failed = |error| MediaError::io(output, "write", error);
-    loop {
-        file.write_all(&buffer).map_err(failed)?;
+    let mut buffer = format.header(&array, &about).map_err(failed)?;
+    file.write_all(&buffer).map_err(failed)?;
+    let mut reader = open()?;
+    for entry in sidecar.chunks.iter().filter(|entry| !entry.lost) {
+        let mut chunk = next_chunk(&mut reader, stream, entry).with_context(|| place.clone())?;
+        chunk.tokens.truncate_bits(bits);
         buffer.clear();
-        match reader.next_event() {
-            Ok(Some(Event::Chunk(mut chunk))) if chunk.stream == stream => {
-                chunk.tokens.truncate_bits(bits);
-                chunk
-                    .tokens
-                    .values
-                    .iter()
-                    .for_each(|&value| layout.put(&mut buffer, value));
-            }
-            Ok(Some(_)) => {}
-            // What is wrong was told the first time.
-            Ok(None) | Err(_) => break,
-        }
+        let values = chunk.tokens.values.iter();
+        values.for_each(|&value| layout.put(&mut buffer, value));
+        file.write_all(&buffer).map_err(failed)?;
     }
     file.flush().map_err(failed)?;
-    let beside = sidecar_name(output);
     let (beside_target, mut beside_file) = Target::open(&beside)?;
     let written = beside_file
         .write_all(about.as_bytes())
@@ -106,7 +103,8 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     target.commit()?;
     beside_target.commit()?;
 
-    damage
+    let Damage { found, truncated } = damage;
+    found
         .iter()
         .for_each(|damage| tracing::error!("{place}: {damage}"));
     let lost_chunks = sidecar.chunks.iter().filter(|chunk| chunk.lost).count();
@@ -122,21 +120,56 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
         };
         report::print(&report, false)?;
     }
-    Ok(if damage.is_empty() && lost_chunks == 0 {
-        Exit::Success
-    } else {
-        Exit::Damaged
+    Ok(match (found.is_empty() && lost_chunks == 0, truncated) {
+        (true, false) => Exit::Success,
+        (true, true) => Exit::Truncated,
+        (false, _) => Exit::Damaged,
     })
 }
 
+/// The chunk that the first reading listed as `entry`.
+fn next_chunk<R: Read>(
+    reader: &mut Reader<R>,
+    stream: StreamId,
+    entry: &ChunkEntry,
+) -> anyhow::Result<Chunk> {
+    while let Some(event) = reader.next_event()? {
+        if let Event::Chunk(chunk) = event
+            && chunk.stream == stream
+        {
+            let steps = entry.steps[1] - entry.steps[0];
+            ensure!(
+                chunk.sequence == entry.number && u64::from(chunk.tokens.grid.t) == steps,
+                "expected chunk {} of {steps} steps, found chunk {} of {}; did the file change meanwhile?",
+                entry.number,
+                chunk.sequence,
+                chunk.tokens.grid.t
+            );
+            return Ok(chunk);
+        }
+    }
+    bail!(
+        "chunk {} is gone since the file was read the first time",
+        entry.number
+    )
+}
+
+/// What is wrong with a file.
+#[derive(Default)]
+struct Damage {
+    found: Vec<String>,
+    /// The file is cut off after what was read of it.
+    truncated: bool,
+}
+
 /// Lists the chunks of a stream; gives what is wrong with the file.
-fn list<R: std::io::Read>(
+fn list<R: Read>(
     reader: &mut Reader<R>,
     stream: StreamId,
     bits: u8,
     sidecar: &mut Sidecar,
-) -> anyhow::Result<Vec<String>> {
-    let mut damage = Vec::new();
+) -> anyhow::Result<Damage> {
+    let mut damage = Damage::default();
     let mut step = 0;
     loop {
         match reader.next_event() {
@@ -162,7 +195,7 @@ fn list<R: std::io::Read>(
                 chunks,
                 frames,
             })) if of == stream => {
-                damage.push(format!(
+                damage.found.push(format!(
                     "chunks {} to {} are lost",
                     chunks.start,
                     chunks.end.saturating_sub(1)
@@ -189,14 +222,22 @@ fn list<R: std::io::Read>(
             Ok(Some(Event::Chapters(chapters))) => {
                 sidecar.chapters = crate::tokens::chapter_entries(&chapters)
             }
-            Ok(Some(Event::Lost(lost))) => damage.push(lost.reason.to_string()),
+            Ok(Some(Event::Lost(lost))) => damage.found.push(lost.reason.to_string()),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(damage),
-            Err(error) if !sidecar.chunks.is_empty() => {
-                damage.push(error.to_string());
+            // A file that cannot be read is another matter than one that is damaged.
+            Err(error) if sidecar.chunks.is_empty() || error.kind() == ErrorKind::Io => {
+                return Err(error.into());
+            }
+            Err(error) if error.kind() == ErrorKind::Truncated => {
+                tracing::error!("{error}");
+                damage.truncated = true;
                 return Ok(damage);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                damage.found.push(error.to_string());
+                return Ok(damage);
+            }
         }
     }
 }
