@@ -37,7 +37,9 @@ _OPTIONS = {
 
 def code_image(peer: str, quality: int, sample: Sample, work: Path) -> Coded:
     """A photo through JPEG or AVIF."""
-    image = Image.open(sample.path).convert("RGB")
+    source = Image.open(sample.path).convert("RGB")
+    # Pixels alone: Pillow would carry a colour profile of the source along, more bytes than a small picture needs.
+    image = Image.frombytes("RGB", source.size, source.tobytes())
     if peer == "JPEG":
         coded = work / "peer.jpg"
         image.save(coded, quality=quality, optimize=True, subsampling="4:2:0")

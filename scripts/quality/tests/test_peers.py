@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from peers import IMAGE_PEERS, VIDEO_PEERS, code_image, code_video
-from PIL import Image
+from PIL import Image, ImageCms
 from samples import Sample
 
 
@@ -31,6 +31,15 @@ def test_images(peer: str, tmp_path: Path) -> None:
         sizes.append(coded.bytes)
     assert sizes == sorted(sizes)
     assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("peer", IMAGE_PEERS)
+def test_what_a_source_says_of_itself_costs_nothing(peer: str, tmp_path: Path) -> None:
+    Image.fromarray(picture(64)).save(tmp_path / "plain.png")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(picture(64)).save(tmp_path / "profile.png", icc_profile=profile)
+    sizes = {code_image(peer, 10, Sample(tmp_path / name), tmp_path).bytes for name in ("plain.png", "profile.png")}
+    assert len(sizes) == 1
 
 
 @pytest.mark.parametrize("peer", VIDEO_PEERS)
