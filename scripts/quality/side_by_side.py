@@ -24,6 +24,9 @@ from make_clip import photo_folder  # noqa: E402
 
 CROPS = {"astronaut.png": (96, 0), "coffee.png": (190, 60), "chelsea.png": (60, 20)}
 SIZE = 256
+"""Of what is coded."""
+SHOWN = 240
+"""Of its middle, which is shown: the sheet stays small."""
 BITS = (36, 18)
 
 
@@ -65,19 +68,20 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
     arguments = parser.parse_args()
     latentbit = Latentbit(arguments.latentbit.resolve(), 0, arguments.model, "f32")
-    label, gap = 16, 4
+    label, gap, edge = 16, 4, (SIZE - SHOWN) // 2
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for name, (left, top) in CROPS.items():
             photo = Image.open(photo_folder() / name).convert("RGB")
             rows.append(row(latentbit, photo.crop((left, top, left + SIZE, top + SIZE)), Path(folder)))
         columns = len(rows[0])
-        sheet = Image.new("RGB", (columns * (SIZE + gap) - gap, len(rows) * (SIZE + label)), "white")
+        sheet = Image.new("RGB", (columns * (SHOWN + gap) - gap, len(rows) * (SHOWN + label)), "white")
         draw = ImageDraw.Draw(sheet)
         for y, pictures in enumerate(rows):
             for x, (text, picture) in enumerate(pictures):
-                draw.text((x * (SIZE + gap) + 2, y * (SIZE + label) + 2), text, fill="black")
-                sheet.paste(picture, (x * (SIZE + gap), y * (SIZE + label) + label))
+                draw.text((x * (SHOWN + gap) + 2, y * (SHOWN + label) + 2), text, fill="black")
+                shown = picture.crop((edge, edge, edge + SHOWN, edge + SHOWN))
+                sheet.paste(shown, (x * (SHOWN + gap), y * (SHOWN + label) + label))
         sheet.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(arguments.out, optimize=True)
 
 
