@@ -14,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from curves import BOUND, MEASURES, Point, from_json  # noqa: E402
+from matplotlib.ticker import LogLocator, NullFormatter  # noqa: E402
 
 COLORS = {"latentbit": "#c0392b", "JPEG": "#7f8c8d", "AVIF": "#2980b9", "x264": "#27ae60", "x265": "#8e44ad",
           "SVT-AV1": "#2980b9"}
@@ -34,6 +35,9 @@ def draw(name: str, points: list[Point], path: Path) -> None:
             axis.plot(*zip(*line, strict=True), marker="o", markersize=3.5, linewidth=width, label=codec,
                       color=COLORS.get(codec))
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("bits per pixel")
         axis.set_title(MEASURES[measure], fontsize=10)
         axis.grid(alpha=0.3, which="both", linewidth=0.5)
