@@ -69,10 +69,14 @@ def psnr(error: np.ndarray) -> float:
 
 
 def seams(latentbit: Latentbit, files: list[Path], work: Path, count: int) -> list[str]:
-    """A row for each size: PSNR at the borders of windows, at those of shifted windows, and elsewhere."""
+    """A row for each size: PSNR at borders of windows, at those of shifted windows, and at places between them.
+
+    The latter are bands of the same shape halfway between borders: what they differ by among themselves is chance.
+    """
     rows = []
     for name, (width, height) in SIZES.items():
-        whole, shifted = at_borders(height, width, 0), at_borders(height, width, WINDOW // 2)
+        bands = [at_borders(height, width, offset) for offset in (0, WINDOW // 2, WINDOW // 4, WINDOW * 3 // 4)]
+        others = ~(bands[0] | bands[1])
         values = []
         for seed in range(count):
             frame = mosaic(files, width, height, seed)
@@ -82,7 +86,7 @@ def seams(latentbit: Latentbit, files: list[Path], work: Path, count: int) -> li
             latentbit.run("decode", tokens, "-o", back, "-y")
             found = np.asarray(Image.open(back).convert("RGB")).astype(np.float64)
             error = np.square(found - frame).mean(2)
-            values.append([psnr(error[whole]), psnr(error[shifted]), psnr(error[~(whole | shifted)])])
+            values.append([psnr(error[pixels]) for pixels in (*bands, others)])
         columns = [f"{v:.2f}" for v in np.mean(values, axis=0)]
         rows.append(f"| {name} ({count}) | {' | '.join(columns)} |")
     return rows
@@ -139,7 +143,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         files = photo_files(arguments.data)
-        print("| frames | at windows, dB | at shifted windows, dB | elsewhere, dB |\n|---|---|---|---|")
+        head = ["frames", "at windows, dB", "at shifted windows, dB", "16 pixels after windows, dB", "16 before, dB"]
+        print(f"| {' | '.join(head)} | all but windows', dB |\n|---|---|---|---|---|---|")
         print("\n".join(seams(latentbit, files, work, arguments.frames)), flush=True)
         found = over_time(latentbit, arguments.data, work)
         print("\n| place in the chunk | first | second | a third | two thirds | last | all |")

@@ -13,6 +13,8 @@ def test_pixels_at_borders() -> None:
     # Windows of 64 pixels: borders at columns 64, 128 and 192, none across rows.
     assert found[0].nonzero()[0].tolist() == [*range(60, 68), *range(124, 132), *range(188, 196)]
     assert (found == found[0]).all()
+    between = at_borders(8, 130, 16)
+    assert between[0].nonzero()[0].tolist() == [*range(12, 20), *range(76, 84)]
     shifted = at_borders(40, 40, 32)
     assert shifted[:, 0].nonzero()[0].tolist() == list(range(28, 36))
     assert shifted[30].all()
