@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with images/ and videos/ that no training has seen")
     parser.add_argument("--out", type=Path, required=True, help="folder for points.json")
     parser.add_argument("--only", choices=["ours", "peers"], help="measure these alone")
-    parser.add_argument("--clip-sizes", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--clip-sizes", type=int, nargs="*", default=[128, 256])
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
