@@ -227,8 +227,8 @@ fn a_file_that_is_cut_off() {
     write(&folder, "cut.lbit", &whole[..last as usize + 30]);
     run(&folder, &["tokens", "export", "cut.lbit", "-o", "cut.npy"]).expect(4);
     run(&folder, &["tokens", "export", "a.lbit", "-o", "a.npy"]).expect(0);
-    let [cut, all] =
-        ["cut.npy", "a.npy"].map(|name| sidecar(&folder, name)["chunks"].as_array().unwrap().clone());
+    let [cut, all] = ["cut.npy.json", "a.npy.json"]
+        .map(|name| sidecar(&folder, name)["chunks"].as_array().unwrap().clone());
     assert_eq!(cut.len() + 1, all.len());
     assert_eq!(cut[..], all[..cut.len()]);
     // The array is as long as its header says.

@@ -222,6 +222,10 @@ fn list<R: Read>(
             Ok(Some(Event::Chapters(chapters))) => {
                 sidecar.chapters = crate::tokens::chapter_entries(&chapters)
             }
+            // The error at the end tells of it once more.
+            Ok(Some(Event::Lost(lost))) if lost.reason.kind() == ErrorKind::Truncated => {
+                damage.truncated = true;
+            }
             Ok(Some(Event::Lost(lost))) => damage.found.push(lost.reason.to_string()),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(damage),
