@@ -5,6 +5,7 @@
 
 mod concat;
 mod cut;
+mod gap;
 mod recover;
 mod reindex;
 mod trim;
@@ -13,6 +14,7 @@ use std::io::{Read, Write};
 
 pub use concat::concat;
 pub use cut::{Cut, cut, plan_cut};
+pub use gap::{Border, Gap};
 pub use recover::{Recovered, recover};
 pub use reindex::reindex;
 pub use trim::trim;

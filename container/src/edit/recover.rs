@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
-use super::{check_known, end_time};
-use crate::coder::Coder;
+use super::{Border, Gap, check_known, end_time};
 use crate::end::Totals;
 use crate::error::{Broken, Error, ErrorKind, Result};
 use crate::fields::Fields;
@@ -18,8 +17,7 @@ use crate::parser::{Event, Head, Lost};
 use crate::reader::{Reader, find_head};
 use crate::record::{HEADER_LEN, RecordHeader, Tag};
 use crate::stored::StoredChunk;
-use crate::times::Times;
-use crate::units::{PixelFrames, latent_frames_needed};
+use crate::units::PixelFrames;
 use crate::writer::{Summary, Writer, WriterOptions};
 
 /// What came of [`recover`].
@@ -312,44 +310,21 @@ impl<W: Write> Salvage<W> {
             Some(chunks.start),
         )?;
         let last = self.last.get(stream.index()).and_then(Option::as_ref);
-        let from = last.map_or_else(
-            || video.constant_times(PixelFrames(frames.start)).start,
-            |last| end_time(last, video.frame_duration),
-        );
-        let from = next.map_or(from, |next| from.min(next.times.start));
-        let segment = last.or(next).map_or(0, |chunk| chunk.segment);
-        let mut first_frame = frames.start;
-        for sequence in chunks.clone() {
-            // Nobody knows where one ended and the next began: share the frames out evenly.
-            let left = frames.end.saturating_sub(first_frame);
-            let count = PixelFrames(left.div_ceil((chunks.end - sequence).max(1)));
-            let passed = first_frame - frames.start;
-            let start = match next {
-                Some(next) => between(from, next.times.start, passed, whole),
-                None => Times {
-                    start: from,
-                    durations: None,
-                }
-                .of(passed, video.frame_duration),
-            };
-            let latent_frames = latent_frames_needed(count, video.strides[0], false);
-            self.writer.write_stored(&StoredChunk {
-                stream,
-                sequence,
-                first_frame: PixelFrames(first_frame),
-                frame_count: count,
-                latent_frames,
-                key: false,
-                segment,
-                times: Times {
-                    start,
-                    durations: None,
-                },
-                grid: video.grid(latent_frames),
-                coder: Coder::Raw,
-                planes: Vec::new(),
-            })?;
-            first_frame += count.0;
+        let gap = Gap {
+            stream,
+            chunks: chunks.clone(),
+            frames,
+            before: last.map(|last| Border {
+                segment: last.segment,
+                time: end_time(last, video.frame_duration),
+            }),
+            after: next.map(|next| Border {
+                segment: next.segment,
+                time: next.times.start,
+            }),
+        };
+        for place in gap.places(&video) {
+            self.writer.write_stored(&place)?;
         }
         self.report.lost_chunks += chunks.end.saturating_sub(chunks.start);
         self.report.lost_frames += whole;
@@ -397,10 +372,4 @@ impl<W: Write> Salvage<W> {
         };
         Ok((output, recovered))
     }
-}
-
-/// The time `part` of `whole` on the way from `from` to `to`.
-fn between(from: i64, to: i64, part: u64, whole: u64) -> i64 {
-    let way = (i128::from(to) - i128::from(from)) * i128::from(part) / i128::from(whole.max(1));
-    i64::try_from(i128::from(from) + way).unwrap_or(to)
 }
