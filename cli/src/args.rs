@@ -499,9 +499,14 @@ pub struct ConcatArgs {
 pub enum TokensCommand {
     /// Write the tokens of a file as an array, with a JSON beside it that says what they are: geometry, order of tokens and
     /// bits, and for each chunk its frames, its steps in the array, and its segment.
+    ///
+    /// Of a damaged file it writes what is intact; a chunk that is lost has an entry without steps. Two files are written,
+    /// so the output can be no pipe.
     #[command(after_help = EXIT_CODES)]
     Export(TokensExportArgs),
     /// Make a file of an array and its JSON, bit for bit. Sound and subtitles are not part of them.
+    ///
+    /// Chunks that are lost keep their places, as with `recover`. Ends with code 4 if the array is cut off.
     #[command(after_help = EXIT_CODES)]
     Import(TokensImportArgs),
 }
@@ -536,7 +541,7 @@ pub struct TokensExportArgs {
 /// Options of `tokens import`.
 #[derive(Debug, Args)]
 pub struct TokensImportArgs {
-    /// Array of tokens, as `tokens export` writes it.
+    /// Array of tokens, as `tokens export` writes it; - for stdin, with --format and --sidecar.
     pub input: String,
 
     #[command(flatten)]
@@ -546,7 +551,7 @@ pub struct TokensImportArgs {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub format: Option<ArrayFormat>,
 
-    /// The JSON that belongs to the array; its name with .json by default.
+    /// The JSON that belongs to the array; by default what safetensors say of themselves, or else its name with .json.
     #[arg(long, value_name = "FILE")]
     pub sidecar: Option<String>,
 

@@ -1,10 +1,13 @@
 //! What an array of tokens is: the JSON beside it.
 
 use latentbit_container::{
-    BundleId, Chapter, Chroma, Chunk, Color, ColorRange, LatentFrames, Metadata, PixelFrames, Rational,
-    StreamId, Times, Tokens, VideoStream,
+    BundleId, Chapter, Chroma, Chunk, ChunkInfo, Coder, Color, ColorRange, LatentFrames, Metadata,
+    PixelFrames, Rational, StoredChunk, StreamId, Times, Tokens, VideoStream,
 };
 use serde::{Deserialize, Serialize};
+
+use super::format::Array;
+use crate::media::{MediaError, MediaErrorKind};
 
 pub const SCHEMA: &str = "latentbit.tokens/1";
 const SCAN_ORDER: &str = "time, height, width; width fastest";
@@ -23,7 +26,7 @@ pub struct Sidecar {
     pub bit_order: String,
     pub video: Video,
     pub chunks: Vec<ChunkEntry>,
-    /// Metadata of the file, in order; those about one stream name it.
+    /// Metadata of the file and of the stream, in order.
     pub metadata: Vec<MetadataEntry>,
     pub chapters: Vec<ChapterEntry>,
 }
@@ -53,7 +56,7 @@ pub struct Video {
     pub bit_depth: u8,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChunkEntry {
     pub number: u64,
     pub first_frame: u64,
@@ -70,6 +73,7 @@ pub struct ChunkEntry {
     pub durations: Option<Vec<u32>>,
     /// Its part of the first axis: from, and up to but without. Empty if the chunk is lost.
     pub steps: [u64; 2],
+    /// Its tokens are gone. If more than one in a row is, nobody knows where one ended and the next began.
     #[serde(default)]
     pub lost: bool,
     /// Bits per token in this chunk, if fewer than the stream has.
@@ -77,14 +81,15 @@ pub struct ChunkEntry {
     pub bits: Option<u8>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MetadataEntry {
+    /// 0 if it is about the video, none if it is about the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<u16>,
     pub entries: Vec<(String, String)>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChapterEntry {
     pub start_ns: u64,
     pub end_ns: u64,
@@ -109,14 +114,6 @@ pub fn sidecar_name(array: &str) -> String {
     format!("{array}.json")
 }
 
-/// A record of metadata, as the JSON has it.
-pub fn metadata_entry(metadata: &Metadata) -> MetadataEntry {
-    MetadataEntry {
-        stream: (metadata.stream != StreamId::NONE).then_some(metadata.stream.0),
-        entries: metadata.entries.clone(),
-    }
-}
-
 /// Chapters, as the JSON has them.
 pub fn chapter_entries(chapters: &[Chapter]) -> Vec<ChapterEntry> {
     let all = chapters.iter().map(|chapter| ChapterEntry {
@@ -128,6 +125,35 @@ pub fn chapter_entries(chapters: &[Chapter]) -> Vec<ChapterEntry> {
 }
 
 impl Sidecar {
+    /// The most bytes that one may have; it takes weeks of video to fill them.
+    pub const MAX_LEN: u64 = 1 << 29;
+
+    /// The sidecar that `text` is, which came from `place`.
+    pub fn parse(text: &[u8], place: &str) -> Result<Self, MediaError> {
+        let invalid = |message| MediaError::new(MediaErrorKind::Invalid, place, message);
+        if text.len() as u64 > Self::MAX_LEN {
+            let most = Self::MAX_LEN;
+            return Err(invalid(format!(
+                "expected a sidecar of at most {most} bytes, found more"
+            )));
+        }
+        serde_json::from_slice(text)
+            .map_err(|error| invalid(format!("this is no sidecar of tokens: {error}")))
+    }
+
+    /// The JSON of a file of its own.
+    pub fn to_json(&self) -> anyhow::Result<String> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        if text.len() as u64 > Self::MAX_LEN {
+            anyhow::bail!(
+                "the sidecar would take {} bytes, and `tokens import` takes {}; cut the file into parts",
+                text.len(),
+                Self::MAX_LEN
+            );
+        }
+        Ok(text)
+    }
+
     /// A sidecar without chunks.
     pub fn new(video: &VideoStream, dtype: &str, columns: Option<usize>) -> Self {
         Self {
@@ -144,7 +170,15 @@ impl Sidecar {
         }
     }
 
-    /// The file's metadata, of which only what is about the file or its video stream is kept.
+    /// Type and sides of the array.
+    pub fn array(&self) -> Array {
+        Array {
+            dtype: self.dtype.clone(),
+            shape: self.shape.clone(),
+        }
+    }
+
+    /// The metadata of the file and of its stream.
     pub fn metadata(&self) -> Vec<Metadata> {
         let all = self.metadata.iter().map(|metadata| Metadata {
             stream: metadata.stream.map_or(StreamId::NONE, StreamId),
@@ -206,7 +240,8 @@ impl Video {
         let rational = |[num, den]: [u32; 2]| Rational { num, den };
         let [primaries, transfer, matrix] = self.color;
         let mut sha256 = [0; 32];
-        if self.bundle_sha256.len() != 64 || !self.bundle_sha256.is_ascii() {
+        let digits = |digit: u8| digit.is_ascii_hexdigit();
+        if self.bundle_sha256.len() != 64 || !self.bundle_sha256.bytes().all(digits) {
             return None;
         }
         for (at, byte) in sha256.iter_mut().enumerate() {
@@ -243,6 +278,58 @@ impl Video {
 }
 
 impl ChunkEntry {
+    /// A chunk whose tokens are the `steps` of the array, with at most `bits` bits each.
+    pub fn new(info: &ChunkInfo, times: Times, steps: [u64; 2], bits: u8) -> Self {
+        Self {
+            number: info.sequence,
+            first_frame: info.first_frame.0,
+            frames: info.frame_count.0,
+            latent_frames: info.latent_frames.0,
+            key: info.key,
+            segment: info.segment,
+            start: times.start,
+            durations: times.durations,
+            steps,
+            lost: false,
+            bits: (info.bits < bits).then_some(info.bits),
+        }
+    }
+
+    /// A chunk without tokens before the step `step`.
+    pub fn lost(place: &StoredChunk, step: u64) -> Self {
+        Self {
+            number: place.sequence,
+            first_frame: place.first_frame.0,
+            frames: place.frame_count.0,
+            latent_frames: place.latent_frames.0,
+            key: place.key,
+            segment: place.segment,
+            start: place.times.start,
+            durations: place.times.durations.clone(),
+            steps: [step, step],
+            lost: true,
+            bits: None,
+        }
+    }
+
+    /// What holds the place of a lost chunk.
+    pub fn place(&self, video: &VideoStream) -> StoredChunk {
+        let latent_frames = LatentFrames(self.latent_frames);
+        StoredChunk {
+            stream: StreamId(0),
+            sequence: self.number,
+            first_frame: PixelFrames(self.first_frame),
+            frame_count: PixelFrames(self.frames),
+            latent_frames,
+            key: self.key,
+            segment: self.segment,
+            times: self.times(),
+            grid: video.grid(latent_frames),
+            coder: Coder::Raw,
+            planes: Vec::new(),
+        }
+    }
+
     /// The chunk with its tokens.
     pub fn chunk(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
         let latent_frames = LatentFrames(self.latent_frames);

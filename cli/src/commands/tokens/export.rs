@@ -1,19 +1,25 @@
 //! `latentbit tokens export`.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use latentbit_container::{Chunk, ErrorKind, Event, Limits, ReadMode, Reader, StreamId, VideoStream};
+use anyhow::Context;
+use latentbit_container::{
+    Error as ContainerError, LatentFrames, Limits, PixelFrames, Reader, StreamId, VideoStream,
+};
 use serde::Serialize;
 
 use crate::args::{OutputArgs, TokensExportArgs};
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
 use crate::lbit_output::Target;
-use crate::media::MediaError;
+use crate::media::{MediaError, MediaErrorKind};
 use crate::overwrite::{self, Decision};
 use crate::report;
-use crate::tokens::{Array, ArrayFormat, ChunkEntry, Layout, Sidecar, sidecar_name};
+use crate::tokens::{
+    ArrayFormat, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
+};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -29,12 +35,11 @@ struct Report<'a> {
 /// Runs the command.
 pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     let output = &args.output.output;
-    if output == "-" {
-        return usage("tokens need a file, because their sidecar is a second one");
-    }
     let beside = sidecar_name(output);
-    let both = [output.clone(), beside.clone()];
-    for output in both {
+    for output in [output, &beside] {
+        check_is_file(output)?;
+    }
+    for output in [output.clone(), beside.clone()] {
         let args = OutputArgs {
             output,
             ..args.output
@@ -48,200 +53,187 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
             "{output}: the name tells no format; name it .npy, .safetensors or .bin, or give --format"
         ));
     };
+    let mut export = Export {
+        args,
+        beside: &beside,
+        format,
+        file: lbit_input::open_file(&args.input)?,
+    };
     let place = &args.input;
-    let open = || -> anyhow::Result<_> {
-        let file = lbit_input::open_file(place)?;
-        Reader::with_mode(file, Limits::default(), ReadMode::Resync).with_context(|| place.clone())
+    let written = match export.write(false).with_context(|| place.clone())? {
+        Ok(written) => written,
+        // Its checksums hold, so only a listing that unpacks takes it for lost.
+        Err(_) => export
+            .write(true)
+            .and_then(|written| Ok(written?))
+            .with_context(|| place.clone())?,
     };
-    let mut reader = open()?;
-    let Some((stream, video)) = reader
-        .header()
-        .first_video()
-        .map(|(id, video)| (id, video.clone()))
-    else {
-        bail!("{place}: there is no video in this file");
-    };
-    lbit_input::check_bits(args.bits, &video)?;
-    let bits = args.bits.unwrap_or(video.bits);
-    let video = VideoStream { bits, ..video };
-    let layout = match (format, args.columns) {
-        (ArrayFormat::Raw, None) => Layout::WIDE,
-        (_, columns) => Layout::new(bits, columns),
-    };
-    // Twice: the first time to know how much there is, because that comes first in the file.
-    let mut sidecar = Sidecar::new(&video, layout.dtype(), layout.columns);
-    let damage = list(&mut reader, stream, bits, &mut sidecar).with_context(|| place.clone())?;
-    let steps = sidecar.chunks.last().map_or(0, |chunk| chunk.steps[1]);
-    let grid = video.grid(latentbit_container::LatentFrames(1));
-    sidecar.shape = vec![steps, u64::from(grid.h), u64::from(grid.w)];
-    sidecar.shape.extend(layout.columns.map(|columns| columns as u64));
-    let array = Array {
-        dtype: layout.dtype().to_owned(),
-        shape: sidecar.shape.clone(),
-    };
-    let about = serde_json::to_string_pretty(&sidecar)? + "\n";
+    written.tell(args, &beside)
+}
 
-    let (target, mut file) = Target::open(output)?;
-    let failed = |error| MediaError::io(output, "write", error);
-    let mut buffer = format.header(&array, &about).map_err(failed)?;
-    file.write_all(&buffer).map_err(failed)?;
-    let mut reader = open()?;
-    for entry in sidecar.chunks.iter().filter(|entry| !entry.lost) {
-        let mut chunk = next_chunk(&mut reader, stream, entry).with_context(|| place.clone())?;
-        chunk.tokens.truncate_bits(bits);
-        buffer.clear();
-        let values = chunk.tokens.values.iter();
-        values.for_each(|&value| layout.put(&mut buffer, value));
-        file.write_all(&buffer).map_err(failed)?;
+/// Two files are written, and both are given their names at the end.
+fn check_is_file(output: &str) -> anyhow::Result<()> {
+    if output == "-" {
+        return usage(
+            "-: tokens are written to two files, the array and its sidecar; give the name of a file",
+        );
     }
-    file.flush().map_err(failed)?;
-    let (beside_target, mut beside_file) = Target::open(&beside)?;
-    let written = beside_file
-        .write_all(about.as_bytes())
-        .and_then(|()| beside_file.flush());
-    written.map_err(|error| MediaError::io(&beside, "write", error))?;
-    target.commit()?;
-    beside_target.commit()?;
+    let metadata = Path::new(output).metadata();
+    if metadata.is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return usage(format!(
+            "{output}: this is a device or a pipe, and tokens are written to two files, the array and its sidecar; \
+             give the name of a file"
+        ));
+    }
+    Ok(())
+}
 
-    let Damage { found, truncated } = damage;
-    found
-        .iter()
-        .for_each(|damage| tracing::error!("{place}: {damage}"));
-    let lost_chunks = sidecar.chunks.iter().filter(|chunk| chunk.lost).count();
-    if args.json {
-        let report = Report {
-            schema: "latentbit.tokens.export/1",
-            output,
-            sidecar: &beside,
-            dtype: layout.dtype(),
-            shape: &sidecar.shape,
-            chunks: sidecar.chunks.len(),
-            lost_chunks,
+struct Export<'a> {
+    args: &'a TokensExportArgs,
+    beside: &'a str,
+    format: ArrayFormat,
+    file: BufReader<File>,
+}
+
+impl Export<'_> {
+    /// Reads the file twice: the first time to know how much there is, because that comes first in an array. The first
+    /// time chunks are unpacked only if `unpack` says so; gives the reason if one of them should have been.
+    fn write(&mut self, unpack: bool) -> anyhow::Result<Result<Written, ContainerError>> {
+        let args = self.args;
+        let reader = Reader::salvaging(&mut self.file, Limits::default())?;
+        let (stream, video) = video(&reader, args)?;
+        let layout = match (self.format, args.columns) {
+            (ArrayFormat::Raw, None) => Layout::WIDE,
+            (_, columns) => Layout::new(video.bits, columns),
         };
-        report::print(&report, false)?;
+        let listing = Listing::new(Reading::new(reader, unpack), stream, &video, video.bits)?;
+        let sidecar = sidecar(&video, layout, &listing);
+        let about = sidecar.to_json()?;
+
+        let (target, mut file) = Target::open(&args.output.output)?;
+        let failed = |error| MediaError::io(&args.output.output, "write", error);
+        let header = self.format.header(&sidecar).map_err(failed)?;
+        file.write_all(&header).map_err(failed)?;
+        let mut reading = Reading::new(Reader::salvaging(&mut self.file, Limits::default())?, true);
+        let values = write_values(&mut reading, stream, &listing, layout, video.bits, |bytes| {
+            Ok(file.write_all(bytes).map_err(failed)?)
+        });
+        match values {
+            Ok(()) => {}
+            Err(Failed::Unpack(reason)) => return Ok(Err(reason)),
+            Err(Failed::Other(error)) => return Err(error),
+        }
+        file.flush().map_err(failed)?;
+        let (beside_target, mut beside_file) = Target::open(self.beside)?;
+        let written = beside_file
+            .write_all(about.as_bytes())
+            .and_then(|()| beside_file.flush());
+        written.map_err(|error| MediaError::io(self.beside, "write", error))?;
+        target.commit()?;
+        beside_target.commit()?;
+        Ok(Ok(Written {
+            // It knows of what unpacking shows, too.
+            damage: reading.damage,
+            listing,
+            sidecar,
+        }))
     }
-    Ok(match (found.is_empty() && lost_chunks == 0, truncated) {
-        (true, false) => Exit::Success,
-        (true, true) => Exit::Truncated,
-        (false, _) => Exit::Damaged,
-    })
 }
 
-/// The chunk that the first reading listed as `entry`.
-fn next_chunk<R: Read>(
-    reader: &mut Reader<R>,
-    stream: StreamId,
-    entry: &ChunkEntry,
-) -> anyhow::Result<Chunk> {
-    while let Some(event) = reader.next_event()? {
-        if let Event::Chunk(chunk) = event
-            && chunk.stream == stream
-        {
-            let steps = entry.steps[1] - entry.steps[0];
-            ensure!(
-                chunk.sequence == entry.number && u64::from(chunk.tokens.grid.t) == steps,
-                "expected chunk {} of {steps} steps, found chunk {} of {}; did the file change meanwhile?",
-                entry.number,
-                chunk.sequence,
-                chunk.tokens.grid.t
+/// The stream of tokens to export, with as many bits as are wanted.
+fn video<R: std::io::Read>(
+    reader: &Reader<R>,
+    args: &TokensExportArgs,
+) -> anyhow::Result<(StreamId, VideoStream)> {
+    let Some((stream, video)) = reader.header().first_video() else {
+        let message = "there is no video in this file";
+        return Err(MediaError::new(MediaErrorKind::Invalid, &args.input, message).into());
+    };
+    lbit_input::check_bits(args.bits, video)?;
+    let bits = args.bits.unwrap_or(video.bits);
+    Ok((
+        stream,
+        VideoStream {
+            bits,
+            ..video.clone()
+        },
+    ))
+}
+
+fn sidecar(video: &VideoStream, layout: Layout, listing: &Listing) -> Sidecar {
+    let frames = PixelFrames(listing.frames());
+    let video = VideoStream {
+        // What is lost at the end is not known.
+        frame_count: video.frame_count.filter(|&promised| promised == frames),
+        ..video.clone()
+    };
+    let mut sidecar = Sidecar::new(&video, layout.dtype(), layout.columns);
+    let grid = video.grid(LatentFrames(1));
+    sidecar.shape = vec![listing.steps(), u64::from(grid.h), u64::from(grid.w)];
+    sidecar.shape.extend(layout.columns.map(|columns| columns as u64));
+    sidecar.chunks.clone_from(&listing.chunks);
+    sidecar.metadata.clone_from(&listing.metadata);
+    sidecar.chapters.clone_from(&listing.chapters);
+    sidecar
+}
+
+/// What was written.
+struct Written {
+    listing: Listing,
+    sidecar: Sidecar,
+    damage: Damage,
+}
+
+impl Written {
+    /// Says what is not in the array, and how the command ends.
+    fn tell(&self, args: &TokensExportArgs, beside: &str) -> anyhow::Result<Exit> {
+        let place = &args.input;
+        if !self.listing.others.is_empty() {
+            let others: Vec<String> = self.listing.others.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                "{place}: metadata about other streams is left out, as they are not part of the array: stream {}",
+                others.join(", ")
             );
-            return Ok(chunk);
         }
-    }
-    bail!(
-        "chunk {} is gone since the file was read the first time",
-        entry.number
-    )
-}
-
-/// What is wrong with a file.
-#[derive(Default)]
-struct Damage {
-    found: Vec<String>,
-    /// The file is cut off after what was read of it.
-    truncated: bool,
-}
-
-/// Lists the chunks of a stream; gives what is wrong with the file.
-fn list<R: Read>(
-    reader: &mut Reader<R>,
-    stream: StreamId,
-    bits: u8,
-    sidecar: &mut Sidecar,
-) -> anyhow::Result<Damage> {
-    let mut damage = Damage::default();
-    let mut step = 0;
-    loop {
-        match reader.next_event() {
-            Ok(Some(Event::Chunk(chunk))) if chunk.stream == stream => {
-                let steps = u64::from(chunk.tokens.grid.t);
-                sidecar.chunks.push(ChunkEntry {
-                    number: chunk.sequence,
-                    first_frame: chunk.first_frame.0,
-                    frames: chunk.frame_count.0,
-                    latent_frames: chunk.latent_frames.0,
-                    key: chunk.key,
-                    segment: chunk.segment,
-                    start: chunk.times.start,
-                    durations: chunk.times.durations,
-                    steps: [step, step + steps],
-                    lost: false,
-                    bits: (chunk.tokens.bits < bits).then_some(chunk.tokens.bits),
-                });
-                step += steps;
-            }
-            Ok(Some(Event::Missing {
-                stream: of,
-                chunks,
-                frames,
-            })) if of == stream => {
-                damage.found.push(format!(
-                    "chunks {} to {} are lost",
-                    chunks.start,
-                    chunks.end.saturating_sub(1)
-                ));
-                let segment = sidecar.chunks.last().map_or(0, |chunk| chunk.segment);
-                // Nobody knows where one ended and the next began: they are listed as one.
-                sidecar.chunks.push(ChunkEntry {
-                    number: chunks.start,
-                    first_frame: frames.start,
-                    frames: frames.end.saturating_sub(frames.start),
-                    latent_frames: 0,
-                    key: false,
-                    segment,
-                    start: sidecar.chunks.last().map_or(0, |chunk| chunk.start),
-                    durations: None,
-                    steps: [step, step],
-                    lost: true,
-                    bits: None,
-                });
-            }
-            Ok(Some(Event::Metadata(metadata))) => {
-                sidecar.metadata.push(crate::tokens::metadata_entry(&metadata))
-            }
-            Ok(Some(Event::Chapters(chapters))) => {
-                sidecar.chapters = crate::tokens::chapter_entries(&chapters)
-            }
-            // The error at the end tells of it once more.
-            Ok(Some(Event::Lost(lost))) if lost.reason.kind() == ErrorKind::Truncated => {
-                damage.truncated = true;
-            }
-            Ok(Some(Event::Lost(lost))) => damage.found.push(lost.reason.to_string()),
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(damage),
-            // A file that cannot be read is another matter than one that is damaged.
-            Err(error) if sidecar.chunks.is_empty() || error.kind() == ErrorKind::Io => {
-                return Err(error.into());
-            }
-            Err(error) if error.kind() == ErrorKind::Truncated => {
-                tracing::error!("{error}");
-                damage.truncated = true;
-                return Ok(damage);
-            }
-            Err(error) => {
-                damage.found.push(error.to_string());
-                return Ok(damage);
+        let Damage { found, cut_off } = &self.damage;
+        for reason in found {
+            tracing::error!("{place}: {reason}");
+        }
+        let all = &self.sidecar.chunks;
+        for lost in all.chunk_by(|a, b| a.lost == b.lost) {
+            if let [first, ..] = lost
+                && let Some(last) = lost.last().filter(|last| last.lost)
+            {
+                let end = last.first_frame.saturating_add(last.frames);
+                tracing::error!(
+                    "{place}: chunks {} to {} are lost, and with them the frames {} to {}; the sidecar holds their places",
+                    first.number,
+                    last.number,
+                    first.first_frame,
+                    end.saturating_sub(1)
+                );
             }
         }
+        if let Some(reason) = cut_off {
+            tracing::error!("{place}: {reason}");
+        }
+        let lost_chunks = all.iter().filter(|chunk| chunk.lost).count();
+        if args.json {
+            let report = Report {
+                schema: "latentbit.tokens.export/1",
+                output: &args.output.output,
+                sidecar: beside,
+                dtype: &self.sidecar.dtype,
+                shape: &self.sidecar.shape,
+                chunks: all.len(),
+                lost_chunks,
+            };
+            report::print(&report, false)?;
+        }
+        Ok(match (found.is_empty() && lost_chunks == 0, cut_off) {
+            (true, None) => Exit::Success,
+            (true, Some(_)) => Exit::Truncated,
+            (false, _) => Exit::Damaged,
+        })
     }
 }

@@ -1,18 +1,18 @@
 //! `latentbit tokens import`.
 
-use std::fs;
-use std::io::{BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 
-use anyhow::{Context, ensure};
-use latentbit_container::{Header, VideoStream};
+use latentbit_container::{Header, LatentFrames};
 
 use crate::args::TokensImportArgs;
 use crate::copied::{self, Nothing};
 use crate::exit::{Exit, usage};
+use crate::lbit_input;
 use crate::lbit_output::Output;
 use crate::media::{MediaError, MediaErrorKind};
 use crate::overwrite::{self, Decision};
-use crate::tokens::{Array, ArrayFormat, Layout, SCHEMA, Sidecar, sidecar_name};
+use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
 
 /// Runs the command.
 pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
@@ -25,145 +25,152 @@ pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
             "{input}: the name tells no format; name it .npy, .safetensors or .bin, or give --format"
         ));
     };
-    let beside = args.sidecar.clone().unwrap_or_else(|| sidecar_name(input));
-    let text = fs::read(&beside).map_err(|error| MediaError::io(&beside, "read the sidecar", error))?;
-    let sidecar: Sidecar = serde_json::from_slice(&text)
-        .map_err(|error| invalid(&beside, format!("this is no sidecar of tokens: {error}")))?;
-    let video = check(&sidecar).map_err(|error| invalid(&beside, error.to_string()))?;
-    let layout = layout(&sidecar).map_err(|error| invalid(&beside, error.to_string()))?;
-
-    let file = fs::File::open(input).map_err(|error| MediaError::io(input, "open", error))?;
+    if input == "-" && args.sidecar.is_none() && format != ArrayFormat::Safetensors {
+        return usage("-: an array that comes by a pipe needs its JSON: give it with --sidecar");
+    }
+    let (place, file) = lbit_input::open_bytes(input)?;
     let mut file = BufReader::new(file);
-    let array = format
+    let found = format
         .read_header(&mut file)
-        .map_err(|error| invalid(input, error.to_string()))?;
-    let expected = Array {
-        dtype: sidecar.dtype.clone(),
-        shape: sidecar.shape.clone(),
-    };
-    if let Some(found) = array.filter(|found| *found != expected) {
-        let message = format!(
-            "expected an array of {} with the sides {:?}, as {beside} says, found one of {} with {:?}",
-            expected.dtype, expected.shape, found.dtype, found.shape
-        );
-        return Err(invalid(input, message));
-    }
-
-    let header = Header::from(video.clone());
-    let mut output = Output::create(&args.output.output, &header, args.coder.writer_options())?;
-    for metadata in sidecar.metadata() {
-        output.write(|writer| writer.write_metadata(&metadata))?;
-    }
-    if !sidecar.chapters.is_empty() {
-        output.write(|writer| writer.write_chapters(&sidecar.chapters()))?;
-    }
-    let mut bytes = Vec::new();
-    for entry in &sidecar.chunks {
-        let tokens = video
-            .grid(latentbit_container::LatentFrames(entry.latent_frames))
-            .len();
-        let len = tokens.saturating_mul(layout.token_bytes());
-        bytes.clear();
-        let read = (&mut file).take(len as u64).read_to_end(&mut bytes);
-        let read = read.map_err(|error| MediaError::io(input, "read", error))?;
-        if read < len {
-            let number = entry.number;
-            let message = format!("the array ends in chunk {number}: expected {len} bytes, found {read}");
-            return Err(invalid(input, message));
+        .map_err(|error| explain(&place, error))?;
+    // What a file says of itself cannot be that of another one, as may lie beside it.
+    let (beside, sidecar) = match (&args.sidecar, found.about()) {
+        (None, Some(about)) => (place.clone(), Sidecar::parse(about.as_bytes(), &place)?),
+        (None, None) if input == "-" => {
+            let message = "there is no JSON in this file; give it with --sidecar";
+            return Err(invalid(&place, message.to_owned()));
         }
-        let values = bytes
-            .chunks_exact(layout.token_bytes())
-            .map(|token| layout.get(token));
-        let Some(values) = values.collect() else {
-            return Err(invalid(
-                input,
-                format!("a token of chunk {} has more than 64 bits", entry.number),
-            ));
-        };
-        let chunk = entry.chunk(&video, values);
-        output
-            .write(|writer| writer.write_chunk(&chunk))
-            .with_context(|| format!("{input}, chunk {}", entry.number))?;
-    }
-    let more = file
-        .read(&mut [0])
-        .map_err(|error| MediaError::io(input, "read", error))?;
-    if more > 0 {
-        return Err(invalid(
-            input,
-            format!("the array goes on after the last chunk that {beside} names"),
-        ));
-    }
-    let summary = output.finish()?;
-    copied::tell(
-        "tokens.import",
-        &args.output.output,
-        &summary,
-        Nothing {},
-        args.json,
-    )
+        (sidecar, _) => {
+            let beside = sidecar.clone().unwrap_or_else(|| sidecar_name(input));
+            let sidecar = read_sidecar(&beside)?;
+            (beside, sidecar)
+        }
+    };
+    let checked = check(&sidecar).map_err(|error| match error.downcast_ref::<TooLarge>() {
+        Some(_) => MediaError::new(MediaErrorKind::Unsupported, &beside, error.to_string()).into(),
+        None => invalid(&beside, error.to_string()),
+    })?;
+    found.check(&sidecar).map_err(|error| explain(&place, error))?;
+    let import = Import {
+        args,
+        place: &place,
+        beside: &beside,
+        sidecar: &sidecar,
+        checked: &checked,
+    };
+    import.write(&mut file)
 }
 
 fn invalid(place: &str, message: String) -> anyhow::Error {
     MediaError::new(MediaErrorKind::Invalid, place, message).into()
 }
 
-/// Checks what a sidecar says against itself; gives the stream that it describes.
-fn check(sidecar: &Sidecar) -> anyhow::Result<VideoStream> {
-    ensure!(
-        sidecar.schema == SCHEMA,
-        "expected a sidecar of {SCHEMA}, found {}",
-        sidecar.schema
-    );
-    let Some(video) = sidecar.video.stream() else {
-        anyhow::bail!("expected a hash of 64 hexadecimal digits and known names of range and chroma");
-    };
-    Header::from(video.clone()).validate()?;
-    let mut step = 0;
-    for chunk in &sidecar.chunks {
-        let number = chunk.number;
-        ensure!(
-            !chunk.lost,
-            "chunk {number} is lost; there are no tokens to make a file of"
-        );
-        ensure!(
-            (1..=u64::from(video.chunk_latent_frames)).contains(&chunk.latent_frames),
-            "chunk {number}: expected 1 to {} latent frames, found {}",
-            video.chunk_latent_frames,
-            chunk.latent_frames
-        );
-        let grid = video.grid(latentbit_container::LatentFrames(chunk.latent_frames));
-        let expected = [step, step + u64::from(grid.t)];
-        ensure!(
-            chunk.steps == expected,
-            "chunk {number}: expected the steps {expected:?}, found {:?}",
-            chunk.steps
-        );
-        step = expected[1];
-    }
-    let grid = video.grid(latentbit_container::LatentFrames(1));
-    let mut shape = vec![step, u64::from(grid.h), u64::from(grid.w)];
-    shape.extend(sidecar.columns.map(|columns| columns as u64));
-    ensure!(
-        sidecar.shape == shape,
-        "expected an array with the sides {shape:?}, found {:?}",
-        sidecar.shape
-    );
-    Ok(video)
+fn cut_off(place: &str, frames: u64, message: String) -> anyhow::Error {
+    let message = format!("it is cut off: {message}; fetch it again");
+    MediaError::new(MediaErrorKind::Truncated { frames }, place, message).into()
 }
 
-/// How tokens lie in the array.
-fn layout(sidecar: &Sidecar) -> anyhow::Result<Layout> {
-    let bytes = match sidecar.dtype.as_str() {
-        "u16" => 2,
-        "u32" => 4,
-        "u64" => 8,
-        other => anyhow::bail!("expected numbers of type u16, u32 or u64, found {other}"),
-    };
-    let columns = sidecar.columns;
-    ensure!(
-        columns.is_none_or(|columns| (1..=4).contains(&columns)),
-        "expected 1 to 4 columns, found {columns:?}"
-    );
-    Ok(Layout { bytes, columns })
+/// Tells contents that are wrong from a reading that failed.
+fn explain(place: &str, error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => invalid(place, error.to_string()),
+        io::ErrorKind::UnexpectedEof => cut_off(place, 0, error.to_string()),
+        _ => MediaError::io(place, "read", error).into(),
+    }
+}
+
+fn read_sidecar(place: &str) -> anyhow::Result<Sidecar> {
+    let failed = |error| MediaError::io(place, "read the sidecar", error);
+    let file = File::open(place).map_err(failed)?;
+    let mut text = Vec::new();
+    file.take(Sidecar::MAX_LEN + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    Ok(Sidecar::parse(&text, place)?)
+}
+
+struct Import<'a> {
+    args: &'a TokensImportArgs,
+    place: &'a str,
+    /// Where the sidecar is.
+    beside: &'a str,
+    sidecar: &'a Sidecar,
+    checked: &'a Checked,
+}
+
+impl Import<'_> {
+    fn write(&self, file: &mut impl Read) -> anyhow::Result<Exit> {
+        let args = self.args;
+        let header = Header::from(self.checked.video.clone());
+        let mut output = Output::create(&args.output.output, &header, args.coder.writer_options())?;
+        for metadata in self.sidecar.metadata() {
+            output.write(|writer| writer.write_metadata(&metadata))?;
+        }
+        if !self.sidecar.chapters.is_empty() {
+            output.write(|writer| writer.write_chapters(&self.sidecar.chapters()))?;
+        }
+        self.write_chunks(file, &mut output)?;
+        let more = file
+            .read(&mut [0])
+            .map_err(|error| MediaError::io(self.place, "read", error))?;
+        if more > 0 {
+            let message = format!(
+                "the array goes on after the last chunk that {} names",
+                self.beside
+            );
+            return Err(invalid(self.place, message));
+        }
+        let summary = output.finish()?;
+        copied::tell(
+            "tokens.import",
+            &args.output.output,
+            &summary,
+            Nothing {},
+            args.json,
+        )
+    }
+
+    fn write_chunks(&self, file: &mut impl Read, output: &mut Output) -> anyhow::Result<()> {
+        let Checked { video, layout } = self.checked;
+        let mut bytes = Vec::new();
+        for entry in &self.sidecar.chunks {
+            let number = entry.number;
+            let written = if entry.lost {
+                output.write(|writer| writer.write_stored(&entry.place(video)))
+            } else {
+                let tokens = video.grid(LatentFrames(entry.latent_frames)).len();
+                let len = tokens.saturating_mul(layout.token_bytes());
+                bytes.clear();
+                let read = file.take(len as u64).read_to_end(&mut bytes);
+                let read = read.map_err(|error| {
+                    anyhow::Error::from(MediaError::io(self.place, "read", error))
+                        .context(format!("chunk {number}"))
+                })?;
+                if read < len {
+                    let message =
+                        format!("the array ends in chunk {number}: expected {len} bytes, found {read}");
+                    return Err(cut_off(self.place, entry.first_frame, message));
+                }
+                let values = bytes
+                    .chunks_exact(layout.token_bytes())
+                    .map(|token| layout.get(token));
+                let Some(values) = values.collect() else {
+                    let message = format!(
+                        "chunk {number}: bad token: expected {} bits, found over 64",
+                        video.bits
+                    );
+                    return Err(invalid(self.place, message));
+                };
+                let chunk = entry.chunk(video, values);
+                let valid = chunk.tokens.validate();
+                valid.map_err(|error| invalid(self.place, format!("chunk {number}: {error}")))?;
+                output.write(|writer| writer.write_chunk(&chunk))
+            };
+            written.map_err(|error| match is_given(&error) {
+                true => invalid(self.beside, format!("chunk {number}: {}", error.root_cause())),
+                false => error.context(format!("chunk {number}")),
+            })?;
+        }
+        Ok(())
+    }
 }
