@@ -7,7 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_container::{Compression, WriterOptions};
 
-use crate::media::{InputOptions, PixelLayout, RawFormat, Start};
+use crate::latents::Scale;
+use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
 use crate::tokens::{ArrayFormat, Columns};
 
 const EXIT_CODES: &str = "\
@@ -83,6 +84,9 @@ pub enum Command {
     /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// The VAE alone: a video to the latents that diffusion models take, and back. It needs no tokenizer.
+    #[command(subcommand)]
+    Latents(LatentsCommand),
 }
 
 /// Where the output goes.
@@ -183,6 +187,15 @@ pub struct ModelArgs {
     pub threads: usize,
 }
 
+/// How much memory to take.
+#[derive(Debug, Args)]
+pub struct MemoryArgs {
+    /// Take at most so much memory (8GiB, 500MB): large frames are then computed in tiles. What will be taken is printed
+    /// before the run.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+}
+
 /// How tokens are stored.
 #[derive(Debug, Args)]
 pub struct CoderArgs {
@@ -230,6 +243,27 @@ pub enum DtypeChoice {
     Bf16,
     /// 32-bit floats.
     F32,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "k" | "kib" => 1 << 10,
+        "mb" => 1_000_000,
+        "m" | "mib" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("expected a size such as 8GiB, 8GB or 500MB".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok((number * unit as f64) as u64),
+        _ => Err("expected a size such as 8GiB, 8GB or 500MB".to_owned()),
+    }
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -286,9 +320,50 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]
     pub json: bool,
+}
+
+/// How to write a video.
+#[derive(Debug, Args)]
+pub struct SinkArgs {
+    /// Write raw video in this pixel format (yuv420p, rgb24, ...) instead of what the name of the output says.
+    #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
+    pub raw: Option<PixelLayout>,
+
+    /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
+    #[arg(long, value_name = "NAME")]
+    pub codec: Option<String>,
+
+    /// Constant rate factor of that encoder.
+    #[arg(long, value_name = "N")]
+    pub crf: Option<f32>,
+
+    /// Preset of that encoder.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+
+    /// Quality of JPEG pictures, 1 to 100.
+    #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+}
+
+impl SinkArgs {
+    /// What the writer is told of a video.
+    pub fn options(&self, info: VideoInfo) -> OutputOptions {
+        OutputOptions {
+            raw: self.raw,
+            codec: self.codec.clone(),
+            crf: self.crf,
+            preset: self.preset.clone(),
+            quality: self.quality,
+            ..OutputOptions::new(info)
+        }
+    }
 }
 
 /// Options of `decode`.
@@ -301,9 +376,8 @@ pub struct DecodeArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Write raw video in this pixel format (yuv420p, rgb24, ...) instead of what the name of the output says.
-    #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
-    pub raw: Option<PixelLayout>,
+    #[command(flatten)]
+    pub sink: SinkArgs,
 
     #[command(flatten)]
     pub range: RangeArgs,
@@ -323,24 +397,11 @@ pub struct DecodeArgs {
     #[arg(long, conflicts_with_all = ["strict", "start", "frames"])]
     pub join: bool,
 
-    /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
-    #[arg(long, value_name = "NAME")]
-    pub codec: Option<String>,
-
-    /// Constant rate factor of that encoder.
-    #[arg(long, value_name = "N")]
-    pub crf: Option<f32>,
-
-    /// Preset of that encoder.
-    #[arg(long, value_name = "NAME")]
-    pub preset: Option<String>,
-
-    /// Quality of JPEG pictures, 1 to 100.
-    #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub quality: u8,
-
     #[command(flatten)]
     pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]
@@ -559,6 +620,94 @@ pub struct TokensImportArgs {
     pub coder: CoderArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with latents.
+#[derive(Debug, Subcommand)]
+pub enum LatentsCommand {
+    /// Turn a video or a picture into latents: safetensors with `latents` [1, C, T, H, W] of f32.
+    ///
+    /// The video is one group: its first latent frame stands for one frame, each later one for four. What is missing to a
+    /// whole latent frame at the end is padded with copies of the last frame, and left out again by `decode`.
+    #[command(after_help = EXIT_CODES)]
+    Encode(LatentsEncodeArgs),
+    /// Turn latents back into a video or a picture; into a tensor `frames` [1, 3, T, H, W] of -1 to 1 if the name of the
+    /// output ends in .safetensors.
+    #[command(after_help = EXIT_CODES)]
+    Decode(LatentsDecodeArgs),
+    /// Tell how far two files of latents or frames are from each other.
+    #[command(after_help = EXIT_CODES)]
+    Compare(LatentsCompareArgs),
+}
+
+/// Options of `latents encode`.
+#[derive(Debug, Args)]
+pub struct LatentsEncodeArgs {
+    /// Video or picture, or - for stdin (y4m, PNG, JPEG, or raw video with --raw).
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// Scale of the latents: raw, the mean of the VAE's posterior as it is; or normalised by the VAE's mean and standard
+    /// deviation, as diffusion models take them.
+    #[arg(long, value_name = "SCALE", value_enum, default_value_t = Scale::Raw)]
+    pub scale: Scale,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `latents decode`.
+#[derive(Debug, Args)]
+pub struct LatentsDecodeArgs {
+    /// File of safetensors with a tensor `latents` [1, C, T, H, W] of f32, f16 or bf16.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub sink: SinkArgs,
+
+    /// Scale of the latents; what the file says of itself by default, or else raw.
+    #[arg(long, value_name = "SCALE", value_enum)]
+    pub scale: Option<Scale>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `latents compare`.
+#[derive(Debug, Args)]
+pub struct LatentsCompareArgs {
+    /// File of latents or frames.
+    pub a: String,
+
+    /// The file to measure it by.
+    pub b: String,
+
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -8,9 +8,11 @@ mod copied;
 mod exit;
 mod interrupt;
 mod join;
+mod latents;
 mod lbit_input;
 mod lbit_output;
 mod media;
+mod memory;
 mod model;
 mod overwrite;
 mod progress;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
         Command::Tokens(command) => commands::tokens::run(command),
+        Command::Latents(command) => commands::latents::run(command, quiet),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

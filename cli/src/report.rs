@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use latentbit_codec::Bundle;
 use latentbit_codec::metrics::Quality;
-use latentbit_container::{BundleId, VideoStream};
+use latentbit_container::BundleId;
 use serde::Serialize;
 
 /// The bundle of a run.
@@ -37,30 +37,33 @@ pub struct RunReport {
     pub kernels: String,
     pub bundle: BundleReport,
     pub peak_mem_bytes: Option<u64>,
+    /// What was expected before the run, for runs that plan their memory.
+    pub estimated_mem_bytes: Option<u64>,
     pub warnings: Vec<String>,
 }
 
 impl RunReport {
-    /// A run with `bundle` that began at `started`, of the stream `video`.
+    /// A run with `bundle` that began at `started`, of frames of this width and height.
     pub fn new(
         bundle: &Bundle,
-        video: &VideoStream,
+        [width, height]: [u32; 2],
         frames: u64,
         started: Instant,
         warnings: Vec<String>,
     ) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         Self {
-            width: video.width,
-            height: video.height,
+            width,
+            height,
             frames,
             seconds,
             fps: frames as f64 / seconds,
             device: "cpu",
             dtype: bundle.dtype().to_string(),
             kernels: bundle.kernels(),
-            bundle: (&video.bundle).into(),
+            bundle: (&bundle.id).into(),
             peak_mem_bytes: peak_memory_bytes(),
+            estimated_mem_bytes: None,
             warnings,
         }
     }
@@ -128,8 +131,17 @@ pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
 
 /// The most memory that this program has held so far, where the system tells.
 fn peak_memory_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// The memory that this program holds, where the system tells.
+pub fn resident_bytes() -> Option<u64> {
+    status_bytes("VmRSS:")
+}
+
+fn status_bytes(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

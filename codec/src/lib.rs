@@ -42,7 +42,7 @@ pub mod tokenizer;
 pub mod vae;
 
 pub use bundle::Bundle;
-pub use candle_core::Device;
+pub use candle_core::{Device, Tensor};
 pub use cpu::CpuInfo;
 pub use error::{Error, Result};
 pub use frame::Frame;

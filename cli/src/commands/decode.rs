@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use latentbit_codec::pipeline::{self, Options};
+use latentbit_codec::pipeline::{self, Options, Work};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::exit::{Exit, UsageError};
 use crate::join::joined;
 use crate::lbit_input::{self, Input};
 use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
+use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
@@ -45,9 +46,11 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
+    let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Decode, quiet)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
+        decoder_plan: Some(planned.plan),
         ..Options::default()
     };
     let range = range(&args.range, video.frame_rate);
@@ -87,7 +90,8 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             feed.lost_frames
         );
     }
-    let run = RunReport::new(&bundle, &video, frames, started, feed.damage);
+    let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, feed.damage);
+    run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
     if args.json {
         let report = Report {
@@ -214,14 +218,9 @@ fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
         },
     };
     OutputOptions {
-        raw: args.raw,
-        codec: args.codec.clone(),
-        crf: args.crf,
-        preset: args.preset.clone(),
-        quality: args.quality,
         time_base: video.time_base,
         frame_duration: video.frame_duration,
         threads: args.model.threads,
-        ..OutputOptions::new(info)
+        ..args.sink.options(info)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
+use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, MemoryPlan, Options, Work};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream,
@@ -22,6 +22,7 @@ use crate::lbit_output::Output;
 use crate::media::{
     FrameSource, InputOptions, MediaError, MediaErrorKind, MediaKind, Packet, VideoInfo, open_source,
 };
+use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
@@ -55,11 +56,13 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model)?;
     let video = describe(&bundle, &info, args.bits)?;
 
+    let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Encode, quiet)?;
+
     let mut warnings = Vec::new();
     interrupt::listen();
     let started = Instant::now();
     let bar = progress::bar(info.frame_count, quiet);
-    let (summary, fault) = encode(args, source.as_mut(), &bundle, &video, &bar)?;
+    let (summary, fault) = encode(args, source.as_mut(), &bundle, &video, planned.plan, &bar)?;
     bar.finish_and_clear();
     let totals = summary.totals.first().copied().unwrap_or_default();
     let frames = totals.frames.0;
@@ -79,7 +82,8 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => Exit::Success,
     };
-    let run = RunReport::new(&bundle, &video, frames, started, warnings);
+    let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, warnings);
+    run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
     if args.json {
         let report = Report {
@@ -141,6 +145,7 @@ fn encode(
     source: &mut dyn FrameSource,
     bundle: &Arc<Bundle>,
     video: &VideoStream,
+    plan: MemoryPlan,
     bar: &ProgressBar,
 ) -> anyhow::Result<(Summary, Option<anyhow::Error>)> {
     let options = Options {
@@ -150,7 +155,8 @@ fn encode(
             true => KeyFrames::None,
             false => KeyFrames::AtCuts,
         },
-        kept_bits: None,
+        encoder_plan: Some(plan),
+        ..Options::default()
     };
     let writer_options = args.coder.writer_options();
     let info = source.info();

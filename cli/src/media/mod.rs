@@ -26,6 +26,7 @@ mod sink;
 mod source;
 mod start;
 mod still;
+mod tensor;
 mod types;
 mod y4m;
 

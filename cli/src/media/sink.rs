@@ -7,6 +7,7 @@ use super::pixel::PixelLayout;
 use super::raw::RawWriter;
 use super::source::extension;
 use super::still::{StillFormat, StillWriter};
+use super::tensor::TensorSink;
 use super::types::{Frame, Packet, PacketStream, Rational};
 use super::y4m::Y4mWriter;
 use super::{FrameSink, VideoInfo, check_size};
@@ -111,7 +112,8 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     let extension = if dash { String::new() } else { extension(place) };
     let still = StillFormat::from_extension(&extension);
     let y4m = extension == "y4m" || (extension.is_empty() && (dash || is_special(place)));
-    if raw.is_some() || still.is_some() || y4m {
+    let tensor = extension == "safetensors";
+    if raw.is_some() || still.is_some() || y4m || tensor {
         options.without_encoder(place)?;
     }
     if dash {
@@ -137,6 +139,9 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
             StillWriter::new(&name, format, &owned, quality)
         });
     }
+    if tensor {
+        return spawn_sink(place, info, move || TensorSink::new(&name, &owned));
+    }
     if y4m {
         return spawn_sink(place, info, move || {
             let (target, file) = create(&name)?;
@@ -150,7 +155,7 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
         return Err(MediaError::new(
             MediaErrorKind::Usage,
             place,
-            "the name has no extension to choose a format by; name it .mp4, .mkv, .webm, .y4m or .png",
+            "the name has no extension to choose a format by; name it .mp4, .mkv, .webm, .y4m, .png or .safetensors",
         ));
     }
     open_libav(place, &options)

@@ -49,6 +49,9 @@ pub struct VaeConfig {
     pub latent_mean: Vec<f32>,
     /// Standard deviation of each latent channel; empty for one.
     pub latent_std: Vec<f32>,
+    /// Whether shortcuts without weights lead around each stage: averages on the way down, repeats on the way up (Wan 2.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shortcuts: bool,
 }
 
 /// One resolution of the VAE.
@@ -57,6 +60,9 @@ pub struct VaeConfig {
 pub struct StageConfig {
     /// Channels of the activations.
     pub channels: usize,
+    /// Channels of the decoder's activations, if they are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_channels: Option<usize>,
     /// Residual blocks of the encoder.
     pub encoder_blocks: usize,
     /// Residual blocks of the decoder.
@@ -67,6 +73,19 @@ pub struct StageConfig {
     pub down_space: bool,
     /// Whether time is halved between this stage and the next one.
     pub down_time: bool,
+}
+
+impl StageConfig {
+    /// Channels of the decoder's activations.
+    #[must_use]
+    pub fn decoder_channels(&self) -> usize {
+        self.decoder_channels.unwrap_or(self.channels)
+    }
+
+    /// By how much (time, height and width) are divided between this stage and the next one.
+    pub(crate) fn factors(&self) -> [usize; 2] {
+        [1 + usize::from(self.down_time), 1 + usize::from(self.down_space)]
+    }
 }
 
 /// The ViT on the VAE's latent and its binary quantizer.
@@ -216,6 +235,12 @@ impl VaeConfig {
         for stage in &self.stages {
             within("channels of a VAE stage", stage.channels, 1, bound::CHANNELS)?;
             within(
+                "decoder_channels of a VAE stage",
+                stage.decoder_channels(),
+                1,
+                bound::CHANNELS,
+            )?;
+            within(
                 "encoder_blocks of a VAE stage",
                 stage.encoder_blocks,
                 1,
@@ -237,14 +262,20 @@ impl VaeConfig {
                 "the last VAE stage halves nothing".to_owned()
             })?;
         }
+        let lowest = self.stages.last();
         check(
-            !self.mid_attention || self.stages.last().is_none_or(|s| s.channels % 2 == 0),
+            !self.mid_attention
+                || lowest.is_none_or(|s| s.channels % 2 == 0 && s.decoder_channels() % 2 == 0),
             || "mid_attention needs an even number of channels".to_owned(),
         )?;
         for pair in self.stages.windows(2) {
-            check(!pair[0].down_space || pair[1].channels % 2 == 0, || {
+            let even = pair[1].decoder_channels() % 2 == 0;
+            check(self.shortcuts || !pair[0].down_space || even, || {
                 "a VAE stage after a spatial halving must have an even number of channels".to_owned()
             })?;
+        }
+        if self.shortcuts {
+            self.validate_shortcuts()?;
         }
         for (what, values) in [
             ("latent_mean", &self.latent_mean),
@@ -264,6 +295,37 @@ impl VaeConfig {
         check(self.latent_std.iter().all(|&v| v > 0.0), || {
             "vae.latent_std must be above zero".to_owned()
         })
+    }
+}
+
+impl VaeConfig {
+    /// Averages and repeats must come out even.
+    fn validate_shortcuts(&self) -> Result<()> {
+        let odd = |stage: usize| {
+            format!(
+                "the channels of VAE stage {stage} do not let its shortcut come out even; choose multiples"
+            )
+        };
+        let mut channels = self.stages.first().map_or(0, |stage| stage.channels);
+        for (index, stage) in self.stages.iter().enumerate() {
+            let [time, space] = stage.factors();
+            let averaged = channels * time * space * space;
+            check(averaged.is_multiple_of(stage.channels), || odd(index))?;
+            channels = stage.channels;
+        }
+        let mut channels = self.stages.last().map_or(0, StageConfig::decoder_channels);
+        for (index, stage) in self.stages.iter().enumerate().rev() {
+            let outputs = stage.decoder_channels();
+            if let Some(above) = index.checked_sub(1).and_then(|above| self.stages.get(above)) {
+                let [time, space] = above.factors();
+                check(
+                    (outputs * time * space * space).is_multiple_of(channels) && time * space > 1,
+                    || odd(index),
+                )?;
+            }
+            channels = outputs;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
-//! Models on disk: one safetensors file whose metadata holds the config.
+//! Models on disk: one safetensors file whose metadata holds the config, or the official weights of a Wan VAE.
 
 mod config;
+mod official;
+mod open;
+mod source;
 mod weights;
 
 use std::fmt;
@@ -17,6 +20,9 @@ use crate::error::{Error, Result};
 use crate::kernels::{Dtype, Format, Kind};
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;
+pub(crate) use official::Naming;
+pub(crate) use source::SafetensorsBytes;
+use source::Source;
 
 /// A model that is ready to run. It is immutable: share it between threads behind an `Arc`.
 pub struct Bundle {
@@ -39,12 +45,27 @@ impl Bundle {
     /// [`Error::Bundle`] if they are not a bundle, or if tensors are missing, surplus or of a wrong shape; the message
     /// lists all of these. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
     pub fn from_bytes(bytes: &[u8], device: &Device, dtype: Dtype) -> Result<Self> {
+        let source = SafetensorsBytes::new(bytes)?;
+        let config = source.metadata("config");
+        let config = config.ok_or_else(|| Error::bundle("its metadata has no \"config\""))?;
+        let config = BundleConfig::from_json(config)?;
+        let sha256 = Sha256::digest(bytes).into();
+        Self::load(config, sha256, &source, Naming::Bundle, device, dtype)
+    }
+
+    fn load(
+        config: BundleConfig,
+        sha256: [u8; 32],
+        source: &dyn Source,
+        naming: Naming,
+        device: &Device,
+        dtype: Dtype,
+    ) -> Result<Self> {
         let format = Format {
             kind: Kind::current()?,
             dtype,
         };
-        let mut weights = Weights::parse(bytes, format)?;
-        let config = BundleConfig::from_json(weights.config())?;
+        let mut weights = Weights::new(source, naming, format);
         let vae = WanVae::load(&config.vae, &mut weights);
         let tokenizer = config
             .tokenizer
@@ -53,7 +74,7 @@ impl Bundle {
         weights.finish()?;
         let id = BundleId {
             name: config.name.clone(),
-            sha256: Sha256::digest(bytes).into(),
+            sha256,
         };
         Ok(Self {
             config,
@@ -83,17 +104,16 @@ impl Bundle {
         self.format.kind.to_string()
     }
 
-    /// Reads a bundle file.
+    /// Reads a model: a bundle file, an official checkpoint (`Wan2.1_VAE.pth`, `Wan2.2_VAE.pth`, or the same tensors as
+    /// safetensors), or a folder of diffusers with `config.json` and `diffusion_pytorch_model.safetensors`, which may be
+    /// the `vae` folder of the one that is given.
+    ///
+    /// Official weights have no tokenizer. Their SHA-256 is that of the file that holds the tensors.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, else as [`Bundle::from_bytes`].
+    /// [`Error::Io`] if a file cannot be read, else as [`Bundle::from_bytes`].
     pub fn open(path: impl AsRef<Path>, device: &Device, dtype: Dtype) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_bytes(&bytes, device, dtype)
+        open::open(path.as_ref(), device, dtype)
     }
 
     /// The bundle that is built into this library.
@@ -119,7 +139,13 @@ impl Bundle {
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         self.tokenizer
             .as_ref()
-            .ok_or_else(|| Error::bundle(format!("{:?} has no tokenizer", self.config.name)))
+            .ok_or_else(|| {
+                Error::bundle(format!(
+                    "{:?} has no tokenizer, so it makes latents only (`latentbit latents`); train one on this VAE, or take \
+                     a bundle that has one",
+                    self.config.name
+                ))
+            })
     }
 }
 

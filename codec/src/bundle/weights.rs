@@ -1,50 +1,36 @@
-//! Tensors of a bundle file: checked, dequantized, packed for the kernels.
+//! Tensors of a model: checked, dequantized, packed for the kernels.
 
 use std::collections::BTreeSet;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
+use super::official::Naming;
+use super::source::{NumberType, Source, Stored};
 use crate::error::{Error, Result};
 use crate::kernels::Format;
 
 /// How many problems one error message lists.
 const LISTED: usize = 12;
 
-/// The tensors of a bundle, handed out by name.
+/// The tensors of a model, handed out by the names that they have in a bundle.
 ///
 /// A tensor that is missing or wrong is noted and replaced by no values, so that [`Weights::finish`] can name all
 /// problems at once; nothing that was built may be used before that.
 pub(crate) struct Weights<'a> {
-    tensors: SafeTensors<'a>,
-    config: String,
+    source: &'a dyn Source,
+    naming: Naming,
     format: Format,
     taken: BTreeSet<String>,
     problems: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    pub(crate) fn parse(bytes: &'a [u8], format: Format) -> Result<Self> {
-        let broken = |e| Error::bundle(format!("not a safetensors file: {e}"));
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let config = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("config"))
-            .cloned();
-        let config = config.ok_or_else(|| Error::bundle("its metadata has no \"config\""))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-        Ok(Self {
-            tensors,
-            config,
+    pub(crate) fn new(source: &'a dyn Source, naming: Naming, format: Format) -> Self {
+        Self {
+            source,
+            naming,
             format,
             taken: BTreeSet::new(),
             problems: Vec::new(),
-        })
-    }
-
-    /// The JSON of the config.
-    pub(crate) fn config(&self) -> &str {
-        &self.config
+        }
     }
 
     /// What operators are to be packed for.
@@ -62,36 +48,36 @@ impl<'a> Weights<'a> {
     }
 
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        self.taken.insert(name.to_owned());
-        let Ok(view) = self.tensors.tensor(name) else {
+        let name = self.naming.stored(name);
+        self.taken.insert(name.clone());
+        let Some(stored) = self.source.tensor(&name)? else {
             return Err(format!("{name} is missing"));
         };
-        if view.shape() != shape {
+        // PyTorch's gains have sides of 1, so that they spread over pictures.
+        if stored.shape != shape && without_ones(&stored.shape) != without_ones(shape) {
             return Err(format!(
                 "{name} has shape {:?}, but must be {shape:?}",
-                view.shape()
+                stored.shape
             ));
         }
-        if view.dtype() == Dtype::I8 {
-            return self.dequantize(name, &view, shape);
+        if stored.number_type == NumberType::I8 {
+            return self.dequantize(&name, &stored, shape);
         }
-        floats(name, &view)
+        floats(&name, &stored)
     }
 
-    fn dequantize(&mut self, name: &str, view: &TensorView<'_>, shape: &[usize]) -> Result<Vec<f32>, String> {
+    fn dequantize(&mut self, name: &str, stored: &Stored<'_>, shape: &[usize]) -> Result<Vec<f32>, String> {
         let scale_name = format!("{name}.scale");
-        let scale = self
-            .tensors
-            .tensor(&scale_name)
-            .map_err(|_| format!("{scale_name} is missing"))?;
+        let scale = self.source.tensor(&scale_name)?;
+        let scale = scale.ok_or_else(|| format!("{scale_name} is missing"))?;
         let outputs = shape.first().copied().unwrap_or(1);
-        if scale.shape() != [outputs] || scale.dtype() != Dtype::F32 {
+        if scale.shape != [outputs] || scale.number_type != NumberType::F32 {
             return Err(format!("{scale_name} must be {outputs} f32 values"));
         }
         let scale = floats(&scale_name, &scale)?;
         self.taken.insert(scale_name);
-        let row = (view.data().len() / outputs.max(1)).max(1);
-        let rows = view.data().chunks_exact(row).zip(scale);
+        let row = (stored.data.len() / outputs.max(1)).max(1);
+        let rows = stored.data.chunks_exact(row).zip(scale);
         Ok(rows
             .flat_map(|(row, scale)| row.iter().map(move |&q| f32::from(q.cast_signed()) * scale))
             .collect())
@@ -99,8 +85,8 @@ impl<'a> Weights<'a> {
 
     /// Whether everything was there and nothing is left over.
     pub(crate) fn finish(mut self) -> Result<()> {
-        for name in self.tensors.names() {
-            if !self.taken.contains(name) {
+        for name in self.source.names() {
+            if !self.taken.contains(&name) {
                 self.problems.push(format!("{name} is not known"));
             }
         }
@@ -118,22 +104,28 @@ impl<'a> Weights<'a> {
     }
 }
 
-fn floats(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
-    let data = view.data();
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => data
+/// A shape without sides of 1 at its end.
+fn without_ones(shape: &[usize]) -> &[usize] {
+    let len = shape.iter().rposition(|&side| side != 1).map_or(0, |at| at + 1);
+    &shape[..len]
+}
+
+fn floats(name: &str, stored: &Stored<'_>) -> Result<Vec<f32>, String> {
+    let data = &stored.data;
+    let values: Vec<f32> = match stored.number_type {
+        NumberType::F32 => data
             .as_chunks::<4>()
             .0
             .iter()
             .map(|&b| f32::from_le_bytes(b))
             .collect(),
-        Dtype::BF16 => data
+        NumberType::BF16 => data
             .as_chunks::<2>()
             .0
             .iter()
             .map(|&b| bf16(u16::from_le_bytes(b)))
             .collect(),
-        Dtype::F16 => data
+        NumberType::F16 => data
             .as_chunks::<2>()
             .0
             .iter()

@@ -167,6 +167,11 @@ impl Conv {
         }
     }
 
+    /// Words of an operand for an input of (T, H, W), and of one of its frames.
+    pub(crate) fn operand_words(&self, input: [usize; 3]) -> (u64, u64) {
+        Operand::words_of(self.format, self.extent(input))
+    }
+
     /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
     pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) {
         operand.reshape(self.format, self.extent(input));

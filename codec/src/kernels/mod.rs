@@ -17,6 +17,7 @@ pub(crate) mod tests;
 
 pub(crate) use attention::{Attention, Rotary};
 pub(crate) use conv::{Conv, ConvSpec};
+pub(crate) use cpu::add::add;
 pub(crate) use cpu::attention::AttentionBuffers;
 pub(crate) use cpu::kind::Kind;
 pub(crate) use cpu::operand::Operand;

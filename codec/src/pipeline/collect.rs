@@ -1,7 +1,8 @@
 //! Frames to steps: the frames of one latent frame, padded to whole latent positions.
 
-use latentbit_container::{PixelFrames, VideoStream};
+use latentbit_container::PixelFrames;
 
+use super::geometry::Geometry;
 use super::keys::{KeyFrames, Keys};
 use super::queue::Outlet;
 use crate::error::Result;
@@ -49,15 +50,15 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(stream: &VideoStream, chunks_per_group: u32) -> Self {
-        let [time, rows, columns] = stream.strides.map(usize::from);
-        let (width, height) = (stream.width as usize, stream.height as usize);
+    pub(super) fn new(geometry: &Geometry, chunks_per_group: u32) -> Self {
+        let [time, rows, columns] = geometry.strides;
+        let (width, height) = (geometry.width as usize, geometry.height as usize);
         Self {
             width,
             height,
             padded: [height.next_multiple_of(rows), width.next_multiple_of(columns)],
             time_stride: time,
-            chunk_latent_frames: stream.chunk_latent_frames,
+            chunk_latent_frames: geometry.chunk_latent_frames,
             chunks_per_group,
             in_group: 0,
             in_chunk: 0,
@@ -204,33 +205,16 @@ impl FrameInput {
 
 #[cfg(test)]
 mod tests {
-    use latentbit_container::{BundleId, Chroma, ChunkPlan, Color, Rational};
+    use latentbit_container::ChunkPlan;
 
     use super::*;
 
-    fn stream(width: u32, height: u32) -> VideoStream {
-        let id = BundleId {
-            name: "test".into(),
-            sha256: [0; 32],
-        };
-        VideoStream {
+    fn geometry(width: u32, height: u32) -> Geometry {
+        Geometry {
             width,
             height,
-            frame_rate: Rational { num: 25, den: 1 },
-            time_base: Rational { num: 1, den: 25 },
-            frame_duration: 1,
-            pixel_aspect: Rational { num: 1, den: 1 },
-            color: Color::default(),
-            chroma: Chroma::Rgb,
-            chroma_location: 0,
-            bit_depth: 8,
-            bundle: id,
-            bits: 8,
-            bundle_bits: 8,
-            patch: [1, 1, 1],
             strides: [4, 8, 8],
             chunk_latent_frames: 4,
-            frame_count: None,
         }
     }
 
@@ -245,7 +229,7 @@ mod tests {
     #[test]
     fn steps_make_the_chunks_of_the_plan() {
         for (frames, group) in [(1, 8), (2, 8), (13, 8), (14, 0), (60, 2), (97, 1), (200, 3)] {
-            let mut collector = Collector::new(&stream(8, 8), group);
+            let mut collector = Collector::new(&geometry(8, 8), group);
             let mut steps: Vec<Step> = (0..frames)
                 .filter_map(|_| collector.push(&frame(8, 8, |_| 0.5)))
                 .collect();
@@ -279,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_group_ends_anywhere() {
-        let mut collector = Collector::new(&stream(8, 8), 8);
+        let mut collector = Collector::new(&geometry(8, 8), 8);
         let mut steps = Vec::new();
         for index in 0..40 {
             // In the middle of a step, after a whole step, after a whole chunk, and with nothing before.
@@ -315,7 +299,7 @@ mod tests {
 
     #[test]
     fn edges_are_repeated() {
-        let mut collector = Collector::new(&stream(9, 3), 8);
+        let mut collector = Collector::new(&geometry(9, 3), 8);
         let step = collector.push(&frame(9, 3, |i| (i / 3) as f32 / 26.0)).unwrap();
         assert_eq!(step.size, [1, 8, 16]);
         let at = |row: usize, column: usize| step.pixels[(row * 16 + column) * 3];

@@ -2,16 +2,22 @@
 //!
 //! Every pipeline has two halves: an input to push into and an output to pull from, for two threads of the caller, or
 //! for one that pulls when there is something. A push waits while the queues are full, so memory does not grow with
-//! the length of the video; a chunk comes out as soon as its last frame went in and was computed.
+//! the length of the video; a chunk comes out as soon as its last frame went in and was computed. Frames that are too
+//! large for that are cut into tiles, a chunk at a time: see [`MemoryPlan`].
 //!
 //! ```text
 //! encoder   push frames ─▶ steps ─▶ VAE encoder ─▶ ViT encoder ─▶ pull chunks
 //! decoder   push chunks ─▶ ViT decoder ─▶ VAE decoder ─▶ pull frames
 //! vae_only  push frames ─▶ steps ─▶ VAE encoder ─▶ VAE decoder ─▶ pull frames
+//!
+//! latent_encoder  push frames ─▶ steps ─▶ VAE encoder ─▶ pull latents
+//! latent_decoder  push latents ─▶ VAE decoder ─▶ pull frames
 //! ```
 
 mod collect;
+mod geometry;
 mod keys;
+mod memory;
 mod queue;
 mod scene;
 mod stage;
@@ -24,7 +30,9 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, PixelFrames, VideoStream};
 
 pub use collect::FrameInput;
+pub use geometry::Geometry;
 pub use keys::KeyFrames;
+pub use memory::{MemoryPlan, Work};
 pub use video_stream::{check_bundle, video_stream_for};
 
 use crate::bundle::Bundle;
@@ -34,7 +42,8 @@ use collect::Collector;
 use queue::{Inlet, Outlet, queue};
 use stage::{Pool, spawn};
 use tokenizer_stages::{TokenDecoder, TokenEncoder};
-use vae_stages::{LatentChunk, Latents, VaeDecoder, VaeEncoder};
+pub use vae_stages::LatentChunk;
+use vae_stages::{Latents, VaeDecoder, VaeEncoder};
 
 /// Chunks of a group unless the caller wants another number: with 4 latent frames a chunk, 125 frames.
 pub const DEFAULT_CHUNKS_PER_GROUP: u32 = 8;
@@ -57,16 +66,22 @@ pub struct Options {
     pub key_frames: KeyFrames,
     /// Bit-planes that a decoder looks at, at most; none: all that there are.
     pub kept_bits: Option<u8>,
+    /// How the VAE's encoder is run; none: whole frames.
+    pub encoder_plan: Option<MemoryPlan>,
+    /// How the VAE's decoder is run; none: whole frames.
+    pub decoder_plan: Option<MemoryPlan>,
 }
 
 impl Default for Options {
-    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], no other key frames, all planes.
+    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], no other key frames, all planes, whole frames.
     fn default() -> Self {
         Self {
             threads: 0,
             chunks_per_group: DEFAULT_CHUNKS_PER_GROUP,
             key_frames: KeyFrames::None,
             kept_bits: None,
+            encoder_plan: None,
+            decoder_plan: None,
         }
     }
 }
@@ -91,7 +106,7 @@ pub fn encoder(
 ) -> Result<(FrameInput, Output<Chunk>)> {
     check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, stream, options, &pool)?;
+    let (input, latents) = to_latents(bundle, &Geometry::from(stream), options, &pool)?;
     let (chunks, output) = queue(QUEUE);
     spawn(
         "vit-encode",
@@ -120,28 +135,65 @@ pub fn decoder(
     let (latents, output) = queue(QUEUE);
     let stage = TokenDecoder::new(bundle, stream, options.kept_bits)?;
     spawn("vit-decode", &pool, input, latents, stage)?;
-    Ok((ChunkInput(chunks), to_frames(bundle, stream, &pool, output)?))
+    let geometry = Geometry::from(stream);
+    Ok((
+        ChunkInput(chunks),
+        to_frames(bundle, &geometry, options, &pool, output)?,
+    ))
 }
 
 /// Starts a pipeline through the VAE alone: what frames would be if tokens cost nothing.
 ///
 /// # Errors
-/// As for [`check_bundle`].
+/// [`Error::Parameter`] for a geometry that is not the bundle's.
 pub fn vae_only(
     bundle: &Arc<Bundle>,
-    stream: &VideoStream,
+    geometry: &Geometry,
     options: &Options,
 ) -> Result<(FrameInput, Output<Frame>)> {
-    check_bundle(bundle, stream)?;
+    geometry.check(bundle)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, stream, options, &pool)?;
-    Ok((input, to_frames(bundle, stream, &pool, latents)?))
+    let (input, latents) = to_latents(bundle, geometry, options, &pool)?;
+    Ok((input, to_frames(bundle, geometry, options, &pool, latents)?))
+}
+
+/// Starts a pipeline from frames to latents. It needs no tokenizer.
+///
+/// # Errors
+/// As for [`vae_only`].
+pub fn latent_encoder(
+    bundle: &Arc<Bundle>,
+    geometry: &Geometry,
+    options: &Options,
+) -> Result<(FrameInput, Output<LatentChunk>)> {
+    geometry.check(bundle)?;
+    let pool = Pool::new(options.threads)?;
+    let (input, latents) = to_latents(bundle, geometry, options, &pool)?;
+    Ok((input, Output(latents)))
+}
+
+/// Starts a pipeline from latents to frames. It needs no tokenizer.
+///
+/// # Errors
+/// As for [`vae_only`].
+pub fn latent_decoder(
+    bundle: &Arc<Bundle>,
+    geometry: &Geometry,
+    options: &Options,
+) -> Result<(LatentInput, Output<Frame>)> {
+    geometry.check(bundle)?;
+    let pool = Pool::new(options.threads)?;
+    let (latents, input) = queue(QUEUE);
+    Ok((
+        LatentInput(latents),
+        to_frames(bundle, geometry, options, &pool, input)?,
+    ))
 }
 
 /// Starts the stages from frames to the latents of chunks.
 fn to_latents<T: From<LatentChunk> + Send + 'static>(
     bundle: &Arc<Bundle>,
-    stream: &VideoStream,
+    geometry: &Geometry,
     options: &Options,
     pool: &Pool,
 ) -> Result<(FrameInput, Inlet<T>)> {
@@ -152,16 +204,17 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
         pool,
         input,
         latents,
-        VaeEncoder::new(bundle, stream),
+        VaeEncoder::new(bundle, geometry, options)?,
     )?;
-    let collector = Collector::new(stream, options.chunks_per_group);
+    let collector = Collector::new(geometry, options.chunks_per_group);
     Ok((FrameInput::new(collector, &options.key_frames, steps), output))
 }
 
 /// Starts the stage from the latents of chunks to frames.
 fn to_frames(
     bundle: &Arc<Bundle>,
-    stream: &VideoStream,
+    geometry: &Geometry,
+    options: &Options,
     pool: &Pool,
     latents: Inlet<Latents>,
 ) -> Result<Output<Frame>> {
@@ -171,7 +224,7 @@ fn to_frames(
         pool,
         latents,
         frames,
-        VaeDecoder::new(bundle, stream),
+        VaeDecoder::new(bundle, geometry, options)?,
     )?;
     Ok(Output(output))
 }
@@ -187,6 +240,28 @@ impl ChunkInput {
     /// [`Error::Closed`] when the pipeline has ended early; [`Output::pull`] says why.
     pub fn push(&mut self, part: Coded) -> Result<()> {
         self.0.send(part)
+    }
+
+    /// Says that there is no more. Without this call the output ends with [`Error::Stopped`].
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn flush(self) -> Result<()> {
+        self.0.end()
+    }
+}
+
+/// The input of a pipeline that takes latents.
+#[derive(Debug)]
+pub struct LatentInput(Outlet<Latents>);
+
+impl LatentInput {
+    /// Gives the next latents, in order; waits while the queues are full.
+    ///
+    /// # Errors
+    /// As for [`ChunkInput::push`].
+    pub fn push(&mut self, latents: LatentChunk) -> Result<()> {
+        self.0.send(latents.into())
     }
 
     /// Says that there is no more. Without this call the output ends with [`Error::Stopped`].

@@ -196,7 +196,7 @@ fn fewer_bits_are_the_leading_planes() {
 fn vae_alone_gives_every_frame() {
     let bundle = bundle();
     let stream = stream(&bundle);
-    let (input, output) = vae_only(&bundle, &stream, &options(1)).unwrap();
+    let (input, output) = vae_only(&bundle, &Geometry::from(&stream), &options(1)).unwrap();
     let frames = run(input, output, &video(30));
     assert_eq!(frames.len(), 30);
     frames.iter().for_each(|f| f.check_size(WIDTH, HEIGHT).unwrap());

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
 use super::Coded;
-use super::collect::ChunkStart;
 use super::stage::{Context, Stage};
 use super::vae_stages::{LatentChunk, Latents};
 use crate::bundle::Bundle;
@@ -37,11 +36,12 @@ impl Stage for TokenEncoder {
         let tokenizer = self.bundle.tokenizer()?;
         let mut tokens = context.compute(|| tokenizer.encode(&item.latent))?;
         tokens.truncate_bits(self.stream.bits);
-        let ChunkStart {
+        let LatentChunk {
             sequence,
             first_frame,
             key,
-        } = item.start;
+            ..
+        } = item;
         context.send(Chunk {
             stream: StreamId(0),
             segment: 0,
@@ -91,11 +91,9 @@ impl TokenDecoder {
                 reason: error.to_string(),
             })?;
         Ok(LatentChunk {
-            start: ChunkStart {
-                sequence: chunk.sequence,
-                first_frame: chunk.first_frame,
-                key: chunk.key,
-            },
+            sequence: chunk.sequence,
+            first_frame: chunk.first_frame,
+            key: chunk.key,
             frame_count: chunk.frame_count,
             latent,
         })

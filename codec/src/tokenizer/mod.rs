@@ -121,6 +121,17 @@ impl Tokenizer {
         }
     }
 
+    /// Memory in bytes that it works in, for a latent of (T', h, w).
+    #[must_use]
+    pub fn size(&self, latent: [usize; 3]) -> u64 {
+        let patch = self.config.patch;
+        let tokens: usize = (0..3).map(|axis| latent[axis].div_ceil(patch[axis])).product();
+        let patch_values = self.config.latent_channels * patch.iter().product::<usize>();
+        // Patches and outputs, of which one are bits and the other latents.
+        let ends = patch_values + self.config.bits;
+        (tokens * (self.encoder.words_per_token() + ends)) as u64 * 4
+    }
+
     /// Calls `run` with the encoder, its grid, and buffers that hold the latent's patches.
     fn run_encoder<R>(
         &self,

@@ -129,6 +129,13 @@ impl Vit {
         }
     }
 
+    /// Words that each token takes in the buffers: the stream, what is read and what is between operators, and queries,
+    /// keys and values, of which the latter two are packed as well.
+    pub(super) fn words_per_token(&self) -> usize {
+        let width = self.embed.spec().outputs;
+        width + 2 * self.format.words(width) + self.format.words(3 * width) + self.format.words(2 * width)
+    }
+
     /// From (tokens, inputs): `x`, or the patches of the buffers. The outputs become tokens of one bit for each (set
     /// exactly when it is above zero) if `tokens` are wanted, else they are left as [`Buffers::output`].
     pub(super) fn forward(&self, grid: [usize; 3], buffers: &mut Buffers, tokens: Option<&mut [u64]>) {

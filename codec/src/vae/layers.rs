@@ -4,6 +4,7 @@
 //! frame) or a later one.
 
 use super::program::{Operator, Parts, Reader, Values, Want, Wants};
+use super::shortcut::Shortcut;
 use super::state::Slot;
 use crate::bundle::{Kernel, Weights};
 use crate::kernels::{Conv, ConvSpec, Epsilon, RmsNorm};
@@ -67,6 +68,10 @@ pub(super) enum Layer {
         space: Option<usize>,
         time: Option<usize>,
     },
+    /// Keeps its input, averaged or repeated to the resolution that follows, for [`Layer::Bypass`].
+    Keep(Shortcut),
+    /// Adds what was kept to its input of so many channels.
+    Bypass { channels: usize },
 }
 
 /// What changes between two stages.
@@ -198,6 +203,21 @@ impl Layer {
             stream: false,
         };
         match *self {
+            Self::Keep(shortcut) => {
+                reversed.push(Operator::Keep { shortcut, first });
+                Wants { stream: true, ..next }
+            }
+            Self::Bypass { channels } => {
+                reversed.push(Operator::Bypass {
+                    channels,
+                    store: next.stream,
+                    targets: next.operands,
+                });
+                Wants {
+                    operands: Vec::new(),
+                    stream: true,
+                }
+            }
             Self::Residual {
                 norms,
                 convs,

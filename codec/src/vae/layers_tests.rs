@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use candle_core::{Device, Tensor};
 
 use super::*;
+use crate::bundle::{Naming, SafetensorsBytes};
 use crate::kernels::{Dtype, Format, Kind, fill};
 use crate::vae::program::Program;
 use crate::vae::state::State;
@@ -86,7 +87,8 @@ fn check(
         ("time", false, true),
         ("both", true, true),
     ] {
-        let mut weights = Weights::parse(&bytes, format()).unwrap();
+        let source = SafetensorsBytes::new(&bytes).unwrap();
+        let mut weights = Weights::new(&source, Naming::Bundle, format());
         let mut parts = Parts::new(format());
         let halving = Halving { space, time };
         let layer = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);

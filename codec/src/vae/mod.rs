@@ -4,11 +4,18 @@ mod latent;
 mod layers;
 mod network;
 mod program;
+mod reach;
+mod shortcut;
+mod size;
 mod state;
+mod tiled;
+mod tiling;
 
 use candle_core::{DType, Tensor};
 
 pub use state::{DecoderState, EncoderState};
+pub use tiled::TiledState;
+pub use tiling::Tiling;
 
 use crate::bundle::{VaeConfig, Weights};
 use crate::error::{Error, Result};

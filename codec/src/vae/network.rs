@@ -3,18 +3,19 @@
 use super::latent::{Affine, from_latent, to_latent};
 use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
 use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
+use super::shortcut::Shortcut;
 use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
 use crate::kernels::{Conv, ConvSpec, Operand};
 
 /// One of the two networks, ready to run step by step.
 pub(super) struct Network {
-    parts: Parts,
+    pub(super) parts: Parts,
     /// The convolution that reads the network's input, and where.
-    entry: Want,
+    pub(super) entry: Want,
     /// For the step that begins a group, of one frame, and for later ones.
     first: Program,
-    later: Program,
+    pub(super) later: Program,
     outputs: usize,
 }
 
@@ -26,17 +27,29 @@ impl Network {
         let spec = ConvSpec::new(3 * config.patch * config.patch, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "encoder.conv1", spec);
         let mut layers = Vec::new();
+        let mut names = Names::new("encoder.downsamples", config.shortcuts);
         for stage in &config.stages {
+            let inputs = channels;
+            let start = layers.len();
             for _ in 0..stage.encoder_blocks {
-                let name = format!("encoder.downsamples.{}", layers.len());
                 let sides = [channels, stage.channels];
-                layers.push(Layer::residual(&mut parts, weights, &name, sides, stage.kernels));
+                layers.push(Layer::residual(
+                    &mut parts,
+                    weights,
+                    &names.next(),
+                    sides,
+                    stage.kernels,
+                ));
                 channels = stage.channels;
             }
             if let Some(halving) = halving(stage) {
-                let name = format!("encoder.downsamples.{}", layers.len());
-                layers.push(Layer::down(&mut parts, weights, &name, channels, halving));
+                layers.push(Layer::down(&mut parts, weights, &names.next(), channels, halving));
             }
+            if config.shortcuts {
+                let shortcut = Shortcut::average([inputs, channels], stage.factors());
+                around(&mut layers, start, shortcut, channels);
+            }
+            names.end_stage();
         }
         layers.extend(middle("encoder", config, channels, &mut parts, weights));
         let norm = norm_silu(&mut parts, weights, "encoder.head.0", channels);
@@ -53,31 +66,43 @@ impl Network {
         let Affine { matrix, bias } = from_latent(config, weights);
         let spec = ConvSpec::new(latent, latent, [1; 3]);
         let before = parts.conv(Conv::new(weights.format(), spec, &matrix, bias));
-        let mut channels = config.stages.last().map_or(0, |s| s.channels);
+        let mut channels = config.stages.last().map_or(0, StageConfig::decoder_channels);
         let spec = ConvSpec::new(latent, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "decoder.conv1", spec);
         let mut layers = middle("decoder", config, channels, &mut parts, weights);
-        let middles = layers.len();
+        let mut names = Names::new("decoder.upsamples", config.shortcuts);
         for (index, stage) in config.stages.iter().enumerate().rev() {
+            let inputs = channels;
+            let start = layers.len();
             for _ in 0..stage.decoder_blocks {
-                let name = format!("decoder.upsamples.{}", layers.len() - middles);
-                let sides = [channels, stage.channels];
-                layers.push(Layer::residual(&mut parts, weights, &name, sides, stage.kernels));
-                channels = stage.channels;
+                let sides = [channels, stage.decoder_channels()];
+                layers.push(Layer::residual(
+                    &mut parts,
+                    weights,
+                    &names.next(),
+                    sides,
+                    stage.kernels,
+                ));
+                channels = stage.decoder_channels();
             }
             let above = index.checked_sub(1).and_then(|above| config.stages.get(above));
-            if let Some(halving) = above.and_then(halving) {
-                let name = format!("decoder.upsamples.{}", layers.len() - middles);
-                let outputs = if halving.space { channels / 2 } else { channels };
+            if let Some((above, halving)) = above.and_then(|above| Some((above, halving(above)?))) {
+                let halves = halving.space && !config.shortcuts;
+                let outputs = if halves { channels / 2 } else { channels };
                 layers.push(Layer::up(
                     &mut parts,
                     weights,
-                    &name,
+                    &names.next(),
                     [channels, outputs],
                     halving,
                 ));
                 channels = outputs;
+                if config.shortcuts {
+                    let shortcut = Shortcut::repeat([inputs, channels], above.factors());
+                    around(&mut layers, start, shortcut, channels);
+                }
             }
+            names.end_stage();
         }
         let norm = norm_silu(&mut parts, weights, "decoder.head.0", channels);
         let spec = ConvSpec::new(channels, 3 * config.patch * config.patch, config.io_kernel);
@@ -162,6 +187,55 @@ impl Network {
         let len = size.iter().product::<usize>() * self.outputs;
         (&state.streams[Values::Output as usize][..len], size)
     }
+}
+
+/// Names of the layers of a network's stages.
+struct Names {
+    network: &'static str,
+    /// Whether the layers of each stage are counted anew.
+    nested: bool,
+    stage: usize,
+    layer: usize,
+}
+
+impl Names {
+    fn new(network: &'static str, nested: bool) -> Self {
+        Self {
+            network,
+            nested,
+            stage: 0,
+            layer: 0,
+        }
+    }
+
+    fn next(&mut self) -> String {
+        let Self {
+            network,
+            nested,
+            stage,
+            layer,
+        } = self;
+        let inner = network.split('.').next_back().unwrap_or_default();
+        let name = match nested {
+            true => format!("{network}.{stage}.{inner}.{layer}"),
+            false => format!("{network}.{layer}"),
+        };
+        self.layer += 1;
+        name
+    }
+
+    fn end_stage(&mut self) {
+        self.stage += 1;
+        if self.nested {
+            self.layer = 0;
+        }
+    }
+}
+
+/// Leads a shortcut around all layers from `start` on, whose output has so many channels.
+fn around(layers: &mut Vec<Layer>, start: usize, shortcut: Shortcut, channels: usize) {
+    layers.insert(start, Layer::Keep(shortcut));
+    layers.push(Layer::Bypass { channels });
 }
 
 /// The encoder's last convolution, with the matrix and the normalisation that follow it in the model.

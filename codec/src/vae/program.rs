@@ -3,8 +3,9 @@
 //! The list is made once, from the last layer to the first, so that each operator knows what its successors want: their
 //! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
 
+use super::shortcut::Shortcut;
 use super::state::{Slot, State};
-use crate::kernels::{Attention, Conv, Format, Operand, RmsNorm, Sink, Stream, Target};
+use crate::kernels::{Attention, Conv, Format, Operand, RmsNorm, Sink, Stream, Target, add};
 
 /// All convolutions and norms of a network; operators name them by index.
 pub(super) struct Parts {
@@ -20,6 +21,11 @@ impl Parts {
             convs: Vec::new(),
             norms: Vec::new(),
         }
+    }
+
+    /// What operands are made for.
+    pub(super) fn format(&self) -> Format {
+        self.format
     }
 
     pub(super) fn conv(&mut self, conv: Conv) -> usize {
@@ -99,6 +105,14 @@ pub(super) enum Operator {
     Attention { source: Slot, conv: usize, target: Slot },
     /// The operand of a convolution that does not run got new frames.
     Remember { conv: usize },
+    /// Keeps what goes around the layers that follow, made of the residual stream.
+    Keep { shortcut: Shortcut, first: bool },
+    /// Adds what was kept to the residual stream of so many channels.
+    Bypass {
+        channels: usize,
+        store: bool,
+        targets: Vec<Want>,
+    },
 }
 
 /// The operators of one step of a network, in their order.
@@ -136,6 +150,24 @@ impl Program {
                 Operator::Attention { source, conv, target } => {
                     run_attention(&parts.convs[*conv], state, *source, *target, size)
                 }
+                Operator::Keep { shortcut, first } => shortcut.run(
+                    *first,
+                    size,
+                    &state.streams[Values::Residual as usize],
+                    &mut state.bypass,
+                ),
+                Operator::Bypass {
+                    channels,
+                    store,
+                    targets,
+                } => {
+                    let kept = std::mem::take(&mut state.bypass);
+                    let sum = (Values::Residual, true, *store);
+                    with_sink(parts, state, size, *channels, sum, targets, |sink| {
+                        add(parts.format, &kept, size, *channels, sink);
+                    });
+                    state.bypass = kept;
+                }
                 Operator::Remember { conv } => {
                     state.remember(*conv, size[0], parts.convs[*conv].spec().lead());
                 }
@@ -151,12 +183,40 @@ fn run_conv(
     index: usize,
     source: Slot,
     input: [usize; 3],
-    (values, add, store): (Values, bool, bool),
+    values: (Values, bool, bool),
     targets: &[Want],
 ) {
     let conv = &parts.convs[index];
     let output = conv.spec().output(input);
     let operand = state.take(source);
+    let known = state.known(source);
+    with_sink(
+        parts,
+        state,
+        output,
+        conv.spec().outputs,
+        values,
+        targets,
+        |sink| {
+            conv.run(&operand, known, input, sink);
+        },
+    );
+    state.put(source, operand);
+    if let Slot::Own(index) = source {
+        state.remember(index, input[0], conv.spec().lead());
+    }
+}
+
+/// Runs `f` with a sink for (T, H, W) outputs of so many channels, to the stream and the operands that are wanted.
+fn with_sink(
+    parts: &Parts,
+    state: &mut State,
+    output: [usize; 3],
+    channels: usize,
+    (values, add, store): (Values, bool, bool),
+    targets: &[Want],
+    f: impl FnOnce(Sink<'_>),
+) {
     let mut taken: [Option<Operand>; 3] = [None, None, None];
     for (taken, want) in taken.iter_mut().zip(targets) {
         let mut target = state.take(want.slot);
@@ -164,12 +224,12 @@ fn run_conv(
         *taken = Some(target);
     }
     let mut stream = std::mem::take(&mut state.streams[values as usize]);
-    let len = output.iter().product::<usize>() * conv.spec().outputs;
+    let len = output.iter().product::<usize>() * channels;
     if (add || store) && stream.len() < len {
         stream.resize(len, 0.0);
     }
     let mut wants = targets.iter();
-    let sink = Sink {
+    f(Sink {
         stream: (add || store).then(|| Stream {
             values: &mut stream[..len],
             add,
@@ -183,15 +243,10 @@ fn run_conv(
             })
         }),
         tokens: None,
-    };
-    conv.run(&operand, state.known(source), input, sink);
+    });
     state.streams[values as usize] = stream;
     for (target, want) in taken.into_iter().flatten().zip(targets) {
         state.put(want.slot, target);
-    }
-    state.put(source, operand);
-    if let Slot::Own(index) = source {
-        state.remember(index, input[0], conv.spec().lead());
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::kernels::{AttentionBuffers, Operand};
 
 /// Where an operand waits for the operator that reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     /// The input of a layer.
     Input,
@@ -29,10 +29,23 @@ pub(super) struct State {
     slots: [Operand; 4],
     own: Vec<Operand>,
     /// How many frames before the next one each of `own` holds.
-    known: Vec<usize>,
+    known: Vec<u32>,
+    /// How many frames each of `own` keeps at its front.
+    kept: Vec<usize>,
     /// The residual stream, and outputs that no operand holds.
     pub(super) streams: [Vec<f32>; 2],
+    /// What goes around the layers of a stage.
+    pub(super) bypass: Vec<f32>,
     pub(super) attention: AttentionBuffers,
+}
+
+/// What a [`State`] remembers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved {
+    /// The frames that operands keep, one operand after the other.
+    pub(super) words: Vec<u32>,
+    /// For each operand how many words it keeps, and how many frames of them count.
+    pub(super) parts: Vec<[u32; 2]>,
 }
 
 impl State {
@@ -63,7 +76,7 @@ impl State {
     /// How many frames the operand of a convolution holds from before.
     pub(super) fn known(&self, slot: Slot) -> usize {
         match slot {
-            Slot::Own(index) => self.known.get(index).copied().unwrap_or(0),
+            Slot::Own(index) => self.known.get(index).map_or(0, |&known| known as usize),
             _ => 0,
         }
     }
@@ -73,12 +86,42 @@ impl State {
         self.slot(Slot::Own(index)).keep_newest(lead);
         if self.known.len() <= index {
             self.known.resize(index + 1, 0);
+            self.kept.resize(index + 1, 0);
         }
-        self.known[index] = (self.known[index] + frames).min(lead);
+        self.known[index] = (self.known[index] + frames as u32).min(lead as u32);
+        self.kept[index] = lead;
+    }
+
+    /// What it remembers of the frames before, without the memory that it works in.
+    pub(super) fn save(&self) -> Saved {
+        let fronts = self.own.iter().zip(&self.kept);
+        let fronts = fronts.map(|(own, &kept)| own.front(kept));
+        let parts = fronts.clone().zip(&self.known);
+        Saved {
+            parts: parts.map(|(front, &known)| [front.len() as u32, known]).collect(),
+            words: fronts.collect::<Vec<_>>().concat(),
+        }
+    }
+
+    /// Makes it remember what was saved of a group of this height and width, by a state of the same network.
+    pub(super) fn load(&mut self, saved: &Saved, size: [usize; 2]) {
+        self.started = true;
+        self.size = Some(size);
+        let count = saved.parts.len();
+        self.own.resize_with(count, Operand::default);
+        self.known.clear();
+        self.kept.resize(count, 0);
+        let mut rest = &saved.words[..];
+        for (own, &[len, known]) in self.own.iter_mut().zip(&saved.parts) {
+            let (front, after) = rest.split_at(rest.len().min(len as usize));
+            own.restore(front);
+            self.known.push(known);
+            rest = after;
+        }
     }
 
     /// Forgets all frames, but not the memory.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.started = false;
         self.size = None;
         self.known.fill(0);
@@ -96,7 +139,8 @@ impl State {
 
     fn bytes(&self) -> usize {
         let operands = self.slots.iter().chain(&self.own).map(Operand::bytes);
-        let streams = self.streams.iter().map(|s| s.capacity() * 4);
+        let streams = self.streams.iter().chain([&self.bypass]);
+        let streams = streams.map(|s| s.capacity() * 4);
         operands.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         kept_bits: args.bits,
         chunks_per_group,
         key_frames,
+        ..Options::default()
     };
 
     let bytes = input.bytes.clone();
@@ -140,7 +141,7 @@ struct Alone {
 
 impl Alone {
     fn start(bundle: &Arc<Bundle>, video: &VideoStream, options: &Options) -> anyhow::Result<Self> {
-        let (input, output) = pipeline::vae_only(bundle, video, options)?;
+        let (input, output) = pipeline::vae_only(bundle, &video.into(), options)?;
         let (references, for_vae) = mpsc::channel();
         Ok(Self {
             input,

@@ -47,6 +47,11 @@ pub(crate) struct AttentionBuffers {
 }
 
 impl AttentionBuffers {
+    /// Words for one head of so many channels over each of T frames of (H, W) positions.
+    pub(crate) fn words(format: Format, [t, h, w]: [usize; 3], channels: usize) -> u64 {
+        (t * Sizes::new(format, h * w, channels).len()) as u64
+    }
+
     /// Memory that it holds, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.packed.capacity() * 4

@@ -1,5 +1,6 @@
 //! The operators on the CPU. Work is spread over the caller's rayon pool.
 
+pub(crate) mod add;
 pub(in crate::kernels) mod attention;
 pub(in crate::kernels) mod direct;
 pub(in crate::kernels) mod finish;

@@ -47,6 +47,12 @@ impl Operand {
         }
     }
 
+    /// Words of an operand of this extent, and of one of its frames.
+    pub(in crate::kernels) fn words_of(format: Format, extent: Extent) -> (u64, u64) {
+        let frame = Layout::new(format, extent).frame as u64;
+        (extent.frames as u64 * frame, frame)
+    }
+
     /// An operand whose memory holds these words before it is given an extent.
     #[cfg(test)]
     pub(in crate::kernels) fn of_words(words: Vec<u32>) -> Self {
@@ -76,6 +82,19 @@ impl Operand {
         let frame = self.layout().frame;
         let start = self.words.len().saturating_sub(count * frame);
         self.words.copy_within(start.., 0);
+    }
+
+    /// The words of its first `count` frames.
+    pub(crate) fn front(&self, count: usize) -> &[u32] {
+        let len = (count * self.layout().frame).min(self.words.len());
+        &self.words[..len]
+    }
+
+    /// Makes it one that was given no extent yet and whose memory begins with these words.
+    pub(crate) fn restore(&mut self, words: &[u32]) {
+        self.shape = None;
+        self.words.clear();
+        self.words.extend_from_slice(words);
     }
 
     /// Memory that it holds, in bytes.

@@ -14,7 +14,7 @@ pub(crate) struct Format {
 
 impl Format {
     /// Words of one position of `channels` values.
-    pub(in crate::kernels) fn words(self, channels: usize) -> usize {
+    pub(crate) fn words(self, channels: usize) -> usize {
         match (self.dtype, self.kind) {
             (Dtype::F32, _) => channels,
             // Tiles take 16 words at a time.

@@ -1,0 +1,207 @@
+//! `latentbit latents decode`.
+
+use std::time::Instant;
+
+use latentbit_codec::pipeline::{self, Geometry, LatentChunk, LatentInput, Options, Work};
+use latentbit_codec::{Bundle, Tensor};
+use latentbit_container::{Chroma, PixelFrames, Rational};
+use serde::Serialize;
+
+use crate::args::LatentsDecodeArgs;
+use crate::exit::{Exit, usage};
+use crate::join::joined;
+use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
+use crate::media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
+use crate::memory;
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::progress;
+use crate::report::{self, RunReport};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    input: &'a str,
+    output: &'a str,
+    #[serde(flatten)]
+    run: RunReport,
+}
+
+/// Runs the command.
+pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let file = TensorFile::open(&args.input)?;
+    let bundle = model::load(&args.model)?;
+    let (geometry, frames) = geometry(&args.input, &file, &bundle)?;
+    let scale = match (args.scale, &file.about) {
+        (Some(scale), _) => scale,
+        (None, Some(about)) => about.scale,
+        (None, None) => Scale::Raw,
+    };
+    let scaling = Scaling::new(bundle.vae.config(), scale);
+    let known = file.about.as_ref().map(|about| about.frame_rate);
+    let known = known.filter(|[num, den]| *num > 0 && *den > 0);
+    let rate = known.map_or(Rational { num: 25, den: 1 }, |[num, den]| Rational { num, den });
+    let planned = memory::plan(&args.memory, &bundle, &geometry, Work::Decode, quiet)?;
+    let still = frames == 1;
+    let options = OutputOptions {
+        threads: args.model.threads,
+        ..args.sink.options(VideoInfo {
+            width: geometry.width,
+            height: geometry.height,
+            frame_rate: rate,
+            pixel_aspect: Rational { num: 1, den: 1 },
+            color: latentbit_container::Color::default(),
+            chroma: Chroma::C420,
+            chroma_location: 0,
+            bit_depth: 8,
+            frame_count: Some(frames),
+            time_base: None,
+            packet_streams: Vec::new(),
+            kind: match still {
+                true => MediaKind::StillImage,
+                false => MediaKind::Video,
+            },
+        })
+    };
+    let mut sink = open_sink(&args.output.output, &options)?;
+
+    let started = Instant::now();
+    let bar = progress::bar(Some(frames), quiet);
+    let pipeline_options = Options {
+        decoder_plan: Some(planned.plan),
+        threads: args.model.threads,
+        ..Options::default()
+    };
+    let (input, pictures) = pipeline::latent_decoder(&bundle, &geometry, &pipeline_options)?;
+    let reading = std::thread::spawn(move || read(file, input, &scaling, &geometry, frames));
+    let mut written = 0;
+    for frame in pictures {
+        let frame = match frame {
+            Ok(frame) => frame,
+            // When reading went wrong, the pipeline only knows that nothing more came.
+            Err(error) => return joined(reading.join(), "reading").and(Err(error.into())),
+        };
+        sink.write_frame(frame, written * i64::from(options.frame_duration))?;
+        written += 1;
+        bar.inc(1);
+    }
+    joined(reading.join(), "reading")?;
+    sink.finish()?;
+    bar.finish_and_clear();
+    let size = [geometry.width, geometry.height];
+    let mut run = RunReport::new(&bundle, size, written as u64, started, Vec::new());
+    run.estimated_mem_bytes = Some(planned.estimate);
+    run.log();
+    if args.json {
+        let report = Report {
+            schema: "latentbit.latents.decode/1",
+            input: &args.input,
+            output: &args.output.output,
+            run,
+        };
+        report::print(&report, args.output.output == "-")?;
+    }
+    Ok(Exit::Success)
+}
+
+/// The sizes of the video, and how many frames it has: what the file says, or what its sides say.
+fn geometry(place: &str, file: &TensorFile, bundle: &Bundle) -> anyhow::Result<(Geometry, u64)> {
+    let invalid = |message: String| MediaError::new(MediaErrorKind::Invalid, place, message);
+    if file.key != LATENTS {
+        return Err(invalid(format!("expected a tensor '{LATENTS}', found '{}'", file.key)).into());
+    }
+    let channels = bundle.vae.latent_channels();
+    if file.channels != channels {
+        return usage(format!(
+            "{place}: has {} channels, but latents of the model {:?} have {channels}; give the model that made them \
+             with --model",
+            file.channels, bundle.id.name
+        ));
+    }
+    let [time, rows, columns] = bundle.vae.strides();
+    let most = (file.frames - 1)
+        .checked_mul(time as u64)
+        .and_then(|n| n.checked_add(1));
+    let most = most.ok_or_else(|| invalid(format!("has {} latent frames", file.frames)))?;
+    let side = |n: usize, stride: usize| n.checked_mul(stride).and_then(|n| u32::try_from(n).ok());
+    let (Some(height), Some(width)) = (side(file.height, rows), side(file.width, columns)) else {
+        return Err(invalid(format!("has sides of {:?}", file.shape())).into());
+    };
+    let whole = Geometry::new(bundle, width, height);
+    let Some(about) = &file.about else {
+        return Ok((whole, most));
+    };
+    let geometry = Geometry {
+        width: about.width,
+        height: about.height,
+        ..whole
+    };
+    let least = most.saturating_sub(time as u64 - 1).max(1);
+    if geometry.latent_size() != whole.latent_size() || !(least..=most).contains(&about.frames) {
+        return Err(invalid(format!(
+            "says that it stands for {} frames of {}x{} pixels, which do not fit its sides {:?}",
+            about.frames,
+            about.width,
+            about.height,
+            file.shape()
+        ))
+        .into());
+    }
+    if about.model_sha256 != bundle.id.sha256_hex() {
+        tracing::warn!(
+            "{place}: made with the model {:?} (SHA-256 {}), which is not the one that is used, {:?} (SHA-256 {})",
+            about.model,
+            about.model_sha256,
+            bundle.id.name,
+            bundle.id.sha256_hex()
+        );
+    }
+    Ok((geometry, about.frames))
+}
+
+/// Pushes all latents.
+fn read(
+    mut file: TensorFile,
+    mut input: LatentInput,
+    scaling: &Scaling,
+    geometry: &Geometry,
+    frames: u64,
+) -> anyhow::Result<()> {
+    let (time_stride, at_once) = (geometry.strides[0] as u64, geometry.chunk_latent_frames.into());
+    let mut first_frame = 0;
+    let mut values = Vec::new();
+    for (sequence, index) in (0..file.frames).step_by(at_once).enumerate() {
+        let steps = (file.frames - index).min(at_once as u64);
+        let mut latents = Vec::with_capacity(steps as usize * file.height * file.width * file.channels);
+        for step in index..index + steps {
+            file.frame(step, &mut values)?;
+            latents.extend_from_slice(&values);
+        }
+        scaling.inward(&mut latents);
+        let last = (index + steps - 1) * time_stride + 1;
+        let count = last.min(frames) - first_frame;
+        let shape = (steps as usize, file.height, file.width, file.channels);
+        let latent = Tensor::from_vec(latents, shape, &latentbit_codec::Device::Cpu)
+            .map_err(latentbit_codec::Error::from)?;
+        let pushed = input.push(LatentChunk {
+            sequence: sequence as u64,
+            first_frame: PixelFrames(first_frame),
+            frame_count: PixelFrames(count),
+            key: index == 0,
+            latent,
+        });
+        match pushed {
+            // Whoever takes the frames knows why.
+            Err(latentbit_codec::Error::Closed) => return Ok(()),
+            pushed => pushed?,
+        }
+        first_frame += count;
+    }
+    match input.flush() {
+        Err(latentbit_codec::Error::Closed) => Ok(()),
+        flushed => Ok(flushed?),
+    }
+}

@@ -1,0 +1,167 @@
+//! `latentbit latents encode`.
+
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use latentbit_codec::pipeline::{self, Geometry, Options, Output, Work};
+use latentbit_codec::pipeline::{FrameInput, LatentChunk};
+use serde::Serialize;
+
+use crate::args::LatentsEncodeArgs;
+use crate::exit::{Exit, message};
+use crate::interrupt;
+use crate::join::joined;
+use crate::latents::{About, LATENTS, Scaling, TensorWriter};
+use crate::media::{FrameSource, MediaError, MediaErrorKind, open_source};
+use crate::memory;
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::progress;
+use crate::report::{self, RunReport};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    input: &'a str,
+    output: &'a str,
+    shape: [u64; 5],
+    latents: &'a About,
+    #[serde(flatten)]
+    run: RunReport,
+}
+
+/// Runs the command.
+pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let mut source = open_source(&args.input, &args.source.input_options(args.model.threads))?;
+    let info = source.info().clone();
+    let bundle = model::load(&args.model)?;
+    let geometry = Geometry::new(&bundle, info.width, info.height);
+    let planned = memory::plan(&args.memory, &bundle, &geometry, Work::Encode, quiet)?;
+    let options = Options {
+        encoder_plan: Some(planned.plan),
+        threads: args.model.threads,
+        // A reader of the file knows of one beginning only.
+        chunks_per_group: 0,
+        ..Options::default()
+    };
+    let scaling = Scaling::new(bundle.vae.config(), args.scale);
+    let writer = TensorWriter::new(
+        &args.output.output,
+        LATENTS,
+        bundle.vae.latent_channels(),
+        geometry.latent_size(),
+    )?;
+
+    interrupt::listen();
+    let started = Instant::now();
+    let bar = progress::bar(info.frame_count, quiet);
+    let (input, latents) = pipeline::latent_encoder(&bundle, &geometry, &options)?;
+    let (writer, frames, fault) = std::thread::scope(|scope| -> anyhow::Result<_> {
+        let writing = scope.spawn(|| write(latents, writer, &scaling, &bar));
+        let reading = read(&args.input, source.as_mut(), input);
+        let written = joined(writing.join(), "writing");
+        match (reading, written) {
+            // A pipeline that closed early is a consequence; the cause is on the other side.
+            (Err(error), _) if !is_closed(&error) => Err(error),
+            (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
+            (Ok(fault), Ok((writer, frames))) => Ok((writer, frames, fault)),
+        }
+    })?;
+    bar.finish_and_clear();
+    let about = About::new(&bundle, &geometry, args.scale, frames, info.frame_rate);
+    let shape = writer.shape();
+    writer.finish(Some((About::KEY, serde_json::to_string(&about)?)))?;
+
+    let mut warnings = Vec::new();
+    let exit = fault.map_or(Exit::Success, |error| {
+        let text = format!(
+            "{}; the latents of the {frames} frames before it are in {}",
+            message(&error),
+            args.output.output
+        );
+        tracing::error!("{text}");
+        warnings.push(text);
+        Exit::of(&error)
+    });
+    let mut run = RunReport::new(&bundle, [info.width, info.height], frames, started, warnings);
+    run.estimated_mem_bytes = Some(planned.estimate);
+    run.log();
+    if args.json {
+        let report = Report {
+            schema: "latentbit.latents.encode/1",
+            input: &args.input,
+            output: &args.output.output,
+            shape,
+            latents: &about,
+            run,
+        };
+        report::print(&report, args.output.output == "-")?;
+    }
+    Ok(exit)
+}
+
+fn write(
+    latents: Output<LatentChunk>,
+    mut writer: TensorWriter,
+    scaling: &Scaling,
+    bar: &ProgressBar,
+) -> anyhow::Result<(TensorWriter, u64)> {
+    let mut frames = 0;
+    for chunk in latents {
+        let chunk = chunk?;
+        let mut values = chunk
+            .latent
+            .flatten_all()
+            .and_then(|latent| latent.to_vec1::<f32>())
+            .map_err(latentbit_codec::Error::from)?;
+        scaling.outward(&mut values);
+        writer.push(&values)?;
+        frames += chunk.frame_count.0;
+        bar.inc(chunk.frame_count.0);
+    }
+    Ok((writer, frames))
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
+}
+
+/// Pushes all frames. Gives the error that ended the input early, if there are frames before it.
+fn read(
+    place: &str,
+    source: &mut dyn FrameSource,
+    mut input: FrameInput,
+) -> anyhow::Result<Option<anyhow::Error>> {
+    let mut frames = 0u64;
+    let fault = loop {
+        if interrupt::interrupted() {
+            break None;
+        }
+        match source.next_frame() {
+            Ok(Some(frame)) => {
+                input.push(&frame)?;
+                frames += 1;
+            }
+            Ok(None) => break None,
+            Err(error) => {
+                let kept = matches!(
+                    error.kind(),
+                    MediaErrorKind::Truncated { .. } | MediaErrorKind::Invalid
+                );
+                if kept && frames > 0 {
+                    break Some(error.into());
+                }
+                return Err(error.into());
+            }
+        }
+    };
+    if frames == 0 {
+        let message = "there is no frame to encode";
+        return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
+    }
+    input.flush()?;
+    Ok(fault)
+}

@@ -1,0 +1,141 @@
+//! How much memory a pipeline takes, and tiles for one that must do with less.
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::vae::{TiledState, Tiling};
+
+use super::{FRAME_QUEUE, Geometry, QUEUE};
+
+/// Latent positions on either side of a border over which tiles are blended, where no margin makes them exact. Two of them
+/// make the overlap of 64 pixels that diffusers has.
+const BLEND: usize = 4;
+
+/// The smallest side of a tile without its margins, in latent positions.
+const SMALLEST: usize = 8;
+
+/// Frames that wait outside of the pipeline, in readers and writers.
+const OUTSIDE: usize = 3;
+
+/// Bytes of a pixel: three f32.
+const PIXEL: u64 = 12;
+
+/// Which of the VAE's networks a pipeline runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Frames to latents or tokens.
+    Encode,
+    /// Latents or tokens to frames.
+    Decode,
+}
+
+/// How a VAE's network is run: whole frames, or tiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Tiles; none for whole frames.
+    pub tiling: Option<Tiling>,
+    /// Whether the states of tiles wait in a temporary file.
+    pub on_disk: bool,
+    /// Bytes that the pipeline will take, besides what the process has before it starts.
+    pub estimate: u64,
+}
+
+impl MemoryPlan {
+    /// Whole frames if they fit into `limit` bytes, else the tiles that compute least among those that do. Tiles whose
+    /// states fit into memory as well are preferred.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the smallest tiles do not fit; the message says what they would take.
+    pub fn new(bundle: &Bundle, geometry: &Geometry, work: Work, limit: Option<u64>) -> Result<Self> {
+        let whole = Self {
+            tiling: None,
+            on_disk: false,
+            estimate: estimate(bundle, geometry, work, None, false),
+        };
+        let Some(limit) = limit.filter(|&limit| limit < whole.estimate) else {
+            return Ok(whole);
+        };
+        let reach = match work {
+            Work::Encode => bundle.vae.encoder_reach(),
+            Work::Decode => bundle.vae.decoder_reach(),
+        };
+        let (margin, blend) = reach.map_or((BLEND, true), |reach| (reach, false));
+        let latent = geometry.latent_size();
+        let most = latent.map(|side| (side / SMALLEST).max(1));
+        let mut best: Option<((bool, u64), Self)> = None;
+        let mut least = u64::MAX;
+        for rows in 1..=most[0] {
+            for columns in 1..=most[1] {
+                let tiling = Tiling::new(latent, [rows, columns], margin, blend);
+                for on_disk in [false, true] {
+                    let estimate = estimate(bundle, geometry, work, Some(&tiling), on_disk);
+                    least = least.min(estimate);
+                    let cost = (on_disk, tiling.positions());
+                    if estimate <= limit && best.as_ref().is_none_or(|(known, _)| cost < *known) {
+                        let tiling = Some(tiling.clone());
+                        best = Some((
+                            cost,
+                            Self {
+                                tiling,
+                                on_disk,
+                                estimate,
+                            },
+                        ));
+                    }
+                }
+            }
+        }
+        best.map(|(_, plan)| plan).ok_or_else(|| {
+            let reason = format!(
+                "{limit} bytes are left for the pipeline, but in the smallest tiles it takes {least}; give more, or shorter \
+                 chunks"
+            );
+            Error::parameter("max_memory", reason)
+        })
+    }
+
+    /// What remembers the tiles' frames; none for whole frames.
+    pub(super) fn tiles(&self) -> Result<Option<TiledState>> {
+        let tiling = self.tiling.clone();
+        tiling
+            .map(|tiling| TiledState::new(tiling, self.on_disk))
+            .transpose()
+    }
+}
+
+fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Tiling>, on_disk: bool) -> u64 {
+    let [time, rows, columns] = geometry.strides;
+    let [height, width] = geometry.latent_size();
+    let frame = PIXEL * (height * rows * width * columns) as u64;
+    let size = |latent| match work {
+        Work::Encode => bundle.vae.encoder_size(latent),
+        Work::Decode => bundle.vae.decoder_size(latent),
+    };
+    // Latents and tokens: small beside pixels, but not nothing.
+    let chunk = u64::from(geometry.chunk_latent_frames);
+    let positions = chunk * (height * width) as u64;
+    let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
+    let chunk_size = [geometry.chunk_latent_frames.into(), height, width];
+    let tokens = bundle.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.size(chunk_size));
+    let step = time as u64 * frame;
+    let queued = match work {
+        // One in the making, one that waits.
+        Work::Encode => (1 + QUEUE as u64) * step,
+        Work::Decode => FRAME_QUEUE as u64 * frame,
+    };
+    let network = match tiling {
+        None => size([height, width]).state + step,
+        Some(tiling) => {
+            let [tile_height, tile_width] = tiling.largest();
+            let tile = size([tile_height, tile_width]);
+            let pixels = PIXEL * (tile_height * rows * tile_width * columns) as u64;
+            let [down, across] = tiling.counts();
+            let states = match on_disk {
+                // One that is being written or read.
+                true => 1,
+                false => (down * across) as u64,
+            };
+            tile.state + states * tile.remembered + chunk * time as u64 * (frame + pixels)
+        }
+    };
+    network + queued + OUTSIDE as u64 * frame + latents + tokens
+}

@@ -1,0 +1,130 @@
+//! How much memory the networks take, told before they run.
+
+use std::collections::BTreeMap;
+
+use super::WanVae;
+use super::network::Network;
+use super::program::{Operator, Parts, Program, Reader, Want};
+use super::state::Slot;
+use crate::kernels::AttentionBuffers;
+
+/// What a network takes for frames of a size, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSize {
+    /// Its whole state, and the memory that it works in.
+    pub state: u64,
+    /// What it remembers from one chunk to the next.
+    pub remembered: u64,
+}
+
+impl WanVae {
+    /// What the encoder takes for a latent of (height, width) positions.
+    #[must_use]
+    pub fn encoder_size(&self, [height, width]: [usize; 2]) -> NetworkSize {
+        let [time, rows, columns] = self.strides();
+        let patch = self.config().patch;
+        let input = [time, height * rows / patch, width * columns / patch];
+        self.encoder.size(input)
+    }
+
+    /// What the decoder takes for a latent of (height, width) positions.
+    #[must_use]
+    pub fn decoder_size(&self, [height, width]: [usize; 2]) -> NetworkSize {
+        self.decoder.size([1, height, width])
+    }
+}
+
+impl Network {
+    fn size(&self, input: [usize; 3]) -> NetworkSize {
+        let mut sizes = Sizes::default();
+        sizes.want(&self.parts, &self.entry, input);
+        sizes.run(&self.parts, &self.later, input, self.outputs());
+        let state = sizes.operands.values().sum::<u64>() + sizes.streams.iter().sum::<u64>();
+        NetworkSize {
+            state: 4 * (state + sizes.bypass + sizes.attention),
+            remembered: 4 * sizes.remembered.values().sum::<u64>(),
+        }
+    }
+}
+
+/// The most words that each buffer holds.
+#[derive(Debug, Default)]
+struct Sizes {
+    operands: BTreeMap<Slot, u64>,
+    remembered: BTreeMap<usize, u64>,
+    streams: [u64; 2],
+    bypass: u64,
+    attention: u64,
+}
+
+fn most(value: &mut u64, found: u64) {
+    *value = (*value).max(found);
+}
+
+impl Sizes {
+    fn want(&mut self, parts: &Parts, want: &Want, size: [usize; 3]) {
+        let (words, frame) = match want.reader {
+            Reader::Conv(conv) => parts.convs[conv].operand_words(size),
+            Reader::Attention(channels) => {
+                let words = size.iter().product::<usize>() * parts.format().words(3 * channels);
+                (words as u64, 0)
+            }
+        };
+        most(self.operands.entry(want.slot).or_default(), words);
+        if let (Slot::Own(conv), Reader::Conv(_)) = (want.slot, want.reader) {
+            let lead = parts.convs[conv].spec().lead() as u64;
+            most(self.remembered.entry(conv).or_default(), lead * frame);
+        }
+    }
+
+    fn run(&mut self, parts: &Parts, program: &Program, input: [usize; 3], outputs: usize) {
+        let mut size = input;
+        for operator in &program.0 {
+            match operator {
+                Operator::Conv {
+                    conv,
+                    source,
+                    values,
+                    add,
+                    store,
+                    targets,
+                } => {
+                    let spec = parts.convs[*conv].spec();
+                    let output = spec.output(size);
+                    targets.iter().for_each(|want| self.want(parts, want, output));
+                    if *add || *store {
+                        let len = output.iter().product::<usize>() * spec.outputs;
+                        most(&mut self.streams[*values as usize], len as u64);
+                    }
+                    if !matches!(source, Slot::Bypass) {
+                        size = output;
+                    }
+                }
+                Operator::Attention { conv, target, .. } => {
+                    let want = Want {
+                        slot: *target,
+                        reader: Reader::Conv(*conv),
+                        norm: None,
+                    };
+                    self.want(parts, &want, size);
+                    let channels = parts.convs[*conv].spec().inputs;
+                    let words = AttentionBuffers::words(parts.format(), size, channels);
+                    most(&mut self.attention, words);
+                }
+                Operator::Keep { shortcut, .. } => most(&mut self.bypass, shortcut.len(size) as u64),
+                Operator::Bypass {
+                    channels, targets, ..
+                } => {
+                    targets.iter().for_each(|want| self.want(parts, want, size));
+                    let len = size.iter().product::<usize>() * channels;
+                    most(&mut self.streams[0], len as u64);
+                }
+                Operator::Remember { .. } => {}
+            }
+        }
+        most(
+            &mut self.streams[1],
+            (size.iter().product::<usize>() * outputs) as u64,
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Frames in tiles against whole frames.
+
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use latentbit_codec::bundle::Bundle;
+use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, Work};
+use latentbit_codec::vae::{DecoderState, EncoderState, TiledState, Tiling};
+use latentbit_codec::{Dtype, Frame};
+
+/// A VAE of every mechanism, with attention between its blocks or without.
+fn bundle(name: &str) -> Bundle {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"));
+    Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn difference(found: &Tensor, expected: &Tensor) -> f32 {
+    assert_eq!(found.dims(), expected.dims());
+    let (found, expected) = (values(found), values(expected));
+    found
+        .iter()
+        .zip(&expected)
+        .fold(0.0f32, |most, (a, b)| most.max((a - b).abs()))
+}
+
+/// Frames (t, h, w, 3) without any two places alike.
+fn frames(t: usize, h: usize, w: usize) -> Tensor {
+    let value = |i: usize| ((i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()) * 0.5;
+    let all = (0..t * h * w * 3).map(value).collect();
+    Tensor::from_vec(all, (t, h, w, 3), &Device::Cpu).unwrap()
+}
+
+fn in_chunks(x: &Tensor, plan: &[usize], mut run: impl FnMut(&Tensor) -> Tensor) -> Tensor {
+    let mut start = 0;
+    let mut parts = Vec::new();
+    for &count in plan {
+        parts.push(run(&x.narrow(0, start, count).unwrap()));
+        start += count;
+    }
+    Tensor::cat(&parts, 0).unwrap()
+}
+
+#[test]
+fn tiles_with_wide_margins_are_exact() {
+    // Without attention.
+    let bundle = bundle("storage-int8");
+    let vae = &bundle.vae;
+    let [time, stride, _] = vae.strides();
+    let (rows, columns) = (40, 36);
+    let video = frames(1 + 3 * time, rows * stride, columns * stride);
+    let plan = [1 + time, 2 * time];
+    let mut state = EncoderState::default();
+    let whole = in_chunks(&video, &plan, |part| vae.encode(part, &mut state).unwrap());
+    let mut state = DecoderState::default();
+    let back = in_chunks(&whole, &[2, 2], |part| vae.decode(part, &mut state).unwrap());
+    let reach = [vae.encoder_reach().unwrap(), vae.decoder_reach().unwrap()];
+    for (tiles, on_disk) in [([2, 1], false), ([2, 2], true), ([3, 2], false)] {
+        let tiling = |margin| Tiling::new([rows, columns], tiles, margin, false);
+        assert!(tiling(reach[0]).largest()[0] < rows, "tiles of whole frames prove nothing");
+        let mut state = TiledState::new(tiling(reach[0]), on_disk).unwrap();
+        for _ in 0..2 {
+            state.reset();
+            let latent = in_chunks(&video, &plan, |part| vae.encode_tiled(part, &mut state).unwrap());
+            assert!(difference(&latent, &whole) < 1e-5, "encoder, {tiles:?}");
+        }
+        let mut state = TiledState::new(tiling(reach[1]), on_disk).unwrap();
+        let found = in_chunks(&whole, &[2, 2], |part| vae.decode_tiled(part, &mut state).unwrap());
+        assert!(difference(&found, &back) < 1e-5, "decoder, {tiles:?}");
+    }
+    // A margin that is too narrow shows.
+    let mut state = TiledState::new(Tiling::new([rows, columns], [2, 2], 0, false), false).unwrap();
+    let latent = in_chunks(&video, &plan, |part| vae.encode_tiled(part, &mut state).unwrap());
+    assert!(difference(&latent, &whole) > 1e-4);
+}
+
+#[test]
+fn attention_makes_tiles_blend() {
+    let bundle = bundle("vae-tiny");
+    assert_eq!(bundle.vae.encoder_reach(), None);
+    let geometry = Geometry::new(&bundle, 512, 384);
+    let whole = MemoryPlan::new(&bundle, &geometry, Work::Decode, None).unwrap();
+    assert_eq!(whole.tiling, None);
+    let tight = MemoryPlan::new(&bundle, &geometry, Work::Decode, Some(whole.estimate * 3 / 4)).unwrap();
+    assert!(tight.tiling.unwrap().blends() && tight.estimate <= whole.estimate * 3 / 4);
+    let none = MemoryPlan::new(&bundle, &geometry, Work::Decode, Some(1000)).unwrap_err();
+    assert!(none.to_string().contains("smallest tiles"), "{none}");
+}
+
+#[test]
+fn pipelines_give_the_same_frames_in_tiles() {
+    let bundle = Arc::new(bundle("storage-int8"));
+    let [_, stride, _] = bundle.vae.strides();
+    // Neither side is a multiple of the stride.
+    let geometry = Geometry::new(&bundle, (20 * stride - 3) as u32, (24 * stride - 1) as u32);
+    let tiled = |reach: Option<usize>| {
+        Some(MemoryPlan {
+            tiling: Some(Tiling::new(geometry.latent_size(), [2, 2], reach.unwrap(), false)),
+            on_disk: false,
+            estimate: 0,
+        })
+    };
+    let tiles = Options {
+        encoder_plan: tiled(bundle.vae.encoder_reach()),
+        decoder_plan: tiled(bundle.vae.decoder_reach()),
+        chunks_per_group: 2,
+        ..Options::default()
+    };
+    let whole = Options {
+        chunks_per_group: 2,
+        ..Options::default()
+    };
+    let run = |options: &Options| -> Vec<Frame> {
+        let (mut input, output) = pipeline::vae_only(&bundle, &geometry, options).unwrap();
+        let pushing = std::thread::spawn(move || {
+            for index in 0..75 {
+                let value = |i: usize| ((i + index * 17) as f32 * 0.1).sin() * 0.5 + 0.5;
+                let (width, height) = (geometry.width as usize, geometry.height as usize);
+                let data = (0..width * height * 3).map(value).collect();
+                input.push(&Frame { width, height, data }).unwrap();
+            }
+            input.flush().unwrap();
+        });
+        let frames = output.collect::<Result<_, _>>().unwrap();
+        pushing.join().unwrap();
+        frames
+    };
+    let (found, expected) = (run(&tiles), run(&whole));
+    assert_eq!((found.len(), expected.len()), (75, 75));
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let most = found
+            .data
+            .iter()
+            .zip(&expected.data)
+            .fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(most < 1e-5, "frame {index}: {most}");
+    }
+}
