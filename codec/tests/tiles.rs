@@ -3,6 +3,7 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,11 +12,31 @@ use latentbit_codec::bundle::Bundle;
 use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, Work};
 use latentbit_codec::vae::{DecoderState, EncoderState, TiledState, Tiling};
 use latentbit_codec::{Dtype, Frame};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
 
-/// A VAE of every mechanism, with attention between its blocks or without.
-fn bundle(name: &str) -> Bundle {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"));
-    Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap()
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/golden/vae-tiny.safetensors")
+}
+
+/// A VAE of every mechanism.
+fn with_attention() -> Bundle {
+    Bundle::open(path(), &Device::Cpu, Dtype::F32).unwrap()
+}
+
+/// The same without attention.
+fn without_attention() -> Bundle {
+    let bytes = std::fs::read(path()).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut config: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["config"]).unwrap();
+    config["vae"]["mid_blocks"] = json!(1);
+    config["vae"]["mid_attention"] = json!(false);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let kept = tensors.tensors().into_iter();
+    let kept = kept.filter(|(name, _)| !name.contains(".middle.1.") && !name.contains(".middle.2."));
+    let metadata = HashMap::from([("config".to_owned(), config.to_string())]);
+    let bytes = safetensors::serialize(kept, Some(metadata)).unwrap();
+    Bundle::from_bytes(&bytes, &Device::Cpu, Dtype::F32).unwrap()
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {
@@ -50,8 +71,7 @@ fn in_chunks(x: &Tensor, plan: &[usize], mut run: impl FnMut(&Tensor) -> Tensor)
 
 #[test]
 fn tiles_with_wide_margins_are_exact() {
-    // Without attention.
-    let bundle = bundle("storage-int8");
+    let bundle = without_attention();
     let vae = &bundle.vae;
     let [time, stride, _] = vae.strides();
     let (rows, columns) = (40, 36);
@@ -64,7 +84,10 @@ fn tiles_with_wide_margins_are_exact() {
     let reach = [vae.encoder_reach().unwrap(), vae.decoder_reach().unwrap()];
     for (tiles, on_disk) in [([2, 1], false), ([2, 2], true), ([3, 2], false)] {
         let tiling = |margin| Tiling::new([rows, columns], tiles, margin, false);
-        assert!(tiling(reach[0]).largest()[0] < rows, "tiles of whole frames prove nothing");
+        assert!(
+            tiling(reach[0]).largest()[0] < rows,
+            "tiles of whole frames prove nothing"
+        );
         let mut state = TiledState::new(tiling(reach[0]), on_disk).unwrap();
         for _ in 0..2 {
             state.reset();
@@ -72,7 +95,9 @@ fn tiles_with_wide_margins_are_exact() {
             assert!(difference(&latent, &whole) < 1e-5, "encoder, {tiles:?}");
         }
         let mut state = TiledState::new(tiling(reach[1]), on_disk).unwrap();
-        let found = in_chunks(&whole, &[2, 2], |part| vae.decode_tiled(part, &mut state).unwrap());
+        let found = in_chunks(&whole, &[2, 2], |part| {
+            vae.decode_tiled(part, &mut state).unwrap()
+        });
         assert!(difference(&found, &back) < 1e-5, "decoder, {tiles:?}");
     }
     // A margin that is too narrow shows.
@@ -83,7 +108,7 @@ fn tiles_with_wide_margins_are_exact() {
 
 #[test]
 fn attention_makes_tiles_blend() {
-    let bundle = bundle("vae-tiny");
+    let bundle = with_attention();
     assert_eq!(bundle.vae.encoder_reach(), None);
     let geometry = Geometry::new(&bundle, 512, 384);
     let whole = MemoryPlan::new(&bundle, &geometry, Work::Decode, None).unwrap();
@@ -96,7 +121,7 @@ fn attention_makes_tiles_blend() {
 
 #[test]
 fn pipelines_give_the_same_frames_in_tiles() {
-    let bundle = Arc::new(bundle("storage-int8"));
+    let bundle = Arc::new(without_attention());
     let [_, stride, _] = bundle.vae.strides();
     // Neither side is a multiple of the stride.
     let geometry = Geometry::new(&bundle, (20 * stride - 3) as u32, (24 * stride - 1) as u32);

@@ -115,7 +115,10 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
     let positions = chunk * (height * width) as u64;
     let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
     let chunk_size = [geometry.chunk_latent_frames.into(), height, width];
-    let tokens = bundle.tokenizer.as_ref().map_or(0, |tokenizer| tokenizer.size(chunk_size));
+    let tokens = bundle
+        .tokenizer
+        .as_ref()
+        .map_or(0, |tokenizer| tokenizer.size(chunk_size));
     let step = time as u64 * frame;
     let queued = match work {
         // One in the making, one that waits.

@@ -46,6 +46,8 @@ pub(super) struct Saved {
     pub(super) words: Vec<u32>,
     /// For each operand how many words it keeps, and how many frames of them count.
     pub(super) parts: Vec<[u32; 2]>,
+    /// Height and width of the group.
+    pub(super) size: Option<[usize; 2]>,
 }
 
 impl State {
@@ -100,13 +102,14 @@ impl State {
         Saved {
             parts: parts.map(|(front, &known)| [front.len() as u32, known]).collect(),
             words: fronts.collect::<Vec<_>>().concat(),
+            size: self.size,
         }
     }
 
-    /// Makes it remember what was saved of a group of this height and width, by a state of the same network.
-    pub(super) fn load(&mut self, saved: &Saved, size: [usize; 2]) {
+    /// Makes it remember what was saved by a state of the same network.
+    pub(super) fn load(&mut self, saved: &Saved) {
         self.started = true;
-        self.size = Some(size);
+        self.size = saved.size;
         let count = saved.parts.len();
         self.own.resize_with(count, Operand::default);
         self.known.clear();

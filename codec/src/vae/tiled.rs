@@ -16,12 +16,20 @@ use crate::tensor::with_values;
 #[derive(Debug)]
 enum Store {
     Memory(Vec<Option<Saved>>),
-    /// Where each tile's state begins, and how many words and parts it has.
     Disk {
         file: File,
-        places: Vec<Option<(u64, [usize; 2])>>,
+        places: Vec<Option<Place>>,
         end: u64,
     },
+}
+
+/// Where a tile's state is in the file.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u64,
+    words: usize,
+    parts: usize,
+    size: Option<[usize; 2]>,
 }
 
 /// What a network remembers of each tile between chunks of a group, and the memory that it works in.
@@ -76,7 +84,7 @@ impl TiledState {
     }
 
     /// Makes the working state that of a tile.
-    fn load(&mut self, index: usize, size: [usize; 2]) -> Result<()> {
+    fn load(&mut self, index: usize) -> Result<()> {
         if self.fresh {
             self.state.reset();
             return Ok(());
@@ -84,19 +92,20 @@ impl TiledState {
         match &mut self.store {
             Store::Memory(saved) => {
                 let saved = saved.get_mut(index).and_then(Option::take);
-                self.state.load(&saved.ok_or(Error::Stopped)?, size);
+                self.state.load(&saved.ok_or(Error::Stopped)?);
             }
             Store::Disk { file, places, .. } => {
-                let (start, [words, parts]) = places.get(index).copied().flatten().ok_or(Error::Stopped)?;
+                let place = places.get(index).copied().flatten().ok_or(Error::Stopped)?;
                 let mut saved = Saved {
-                    words: vec![0; words],
-                    parts: vec![[0; 2]; parts],
+                    words: vec![0; place.words],
+                    parts: vec![[0; 2]; place.parts],
+                    size: place.size,
                 };
-                file.seek(SeekFrom::Start(start)).map_err(disk)?;
+                file.seek(SeekFrom::Start(place.start)).map_err(disk)?;
                 file.read_exact(bytemuck::cast_slice_mut(&mut saved.words))
                     .and_then(|()| file.read_exact(bytemuck::cast_slice_mut(&mut saved.parts)))
                     .map_err(disk)?;
-                self.state.load(&saved, size);
+                self.state.load(&saved);
             }
         }
         Ok(())
@@ -112,18 +121,21 @@ impl TiledState {
                 }
             }
             Store::Disk { file, places, end } => {
-                let sizes = [saved.words.len(), saved.parts.len()];
-                // A tile's state has the same size whenever it is saved, so it keeps its place.
-                let start = match places.get(index).copied().flatten() {
-                    Some((start, known)) if known == sizes => start,
-                    _ => {
-                        let start = *end;
-                        *end += 4 * sizes[0] as u64 + 8 * sizes[1] as u64;
-                        start
-                    }
+                let (words, parts) = (saved.words.len(), saved.parts.len());
+                let known = places.get(index).copied().flatten();
+                // A tile's state has the same size whenever it is saved, but for the first step of a group.
+                let start = match known.filter(|known| (known.words, known.parts) == (words, parts)) {
+                    Some(known) => known.start,
+                    None => *end,
                 };
+                *end = (*end).max(start + 4 * words as u64 + 8 * parts as u64);
                 if let Some(place) = places.get_mut(index) {
-                    *place = Some((start, sizes));
+                    *place = Some(Place {
+                        start,
+                        words,
+                        parts,
+                        size: saved.size,
+                    });
                 }
                 file.seek(SeekFrom::Start(start)).map_err(disk)?;
                 file.write_all(bytemuck::cast_slice(&saved.words))
@@ -207,7 +219,7 @@ impl WanVae {
     ) -> Result<()> {
         let tiling = tiles.tiling.clone();
         for (index, tile) in tiling.tiles().enumerate() {
-            tiles.load(index, [tile.rows.len(), tile.columns.len()])?;
+            tiles.load(index)?;
             run(&tiling, &tile, &mut tiles.state)?;
             tiles.save(index)?;
         }
