@@ -12,6 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .config import Kernel, StageConfig, VaeConfig
 from .shortcuts import averaged, repeated
@@ -72,8 +73,16 @@ class ResidualBlock(nn.Module):
             RmsNorm(cout), nn.SiLU(), nn.Identity(), CausalConv3d(cout, cout, kernels[1]),
         ])
         self.shortcut = CausalConv3d(cin, cout, (1, 1, 1)) if cin != cout else nn.Identity()
+        self.recompute = False
+        """Keep the input alone for the backward pass and compute the rest again."""
 
     def forward(self, x: Tensor, time: int) -> Tensor:
+        if self.recompute and x.requires_grad:
+            found: Tensor = checkpoint(self._compute, x, time, use_reentrant=False)
+            return found
+        return self._compute(x, time)
+
+    def _compute(self, x: Tensor, time: int) -> Tensor:
         r = self.residual
         h = r[2](F.silu(r[0](x)), time)
         h = r[6](F.silu(r[3](h)), time)
@@ -262,6 +271,12 @@ class Decoder3d(nn.Module):
         self.head = nn.ModuleList(
             [RmsNorm(channels), nn.SiLU(), CausalConv3d(channels, 3 * config.patch**2, config.io_kernel)]
         )
+
+    def recompute(self, on: bool) -> None:
+        """Whether the backward pass computes the residual blocks again, to keep less of them in memory."""
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                module.recompute = on
 
     def forward(self, x: Tensor, time: int) -> tuple[Tensor, int]:
         x = self.conv1(x, time)
