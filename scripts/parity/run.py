@@ -3,8 +3,9 @@
     make parity                                                    # all of it, with the built command
     make parity PARITY="--vae wan21 --base-dim 16 --ours torch"    # its options
 
-Weights and references lie in target/parity and are made once. Prints a table of max |a - b| / max |b| and fails above
-1e-4. Decoding starts from the reference's latent, so that errors of the encoder do not add up with the decoder's.
+Weights and references lie in target/parity and are made once; remove them after a change of how they are made. Prints
+a table of max |a - b| / max |b| and fails above 1e-4. Decoding starts from the latent of the reference, so that errors
+of the encoder do not add up with the decoder's.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         for layout in arguments.layouts:
             try:
                 rows += [measure(ours, name, folder, layout, case) for case in cases]
-            except subprocess.CalledProcessError as error:
+            except (OSError, subprocess.CalledProcessError) as error:
                 say(f"parity: {error}")
                 return 1
     print(f"{table(rows)}\n\n{verdict(rows)}")

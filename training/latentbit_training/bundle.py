@@ -46,8 +46,12 @@ def save(path: Path, config: BundleConfig, vae: nn.Module, tokenizer: nn.Module 
             key, value = f"{prefix}.{name}", value.detach().cpu().float().contiguous()
             if value.ndim > 1 and storage == "int8":
                 tensors[key], tensors[f"{key}.scale"] = pack_int8(value)
+            elif value.ndim > 1 and storage in HALVES:
+                tensors[key] = value.to(HALVES[storage])
+                if not tensors[key].isfinite().all():
+                    raise ValueError(f"{key} has values that {storage} cannot hold")
             else:
-                tensors[key] = value.to(HALVES[storage]) if value.ndim > 1 and storage in HALVES else value
+                tensors[key] = value
     save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), metadata={"config": config.to_json()})
 
 

@@ -97,8 +97,10 @@ def read_checkpoint(path: Path) -> tuple[VaeConfig, State]:
     """Reads `Wan2.1_VAE.pth` or `Wan2.2_VAE.pth`; nothing in the file is run."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} holds more than weights, so it is not opened: {error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        # PyTorch goes on with advice to open it all the same.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} cannot be read as weights and nothing else: {reason}") from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ValueError(f"{path} is no table of weights by name")
     config = config_of(path, found)

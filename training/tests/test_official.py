@@ -160,7 +160,10 @@ def test_gains_have_their_channels_first(shape: tuple[int, ...], tmp_path: Path)
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save({"config": BundleConfig("x", VAE_PRESETS["tiny"]())}, path)
-    with pytest.raises(ValueError, match="more than weights"):
+    with pytest.raises(ValueError, match="cannot be read as weights and nothing else"):
+        official.read(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be read as weights"):
         official.read(path)
     torch.save([torch.zeros(1)], path)
     with pytest.raises(ValueError, match="no table"):
