@@ -18,12 +18,17 @@ endif
 # Through the environment, so that a name may hold any characters.
 export CLIP DATA
 
+# Options of `make parity`; its virtual environment keeps diffusers out of the other one.
+PARITY :=
+PARITY_VENV := target/parity/venv
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make demo CLIP=my.mp4   the demo with a video of your own"
 	@echo "  make bench BENCH=...    its options; scripts/bench/run.py --help lists them"
+	@echo "  make parity PARITY=...  its options; scripts/parity/run.py --help lists them"
 
 # --- Use ---
 
@@ -63,6 +68,10 @@ report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-
 	$(PYTHON) scripts/quality/plot.py runs/report/points.json --out docs
 	$(PYTHON) scripts/quality/side_by_side.py --out docs/crops.png
 
+.PHONY: parity
+parity: build $(PARITY_VENV)/.packages ## Compare the VAE with that of diffusers at the official sizes, with random weights
+	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/parity/run.py $(PARITY)
+
 # --- Check ---
 
 .PHONY: test
@@ -100,6 +109,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
 	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
+	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
 
@@ -175,4 +185,8 @@ $(VENV)/.report-packages: scripts/quality/requirements.txt | $(PYTHON)
 
 $(VENV)/.training-packages: training/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(PARITY_VENV)/.packages: scripts/parity/requirements.txt scripts/parity/venv.sh | $(VENV)/.training-packages
+	scripts/parity/venv.sh
 	touch $@

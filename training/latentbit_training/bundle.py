@@ -17,6 +17,9 @@ from .config import BundleConfig
 from .tokenizer import Tokenizer
 from .vae import WanVae
 
+STORAGES = ("int8", "bf16", "f16", "f32")
+HALVES = {"bf16": torch.bfloat16, "f16": torch.float16}
+
 
 def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Rounds (out, ...) to int8 with a scale for each output channel."""
@@ -25,29 +28,43 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (flat / scale[:, None]).round().clamp(-127, 127).to(torch.int8).view(weight.shape), scale
 
 
-def round_weights(module: nn.Module) -> None:
-    """Replaces every matrix by what int8 storage will make of it."""
+def round_weights(module: nn.Module, storage: str = "int8") -> None:
+    """Replaces every matrix by what storage will make of it."""
     for parameter in module.parameters():
-        if parameter.ndim > 1:
+        if parameter.ndim > 1 and storage == "int8":
             packed, scale = pack_int8(parameter)
             parameter.data = (packed.float() * scale.view(-1, *[1] * (packed.ndim - 1))).to(parameter)
+        elif parameter.ndim > 1 and storage in HALVES:
+            parameter.data = parameter.data.to(HALVES[storage]).to(parameter)
 
 
 def save(path: Path, config: BundleConfig, vae: nn.Module, tokenizer: nn.Module | None, storage: str) -> None:
-    """Writes a bundle; `storage` is int8, bf16 or f32 (vectors stay f32)."""
+    """Writes a bundle; `storage` is one of `STORAGES` (vectors stay f32)."""
     tensors: dict[str, Tensor] = {}
     for prefix, module in (("vae", vae), ("tokenizer", tokenizer)):
         for name, value in (module.state_dict() if module else {}).items():
             key, value = f"{prefix}.{name}", value.detach().cpu().float().contiguous()
             if value.ndim > 1 and storage == "int8":
                 tensors[key], tensors[f"{key}.scale"] = pack_int8(value)
+            elif value.ndim > 1 and storage in HALVES:
+                tensors[key] = value.to(HALVES[storage])
+                if not tensors[key].isfinite().all():
+                    raise ValueError(f"{key} has values that {storage} cannot hold")
             else:
-                tensors[key] = value.bfloat16() if value.ndim > 1 and storage == "bf16" else value
+                tensors[key] = value
     save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), metadata={"config": config.to_json()})
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a safetensors file has the config of a bundle."""
+    with safe_open(str(path), "pt") as file:
+        return "config" in (file.metadata() or {})
 
 
 def load(path: Path) -> tuple[BundleConfig, WanVae, Tokenizer | None]:
     """Reads a bundle into f32 modules."""
+    if not is_bundle(path):
+        raise ValueError(f"{path} is no bundle: it has no config")
     with safe_open(str(path), "pt") as file:
         config = BundleConfig.from_json(file.metadata()["config"])
         raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,13 @@ class StageConfig:
     kernels: tuple[Kernel, Kernel] = (FULL, FULL)
     down_space: bool = False
     down_time: bool = False
+    decoder_channels: int | None = None
+    """Channels of the decoder, where they are not those of the encoder."""
+
+    @property
+    def channels_up(self) -> int:
+        """Channels of the decoder."""
+        return self.channels if self.decoder_channels is None else self.decoder_channels
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class VaeConfig:
     mid_attention: bool = True
     latent_mean: tuple[float, ...] = ()
     latent_std: tuple[float, ...] = ()
+    shortcuts: bool = False
+    """Parameter-free shortcuts around each stage (Wan 2.2): averages on the way down, repeats on the way up."""
 
     @property
     def strides(self) -> tuple[int, int, int]:
@@ -86,7 +96,7 @@ class BundleConfig:
 
     def to_json(self) -> str:
         """The text stored under the metadata key `config`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({**asdict(self), "vae": vae_json(self.vae)}, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> BundleConfig:
@@ -107,6 +117,21 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
+def vae_json(config: VaeConfig) -> dict[str, Any]:
+    """What `vae_config` reads.
+
+    Fields that came later are left out where they say nothing, so that bundles from before keep their bytes and older
+    readers can read what they understand.
+    """
+    raw = asdict(config)
+    if not raw["shortcuts"]:
+        del raw["shortcuts"]
+    for stage in raw["stages"]:
+        if stage["decoder_channels"] is None:
+            del stage["decoder_channels"]
+    return raw
+
+
 def vae_config(raw: dict[str, Any]) -> VaeConfig:
     """A `VaeConfig` from parsed JSON."""
     stages = tuple(StageConfig(**{k: _tuples(v) for k, v in stage.items()}) for stage in raw["stages"])
@@ -118,17 +143,65 @@ def tokenizer_config(raw: dict[str, Any]) -> TokenizerConfig:
     return TokenizerConfig(**{k: _tuples(v) for k, v in raw.items()})
 
 
-def wan21() -> VaeConfig:
-    """The architecture of the official Wan 2.1 VAE."""
-    dim = 96
-    return VaeConfig(
-        stages=(
-            StageConfig(dim, 2, 3, down_space=True),
-            StageConfig(dim * 2, 2, 3, down_space=True, down_time=True),
-            StageConfig(dim * 4, 2, 3, down_space=True, down_time=True),
-            StageConfig(dim * 4, 2, 3),
+def wan(
+    base: int,
+    decoder_base: int | None = None,
+    latent_channels: int = 16,
+    *,
+    multiples: tuple[int, ...] = (1, 2, 4, 4),
+    blocks: int = 2,
+    halve_time: tuple[bool, ...] = (False, True, True),
+    patch: int = 1,
+    shortcuts: bool = False,
+) -> VaeConfig:
+    """The family's common form: all kernels of full extent, space halved between all stages.
+
+    The encoder has `blocks` residual blocks in each stage, the decoder one more; `base` and `decoder_base` are the
+    channels that `multiples` multiply.
+    """
+    last = len(multiples) - 1
+    stages = tuple(
+        StageConfig(
+            base * multiple, blocks, blocks + 1, down_space=index < last, down_time=index < last and halve_time[index],
+            decoder_channels=None if decoder_base in (None, base) else decoder_base * multiple,
         )
+        for index, multiple in enumerate(multiples)
     )
+    return VaeConfig(stages, patch, latent_channels, shortcuts=shortcuts)
+
+
+# Facts of the official configurations: mean and deviation of each latent channel.
+WAN21_MEAN = (
+    -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508, 0.4134, -0.0715, 0.5517, -0.3632,
+    -0.1922, -0.9497, 0.2503, -0.2921,
+)
+WAN21_STD = (
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579,
+    1.6382, 1.1253, 2.8251, 1.9160,
+)
+WAN22_MEAN = (
+    -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891,
+    0.1570, -0.0098, 0.0375, -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502,
+    -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230, -0.0313, -0.1649, 0.0117, 0.0723,
+    -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
+)
+WAN22_STD = (
+    0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901,
+    0.6885, 0.6165, 0.8454, 0.4978, 0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659,
+    0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093, 0.5709, 0.6065, 0.6415, 0.4944,
+    0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
+)
+
+
+def wan21() -> VaeConfig:
+    """The official Wan 2.1 VAE."""
+    return replace(wan(96), latent_mean=WAN21_MEAN, latent_std=WAN21_STD)
+
+
+def wan22() -> VaeConfig:
+    """The official Wan 2.2 VAE: 16 pixels to a latent position, 48 channels."""
+    config = wan(160, 256, 48, patch=2, shortcuts=True)
+    return replace(config, latent_mean=WAN22_MEAN, latent_std=WAN22_STD)
 
 
 def compact() -> VaeConfig:
@@ -166,7 +239,15 @@ def tiny() -> VaeConfig:
     )
 
 
-VAE_PRESETS = {"wan21": wan21, "compact": compact, "tiny": tiny}
+def tiny22() -> VaeConfig:
+    """Wan 2.2 for tests: all of it but its width and depth."""
+    config = wan(4, 6, 5, patch=2, shortcuts=True)
+    return replace(config, stages=tuple(replace(s, encoder_blocks=1, decoder_blocks=1) for s in config.stages))
+
+
+VAE_PRESETS: dict[str, Callable[[], VaeConfig]] = {
+    "wan21": wan21, "wan22": wan22, "compact": compact, "tiny": tiny, "tiny22": tiny22,
+}
 
 TOKENIZER_PRESETS = {
     "compact": lambda: TokenizerConfig(),

@@ -1,4 +1,4 @@
-"""Joins a trained VAE and a trained tokenizer into one bundle.
+"""Joins a VAE, trained or official, and a trained tokenizer into one bundle.
 
     python -m latentbit_training.export --name latentbit-compact --vae runs/vae/vae.pt \\
         --tokenizer runs/tokenizer/tokenizer.pt --out models/default.safetensors
@@ -13,32 +13,37 @@ from pathlib import Path
 import torch
 
 from . import bundle
-from .config import BundleConfig
+from .config import BundleConfig, TokenizerConfig, VaeConfig
 from .tokenizer import Tokenizer
 from .vae import WanVae
-from .warm import past_of
+from .warm import VAE_HELP, read_part
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--name", required=True)
-    p.add_argument("--vae", type=Path, required=True)
-    p.add_argument("--tokenizer", type=Path)
-    p.add_argument("--storage", choices=["int8", "bf16", "f32"], default="int8")
+    p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
+    p.add_argument("--tokenizer", type=Path, help="tokenizer.pt of train_tokenizer, or a bundle")
+    p.add_argument("--storage", choices=bundle.STORAGES, default="int8")
     p.add_argument("--out", type=Path, required=True)
     args = p.parse_args(argv)
 
-    parts = {label: torch.load(path, map_location="cpu", weights_only=False)
-             for label, path in (("vae", args.vae), ("tokenizer", args.tokenizer)) if path}
-    pasts = {label: past_of(part) for label, part in parts.items()}
-    training = {label: {**past, "minutes": round(past["minutes"], 1)} for label, past in pasts.items()}
-    vae = WanVae(parts["vae"]["config"])
-    vae.load_state_dict(parts["vae"]["state"])
+    vae_config, vae_state, past = read_part(args.vae, VaeConfig)
+    pasts = {"vae": past}
+    with torch.device("meta"):
+        vae = WanVae(vae_config)
+    vae.load_state_dict(vae_state, assign=True)
     tokenizer = None
-    if part := parts.get("tokenizer"):
-        tokenizer = Tokenizer(part["config"])
-        tokenizer.load_state_dict(part["state"])
+    if args.tokenizer:
+        tokenizer_config, tokenizer_state, pasts["tokenizer"] = read_part(args.tokenizer, TokenizerConfig)
+        if tokenizer_config.latent_channels != vae_config.latent_channels:
+            p.error(f"the tokenizer is for a latent of {tokenizer_config.latent_channels} channels, the VAE's has "
+                    f"{vae_config.latent_channels}")
+        tokenizer = Tokenizer(tokenizer_config)
+        tokenizer.load_state_dict(tokenizer_state)
+    # Of official weights no past is known.
+    training = {label: {**past, "minutes": round(past["minutes"], 1)} for label, past in pasts.items() if past}
     config = BundleConfig(args.name, vae.config, tokenizer.config if tokenizer else None, training)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bundle.save(args.out, config, vae, tokenizer, args.storage)

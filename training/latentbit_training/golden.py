@@ -191,6 +191,12 @@ def write_all(out: Path) -> None:
         u, _ = stored_tokenizer.encode(latent)
         tensors = {"frames": last(clip), "latent": last(latent), "outputs": u[0]}
         write(out / f"storage-{storage}-tensors.safetensors", tensors)
+    torch.manual_seed(22)
+    config = statistics(VAE_PRESETS["tiny22"]())
+    vae = WanVae(config).eval()
+    stir(vae)
+    bundle.save(out / "vae-tiny22.safetensors", BundleConfig("tiny22", config), vae, None, "f32")
+    write(out / "vae-tiny22-tensors.safetensors", vae_tensors(vae, (32, 32), (1, 5, 9)))
     torch.manual_seed(21)
     weights, tensors = resample_tensors()
     save_file({k: v.contiguous() for k, v in weights.items()}, str(out / "resample.safetensors"), {"config": "{}"})

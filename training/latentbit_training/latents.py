@@ -17,19 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bundle import round_weights
+from .bundle import STORAGES, round_weights
+from .config import VaeConfig
 from .data import Clip, Drawer, load, to_unit
 from .loop import autocast, device_of
 from .vae import WanVae
+from .warm import VAE_HELP, read_part
 
 
 def frozen(path: Path, storage: str) -> WanVae:
-    """The VAE of a `vae.pt`, with its weights as they will be stored."""
-    stored = torch.load(path, map_location="cpu", weights_only=False)
-    vae = WanVae(stored["config"])
-    vae.load_state_dict(stored["state"])
-    if storage == "int8":
-        round_weights(vae)
+    """The VAE of a run, of a bundle or of official weights, with its weights as they will be stored."""
+    config, state, _ = read_part(path, VaeConfig)
+    # Large VAEs exist once in memory, and no time is spent on initial weights.
+    with torch.device("meta"):
+        vae = WanVae(config)
+    vae.load_state_dict(state, assign=True)
+    round_weights(vae, storage)
     return vae.eval().requires_grad_(False)
 
 
@@ -124,9 +127,9 @@ def main(argv: list[str] | None = None) -> None:
     """Command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
-    p.add_argument("--vae", type=Path, required=True, help="vae.pt of train_vae")
+    p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--out", type=Path, required=True, help="folder for the latents")
-    p.add_argument("--storage", choices=["int8", "f32"], default="int8", help="how the VAE's weights will be stored")
+    p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
     p.add_argument("--device", default="auto")
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args(argv)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from . import train_vae
-from .config import VaeConfig, compact, vae_config
+from .config import VaeConfig, compact, vae_config, vae_json
 from .cost import costs
 from .vae import WanVae
 
@@ -48,7 +48,7 @@ def run(name: str, config: VaeConfig, args: argparse.Namespace, rest: list[str])
     folder = args.out / name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "config.json"
-    file.write_text(json.dumps(asdict(config)))
+    file.write_text(json.dumps(vae_json(config)))
     command = ["--cache", str(args.cache), "--val", str(args.val), "--out", str(folder), "--config", str(file), *rest]
     vae = WanVae(config)
     steps = max(1, round(1000 * args.tflop / step_gflop(vae, train_vae.parser().parse_args(command))))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .bundle import STORAGES
 from .config import TOKENIZER_PRESETS
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
@@ -37,7 +38,7 @@ from .loop import (
 from .perceptual import perceptual_loss
 from .quantize import Balance, entropy_term, keep_mask
 from .tokenizer import Tokenizer
-from .warm import Past, warm_start_tokenizer
+from .warm import VAE_HELP, Past, warm_start_tokenizer
 
 
 def bit_report(u: Tensor) -> dict[str, float]:
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     """Command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
-    p.add_argument("--vae", type=Path, required=True, help="vae.pt of train_vae")
+    p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--latents", type=Path,
                    help="folder made by latentbit_training.latents of that VAE; else each step makes its own")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
@@ -103,10 +104,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--lowest-bits", type=int, default=6, help="fewest planes that a sample keeps")
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
     p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
-    p.add_argument("--storage", choices=["int8", "f32"], default="int8", help="how the VAE's weights will be stored")
+    p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
     p.add_argument("--device", default="auto")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    p.add_argument("--recompute", action=argparse.BooleanOptionalAction, default=False,
+                   help="the pixel phase keeps less of the VAE's decoder in memory and computes it once more")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--log-every", type=int, default=50)
     p.add_argument("--save-every", type=int, default=500)
@@ -124,9 +127,11 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     state = run.resume(schedule)
 
     vae = frozen(args.vae, args.storage).to(device)
+    vae.decoder.recompute(args.recompute)
 
     config = TOKENIZER_PRESETS[args.preset]()
-    config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer)
+    config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer,
+                     latent_channels=vae.config.latent_channels)
     model = Tokenizer(config)
     before: Past = state.get("before", {}) if state else {}
     if args.init and not state:
@@ -152,7 +157,8 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     weights = torch.ones(1, 1, 1, 1, 1, device=device)
     if args.latent_weights == "sensitivity":
         with torch.no_grad():
-            weights = sensitivity(vae, encode(Sampler(args.cache, args.seed).image_batch(8, args.size[0]).to(device)))
+            few = Sampler(args.cache, args.seed).image_batch(min(8, args.image_batch), args.size[0])
+            weights = sensitivity(vae, encode(few.to(device)))
 
     run.log(step=step, parameters=sum(p.numel() for p in model.parameters()),
             least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))

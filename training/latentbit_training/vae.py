@@ -2,7 +2,7 @@
 
 Activations are kept as (batch * time, channels, height, width) in channels-last memory, so that every
 convolution without temporal extent is a plain 2D one, and a single frame never pays for the temporal taps.
-Parameter names are those of the official Wan 2.1 checkpoint.
+Parameter names are those of the official Wan 2.1 checkpoint and, with shortcuts, of that of Wan 2.2.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .config import Kernel, VaeConfig
+from .config import Kernel, StageConfig, VaeConfig
+from .shortcuts import averaged, repeated
 
 
 class RmsNorm(nn.Module):
@@ -71,8 +73,16 @@ class ResidualBlock(nn.Module):
             RmsNorm(cout), nn.SiLU(), nn.Identity(), CausalConv3d(cout, cout, kernels[1]),
         ])
         self.shortcut = CausalConv3d(cin, cout, (1, 1, 1)) if cin != cout else nn.Identity()
+        self.recompute = False
+        """Keep the input alone for the backward pass and compute the rest again."""
 
     def forward(self, x: Tensor, time: int) -> Tensor:
+        if self.recompute and x.requires_grad:
+            found: Tensor = checkpoint(self._compute, x, time, use_reentrant=False)
+            return found
+        return self._compute(x, time)
+
+    def _compute(self, x: Tensor, time: int) -> Tensor:
         r = self.residual
         h = r[2](F.silu(r[0](x)), time)
         h = r[6](F.silu(r[3](h)), time)
@@ -120,13 +130,17 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles time, then space. The first frame stays one frame; every later one becomes two."""
+    """Doubles time, then space. The first frame stays one frame; every later one becomes two.
 
-    def __init__(self, channels: int, space: bool, time: bool) -> None:
+    Doubling space halves the channels, unless they are to be kept.
+    """
+
+    def __init__(self, channels: int, space: bool, time: bool, keep: bool = False) -> None:
         super().__init__()
         if space:
+            out = channels if keep else channels // 2
             self.resample = nn.Sequential(
-                nn.Upsample(scale_factor=2, mode="nearest-exact"), nn.Conv2d(channels, channels // 2, 3, padding=1)
+                nn.Upsample(scale_factor=2, mode="nearest-exact"), nn.Conv2d(channels, out, 3, padding=1)
             )
         if time:
             self.time_conv = CausalConv3d(channels, channels * 2, (3, 1, 1))
@@ -140,6 +154,61 @@ class Upsample(nn.Module):
             pairs = torch.stack(pairs.chunk(2, dim=1), dim=3).flatten(2, 3)
             x = fold(torch.cat([first, pairs], dim=2))
         return self.resample(x) if self.space else x
+
+
+def _down_layers(channels: int, stage: StageConfig) -> list[nn.Module]:
+    """The blocks of a stage of the encoder, and what leads to the next stage."""
+    layers: list[nn.Module] = []
+    for _ in range(stage.encoder_blocks):
+        layers.append(ResidualBlock(channels, stage.channels, stage.kernels))
+        channels = stage.channels
+    if stage.down_space or stage.down_time:
+        layers.append(Downsample(channels, stage.down_space, stage.down_time))
+    return layers
+
+
+class DownStage(nn.Module):
+    """A stage of the encoder, plus averages of what comes in."""
+
+    def __init__(self, channels: int, stage: StageConfig) -> None:
+        super().__init__()
+        self.downsamples = nn.ModuleList(_down_layers(channels, stage))
+        self.channels = stage.channels
+        self.space, self.time = stage.down_space, stage.down_time
+
+    def forward(self, x: Tensor, time: int) -> Tensor:
+        shortcut = averaged(x, time, self.channels, self.space, self.time)
+        # Time changes in the last layer alone.
+        for layer in self.downsamples:
+            x = layer(x, time)
+        return x + shortcut
+
+
+def _up_layers(channels: int, stage: StageConfig, space: bool, time: bool, keep: bool) -> list[nn.Module]:
+    """The blocks of a stage of the decoder, and what leads to the next, finer stage."""
+    layers: list[nn.Module] = []
+    for _ in range(stage.decoder_blocks):
+        layers.append(ResidualBlock(channels, stage.channels_up, stage.kernels))
+        channels = stage.channels_up
+    if space or time:
+        layers.append(Upsample(channels, space, time, keep))
+    return layers
+
+
+class UpStage(nn.Module):
+    """A stage of the decoder, plus repeats of what comes in where the stage leads to a finer one."""
+
+    def __init__(self, channels: int, stage: StageConfig, space: bool, time: bool) -> None:
+        super().__init__()
+        self.upsamples = nn.ModuleList(_up_layers(channels, stage, space, time, keep=True))
+        self.channels = stage.channels_up
+        self.space, self.time = space, time
+
+    def forward(self, x: Tensor, time: int) -> Tensor:
+        shortcut = repeated(x, time, self.channels, self.space, self.time) if self.space or self.time else None
+        for layer in self.upsamples:
+            x = layer(x, time)
+        return x if shortcut is None else x + shortcut
 
 
 def _middle(channels: int, config: VaeConfig) -> list[nn.Module]:
@@ -159,11 +228,11 @@ class Encoder3d(nn.Module):
         self.conv1 = CausalConv3d(3 * config.patch**2, channels, config.io_kernel)
         self.downsamples = nn.ModuleList()
         for stage in config.stages:
-            for _ in range(stage.encoder_blocks):
-                self.downsamples.append(ResidualBlock(channels, stage.channels, stage.kernels))
-                channels = stage.channels
-            if stage.down_space or stage.down_time:
-                self.downsamples.append(Downsample(channels, stage.down_space, stage.down_time))
+            if config.shortcuts:
+                self.downsamples.append(DownStage(channels, stage))
+            else:
+                self.downsamples.extend(_down_layers(channels, stage))
+            channels = stage.channels if stage.encoder_blocks else channels
         self.middle = nn.ModuleList(_middle(channels, config))
         out = config.latent_channels * (2 if config.moments else 1)
         self.head = nn.ModuleList([RmsNorm(channels), nn.SiLU(), CausalConv3d(channels, out, config.io_kernel)])
@@ -172,7 +241,7 @@ class Encoder3d(nn.Module):
         x = self.conv1(x, time)
         for layer in self.downsamples:
             x = layer(x, time)
-            if isinstance(layer, Downsample) and layer.time:
+            if isinstance(layer, (Downsample, DownStage)) and layer.time:
                 time = 1 + (time - 1) // 2
         for layer in self.middle:
             x = layer(x, time)
@@ -184,23 +253,30 @@ class Decoder3d(nn.Module):
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
-        channels = config.stages[-1].channels
+        channels = config.stages[-1].channels_up
         self.conv1 = CausalConv3d(config.latent_channels, channels, config.io_kernel)
         self.middle = nn.ModuleList(_middle(channels, config))
         self.upsamples = nn.ModuleList()
         for index in reversed(range(len(config.stages))):
             stage = config.stages[index]
-            for _ in range(stage.decoder_blocks):
-                self.upsamples.append(ResidualBlock(channels, stage.channels, stage.kernels))
-                channels = stage.channels
-            if index > 0:
-                above = config.stages[index - 1]
-                if above.down_space or above.down_time:
-                    self.upsamples.append(Upsample(channels, above.down_space, above.down_time))
-                    channels = channels // 2 if above.down_space else channels
+            finer = config.stages[index - 1] if index else None
+            space, time = (finer.down_space, finer.down_time) if finer else (False, False)
+            if config.shortcuts:
+                self.upsamples.append(UpStage(channels, stage, space, time))
+            else:
+                self.upsamples.extend(_up_layers(channels, stage, space, time, keep=False))
+            channels = stage.channels_up if stage.decoder_blocks else channels
+            if space and not config.shortcuts:
+                channels //= 2
         self.head = nn.ModuleList(
             [RmsNorm(channels), nn.SiLU(), CausalConv3d(channels, 3 * config.patch**2, config.io_kernel)]
         )
+
+    def recompute(self, on: bool) -> None:
+        """Whether the backward pass computes the residual blocks again, to keep less of them in memory."""
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                module.recompute = on
 
     def forward(self, x: Tensor, time: int) -> tuple[Tensor, int]:
         x = self.conv1(x, time)
@@ -208,7 +284,7 @@ class Decoder3d(nn.Module):
             x = layer(x, time)
         for layer in self.upsamples:
             x = layer(x, time)
-            if isinstance(layer, Upsample) and layer.time:
+            if isinstance(layer, (Upsample, UpStage)) and layer.time:
                 time = 1 + (time - 1) * 2
         return self.head[2](F.silu(self.head[0](x)), time), time
 

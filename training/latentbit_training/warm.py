@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from . import bundle
+from . import bundle, official
 from .config import TokenizerConfig, VaeConfig
 from .tokenizer import Tokenizer
-from .vae import Downsample, ResidualBlock, Upsample, WanVae
+from .vae import Downsample, DownStage, ResidualBlock, Upsample, UpStage, WanVae
 
 Config = TypeVar("Config", VaeConfig, TokenizerConfig)
 State = dict[str, Tensor]
 Past = dict[str, float]
 """Steps and minutes of training."""
+VAE_HELP = "vae.pt of train_vae, a bundle, Wan2.1_VAE.pth, Wan2.2_VAE.pth, or a diffusers folder"
 
 
 def past_of(stored: dict[str, Any]) -> Past:
@@ -26,9 +27,19 @@ def past_of(stored: dict[str, Any]) -> Past:
     return {"steps": stored["step"] + before.get("steps", 0), "minutes": stored["minutes"] + before.get("minutes", 0.0)}
 
 
-def _read(path: Path, kind: type[Config]) -> tuple[Config, State, Past]:
-    """Configuration, weights and past of one part of a bundle, or of a weights file of the recipe (`.pt`)."""
-    if path.suffix == ".pt":
+def read_part(path: Path, kind: type[Config]) -> tuple[Config, State, Past]:
+    """Configuration, weights and past of one part of a bundle, or of a weights file of the recipe (`.pt`).
+
+    A VAE may be an official one, too: a checkpoint (`.pth`), or a folder of diffusers or the weights in one. Of those
+    no past is known.
+    """
+    found: Any
+    past: Past = {}
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    if kind is VaeConfig and official.is_official(path):
+        found, state = official.read(path)
+    elif path.suffix == ".pt":
         stored = torch.load(path, map_location="cpu", weights_only=False)
         if not isinstance(stored, dict) or not {"config", "state"} <= stored.keys():
             raise ValueError(f"{path} is no weights file: take vae.pt or tokenizer.pt of a run, or a bundle")
@@ -63,6 +74,22 @@ def _places(layers: nn.ModuleList) -> list[list[int]]:
     return groups
 
 
+def _lists(vae: WanVae) -> list[tuple[str, nn.ModuleList]]:
+    """The lists of blocks and resampling layers by name: one for each half, with shortcuts one for each stage."""
+    halves = [("encoder.downsamples", vae.encoder.downsamples), ("decoder.upsamples", vae.decoder.upsamples)]
+    if not vae.config.shortcuts:
+        return halves
+    found = []
+    for prefix, stages in halves:
+        for index, stage in enumerate(stages):
+            assert isinstance(stage, (DownStage, UpStage))
+            inner = "downsamples" if isinstance(stage, DownStage) else "upsamples"
+            layers = stage.get_submodule(inner)
+            assert isinstance(layers, nn.ModuleList)
+            found.append((f"{prefix}.{index}.{inner}", layers))
+    return found
+
+
 def _lengthened(old: Tensor, new: Tensor) -> Tensor:
     """Kernels that see as much of the past as those of `new`: what they did not see before weighs nothing."""
     if old.ndim != 5 or old.shape == new.shape:
@@ -94,7 +121,7 @@ def warm_start_vae(model: WanVae, path: Path) -> Past:
     blocks come last in their stage and have a zero second convolution, new taps are zero, so the network computes
     what that of `path` computes.
     """
-    config, source, past = _read(path, VaeConfig)
+    config, source, past = read_part(path, VaeConfig)
     _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std"))
     if len(config.stages) != len(model.config.stages):
         raise ValueError(f"{path} does not fit: it has {len(config.stages)} stages, not {len(model.config.stages)}")
@@ -113,8 +140,8 @@ def warm_start_vae(model: WanVae, path: Path) -> Past:
     moved = ("encoder.downsamples.", "decoder.upsamples.")
     kept = {name: value for name, value in source.items() if not name.startswith(moved)}
     target |= {name: _lengthened(value, target[name]) for name, value in kept.items()}
-    _grow(earlier.encoder.downsamples, model.encoder.downsamples, "encoder.downsamples", source, target)
-    _grow(earlier.decoder.upsamples, model.decoder.upsamples, "decoder.upsamples", source, target)
+    for (prefix, old_layers), (_, new_layers) in zip(_lists(earlier), _lists(model), strict=True):
+        _grow(old_layers, new_layers, prefix, source, target)
     model.load_state_dict(target)
     return past
 
@@ -124,7 +151,7 @@ def warm_start_tokenizer(model: Tokenizer, path: Path) -> Past:
 
     A tokenizer of fewer bits takes the leading bit-planes, which are the most important ones.
     """
-    stored, source, past = _read(path, TokenizerConfig)
+    stored, source, past = read_part(path, TokenizerConfig)
     free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames", "bits")
     _same(path, stored, model.config, "", free)
     bits = model.config.bits

@@ -72,13 +72,13 @@ def cached(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_vae(name: str) -> WanVae:
     """A VAE of random weights, gains and biases included."""
-    configs = {"tiny": config.tiny, "small-wan": golden.small_wan}
+    configs = {"tiny": config.tiny, "tiny22": config.tiny22, "small-wan": golden.small_wan}
     vae = WanVae(golden.statistics(configs[name]())).eval().requires_grad_(False)
     golden.stir(vae)
     return vae
 
 
-@pytest.fixture(params=["tiny", "small-wan"])
+@pytest.fixture(params=["tiny", "tiny22", "small-wan"])
 def vae(request: pytest.FixtureRequest) -> WanVae:
     return make_vae(request.param)
 

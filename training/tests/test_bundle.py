@@ -20,7 +20,7 @@ def weights(module: nn.Module | None) -> dict[str, Tensor]:
     return module.state_dict()
 
 
-@pytest.mark.parametrize("storage", ["int8", "bf16", "f32"])
+@pytest.mark.parametrize("storage", bundle.STORAGES)
 def test_round_trip(storage: str, tmp_path: Path, make_tokenizer: Callable[..., Tokenizer]) -> None:
     vae, tokenizer = make_vae("tiny"), make_tokenizer()
     config = BundleConfig("test", vae.config, tokenizer.config, {"vae": {"steps": 3}})
@@ -34,8 +34,9 @@ def test_round_trip(storage: str, tmp_path: Path, make_tokenizer: Callable[..., 
             assert after[name].dtype == torch.float32
             if weight.ndim == 1 or storage == "f32":
                 assert not error.any()
-            elif storage == "bf16":
-                assert bool((error <= weight.abs() * 2**-8).all())
+            elif storage in bundle.HALVES:
+                # Below its normal numbers f16 has steps of 2^-24.
+                assert bool((error <= weight.abs() * (2**-8 if storage == "bf16" else 2**-11) + 2**-25).all())
                 assert error.any()
             else:
                 half_step = weight.flatten(1).abs().amax(1) / 254
@@ -75,6 +76,22 @@ def test_rounded_weights_are_stored_without_further_loss(tmp_path: Path) -> None
     bundle.save(tmp_path / "b.safetensors", BundleConfig("test", vae.config), vae, None, "int8")
     for name, value in bundle.load(tmp_path / "b.safetensors")[1].state_dict().items():
         torch.testing.assert_close(value, rounded[name], atol=0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("storage", ["bf16", "f16"])
+def test_rounding_to_halves_is_what_is_stored(storage: str, tmp_path: Path) -> None:
+    vae = make_vae("tiny")
+    bundle.save(tmp_path / "b.safetensors", BundleConfig("test", vae.config), vae, None, storage)
+    bundle.round_weights(vae, storage)
+    for name, value in bundle.load(tmp_path / "b.safetensors")[1].state_dict().items():
+        assert torch.equal(value, vae.state_dict()[name])
+
+
+def test_f16_does_not_hold_everything(tmp_path: Path) -> None:
+    vae = make_vae("tiny")
+    vae.conv2.weight[0] = 1e5
+    with pytest.raises(ValueError, match=r"vae.conv2.weight has values that f16 cannot hold"):
+        bundle.save(tmp_path / "b.safetensors", BundleConfig("test", vae.config), vae, None, "f16")
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,24 @@ def test_tokenizer_round_trip(name: str) -> None:
     assert tokenizer_config(json.loads(text)["tokenizer"]) == config
 
 
+def test_later_fields_are_left_out_where_they_say_nothing() -> None:
+    """Bundles from before keep their bytes."""
+    text = BundleConfig("test", VAE_PRESETS["tiny"]()).to_json()
+    assert "shortcuts" not in text
+    assert "decoder_channels" not in text
+    raw = json.loads(BundleConfig("test", VAE_PRESETS["wan22"]()).to_json())["vae"]
+    assert raw["shortcuts"] is True
+    assert [stage["decoder_channels"] for stage in raw["stages"]] == [256, 512, 1024, 1024]
+    assert list(VAE_PRESETS["wan22"]().latent_mean) == raw["latent_mean"]
+
+
+@pytest.mark.parametrize("name", ["wan21", "wan22"])
+def test_official_statistics(name: str) -> None:
+    config = VAE_PRESETS[name]()
+    assert len(config.latent_mean) == len(config.latent_std) == config.latent_channels
+    assert min(config.latent_std) > 0
+
+
 @pytest.mark.parametrize("tokenizer", [None, TokenizerConfig(window=None)])
 def test_bundle_round_trip(tokenizer: TokenizerConfig | None) -> None:
     config = BundleConfig("name", VAE_PRESETS["tiny"](), tokenizer, {"vae": {"steps": 3, "minutes": 0.5}})
@@ -57,13 +75,17 @@ def tokenizer_parameters(config: TokenizerConfig) -> int:
 
 def test_sizes() -> None:
     assert vae_parameters(VAE_PRESETS["wan21"]()) == pytest.approx(127e6, rel=0.005)
+    assert vae_parameters(VAE_PRESETS["wan22"]()) == pytest.approx(705e6, rel=0.005)
     assert vae_parameters(VAE_PRESETS["compact"]()) < 8e6
     assert tokenizer_parameters(TOKENIZER_PRESETS["small"]()) == pytest.approx(28e6, rel=0.05)
     assert tokenizer_parameters(TOKENIZER_PRESETS["large"]()) == pytest.approx(300e6, rel=0.05)
     assert tokenizer_parameters(TOKENIZER_PRESETS["compact"]()) < 7e6
 
 
-@pytest.mark.parametrize(("name", "strides"), [("wan21", (4, 8, 8)), ("compact", (4, 8, 8)), ("tiny", (4, 4, 4))])
+STRIDES = {"wan21": (4, 8, 8), "wan22": (4, 16, 16), "compact": (4, 8, 8), "tiny": (4, 4, 4), "tiny22": (4, 16, 16)}
+
+
+@pytest.mark.parametrize(("name", "strides"), STRIDES.items())
 def test_strides(name: str, strides: tuple[int, int, int]) -> None:
     assert VAE_PRESETS[name]().strides == strides
 
@@ -102,3 +124,31 @@ def test_wan21_has_the_names_and_shapes_of_the_official_checkpoint() -> None:
     # These halve and double space alone.
     assert not any(name.startswith(("encoder.downsamples.2.time", "decoder.upsamples.11.time")) for name in state)
     assert len(state) == 194
+
+
+def test_wan22_has_the_names_and_shapes_of_the_official_checkpoint() -> None:
+    with torch.device("meta"):
+        state = WanVae(VAE_PRESETS["wan22"]()).state_dict()
+    shapes = {
+        "encoder.conv1.weight": (160, 12, 3, 3, 3),
+        "encoder.downsamples.0.downsamples.0.residual.0.gamma": (160,),
+        "encoder.downsamples.0.downsamples.2.resample.1.weight": (160, 160, 3, 3),
+        "encoder.downsamples.1.downsamples.0.shortcut.weight": (320, 160, 1, 1, 1),
+        "encoder.downsamples.1.downsamples.2.time_conv.weight": (320, 320, 3, 1, 1),
+        "encoder.downsamples.3.downsamples.1.residual.6.weight": (640, 640, 3, 3, 3),
+        "encoder.middle.1.to_qkv.weight": (1920, 640, 1, 1),
+        "encoder.head.2.weight": (96, 640, 3, 3, 3),
+        "conv1.weight": (96, 96, 1, 1, 1),
+        "conv2.weight": (48, 48, 1, 1, 1),
+        "decoder.conv1.weight": (1024, 48, 3, 3, 3),
+        "decoder.upsamples.0.upsamples.3.time_conv.weight": (2048, 1024, 3, 1, 1),
+        "decoder.upsamples.0.upsamples.3.resample.1.weight": (1024, 1024, 3, 3),
+        "decoder.upsamples.2.upsamples.0.shortcut.weight": (512, 1024, 1, 1, 1),
+        "decoder.upsamples.2.upsamples.3.resample.1.weight": (512, 512, 3, 3),
+        "decoder.upsamples.3.upsamples.2.residual.6.weight": (256, 256, 3, 3, 3),
+        "decoder.head.2.weight": (12, 256, 3, 3, 3),
+    }
+    assert {name: tuple(state[name].shape) for name in shapes} == shapes
+    space_alone = ("encoder.downsamples.0.downsamples.2.time", "decoder.upsamples.2.upsamples.3.time")
+    assert not any(name.startswith(space_alone) for name in state)
+    assert not any(name.startswith("decoder.upsamples.3.upsamples.3") for name in state)

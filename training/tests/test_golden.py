@@ -44,7 +44,7 @@ def test_resamplers(name: str) -> None:
         close(layer(x[:1], 1).permute(0, 2, 3, 1), t[f"{kind}.{name}.first"])
 
 
-@pytest.mark.parametrize("name", ["tiny", "small-wan"])
+@pytest.mark.parametrize("name", ["tiny", "tiny22", "small-wan"])
 @torch.no_grad()
 def test_vae(name: str) -> None:
     _, vae, _ = bundle.load(FOLDER / f"vae-{name}.safetensors")

@@ -50,6 +50,17 @@ def test_a_grown_vae_computes_the_same(stored: tuple[Path, WanVae], grown: VaeCo
     assert torch.allclose(model.decode(latent), vae.decode(latent), atol=1e-5)
 
 
+def test_a_grown_vae_with_shortcuts_computes_the_same(tmp_path: Path) -> None:
+    vae = make_vae("tiny22")
+    bundle.save(tmp_path / "vae.safetensors", BundleConfig("vae", vae.config), vae, None, "f32")
+    model = fresh(with_blocks(config.tiny22(), [2, 1, 3, 1], [1, 2, 1, 3]))
+    warm_start_vae(model, tmp_path / "vae.safetensors")
+    clip = torch.rand(1, 3, 5, 32, 48) * 2 - 1
+    latent = vae.encode(clip)
+    assert torch.allclose(model.encode(clip), latent, atol=1e-5)
+    assert torch.allclose(model.decode(latent), vae.decode(latent), atol=1e-5)
+
+
 def test_new_blocks_come_last_and_learn(stored: tuple[Path, WanVae]) -> None:
     path, vae = stored
     model = fresh(GROWN)
