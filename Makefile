@@ -68,6 +68,10 @@ report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-
 	$(PYTHON) scripts/quality/plot.py runs/report/points.json --out docs
 	$(PYTHON) scripts/quality/side_by_side.py --out docs/crops.png
 
+.PHONY: bench-wan
+bench-wan: setup-system $(PARITY_VENV)/.packages ## Compare the speed of the official VAE with that of diffusers: an hour, on a machine that does nothing else
+	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/bench/run.py --wan $(BENCH)
+
 .PHONY: parity
 parity: build $(PARITY_VENV)/.packages ## Compare the VAE with that of diffusers at the official sizes, with random weights
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/parity/run.py $(PARITY)

@@ -95,6 +95,11 @@ fn wan_vae_matches() {
 }
 
 #[test]
+fn wan22_vae_matches() {
+    vae_matches("vae-tiny22", &[1, 5, 9]);
+}
+
+#[test]
 fn vae_in_chunks_is_the_vae_in_one_piece() {
     for (name, count, plans) in [
         (

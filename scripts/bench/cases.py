@@ -74,6 +74,14 @@ def large_vae(bundle: Path) -> Iterator[Case]:
                 yield Case(bundle, task, Clip(128, 128, frames), dtype, (EAGER,), weight=20)
 
 
+def official_vae(folder: Path) -> Iterator[Case]:
+    """The official VAE beside that of diffusers."""
+    for width, height, frames in ((128, 128, 17), (832, 480, 5)):
+        for dtype in ("f32", "bf16"):
+            for task in ("vae-encode", "vae-decode"):
+                yield Case(folder, task, Clip(width, height, frames), dtype, weight=20)
+
+
 def select(cases: list[Case], words: list[str], peers: tuple[str, ...]) -> list[Case]:
     """Those that all of the words tell of, with those peers alone."""
     chosen = [case for case in cases if case.words.issuperset(words)]

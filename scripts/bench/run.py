@@ -5,6 +5,7 @@
     .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that all of these words tell of
     .venv/bin/python scripts/bench/run.py --only operators              # single operators
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
+    target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers: `make bench-wan`
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -27,7 +28,7 @@ import machine
 import operators
 from agreement import agreement
 from build import build
-from cases import COMPILE, EAGER, PEERS, Case, large_vae, select, whole_models
+from cases import COMPILE, EAGER, PEERS, Case, large_vae, official_vae, select, whole_models
 from report import Results
 from turns import FailedError, Program, in_turn
 
@@ -36,6 +37,7 @@ SCRIPTS = Path(__file__).resolve().parent
 WORK = ROOT / "target" / "bench"
 RUNS = WORK / "runs.json"
 LARGE = WORK / "wan2.1-random.safetensors"
+OFFICIAL = WORK / "wan21-diffusers"
 OPERATORS = "operators"
 """The word that chooses them alone."""
 WARMUPS = {EAGER: 1, COMPILE: 2}
@@ -119,11 +121,11 @@ def gemm(threads: int) -> list[dict[str, Any]]:
     return rates
 
 
-def wan(environment: dict[str, str]) -> None:
-    """Makes a bundle with the official VAE's architecture, unless it is there."""
-    if not LARGE.exists():
+def wan(path: Path, environment: dict[str, str]) -> None:
+    """Makes a model with the official VAE's architecture, unless it is there."""
+    if not path.exists():
         say("making random weights of the full-size VAE")
-        subprocess.run([sys.executable, str(SCRIPTS / "wan.py"), str(LARGE)], check=True, env=environment)
+        subprocess.run([sys.executable, str(SCRIPTS / "wan.py"), str(path)], check=True, env=environment)
 
 
 def arguments() -> argparse.Namespace:
@@ -134,6 +136,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="turns that every program gets")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--wan", action="store_true", help="only the official VAE, beside that of diffusers")
     parser.add_argument("--quick", action="store_true", help="only 128x128, one round, eager PyTorch")
     parser.add_argument("--list", action="store_true", help="print the labels of the cases and measure nothing")
     parser.add_argument("--last", action="store_true", help="measure nothing: report what was measured last")
@@ -153,8 +156,9 @@ def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool
     WORK.mkdir(parents=True, exist_ok=True)
     programs = {"model": options.ours} if options.ours else build()
     bench = Bench(programs["model"], options.threads, options.rounds, options.clip)
-    if any(case.bundle == LARGE for case in cases):
-        wan(bench.environment)
+    for model in (LARGE, OFFICIAL):
+        if any(case.bundle == model for case in cases):
+            wan(model, bench.environment)
     results = Results(about, options.threads)
     if with_operators:
         say("operators")
@@ -175,12 +179,12 @@ def save(results: Results) -> None:
 
 def main() -> None:
     options = arguments()
-    cases = [*whole_models(options.bundle.resolve()), *large_vae(LARGE)]
+    cases = list(official_vae(OFFICIAL)) if options.wan else [*whole_models(options.bundle.resolve()), *large_vae(LARGE)]
     if options.quick:
         cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1
     cases = select(cases, options.only, tuple(options.peers))
-    with_operators = not options.ours and options.only in ([], [OPERATORS])
+    with_operators = not options.ours and not options.wan and options.only in ([], [OPERATORS])
     if options.list:
         print("\n".join([*([OPERATORS] if with_operators else []), *(case.label for case in cases)]))
         return

@@ -15,6 +15,8 @@ from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
 from torch import Tensor
 
+from diffusers_vae import DiffusersVae
+
 TASKS = ("encode", "decode", "vae-encode", "vae-decode")
 
 
@@ -22,7 +24,7 @@ TASKS = ("encode", "decode", "vae-encode", "vae-decode")
 class Model:
     """The modules of a bundle, in one number type, channels last."""
 
-    vae: WanVae
+    vae: WanVae | DiffusersVae
     tokenizer: Tokenizer | None
     dtype: torch.dtype
 
@@ -63,7 +65,9 @@ class Model:
 
 
 def load(path: Path, dtype: torch.dtype) -> tuple[str, Model]:
-    """A bundle's name and modules."""
+    """A bundle's name and modules; of a folder those of diffusers."""
+    if path.is_dir():
+        return path.name, Model(DiffusersVae(path, dtype), None, dtype)
     config, vae, tokenizer = bundle.load(path)
     for module in (vae, tokenizer):
         if module:

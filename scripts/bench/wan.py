@@ -1,4 +1,5 @@
-"""Writes the official Wan 2.1 VAE's architecture with seeded random weights as a bundle (254 MB).
+"""Writes the official Wan 2.1 VAE's architecture with seeded random weights: as a bundle (254 MB), or, where the name has
+no extension, as a folder of diffusers in f32 (508 MB).
 
     PYTHONPATH=training .venv/bin/python scripts/bench/wan.py target/bench/wan.safetensors
 """
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
-from latentbit_training import bundle
+from latentbit_training import bundle, official
 from latentbit_training.config import VAE_PRESETS, BundleConfig
 from latentbit_training.init import init_near_linear
 from latentbit_training.vae import WanVae
@@ -25,6 +26,10 @@ def main() -> None:
     init_near_linear(vae)
     path = Path(sys.argv[1])
     partial = path.with_suffix(".partial")
+    if not path.suffix:
+        official.write_diffusers(partial, vae)
+        partial.replace(path)
+        return
     bundle.save(partial, BundleConfig(NAME, config), vae, None, "bf16")
     partial.replace(path)
 

@@ -119,7 +119,12 @@ impl PthFile {
         std::io::copy(&mut (&mut file).take(start as u64), &mut std::io::sink()).map_err(failed)?;
         // Only what really comes is given room, whatever the archive says of its size.
         let mut data = Vec::new();
-        file.take(bytes as u64).read_to_end(&mut data).map_err(failed)?;
+        (&mut file)
+            .take(bytes as u64)
+            .read_to_end(&mut data)
+            .map_err(failed)?;
+        // The archive's checksum is looked at where the file ends.
+        std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
         if data.len() != bytes {
             return Err(format!("{name} is cut off"));
         }
