@@ -12,6 +12,7 @@ mod lbit_input;
 mod lbit_output;
 mod media;
 mod model;
+mod models;
 mod overwrite;
 mod progress;
 mod report;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
         Command::Tokens(command) => commands::tokens::run(command),
+        Command::Models(command) => commands::models::run(command, quiet),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

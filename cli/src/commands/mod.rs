@@ -8,6 +8,7 @@ pub mod encode;
 pub mod eval;
 pub mod index;
 pub mod info;
+pub mod models;
 pub mod recover;
 pub mod tokens;
 pub mod trim;

@@ -9,6 +9,7 @@ mod devices;
 mod edits;
 mod failures;
 mod files;
+mod models;
 mod outputs;
 mod pipes;
 mod reports;
