@@ -83,7 +83,7 @@ pub enum Command {
     /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
     #[command(subcommand)]
     Tokens(TokensCommand),
-    /// Models that are kept on this machine: list, add, verify, path.
+    /// Models that are kept on this machine: list, add, pull, verify, path.
     ///
     /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.
     #[command(subcommand)]
@@ -580,6 +580,14 @@ pub enum ModelsCommand {
     /// pipeline.
     #[command(after_help = EXIT_CODES)]
     Add(ModelsAddArgs),
+    /// Fetch a model from the Hugging Face hub.
+    ///
+    /// NAME is wan2.1-vae, wan2.1-vae-diffusers or wan2.2-vae; OWNER/REPO/FILE; or OWNER/REPO, if it is clear which file in
+    /// it is the model. A pull that was interrupted goes on where it stopped, and what comes is checked against the SHA-256
+    /// that the hub tells. HF_ENDPOINT names a mirror, HF_TOKEN a token, HTTPS_PROXY a proxy; with HF_HUB_OFFLINE=1
+    /// nothing is fetched.
+    #[command(after_help = EXIT_CODES)]
+    Pull(ModelsPullArgs),
     /// Compute the SHA-256 of every file anew and compare. Ends with code 3 if one is damaged.
     #[command(after_help = EXIT_CODES)]
     Verify(ModelsVerifyArgs),
@@ -622,6 +630,29 @@ pub struct ModelsAddArgs {
     pub link: bool,
 
     /// Print what was added as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `models pull`.
+#[derive(Debug, Args)]
+pub struct ModelsPullArgs {
+    /// Known name, OWNER/REPO or OWNER/REPO/FILE.
+    #[arg(value_name = "NAME")]
+    pub model: String,
+
+    /// Branch, tag or commit.
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: String,
+
+    #[command(flatten)]
+    pub name: ModelNameArgs,
+
+    /// Fetch nothing: end well if the model is there already.
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Print what was pulled as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,9 +1,11 @@
-//! Models that are kept on this machine.
+//! Models that are kept on this machine, and where more of them come from.
 
 pub mod cache;
 pub mod digest;
 pub mod error;
+pub mod hub;
 pub mod kind;
+pub mod known;
 pub mod locked;
 pub mod name;
 pub mod record;

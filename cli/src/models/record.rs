@@ -135,7 +135,7 @@ impl Record {
                 ..record
             }),
             Err(reason) => invalid(format!(
-                "{}: not the record of a model: {reason}; add the model again with -y, or delete its folder",
+                "{}: not the record of a model: {reason}; add or pull the model again with -y, or delete its folder",
                 path.display()
             )),
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::missing;
-use super::{BUILT_IN, Cache, Name};
+use super::{BUILT_IN, Cache, Name, known};
 
 /// A model to load.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +36,12 @@ fn resolve_in(cache: &Cache, given: &Path) -> anyhow::Result<Choice> {
     {
         return Ok(Choice::Path(record.path(&cache.folder(&name))));
     }
+    let advice = match text.and_then(known::find) {
+        Some(known) => format!("; get it with `latentbit models pull {}`", known.name),
+        None => String::new(),
+    };
     missing(format!(
-        "{}: there is no such file, and it {}",
+        "{}: there is no such file, and it {}{advice}",
         given.display(),
         cache.lacks()?
     ))
@@ -62,7 +66,11 @@ mod tests {
     fn what_is_neither_is_refused_with_advice() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path());
-        for (given, part) in [("nothing", "there are: built-in"), ("../nothing", "no such file")] {
+        for (given, part) in [
+            ("nothing", "there are: built-in"),
+            ("../nothing", "no such file"),
+            ("wan2.1-vae", "latentbit models pull wan2.1-vae"),
+        ] {
             let error = resolve_in(&cache, Path::new(given)).unwrap_err();
             assert!(message(&error).contains(part), "{error:#}");
             assert_eq!(Exit::of(&error), Exit::Model);

@@ -110,7 +110,7 @@ fn text(report: &Report<'_>) -> String {
     )];
     lines.extend(report.problems.iter().map(|problem| format!("  {problem}")));
     if !report.problems.is_empty() {
-        lines.push("  add it again with -y".to_owned());
+        lines.push("  pull or add it again with -y".to_owned());
     }
     lines.join("\n")
 }

@@ -1,7 +1,11 @@
-//! `latentbit models`: a cache of made-up models.
+//! `latentbit models`: a cache of made-up models, and a made-up hub.
 
 mod cache;
+mod hub;
 mod names;
+mod pull;
+mod resume;
+mod trust;
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -39,6 +43,11 @@ impl<'a> Run<'a> {
             folder,
             env: vec![("LATENTBIT_MODELS", cache.to_str().unwrap().to_owned())],
         }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
     }
 
     /// Splits a line into arguments.

@@ -36,6 +36,9 @@ fn a_wrong_name_lists_those_that_there_are() {
         "no such file",
         "built-in, mine",
     ]);
+    run.run("encode a.y4m -o a.lbit --model wan2.1-vae")
+        .expect(6)
+        .says(&["latentbit models pull wan2.1-vae"]);
     for command in ["path", "verify"] {
         run.run(&format!("models {command} yours"))
             .expect(6)
@@ -55,11 +58,19 @@ fn names_cannot_leave_the_cache() {
         run.args(&["models", "add", "a.pth", "--name", name])
             .expect(2)
             .says(&["name"]);
+        run.args(&["models", "pull", "wan2.1-vae", "--name", name, "--offline"])
+            .expect(2);
     }
     for name in ["../a", "..", ".work", "a/b"] {
         run.args(&["models", "path", name]).expect(6);
         run.args(&["models", "verify", name]).expect(6);
     }
+    for target in ["wan", "../a", "a/../b", "a/b/../../c", "a/b/c?d", "a b/c", "a/b/"] {
+        run.args(&["models", "pull", target]).expect(2);
+    }
+    run.run("models pull o/r --revision ../x")
+        .expect(2)
+        .says(&["--revision"]);
     assert_eq!(models(&folder), [""; 0]);
 
     // A record can name such files, too.
