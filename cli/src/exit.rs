@@ -6,6 +6,7 @@ use latentbit_codec::Error as CodecError;
 use latentbit_container::{Error as ContainerError, ErrorKind};
 
 use crate::media::{MediaError, MediaErrorKind};
+use crate::models::ModelError;
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,12 @@ impl Exit {
             }
             if let Some(error) = cause.downcast_ref::<MediaError>() {
                 return Self::of_media(error);
+            }
+            if let Some(error) = cause.downcast_ref::<ModelError>() {
+                return match error {
+                    ModelError::Missing(_) => Self::Model,
+                    ModelError::Invalid(_) => Self::Damaged,
+                };
             }
             if let Some(error) = cause.downcast_ref::<CodecError>() {
                 return match error {

@@ -14,6 +14,7 @@ mod lbit_output;
 mod media;
 mod memory;
 mod model;
+mod models;
 mod overwrite;
 mod progress;
 mod report;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Concat(args) => commands::concat::run(args),
         Command::Tokens(command) => commands::tokens::run(command),
         Command::Latents(command) => commands::latents::run(command, quiet),
+        Command::Models(command) => commands::models::run(command, quiet),
     };
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);

@@ -8,6 +8,7 @@ use latentbit_container::VideoStream;
 
 use crate::args::{DtypeChoice, ModelArgs};
 use crate::exit::usage;
+use crate::models::resolve::{Choice, resolve};
 
 /// The bundle of `--model`, else the one that is built in, on the device of `--device`.
 pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
@@ -24,9 +25,12 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
         DtypeChoice::Bf16 => Dtype::Bf16,
         DtypeChoice::F32 => Dtype::F32,
     };
-    let bundle = match &args.model {
-        Some(path) => Bundle::open(path, &device, dtype).with_context(|| path.display().to_string())?,
-        None => built_in(&device, dtype)?,
+    let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
+    let bundle = match &choice {
+        Choice::Path(path) => {
+            Bundle::open(path, &device, dtype).with_context(|| path.display().to_string())?
+        }
+        Choice::BuiltIn => built_in(&device, dtype)?,
     };
     tracing::info!(
         "bundle {:?}, SHA-256 {}, {} with {}",
@@ -47,9 +51,7 @@ pub fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Resul
     pipeline::check_bundle(bundle, video)
         .with_context(|| place.to_owned())
         .map_err(|error| match error.downcast_ref() {
-            Some(Error::WrongBundle { .. }) => {
-                error.context("another model is needed; give it with --model FILE")
-            }
+            Some(Error::WrongBundle { .. }) => error.context("another model is needed; give it with --model"),
             _ => error,
         })
 }

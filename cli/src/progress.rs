@@ -4,16 +4,26 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Frames per second and how many are left, if the total is known.
 pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
+    let template = match frames {
+        Some(_) => "{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left",
+        None => "{spinner} {pos} frames, {per_sec}, {elapsed}",
+    };
+    styled(frames, template, quiet)
+}
+
+/// Bytes of the file `name`.
+pub fn bytes(name: &str, bytes: u64, quiet: bool) -> ProgressBar {
+    let template = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
+    styled(Some(bytes), template, quiet).with_message(name.to_owned())
+}
+
+fn styled(length: Option<u64>, template: &str, quiet: bool) -> ProgressBar {
     let target = if quiet {
         ProgressDrawTarget::hidden()
     } else {
         ProgressDrawTarget::stderr()
     };
-    let bar = ProgressBar::with_draw_target(frames, target);
-    let template = match frames {
-        Some(_) => "{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left",
-        None => "{spinner} {pos} frames, {per_sec}, {elapsed}",
-    };
+    let bar = ProgressBar::with_draw_target(length, target);
     // A template that does not parse only costs the looks of the bar.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod index;
 pub mod info;
 pub mod latents;
+pub mod models;
 pub mod recover;
 pub mod tokens;
 pub mod trim;

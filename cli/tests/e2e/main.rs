@@ -10,6 +10,7 @@ mod edits;
 mod failures;
 mod files;
 mod latents;
+mod models;
 mod outputs;
 mod pipes;
 mod reports;

@@ -1,0 +1,162 @@
+//! `latentbit models pull`.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::report;
+use crate::args::ModelsPullArgs;
+use crate::exit::{Exit, usage};
+use crate::models::hub::{self, Hub};
+use crate::models::known::{self, Target};
+use crate::models::locked::remove;
+use crate::models::{Cache, FileRecord, Name, Record, Source, kind};
+use crate::progress;
+
+/// Runs the command.
+pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
+    let target = known::parse(&args.model)?;
+    let name = known::name_of(&target, args.name.name.as_deref())?;
+    if args.revision.is_empty() || args.revision.len() > 200 || args.revision.contains("..") {
+        return usage(format!(
+            "--revision '{}': expected a branch, tag or commit",
+            args.revision.escape_debug()
+        ));
+    }
+    let cache = Cache::from_env()?;
+    let offline = args.offline || hub::is_offline();
+    // Nothing needs to be written for a model that is there, so its folder may be read-only.
+    if let Some(record) = present(&cache, &name, &target, args)? {
+        report::kept(&cache, &name, &record, true, args.json)?;
+        return Ok(Exit::Success);
+    }
+    if offline {
+        return hub::refuse_offline(&format!("{name} is not in {}", cache.root().display()));
+    }
+    let locked = cache.lock(&name)?;
+    // Another process may have pulled it meanwhile.
+    if let Some(record) = present(&cache, &name, &target, args)? {
+        report::kept(&cache, &name, &record, true, args.json)?;
+        return Ok(Exit::Success);
+    }
+    let staging = locked.staging("pull")?;
+    let record = fetch(&name, &target, &args.revision, &staging, quiet)?;
+    locked.install(&staging, &record)?;
+    report::kept(&cache, &name, &record, false, args.json)?;
+    Ok(Exit::Success)
+}
+
+/// The model, if the cache has it and it is not to be pulled anew.
+fn present(
+    cache: &Cache,
+    name: &Name,
+    target: &Target,
+    args: &ModelsPullArgs,
+) -> anyhow::Result<Option<Record>> {
+    if !cache.contains(name) || args.name.overwrite {
+        return Ok(None);
+    }
+    let advice = "replace it with -y, or choose another name with --name";
+    let record = cache.get(name).with_context(|| format!("{name}: {advice}"))?;
+    match record {
+        Some(record) if is_of(&record.source, target, &args.revision) => Ok(Some(record)),
+        Some(record) => bail!(
+            "{name}: there is a model of this name already, from {}; {advice}",
+            record.source
+        ),
+        None => Ok(None),
+    }
+}
+
+fn is_of(source: &Source, target: &Target, asked: &str) -> bool {
+    let Source::Hub {
+        repo,
+        revision,
+        commit,
+        paths,
+        ..
+    } = source
+    else {
+        return false;
+    };
+    let same_files = target.files.is_empty() || target.files == *paths;
+    *repo == target.repo && same_files && (revision == asked || commit.as_deref() == Some(asked))
+}
+
+fn fetch(
+    name: &Name,
+    target: &Target,
+    revision: &str,
+    staging: &Path,
+    quiet: bool,
+) -> anyhow::Result<Record> {
+    let hub = Hub::from_env()?;
+    let (paths, mut commit) = match target.files.is_empty() {
+        true => hub.choose(&target.repo, revision)?,
+        false => (target.files.clone(), None),
+    };
+    hub::keep_only(staging, &paths, false)?;
+    let mut files = Vec::new();
+    for path in &paths {
+        let at = commit.clone().unwrap_or_else(|| revision.to_owned());
+        let remote = hub.look(&target.repo, &at, path)?;
+        let bar = progress::bytes(path, remote.bytes, quiet);
+        let file = hub.fetch(&remote, staging, &bar);
+        bar.finish_and_clear();
+        files.push(file?);
+        commit = commit.or(remote.commit);
+    }
+    hub::keep_only(staging, &paths, true)?;
+    let kind = kind_of(staging, &files)?;
+    let source = Source::Hub {
+        endpoint: hub.endpoint(),
+        repo: target.repo.clone(),
+        revision: revision.to_owned(),
+        commit,
+        paths,
+    };
+    Ok(Record::new(name, kind, files, source))
+}
+
+/// Looks at what came; what is no model is removed, since pulling it again would bring the same.
+fn kind_of(staging: &Path, files: &[FileRecord]) -> anyhow::Result<crate::models::Kind> {
+    let place = match files {
+        [file] => staging.join(&file.name),
+        _ => staging.to_owned(),
+    };
+    match kind::look(&place) {
+        Ok(found) => Ok(found.kind),
+        Err(error) => {
+            remove(staging)?;
+            Err(error.context("what came is no model and was deleted"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_present_if_it_is_what_was_asked_for() {
+        let source = Source::Hub {
+            endpoint: "https://h".to_owned(),
+            repo: "o/r".to_owned(),
+            revision: "main".to_owned(),
+            commit: Some("abc".to_owned()),
+            paths: vec!["a.pth".to_owned()],
+        };
+        let target = |text| known::parse(text).unwrap();
+        assert!(is_of(&source, &target("o/r/a.pth"), "main"));
+        assert!(is_of(&source, &target("o/r"), "main"));
+        assert!(is_of(&source, &target("o/r"), "abc"));
+        assert!(!is_of(&source, &target("o/r"), "v2"));
+        assert!(!is_of(&source, &target("o/r/b.pth"), "main"));
+        assert!(!is_of(&source, &target("o/other"), "main"));
+        let path = Source::Path {
+            path: "a".to_owned(),
+            linked: false,
+        };
+        assert!(!is_of(&path, &target("o/r"), "main"));
+    }
+}
