@@ -163,7 +163,7 @@ fn what_is_broken_is_named() {
         .windows(b"encoder.conv1.weight".len())
         .position(|window| window == b"encoder.conv1.weight")
         .unwrap();
-    for at in (list - 40..list + 2000).step_by(7) {
+    for at in (list..list + 2000).step_by(7) {
         let mut bytes = checkpoint.clone();
         bytes[at] ^= 0x55;
         let path = place("damaged.pth");
@@ -193,7 +193,7 @@ fn what_is_broken_is_named() {
     )
     .unwrap();
     let reason = refusal(scratch.path());
-    for part in ["encoder.conv_in.weight", "must be [6, 3, 3, 3, 3]", "more"] {
+    for part in ["decoder.conv_in.weight", "must be [24, 16, 3, 3, 3]", "more"] {
         assert!(reason.contains(part), "{part:?} is not in: {reason}");
     }
     std::fs::write(
