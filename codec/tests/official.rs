@@ -1,7 +1,7 @@
 //! Official weights: both layouts, against what diffusers computes (`testdata/wan`), and files that are broken.
 
 // Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@
     .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that all of these words tell of
     .venv/bin/python scripts/bench/run.py --only operators              # single operators
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
-    target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers: `make bench-wan`
+    target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -179,7 +179,9 @@ def save(results: Results) -> None:
 
 def main() -> None:
     options = arguments()
-    cases = list(official_vae(OFFICIAL)) if options.wan else [*whole_models(options.bundle.resolve()), *large_vae(LARGE)]
+    cases = [*whole_models(options.bundle.resolve()), *large_vae(LARGE)]
+    if options.wan:
+        cases = list(official_vae(OFFICIAL))
     if options.quick:
         cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1

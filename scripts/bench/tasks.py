@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers_vae import DiffusersVae
 from latentbit_training import bundle
 from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
 from torch import Tensor
-
-from diffusers_vae import DiffusersVae
 
 TASKS = ("encode", "decode", "vae-encode", "vae-decode")
 

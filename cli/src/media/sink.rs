@@ -33,7 +33,6 @@ pub struct OutputOptions {
     /// Seconds per tick of the frames' times, and ticks from one frame to the next at a constant rate.
     #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav writes times"))]
     pub time_base: Rational,
-    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav writes times"))]
     pub frame_duration: u32,
     /// Sound and subtitles to write along.
     pub packet_streams: Vec<PacketStream>,

@@ -15,7 +15,7 @@ struct Report<'a> {
     b: &'a str,
     tensor: &'a str,
     shape: [u64; 5],
-    /// The largest difference over the largest value of the second file.
+    /// The largest difference over the largest value of the second file; null if a value is no number.
     max_relative_error: f64,
     max_absolute_error: f64,
     /// Of frames for a peak of 2 (-1 to 1), of latents for the range of the second file; null if both are alike.
@@ -45,10 +45,11 @@ pub fn run(args: &LatentsCompareArgs) -> anyhow::Result<Exit> {
         b.frame(frame, &mut right)?;
         for (&x, &y) in left.iter().zip(&right) {
             let difference = f64::from(x) - f64::from(y);
-            // Not `max`, which would pass over what is no number.
-            if !(difference.abs() <= worst) {
-                worst = difference.abs();
-            }
+            worst = match difference.is_nan() || worst.is_nan() {
+                // `max` would pass over what is no number.
+                true => f64::NAN,
+                false => worst.max(difference.abs()),
+            };
             square += difference * difference;
             low = low.min(y.into());
             high = high.max(y.into());

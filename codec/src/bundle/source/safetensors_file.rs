@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{NumberType, Source, Stored, byte_len};
+use super::{Source, Stored, byte_len};
 use crate::error::{Error, Result};
 
 /// The most bytes that a header may have: the library of safetensors refuses more.
@@ -67,7 +67,7 @@ pub(crate) struct SafetensorsFile {
     file: Mutex<File>,
     /// Where the data of the first tensor begins.
     start: u64,
-    tensors: HashMap<String, (NumberType, Vec<usize>, (usize, usize))>,
+    tensors: HashMap<String, TensorInfo>,
 }
 
 impl SafetensorsFile {
@@ -97,23 +97,14 @@ impl SafetensorsFile {
             .read_to_end(&mut header)
             .map_err(io)?;
         let header: Metadata = serde_json::from_slice(&header).map_err(broken)?;
-        let tensors: HashMap<_, _> = header
-            .tensors()
-            .into_iter()
-            .map(|(name, info)| {
-                let TensorInfo {
-                    dtype,
-                    shape,
-                    data_offsets,
-                } = info;
-                (name, (*dtype, shape.clone(), *data_offsets))
-            })
-            .collect();
+        let tensors = header.tensors().into_iter();
+        let tensors: HashMap<String, TensorInfo> = tensors.map(|(name, info)| (name, info.clone())).collect();
         let start = 8 + header_len;
-        for (name, (number_type, shape, (from, to))) in &tensors {
-            let fits =
-                byte_len(*number_type, shape).is_some_and(|bytes| from.checked_add(bytes) == Some(*to));
-            if !fits || *to as u64 > len - start {
+        for (name, info) in &tensors {
+            let (from, to) = info.data_offsets;
+            let bytes = byte_len(info.dtype, &info.shape);
+            let fits = bytes.is_some_and(|bytes| from.checked_add(bytes) == Some(to));
+            if !fits || to as u64 > len - start {
                 return Err(broken(format!(
                     "{name}: expected its data within the {} bytes after the header, found {from} to {to}; \
                      fetch the file again",
@@ -135,22 +126,23 @@ impl Source for SafetensorsFile {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.get(name).map(|(_, shape, _)| shape.clone())
+        self.tensors.get(name).map(|info| info.shape.clone())
     }
 
     fn tensor(&self, name: &str) -> Result<Option<Stored<'_>>, String> {
-        let Some((number_type, shape, (from, to))) = self.tensors.get(name) else {
+        let Some(info) = self.tensors.get(name) else {
             return Ok(None);
         };
+        let (from, to) = info.data_offsets;
         let failed = |error: &dyn std::fmt::Display| format!("{name} cannot be read: {error}");
         let mut file = self.file.lock().map_err(|error| failed(&error))?;
-        file.seek(SeekFrom::Start(self.start + *from as u64))
+        file.seek(SeekFrom::Start(self.start + from as u64))
             .map_err(|error| failed(&error))?;
         let mut data = vec![0; to - from];
         file.read_exact(&mut data).map_err(|error| failed(&error))?;
         Ok(Some(Stored {
-            number_type: *number_type,
-            shape: shape.clone(),
+            number_type: info.dtype,
+            shape: info.shape.clone(),
             data: Cow::Owned(data),
         }))
     }
@@ -160,6 +152,7 @@ impl Source for SafetensorsFile {
 mod tests {
     use safetensors::tensor::TensorView;
 
+    use super::super::NumberType;
     use super::*;
 
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
