@@ -19,13 +19,29 @@ const OUTSIDE: usize = 3;
 /// Bytes of a pixel: three f32.
 const PIXEL: u64 = 12;
 
-/// Which of the VAE's networks a pipeline runs.
+/// What a pipeline does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Frames to latents or tokens.
+    /// Frames to tokens.
     Encode,
-    /// Latents or tokens to frames.
+    /// Tokens to frames.
     Decode,
+    /// Frames to latents.
+    EncodeLatents,
+    /// Latents to frames.
+    DecodeLatents,
+}
+
+impl Work {
+    /// Whether it runs the VAE's encoder, and not its decoder.
+    fn encodes(self) -> bool {
+        matches!(self, Self::Encode | Self::EncodeLatents)
+    }
+
+    /// Whether it runs the tokenizer as well.
+    fn has_tokens(self) -> bool {
+        matches!(self, Self::Encode | Self::Decode)
+    }
 }
 
 /// How a VAE's network is run: whole frames, or tiles.
@@ -54,9 +70,9 @@ impl MemoryPlan {
         let Some(limit) = limit.filter(|&limit| limit < whole.estimate) else {
             return Ok(whole);
         };
-        let reach = match work {
-            Work::Encode => bundle.vae.encoder_reach(),
-            Work::Decode => bundle.vae.decoder_reach(),
+        let reach = match work.encodes() {
+            true => bundle.vae.encoder_reach(),
+            false => bundle.vae.decoder_reach(),
         };
         let (margin, blend) = reach.map_or((BLEND, true), |reach| (reach, false));
         let latent = geometry.latent_size();
@@ -106,24 +122,22 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
     let [time, rows, columns] = geometry.strides;
     let [height, width] = geometry.latent_size();
     let frame = PIXEL * (height * rows * width * columns) as u64;
-    let size = |latent| match work {
-        Work::Encode => bundle.vae.encoder_size(latent),
-        Work::Decode => bundle.vae.decoder_size(latent),
+    let size = |latent| match work.encodes() {
+        true => bundle.vae.encoder_size(latent),
+        false => bundle.vae.decoder_size(latent),
     };
     // Latents and tokens: small beside pixels, but not nothing.
     let chunk = u64::from(geometry.chunk_latent_frames);
     let positions = chunk * (height * width) as u64;
     let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
     let chunk_size = [geometry.chunk_latent_frames.into(), height, width];
-    let tokens = bundle
-        .tokenizer
-        .as_ref()
-        .map_or(0, |tokenizer| tokenizer.size(chunk_size));
+    let tokenizer = bundle.tokenizer.as_ref().filter(|_| work.has_tokens());
+    let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size(chunk_size));
     let step = time as u64 * frame;
-    let queued = match work {
+    let queued = match work.encodes() {
         // One in the making, one that waits.
-        Work::Encode => (1 + QUEUE as u64) * step,
-        Work::Decode => FRAME_QUEUE as u64 * frame,
+        true => (1 + QUEUE as u64) * step,
+        false => FRAME_QUEUE as u64 * frame,
     };
     let network = match tiling {
         None => size([height, width]).state + step,
