@@ -96,7 +96,7 @@ def encode(vae: WanVae, tokenizer: Tokenizer, frames: Tensor, chunks_per_group: 
 
 
 def crop(clip: Clip, size: int, rng: np.random.Generator) -> Tensor:
-    """(3, T, size, size): a square of the clip at a random place and scale, half of the time mirrored in space or time."""
+    """(3, T, size, size): a square at a random place and scale, half of the time mirrored in space or time."""
     frames = to_unit(clip.frames)
     short = min(frames.shape[2:])
     scale = float(rng.uniform(size, max(size, short))) / short

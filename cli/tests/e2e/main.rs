@@ -13,6 +13,7 @@ mod latents;
 mod models;
 mod outputs;
 mod pipes;
+mod predict;
 mod reports;
 mod scenes;
 mod support;
