@@ -85,10 +85,10 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
         ..
     } = inpainter;
     more.fill_seconds = time.as_secs_f64();
-    let summary = output.finish()?;
     if more.changed_chunks == 0 {
         return usage("nothing lies in the part that is to be made anew");
     }
+    let summary = output.finish()?;
     tracing::warn!(
         "{}: {} tokens in {} chunks were made anew",
         args.output.output,
