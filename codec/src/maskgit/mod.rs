@@ -3,6 +3,7 @@
 //! A [`Predictor`] is a file of its own and no part of a bundle: the bundle's hash says what tokens mean, and a better
 //! predictor must not make files undecodable. It names the bundle whose tokens it was trained on.
 
+mod bands;
 mod config;
 mod fill;
 mod noise;
@@ -11,9 +12,11 @@ mod score;
 mod window;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use latentbit_container::TokenGrid;
 use sha2::{Digest, Sha256};
 
 pub use config::{FORMAT, PredictorConfig, PredictorFileConfig};
@@ -25,6 +28,7 @@ use crate::bundle::{Bundle, Naming, SafetensorsBytes, Weights};
 use crate::error::{Error, Result};
 use crate::kernels::{Dtype, Format, Kind};
 use crate::vit::{Buffers, Vit, VitConfig};
+use bands::Band;
 
 /// Marks of a step that enter with each of its tokens: a group begins, a chunk begins.
 const MARKS: usize = 2;
@@ -34,6 +38,8 @@ pub struct Predictor {
     config: PredictorFileConfig,
     sha256: [u8; 32],
     vit: Vit,
+    /// Tokens that are computed together at most, where the network may be cut.
+    most_tokens: usize,
     /// Those that no call works in at the moment.
     buffers: Mutex<Vec<Buffers>>,
 }
@@ -91,6 +97,7 @@ impl Predictor {
             config,
             sha256: Sha256::digest(bytes).into(),
             vit,
+            most_tokens: bands::MOST_TOKENS,
             buffers: Mutex::default(),
         })
     }
@@ -150,11 +157,24 @@ impl Predictor {
         self.config.predictor.steps
     }
 
-    /// Memory in bytes that it works in for a window of so many tokens.
+    /// Memory in bytes that it works in for a window of these sides, about.
     #[must_use]
-    pub fn size(&self, tokens: usize) -> u64 {
-        let bits = self.config.predictor.bits;
-        (tokens * (self.vit.words_per_token() + 3 * bits + MARKS)) as u64 * 4
+    pub fn size(&self, grid: TokenGrid) -> u64 {
+        let PredictorConfig { bits, .. } = self.config.predictor;
+        let row = grid.t as usize * grid.w as usize;
+        let most = self
+            .bands(grid)
+            .iter()
+            .map(|band| band.computed.len() * row)
+            .max();
+        let computed = most.unwrap_or(0) * (self.vit.words_per_token() + 3 * bits + MARKS);
+        (computed + grid.len().saturating_mul(bits)) as u64 * 4
+    }
+
+    fn bands(&self, grid: TokenGrid) -> Vec<Band> {
+        let PredictorConfig { layers, window, .. } = self.config.predictor;
+        let row = grid.t as usize * grid.w as usize;
+        bands::bands(grid.h as usize, row, layers, window, self.most_tokens)
     }
 
     /// Floating-point operations of a pass over a window of so many tokens, attention left out.
@@ -186,17 +206,49 @@ impl Predictor {
     fn with_logits<R>(&self, window: &TokenWindow, f: impl FnOnce(&[f32]) -> R) -> R {
         let bits = self.config.predictor.bits;
         let grid = window.grid();
-        let tokens = window.values().len();
-        if tokens == 0 {
+        if grid.is_empty() {
             return f(&[]);
         }
         let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = spare().pop().unwrap_or_default();
+        let [t, h, w] = [grid.t, grid.h, grid.w].map(|side| side as usize);
+        let bands = self.bands(grid);
+        let result = if let [whole] = &bands[..] {
+            self.run(window, whole.computed.clone(), &mut buffers);
+            f(buffers.output(t * h * w * bits))
+        } else {
+            let mut logits = vec![0.0; t * h * w * bits];
+            for Band { rows, computed } in bands {
+                self.run(window, computed.clone(), &mut buffers);
+                let output = buffers.output(t * computed.len() * w * bits);
+                let len = rows.len() * w * bits;
+                for step in 0..t {
+                    let from = (step * computed.len() + rows.start - computed.start) * w * bits;
+                    let to = (step * h + rows.start) * w * bits;
+                    logits[to..to + len].copy_from_slice(&output[from..from + len]);
+                }
+            }
+            f(&logits)
+        };
+        spare().push(buffers);
+        result
+    }
+
+    /// Leaves the logits of some rows of a window in the buffers, as if there were no others.
+    fn run(&self, window: &TokenWindow, rows: Range<usize>, buffers: &mut Buffers) {
+        let bits = self.config.predictor.bits;
+        let [t, h, w] = {
+            let TokenGrid { t, h, w } = window.grid();
+            [t, h, w].map(|side| side as usize)
+        };
         let inputs = 2 * bits + MARKS;
         buffers.patches.clear();
-        buffers.patches.resize(tokens * inputs, 0.0);
-        let step = window.step();
-        for (at, row) in buffers.patches.chunks_exact_mut(inputs).enumerate() {
+        buffers.patches.resize(t * rows.len() * w * inputs, 0.0);
+        let places = (0..t).flat_map(|step| {
+            let first = step * h * w;
+            (first + rows.start * w..first + rows.end * w).map(move |at| (step, at))
+        });
+        for (row, (step, at)) in buffers.patches.chunks_exact_mut(inputs).zip(places) {
             let (value, known) = (window.values()[at], window.known()[at]);
             for bit in 0..bits {
                 if known >> bit & 1 == 1 {
@@ -204,18 +256,11 @@ impl Predictor {
                     row[bits + bit] = 1.0;
                 }
             }
-            let start = window.starts()[at / step];
+            let start = window.starts()[step];
             row[2 * bits] = f32::from(u8::from(start == Start::Group));
             row[2 * bits + 1] = f32::from(u8::from(start != Start::Inner));
         }
-        self.vit.forward(
-            [grid.t, grid.h, grid.w].map(|side| side as usize),
-            &mut buffers,
-            None,
-        );
-        let result = f(buffers.output(tokens * bits));
-        spare().push(buffers);
-        result
+        self.vit.forward([t, rows.len(), w], buffers, None);
     }
 }
 
@@ -224,5 +269,70 @@ impl fmt::Debug for Predictor {
         f.debug_struct("Predictor")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Device;
+
+    fn tiny(most_tokens: usize) -> Predictor {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/golden");
+        let bundle = Bundle::open(
+            format!("{golden}/storage-int8.safetensors"),
+            &Device::Cpu,
+            Dtype::F32,
+        );
+        let bundle = bundle.expect("a test bundle");
+        let predictor = Predictor::open(
+            format!("{golden}/predictor-tiny.safetensors"),
+            &bundle,
+            Dtype::F32,
+        );
+        Predictor {
+            most_tokens,
+            ..predictor.expect("a test predictor")
+        }
+    }
+
+    #[test]
+    fn bands_are_as_the_whole() {
+        let (height, width, steps) = (29, 7, 5);
+        let values: Vec<u64> = (0..height * width * steps)
+            .map(|at| at * 0x9e37_79b9 & 0x3ff)
+            .collect();
+        let known = values
+            .iter()
+            .map(|value| if value % 3 == 0 { 0x3ff } else { value & 0x1f });
+        let starts = [
+            Start::Group,
+            Start::Inner,
+            Start::Chunk,
+            Start::Inner,
+            Start::Chunk,
+        ];
+        let window = TokenWindow::from_parts(
+            height as u32,
+            width as u32,
+            values.clone(),
+            known.collect(),
+            starts.to_vec(),
+        )
+        .expect("a window");
+        let whole = tiny(usize::MAX);
+        let expected = whole.logits(&window);
+        let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        for most in [1, 400, 600] {
+            let banded = tiny(most);
+            assert!(banded.bands(window.grid()).len() > 1);
+            assert!(banded.size(window.grid()) < whole.size(window.grid()));
+            let found = banded.logits(&window);
+            let difference = found
+                .iter()
+                .zip(&expected)
+                .fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(difference <= 1e-5 * largest, "{most}: {difference} of {largest}");
+        }
     }
 }
