@@ -21,12 +21,19 @@ from .maskgit import Predictor
 from .tokens import TokenClip, load_tokens, unpack
 
 RATIOS = (0.25, 0.5, 0.75, 1.0)
+PLANES = (6, 9, 12, 18, 24, 30, 36)
 
 
-def cross_entropy(chance: Tensor, bits: Tensor) -> float:
-    """Bits per token of (..., D) booleans under a chance for each bit to be set."""
+def cross_entropy(chance: Tensor, bits: Tensor) -> Tensor:
+    """Bits that each plane of (tokens, D) zeros and ones costs in the mean, under a chance for each to be one."""
     p = chance.clamp(1e-3, 1 - 1e-3)
-    return float(-(bits * p.log2() + (1 - bits) * (1 - p).log2()).sum(-1).mean())
+    return -(bits * p.log2() + (1 - bits) * (1 - p).log2()).mean(0)
+
+
+def by_planes(name: str, costs: Tensor) -> dict[str, float]:
+    """Bits per token of the leading planes: of 6, 9, ... and of all."""
+    counts = sorted({count for count in PLANES if count < len(costs)} | {len(costs)})
+    return {f"{name}_{count}": round(float(costs[:count].sum()), 3) for count in counts}
 
 
 def windows(clips: list[TokenClip], bits: int, most_steps: int, limit: int) -> list[tuple[Tensor, Tensor, range]]:
@@ -43,10 +50,14 @@ def windows(clips: list[TokenClip], bits: int, most_steps: int, limit: int) -> l
 
 @torch.no_grad()
 def likelihoods(model: Predictor, clips: list[TokenClip], limit: int = 10_000, seed: int = 5) -> dict[str, float]:
-    """Bits per masked token where a part of the chunk in the middle is masked, by that part; and of all tokens."""
+    """Bits per masked token where a part of the chunk in the middle is masked, by that part; and of all tokens.
+
+    Where the whole chunk is masked, what the leading planes cost as well.
+    """
     bits = model.config.bits
     generator = torch.Generator().manual_seed(seed)
     sums: dict[str, list[float]] = {}
+    planes: list[Tensor] = []
     for code, starts, lost in windows(clips, bits, model.config.steps, limit):
         cases = {f"ratio_{ratio:g}": (ratio, lost) for ratio in RATIOS}
         cases |= {"past_only": (1.0, range(lost.start, len(code))), "everything": (1.0, range(len(code)))}
@@ -57,9 +68,12 @@ def likelihoods(model: Predictor, clips: list[TokenClip], limit: int = 10_000, s
             end = lost.stop if name == "past_only" else len(code)
             logits = model(code[None, :end], known[None, :end], starts[None, :end])[0].float()
             at = masked[:end]
-            loss = F.softplus(-logits[at] * code[:end][at]).sum(-1).mean() / math.log(2)
-            sums.setdefault(f"bits_{name}", []).append(float(loss))
-    return {name: round(float(np.mean(values)), 3) for name, values in sums.items()}
+            costs = F.softplus(-logits[at] * code[:end][at]).mean(0) / math.log(2)
+            sums.setdefault(f"bits_{name}", []).append(float(costs.sum()))
+            if name == "ratio_1":
+                planes.append(costs)
+    report = {name: round(float(np.mean(values)), 3) for name, values in sums.items()}
+    return report | by_planes("planes", torch.stack(planes).mean(0)) if planes else report
 
 
 def baselines(train: list[TokenClip], clips: list[TokenClip], bits: int, most_steps: int) -> dict[str, float]:
@@ -83,8 +97,8 @@ def baselines(train: list[TokenClip], clips: list[TokenClip], bits: int, most_st
     ones = (seen * seen_before).sum(0) / seen_before.sum(0).clamp_min(1)
     zeros = (seen * (1 - seen_before)).sum(0) / (1 - seen_before).sum(0).clamp_min(1)
     return {
-        "bits_marginal": round(cross_entropy(marginal.expand_as(values), values), 3),
-        "bits_copy": round(cross_entropy(torch.where(before > 0, ones, zeros), values), 3),
+        **by_planes("marginal", cross_entropy(marginal.expand_as(values), values)),
+        **by_planes("copy", cross_entropy(torch.where(before > 0, ones, zeros), values)),
     }
 
 

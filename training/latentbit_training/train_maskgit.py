@@ -4,8 +4,8 @@
         --val-tokens runs/val-tokens --out runs/maskgit
 
 The objective is equation 4 of the paper. With --latent a term is added that looks at what concealed chunks look like:
-the predicted bits go through the frozen ViT decoder, and the latent is compared with that of the true bits. Run the same
-command again to go on from the last checkpoint. Clips that are added to the tokens meanwhile are taken in at each
+the predicted bits go through the frozen ViT decoder, and the latent is compared with that of the true bits. Run the
+same command again to go on from the last checkpoint. Clips that are added to the tokens meanwhile are taken in at each
 checkpoint.
 """
 

@@ -175,4 +175,6 @@ def test_training_learns_and_resumes(tmp_path: Path, make_tokenizer: object) -> 
     # Tokens that stand still are told by their neighbours.
     assert found["bits_ratio_1"] < 0.9 * found["bits_everything"]
     simple = likelihood.baselines(clips, clips, 10, 6)
-    assert simple["bits_copy"] < 0.1 < simple["bits_marginal"] <= 10.01
+    assert simple["copy_10"] < 0.1 < simple["marginal_10"] <= 10.01
+    assert 0 < simple["marginal_6"] < simple["marginal_10"]
+    assert found["planes_10"] == pytest.approx(found["bits_ratio_1"], abs=2e-3)
