@@ -113,6 +113,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
 	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
+	MYPYPATH=scripts/conceal:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/conceal
 	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
