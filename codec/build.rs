@@ -1,21 +1,32 @@
-//! Finds the bundle that the feature `embedded-bundle` puts into the library.
+//! Finds the bundle and its predictor that the feature `embedded-bundle` puts into the library.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(bundle_present)");
-    let root = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let bundle = root.join("../models/default.safetensors");
-    println!("cargo::rerun-if-changed={}", bundle.display());
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let models = Path::new(&root).join("../models");
+    embed(&models.join("default.safetensors"), "bundle");
+    embed(&models.join("default-predictor.safetensors"), "predictor");
+}
+
+/// Says where `file` is, if it is to be embedded.
+fn embed(file: &Path, what: &str) {
+    println!("cargo::rustc-check-cfg=cfg({what}_present)");
+    println!("cargo::rerun-if-changed={}", file.display());
     if std::env::var_os("CARGO_FEATURE_EMBEDDED_BUNDLE").is_none() {
         return;
     }
-    if bundle.is_file() {
-        println!("cargo::rustc-cfg=bundle_present");
-        println!("cargo::rustc-env=LATENTBIT_BUNDLE={}", bundle.display());
+    if file.is_file() {
+        println!("cargo::rustc-cfg={what}_present");
+        println!(
+            "cargo::rustc-env=LATENTBIT_{}={}",
+            what.to_uppercase(),
+            file.display()
+        );
     } else {
-        println!("cargo::warning=models/default.safetensors is missing: this build has no bundle in it");
+        println!(
+            "cargo::warning={} is missing: this build has no {what} in it",
+            file.display()
+        );
     }
 }

@@ -10,6 +10,7 @@ use latentbit_container::{Compression, WriterOptions};
 use crate::commands::degrade::ChunkRun;
 use crate::latents::Scale;
 use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
+use crate::predict::args::{GenerateArgs, InpaintArgs, ScoreArgs};
 use crate::tokens::{ArrayFormat, Columns};
 
 const EXIT_CODES: &str = "\
@@ -95,6 +96,18 @@ pub enum Command {
     /// The VAE alone: a video to the latents that diffusion models take, and back. It needs no tokenizer.
     #[command(subcommand)]
     Latents(LatentsCommand),
+    /// Make a video from nothing, or go on from a file: tokens that the predictor holds likely.
+    #[command(after_help = EXIT_CODES)]
+    Generate(GenerateArgs),
+    /// Make a rectangle or a span of time of a file anew, from what is around it.
+    ///
+    /// All other tokens stay as they are, to the bit.
+    #[command(after_help = EXIT_CODES)]
+    Inpaint(InpaintArgs),
+    /// Tell how likely the tokens of a file are: bits per token under the predictor, for each chunk. Much more than other
+    /// files have means that this one is unlike what the predictor was trained on.
+    #[command(after_help = EXIT_CODES)]
+    Score(ScoreArgs),
     /// Models that are kept on this machine: list, add, pull, verify, path.
     ///
     /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.

@@ -62,9 +62,10 @@ impl Exit {
             if let Some(error) = cause.downcast_ref::<CodecError>() {
                 return match error {
                     CodecError::Container(error) => Self::of_container(error),
-                    CodecError::Bundle { .. } | CodecError::WrongBundle { .. } | CodecError::Io { .. } => {
-                        Self::Model
-                    }
+                    CodecError::Bundle { .. }
+                    | CodecError::Predictor { .. }
+                    | CodecError::WrongBundle { .. }
+                    | CodecError::Io { .. } => Self::Model,
                     CodecError::Parameter { .. } => Self::Usage,
                     CodecError::Chunk { .. } => Self::Damaged,
                     _ => Self::Error,

@@ -18,6 +18,7 @@ mod memory;
 mod model;
 mod models;
 mod overwrite;
+mod predict;
 mod progress;
 mod report;
 mod shown;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
         Command::Degrade(args) => commands::degrade::run(args),
         Command::Tokens(command) => commands::tokens::run(command),
         Command::Latents(command) => commands::latents::run(command, quiet),
+        Command::Generate(args) => commands::generate::run(args, quiet),
+        Command::Inpaint(args) => commands::inpaint::run(args),
+        Command::Score(args) => commands::score::run(args),
         Command::Models(command) => commands::models::run(command, quiet),
     };
     let exit = result.unwrap_or_else(|error| {

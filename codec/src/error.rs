@@ -25,6 +25,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A predictor is damaged, of another format, or for another bundle.
+    #[error("not a usable predictor: {reason}")]
+    Predictor {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A tensor does not have a shape that the operation takes.
     #[error("{what} has shape {found:?}, but must be {expected}")]
     Shape {
@@ -80,6 +86,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn bundle(reason: impl Into<String>) -> Self {
         Self::Bundle {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn predictor(reason: impl Into<String>) -> Self {
+        Self::Predictor {
             reason: reason.into(),
         }
     }

@@ -35,11 +35,13 @@ mod frame;
 // Raw pointers into matrices and wider instruction sets: the one place that needs them.
 #[allow(unsafe_code)]
 mod kernels;
+pub mod maskgit;
 pub mod metrics;
 pub mod pipeline;
 mod tensor;
 pub mod tokenizer;
 pub mod vae;
+mod vit;
 
 pub use bundle::Bundle;
 pub use candle_core::{Device, Tensor};
@@ -47,3 +49,4 @@ pub use cpu::CpuInfo;
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use kernels::Dtype;
+pub use maskgit::Predictor;

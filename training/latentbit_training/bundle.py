@@ -38,21 +38,41 @@ def round_weights(module: nn.Module, storage: str = "int8") -> None:
             parameter.data = parameter.data.to(HALVES[storage]).to(parameter)
 
 
+def stored(prefix: str, module: nn.Module, storage: str) -> dict[str, Tensor]:
+    """The tensors of a module as a file holds them; `storage` is one of `STORAGES` (vectors stay f32)."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in module.state_dict().items():
+        key, value = f"{prefix}.{name}", value.detach().cpu().float().contiguous()
+        if value.ndim > 1 and storage == "int8":
+            tensors[key], tensors[f"{key}.scale"] = pack_int8(value)
+        elif value.ndim > 1 and storage in HALVES:
+            tensors[key] = value.to(HALVES[storage])
+            if not tensors[key].isfinite().all():
+                raise ValueError(f"{key} has values that {storage} cannot hold")
+        else:
+            tensors[key] = value
+    return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def restored(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The way back of `stored`, in f32; names keep their prefix."""
+    state = {}
+    for name, value in raw.items():
+        if name.endswith(".scale"):
+            continue
+        value = value.float()
+        if (scale := raw.get(f"{name}.scale")) is not None:
+            value = value * scale.view(-1, *[1] * (value.ndim - 1))
+        state[name] = value
+    return state
+
+
 def save(path: Path, config: BundleConfig, vae: nn.Module, tokenizer: nn.Module | None, storage: str) -> None:
     """Writes a bundle; `storage` is one of `STORAGES` (vectors stay f32)."""
-    tensors: dict[str, Tensor] = {}
-    for prefix, module in (("vae", vae), ("tokenizer", tokenizer)):
-        for name, value in (module.state_dict() if module else {}).items():
-            key, value = f"{prefix}.{name}", value.detach().cpu().float().contiguous()
-            if value.ndim > 1 and storage == "int8":
-                tensors[key], tensors[f"{key}.scale"] = pack_int8(value)
-            elif value.ndim > 1 and storage in HALVES:
-                tensors[key] = value.to(HALVES[storage])
-                if not tensors[key].isfinite().all():
-                    raise ValueError(f"{key} has values that {storage} cannot hold")
-            else:
-                tensors[key] = value
-    save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), metadata={"config": config.to_json()})
+    tensors = stored("vae", vae, storage)
+    if tokenizer:
+        tensors |= stored("tokenizer", tokenizer, storage)
+    save_file(tensors, str(path), metadata={"config": config.to_json()})
 
 
 def is_bundle(path: Path) -> bool:
@@ -68,14 +88,7 @@ def load(path: Path) -> tuple[BundleConfig, WanVae, Tokenizer | None]:
     with safe_open(str(path), "pt") as file:
         config = BundleConfig.from_json(file.metadata()["config"])
         raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
-    state = {}
-    for name, value in raw.items():
-        if name.endswith(".scale"):
-            continue
-        value = value.float()
-        if (scale := raw.get(f"{name}.scale")) is not None:
-            value = value * scale.view(-1, *[1] * (value.ndim - 1))
-        state[name] = value
+    state = restored(raw)
     vae = WanVae(config.vae)
     vae.load_state_dict({k.removeprefix("vae."): v for k, v in state.items() if k.startswith("vae.")})
     tokenizer = None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 BUNDLE_FORMAT = "latentbit.bundle/1"
+PREDICTOR_FORMAT = "latentbit.predictor/1"
 
 Kernel = tuple[int, int, int]
 FULL: Kernel = (3, 3, 3)
@@ -111,6 +112,48 @@ class BundleConfig:
             tokenizer=tokenizer_config(tokenizer) if tokenizer else None,
             training=raw.get("training", {}),
         )
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """The bitwise MaskGIT predictor: a transformer over the tokens of some chunks in a row."""
+
+    bits: int = 36
+    width: int = 160
+    heads: int = 5
+    layers: int = 6
+    mlp_ratio: int = 4
+    window: Kernel | None = (16, 4, 4)
+    """Attention window in tokens; time is covered whole, so that both neighbours of a lost chunk are seen."""
+    shift: Kernel = (0, 2, 2)
+    rope_theta: float = 100.0
+    steps: int = 12
+    """How many tokens in a row in time it was trained on, at most."""
+
+
+@dataclass(frozen=True)
+class PredictorFileConfig:
+    """All that the metadata of a predictor's file says."""
+
+    name: str
+    bundle: str
+    """SHA-256 of the bundle whose tokens it predicts."""
+    predictor: PredictorConfig
+    training: dict[str, Any] = field(default_factory=dict)
+    format: str = PREDICTOR_FORMAT
+
+    def to_json(self) -> str:
+        """The text stored under the metadata key `config`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> PredictorFileConfig:
+        """Reads what `to_json` wrote."""
+        raw = json.loads(text)
+        if raw.get("format") != PREDICTOR_FORMAT:
+            raise ValueError(f"predictor format {raw.get('format')!r} is not {PREDICTOR_FORMAT!r}")
+        predictor = PredictorConfig(**{k: _tuples(v) for k, v in raw["predictor"].items()})
+        return PredictorFileConfig(raw["name"], raw["bundle"], predictor, raw.get("training", {}))
 
 
 def _tuples(value: Any) -> Any:
@@ -256,5 +299,13 @@ TOKENIZER_PRESETS = {
     "tiny": lambda: TokenizerConfig(
         bits=10, patch=(2, 2, 2), latent_channels=4, width=32, heads=2, encoder_layers=2, decoder_layers=2,
         mlp_ratio=2, window=(2, 3, 3), shift=(1, 1, 1),
+    ),
+}
+
+PREDICTOR_PRESETS: dict[str, Callable[[], PredictorConfig]] = {
+    "compact": PredictorConfig,
+    "small": lambda: PredictorConfig(width=384, heads=6, layers=8),
+    "tiny": lambda: PredictorConfig(
+        bits=10, width=32, heads=2, layers=2, mlp_ratio=2, window=(4, 3, 3), shift=(0, 1, 1), steps=6,
     ),
 }

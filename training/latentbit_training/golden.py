@@ -7,16 +7,30 @@ without a batch axis. With `--bundle PATH --image PNG` it writes the latent and 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from . import bundle
-from .config import FULL, TOKENIZER_PRESETS, VAE_PRESETS, BundleConfig, StageConfig, TokenizerConfig, VaeConfig
+from . import bundle, predictors
+from .config import (
+    FULL,
+    PREDICTOR_PRESETS,
+    TOKENIZER_PRESETS,
+    VAE_PRESETS,
+    BundleConfig,
+    PredictorFileConfig,
+    StageConfig,
+    TokenizerConfig,
+    VaeConfig,
+)
+from .maskgit import Predictor, fill
 from .tokenizer import Tokenizer
+from .tokens import pack
 from .vae import CausalConv3d, Downsample, RmsNorm, Upsample, WanVae, fold, unfold
 
 
@@ -145,6 +159,31 @@ TOKENIZERS: dict[str, TokenizerConfig] = {
 }
 
 
+FILLS: dict[str, dict[str, Any]] = {
+    "likeliest": {"steps": 4},
+    "linear": {"steps": 3, "schedule": "linear"},
+    "drawn": {"steps": 3, "temperature": 0.9, "confidence_noise": 0.7, "seed": 11},
+}
+
+
+def predictor_tensors(model: Predictor) -> dict[str, Tensor]:
+    """A window of which some tokens and some planes are not known, its logits, and what it is filled with."""
+    bits, starts = model.config.bits, torch.tensor([2, 0, 1, 0, 1])
+    code = torch.where(torch.rand(len(starts), 5, 4, bits) < 0.5, 1.0, -1.0)
+    known = torch.ones_like(code)
+    known[2:4] = 0
+    known[2, 1:3, :, :3] = 1
+    known[0, 0, 0] = 0
+    tensors = {
+        "starts": starts.to(torch.uint8), "code": (code > 0).to(torch.uint8), "known": known.to(torch.uint8),
+        "logits": model(code[None], known[None], starts[None])[0],
+    }
+    for name, options in FILLS.items():
+        filled, _ = fill(model, code, known, starts, **options)
+        tensors[f"filled.{name}"] = torch.from_numpy(pack(filled > 0).astype("int64"))
+    return tensors
+
+
 def write(path: Path, tensors: dict[str, Tensor]) -> None:
     """Saves tensors in the type that they have."""
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(path))
@@ -197,6 +236,14 @@ def write_all(out: Path) -> None:
     stir(vae)
     bundle.save(out / "vae-tiny22.safetensors", BundleConfig("tiny22", config), vae, None, "f32")
     write(out / "vae-tiny22-tensors.safetensors", vae_tensors(vae, (32, 32), (1, 5, 9)))
+    torch.manual_seed(23)
+    model = Predictor(PREDICTOR_PRESETS["tiny"]()).eval()
+    stir(model)
+    path = out / "predictor-tiny.safetensors"
+    # It is for the bundle with the smallest tokenizer of as many bits.
+    digest = hashlib.sha256((out / "storage-int8.safetensors").read_bytes()).hexdigest()
+    predictors.save(path, PredictorFileConfig("tiny", digest, model.config, {"note": "random weights"}), model, "int8")
+    write(out / "predictor-tiny-tensors.safetensors", predictor_tensors(predictors.load(path)[1]))
     torch.manual_seed(21)
     weights, tensors = resample_tensors()
     save_file({k: v.contiguous() for k, v in weights.items()}, str(out / "resample.safetensors"), {"config": "{}"})

@@ -15,6 +15,7 @@ mod latents;
 mod models;
 mod outputs;
 mod pipes;
+mod predict;
 mod reports;
 mod scenes;
 mod support;

@@ -2,7 +2,6 @@
 
 mod patch;
 mod quantizer;
-mod vit;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,8 +13,8 @@ pub use quantizer::{Bsq, Lfq, Quantizer};
 use crate::bundle::{TokenizerConfig, Weights};
 use crate::error::{Error, Result};
 use crate::tensor::with_values;
+use crate::vit::{Buffers, Vit, VitConfig};
 use patch::{patchify, unpatchify};
-use vit::{Buffers, Vit};
 
 /// Turns one chunk of normalised latent into tokens and back. Chunks know nothing of each other.
 pub struct Tokenizer {
@@ -31,7 +30,8 @@ impl Tokenizer {
     pub(crate) fn load(config: &TokenizerConfig, weights: &mut Weights<'_>) -> Self {
         let patch = config.patch.iter().product::<usize>() * config.latent_channels;
         let bits = config.bits;
-        let mut vit = |name: &str, sides, layers| Vit::load(weights, name, config, sides, layers);
+        let vit_config = VitConfig::from(config);
+        let mut vit = |name: &str, sides, layers| Vit::load(weights, name, &vit_config, sides, layers);
         Self {
             encoder: vit("tokenizer.encoder", [patch, bits], config.encoder_layers),
             decoder: vit("tokenizer.decoder", [bits, patch], config.decoder_layers),

@@ -1,6 +1,6 @@
 //! The transformer: pre-norm, 3D rotary positions, attention in (shifted) windows.
 
-use crate::bundle::{TokenizerConfig, Weights};
+use crate::bundle::{Kernel, TokenizerConfig, Weights};
 use crate::kernels::{
     Activation, Attention, AttentionBuffers, Conv, ConvSpec, Epsilon, Format, Operand, RmsNorm, Rotary, Sink,
     Stream, Target, fill,
@@ -8,6 +8,32 @@ use crate::kernels::{
 
 /// Tokens that pass through an MLP together, so that what is hidden in it stays in cache.
 const BLOCK: usize = 1024;
+
+/// Sides of a transformer, whoever it works for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VitConfig {
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) mlp_ratio: usize,
+    /// Attention window in tokens; none: every token sees every other one.
+    pub(crate) window: Option<Kernel>,
+    /// By how much the windows of odd layers are shifted.
+    pub(crate) shift: Kernel,
+    pub(crate) rope_theta: f64,
+}
+
+impl From<&TokenizerConfig> for VitConfig {
+    fn from(config: &TokenizerConfig) -> Self {
+        Self {
+            width: config.width,
+            heads: config.heads,
+            mlp_ratio: config.mlp_ratio,
+            window: config.window,
+            shift: config.shift,
+            rope_theta: config.rope_theta,
+        }
+    }
+}
 
 /// Attention and an MLP, each behind a norm and beside a skip.
 struct Layer {
@@ -19,7 +45,7 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(weights: &mut Weights<'_>, name: &str, config: &TokenizerConfig, shift: [usize; 3]) -> Self {
+    fn load(weights: &mut Weights<'_>, name: &str, config: &VitConfig, shift: [usize; 3]) -> Self {
         let width = config.width;
         let hidden = width * config.mlp_ratio;
         let norms = [
@@ -62,7 +88,7 @@ fn linear(
 
 /// The memory that a transformer works in.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     /// The input of a branch, and what is between its operators.
     operands: [Operand; 2],
     qkv: Operand,
@@ -70,18 +96,18 @@ pub(super) struct Buffers {
     output: Vec<f32>,
     attention: AttentionBuffers,
     rotary: Option<([usize; 3], Rotary)>,
-    pub(super) patches: Vec<f32>,
+    pub(crate) patches: Vec<f32>,
 }
 
 impl Buffers {
     /// The outputs that [`Vit::forward`] left.
-    pub(super) fn output(&self, len: usize) -> &[f32] {
+    pub(crate) fn output(&self, len: usize) -> &[f32] {
         &self.output[..len]
     }
 }
 
 /// A transformer over a (time, rows, columns) grid of tokens.
-pub(super) struct Vit {
+pub(crate) struct Vit {
     embed: Conv,
     layers: Vec<Layer>,
     norm: RmsNorm,
@@ -94,10 +120,10 @@ pub(super) struct Vit {
 }
 
 impl Vit {
-    pub(super) fn load(
+    pub(crate) fn load(
         weights: &mut Weights<'_>,
         name: &str,
-        config: &TokenizerConfig,
+        config: &VitConfig,
         [inputs, outputs]: [usize; 2],
         layers: usize,
     ) -> Self {
@@ -131,14 +157,14 @@ impl Vit {
 
     /// Words that each token takes in the buffers: the stream, what is read and what is between operators, and queries,
     /// keys and values, of which the latter two are packed as well.
-    pub(super) fn words_per_token(&self) -> usize {
+    pub(crate) fn words_per_token(&self) -> usize {
         let width = self.embed.spec().outputs;
         width + 2 * self.format.words(width) + self.format.words(3 * width) + self.format.words(2 * width)
     }
 
     /// From (tokens, inputs): `x`, or the patches of the buffers. The outputs become tokens of one bit for each (set
     /// exactly when it is above zero) if `tokens` are wanted, else they are left as [`Buffers::output`].
-    pub(super) fn forward(&self, grid: [usize; 3], buffers: &mut Buffers, tokens: Option<&mut [u64]>) {
+    pub(crate) fn forward(&self, grid: [usize; 3], buffers: &mut Buffers, tokens: Option<&mut [u64]>) {
         let count: usize = grid.iter().product();
         let size = [1, 1, count];
         let Buffers {

@@ -1,0 +1,225 @@
+//! `latentbit generate`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use latentbit_codec::maskgit::{FillOptions, Predictor};
+use latentbit_codec::{Bundle, pipeline};
+use latentbit_container::metadata::key;
+use latentbit_container::{
+    Chunk, ChunkPlan, Event, Header, Metadata, PixelFrames, PlannedChunk, Rational, ReadMode, StreamId,
+    Times, VideoStream,
+};
+use serde::Serialize;
+
+use crate::copied;
+use crate::exit::Exit;
+use crate::lbit_input::{self, Input};
+use crate::lbit_output::Output;
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::predict::args::GenerateArgs;
+use crate::predict::{self, Neighbours, Piece};
+use crate::progress;
+
+#[derive(Debug, Serialize)]
+struct More {
+    generated_frames: u64,
+    seed: u64,
+    passes: u64,
+    fill_seconds: f64,
+    /// Floating-point operations of the predictor, attention left out.
+    flops: u64,
+}
+
+/// Runs the command.
+pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    let input = args
+        .continue_file
+        .as_ref()
+        .map(|file| lbit_input::open(file, ReadMode::Strict))
+        .transpose()?;
+    let bundle = model::load(&args.model)?;
+    if let Some(input) = &input {
+        model::check(&bundle, &input.video, &input.place)?;
+    }
+    let predictor = predict::load(args.fill.predictor.as_deref(), &bundle)?;
+    let video = describe(args, &bundle, input.as_ref())?;
+    let output = Output::create(
+        &args.output.output,
+        &Header::from(video.clone()),
+        args.coder.writer_options(),
+    )?;
+    let bar = progress::bar(Some(args.frames), quiet);
+    let grid = video.grid(latentbit_container::LatentFrames(1));
+    let mut maker = Maker {
+        neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
+        options: args.fill.options(),
+        predictor,
+        threads: pool(args.model.threads)?,
+        video,
+        output,
+        passes: 0,
+        flops: 0,
+        time: Duration::ZERO,
+    };
+    maker.run(args, input, &bar)?;
+    bar.finish_and_clear();
+    let more = More {
+        generated_frames: args.frames,
+        seed: args.fill.seed,
+        passes: maker.passes,
+        fill_seconds: maker.time.as_secs_f64(),
+        flops: maker.flops,
+    };
+    let summary = maker.output.finish()?;
+    tracing::warn!(
+        "{} frames are in {}: made up, and as good as a small predictor can",
+        args.frames,
+        args.output.output
+    );
+    copied::tell("generate", &args.output.output, &summary, more, args.json)
+}
+
+/// The threads that compute.
+fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+}
+
+fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&Input>) -> anyhow::Result<VideoStream> {
+    match (input, args.size) {
+        (Some(input), _) => Ok(VideoStream {
+            frame_count: None,
+            ..input.video.clone()
+        }),
+        (None, size) => {
+            let [width, height] = size.unwrap_or_default();
+            let video = pipeline::video_stream_for(bundle, width, height)?;
+            Ok(video.with_constant_rate(Rational {
+                num: args.fps.max(1),
+                den: 1,
+            }))
+        }
+    }
+}
+
+/// Where a continuation begins.
+#[derive(Default)]
+struct End {
+    sequence: u64,
+    frame: u64,
+    time: i64,
+    segment: u32,
+}
+
+struct Maker {
+    predictor: Arc<Predictor>,
+    options: FillOptions,
+    threads: rayon::ThreadPool,
+    video: VideoStream,
+    neighbours: Neighbours,
+    output: Output,
+    passes: u64,
+    flops: u64,
+    time: Duration,
+}
+
+impl Maker {
+    fn run(&mut self, args: &GenerateArgs, input: Option<Input>, bar: &ProgressBar) -> anyhow::Result<()> {
+        let encoder = format!("latentbit {} generate", env!("CARGO_PKG_VERSION"));
+        let metadata = Metadata {
+            stream: StreamId::NONE,
+            entries: [(key::ENCODER.to_owned(), encoder)].into_iter().collect(),
+        };
+        self.output.write(|writer| writer.write_metadata(&metadata))?;
+        let end = input.map_or(Ok(End::default()), |input| self.copy(input))?;
+        let plan = ChunkPlan::new(
+            PixelFrames(args.frames),
+            self.video.chunk_latent_frames,
+            args.group,
+            self.video.strides[0],
+        );
+        for planned in plan {
+            let chunk = self.make(&planned, &end)?;
+            self.output.write(|writer| writer.write_chunk(&chunk))?;
+            bar.inc(planned.frames.0);
+        }
+        Ok(())
+    }
+
+    /// Copies the chunks of a file, and keeps the last ones in sight.
+    fn copy(&mut self, mut input: Input) -> anyhow::Result<End> {
+        let mut end = End::default();
+        let place = |error| anyhow::Error::from(error).context(input.place.clone());
+        while let Some(event) = input.reader.next_stored_event().map_err(place)? {
+            let Event::Stored(stored) = event else { continue };
+            if stored.stream != input.stream {
+                continue;
+            }
+            if stored.is_lost() {
+                self.neighbours.clear();
+            } else {
+                let chunk = stored.unpack().map_err(place)?;
+                self.neighbours
+                    .push(Piece::intact(chunk.tokens.values, chunk.tokens.bits, chunk.key));
+            }
+            end = End {
+                sequence: stored.sequence + 1,
+                frame: stored.first_frame.0 + stored.frame_count.0,
+                time: stored.times.of(stored.frame_count.0, self.video.frame_duration),
+                segment: stored.segment,
+            };
+            let stored = latentbit_container::StoredChunk {
+                stream: StreamId(0),
+                ..stored
+            };
+            self.output.write(|writer| writer.write_stored(&stored))?;
+        }
+        Ok(end)
+    }
+
+    fn make(&mut self, planned: &PlannedChunk, end: &End) -> anyhow::Result<Chunk> {
+        let grid = self.video.grid(planned.latent_frames);
+        let lost = Piece::lost(grid.len(), planned.key);
+        let (mut window, steps) = self.neighbours.window(&lost, None)?;
+        let options = FillOptions {
+            // Else equal surroundings would give equal chunks.
+            seed: self
+                .options
+                .seed
+                .wrapping_add(planned.sequence.wrapping_mul(0x9e37_79b9)),
+            ..self.options.clone()
+        };
+        let started = Instant::now();
+        let report = self
+            .threads
+            .install(|| self.predictor.fill(&mut window, &options))?;
+        self.time += started.elapsed();
+        self.passes += u64::from(report.passes);
+        self.flops += u64::from(report.passes) * self.predictor.flops(window.values().len());
+        let values = window.steps(steps).to_vec();
+        let bits = u8::try_from(self.predictor.config().predictor.bits).unwrap_or(64);
+        self.neighbours
+            .push(Piece::intact(values.clone(), bits, planned.key));
+        let kept = u64::MAX >> (64 - u32::from(self.video.bits.clamp(1, 64)));
+        let values = values.into_iter().map(|value| value & kept).collect();
+        let chunk = planned.with_tokens(&self.video, values);
+        let ticks = i64::try_from(planned.first_frame.0).unwrap_or(i64::MAX);
+        Ok(Chunk {
+            sequence: end.sequence + planned.sequence,
+            first_frame: PixelFrames(end.frame + planned.first_frame.0),
+            segment: end.segment,
+            times: Times {
+                start: end
+                    .time
+                    .saturating_add(ticks.saturating_mul(i64::from(self.video.frame_duration))),
+                durations: None,
+            },
+            ..chunk
+        })
+    }
+}

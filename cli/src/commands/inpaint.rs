@@ -1,0 +1,211 @@
+//! `latentbit inpaint`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use latentbit_codec::maskgit::{FillOptions, Predictor};
+use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream};
+use serde::Serialize;
+
+use crate::copied;
+use crate::exit::{Exit, usage};
+use crate::lbit_input;
+use crate::lbit_output::Output;
+use crate::media::Start;
+use crate::model;
+use crate::overwrite::{self, Decision};
+use crate::predict::args::InpaintArgs;
+use crate::predict::{self, Neighbours, Part, Piece};
+
+#[derive(Debug, Serialize)]
+struct More {
+    changed_chunks: u64,
+    changed_tokens: u64,
+    seed: u64,
+    passes: u64,
+    fill_seconds: f64,
+}
+
+/// Runs the command.
+pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
+    if overwrite::check(&args.output)? == Decision::Skip {
+        return Ok(Exit::Success);
+    }
+    if args.mask.is_none() && args.from.is_none() && args.to.is_none() {
+        return usage("say what to make anew: --mask, --from or --to");
+    }
+    let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
+    let video = input.video.clone();
+    let bundle = model::load(&args.model)?;
+    model::check(&bundle, &video, &input.place)?;
+    let predictor = predict::load(args.fill.predictor.as_deref(), &bundle)?;
+    if let Some(mask) = args.mask
+        && (mask.x >= video.width || mask.y >= video.height)
+    {
+        return usage(format!(
+            "--mask begins at {}:{}, but frames are {}x{}",
+            mask.x, mask.y, video.width, video.height
+        ));
+    }
+    let frame_at = |start: Start| start.frames_at(video.frame_rate);
+    let part = Part {
+        rectangle: args.mask,
+        frames: args.from.map_or(0, frame_at)..args.to.map_or(u64::MAX, frame_at),
+    };
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(args.model.threads)
+        .build()?;
+    let output = Output::create(
+        &args.output.output,
+        input.reader.header(),
+        args.coder.writer_options(),
+    )?;
+    let grid = video.grid(LatentFrames(1));
+    let mut inpainter = Inpainter {
+        neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
+        predictor: &predictor,
+        options: args.fill.options(),
+        part,
+        video,
+        output,
+        more: More {
+            changed_chunks: 0,
+            changed_tokens: 0,
+            seed: args.fill.seed,
+            passes: 0,
+            fill_seconds: 0.0,
+        },
+        time: Duration::ZERO,
+    };
+    threads.install(|| inpainter.run(&mut input))?;
+    let Inpainter {
+        output,
+        mut more,
+        time,
+        ..
+    } = inpainter;
+    more.fill_seconds = time.as_secs_f64();
+    if more.changed_chunks == 0 {
+        return usage("nothing lies in the part that is to be made anew");
+    }
+    let summary = output.finish()?;
+    tracing::warn!(
+        "{}: {} tokens in {} chunks were made anew",
+        args.output.output,
+        more.changed_tokens,
+        more.changed_chunks
+    );
+    copied::tell("inpaint", &args.output.output, &summary, more, args.json)
+}
+
+/// A chunk that waits for the one after it.
+struct Waiting {
+    stored: StoredChunk,
+    chunk: Chunk,
+    piece: Piece,
+    changed: bool,
+}
+
+struct Inpainter<'a> {
+    predictor: &'a Predictor,
+    options: FillOptions,
+    part: Part,
+    video: VideoStream,
+    neighbours: Neighbours,
+    output: Output,
+    more: More,
+    time: Duration,
+}
+
+impl Inpainter<'_> {
+    fn run(&mut self, input: &mut lbit_input::Input) -> anyhow::Result<()> {
+        let mut waiting: Option<Waiting> = None;
+        let place = input.place.clone();
+        while let Some(event) = input.reader.next_stored_event().with_context(|| place.clone())? {
+            match event {
+                Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
+                    let next = self.prepare(stored).with_context(|| place.clone())?;
+                    let last = waiting.take();
+                    let joined =
+                        (last.as_ref()).is_none_or(|last| last.stored.segment == next.stored.segment);
+                    self.settle(last, joined.then_some(&next.piece))?;
+                    if !joined {
+                        self.neighbours.clear();
+                    }
+                    waiting = Some(next);
+                }
+                Event::Stored(stored) => {
+                    if stored.stream == input.stream {
+                        self.settle(waiting.take(), None)?;
+                        self.neighbours.clear();
+                    }
+                    self.output.write(|writer| writer.write_stored(&stored))?;
+                }
+                Event::Packets(packets) => self
+                    .output
+                    .write(|writer| writer.write_packets(packets.stream, &packets.packets))?,
+                Event::Metadata(metadata) => self.output.write(|writer| writer.write_metadata(&metadata))?,
+                Event::Chapters(chapters) => self.output.write(|writer| writer.write_chapters(&chapters))?,
+                _ => {}
+            }
+        }
+        self.settle(waiting, None)
+    }
+
+    fn prepare(&self, stored: StoredChunk) -> latentbit_container::Result<Waiting> {
+        let chunk = stored.unpack()?;
+        let mut piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
+        let changed = piece.forget(chunk.tokens.grid, self.part.tokens(&chunk, &self.video));
+        Ok(Waiting {
+            stored,
+            chunk,
+            piece,
+            changed,
+        })
+    }
+
+    /// Fills a chunk, if there is something to fill, and writes it.
+    fn settle(&mut self, waiting: Option<Waiting>, after: Option<&Piece>) -> anyhow::Result<()> {
+        let Some(Waiting {
+            stored,
+            mut chunk,
+            mut piece,
+            changed,
+        }) = waiting
+        else {
+            return Ok(());
+        };
+        if changed {
+            let (mut window, steps) = self.neighbours.window(&piece, after)?;
+            let options = FillOptions {
+                seed: self
+                    .options
+                    .seed
+                    .wrapping_add(chunk.sequence.wrapping_mul(0x9e37_79b9)),
+                ..self.options.clone()
+            };
+            let started = Instant::now();
+            let report = self.predictor.fill(&mut window, &options)?;
+            self.time += started.elapsed();
+            self.more.passes += u64::from(report.passes);
+            self.more.changed_chunks += 1;
+            let kept = u64::MAX >> (64 - u32::from(chunk.tokens.bits.clamp(1, 64)));
+            self.more.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
+            // What was known stays as it was, to the bit.
+            let filled = window
+                .steps(steps)
+                .iter()
+                .zip(&chunk.tokens.values)
+                .zip(&piece.known);
+            chunk.tokens.values = filled
+                .map(|((&new, &old), &known)| if known == 0 { new & kept } else { old })
+                .collect();
+            piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
+            self.output.write(|writer| writer.write_chunk(&chunk))?;
+        } else {
+            self.output.write(|writer| writer.write_stored(&stored))?;
+        }
+        self.neighbours.push(piece);
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! `latentbit score`.
+
+use std::io::Write;
+
+use anyhow::Context;
+use latentbit_codec::maskgit::Predictor;
+use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, VideoStream};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::lbit_input::{self, Input};
+use crate::model;
+use crate::predict::args::ScoreArgs;
+use crate::predict::{self, Neighbours, Piece};
+use crate::report::{self, BundleReport};
+
+/// What a chunk costs under the predictor.
+#[derive(Debug, Serialize)]
+struct ChunkScore {
+    chunk: u64,
+    first_frame: u64,
+    frames: u64,
+    tokens: u64,
+    bits: f64,
+    bits_per_token: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    input: &'a str,
+    bundle: BundleReport,
+    predictor: &'a str,
+    parts: u32,
+    /// Bits of each token in the file.
+    token_bits: u8,
+    /// Mean over all tokens.
+    bits_per_token: f64,
+    chunks: Vec<ChunkScore>,
+}
+
+/// Runs the command.
+pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
+    let input = lbit_input::open(&args.input, ReadMode::Strict)?;
+    let bundle = model::load(&args.model)?;
+    model::check(&bundle, &input.video, &input.place)?;
+    let predictor = predict::load(args.predictor.as_deref(), &bundle)?;
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(args.model.threads)
+        .build()?;
+    let video = input.video.clone();
+    let mut chunks = Vec::new();
+    let mut out = std::io::stdout();
+    if !args.json {
+        writeln!(
+            out,
+            "chunk  first frame  frames  bits per token of {}",
+            video.bits
+        )?;
+    }
+    threads.install(|| {
+        score(input, &predictor, &video, args.parts, |score| {
+            if !args.json {
+                writeln!(
+                    out,
+                    "{:5}  {:11}  {:6}  {:.2}",
+                    score.chunk, score.first_frame, score.frames, score.bits_per_token
+                )?;
+            }
+            chunks.push(score);
+            Ok(())
+        })
+    })?;
+    let (bits, tokens) = chunks.iter().fold((0.0, 0), |(bits, tokens), chunk| {
+        (bits + chunk.bits, tokens + chunk.tokens)
+    });
+    let mean = bits / (tokens as f64).max(1.0);
+    if !args.json {
+        writeln!(out, "all: {mean:.2}")?;
+        return Ok(Exit::Success);
+    }
+    let report = Report {
+        schema: "latentbit.score/1",
+        input: &args.input,
+        bundle: (&bundle.id).into(),
+        predictor: &predictor.config().name,
+        parts: args.parts,
+        token_bits: video.bits,
+        bits_per_token: mean,
+        chunks,
+    };
+    report::print(&report, false)?;
+    Ok(Exit::Success)
+}
+
+/// A chunk that waits for the one after it.
+struct Waiting {
+    chunk: Chunk,
+    piece: Piece,
+}
+
+fn score(
+    mut input: Input,
+    predictor: &Predictor,
+    video: &VideoStream,
+    parts: u32,
+    mut tell: impl FnMut(ChunkScore) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let grid = video.grid(LatentFrames(1));
+    let mut neighbours = Neighbours::new(grid.h, grid.w, predictor.steps());
+    let mut settle = |waiting: Waiting, after: Option<&Piece>, neighbours: &mut Neighbours| {
+        let Waiting { chunk, piece } = waiting;
+        let (window, steps) = neighbours.window(&piece, after)?;
+        let bits = predictor.score(&window, steps, parts, 0)?;
+        let tokens = piece.values.len() as u64;
+        neighbours.push(piece);
+        tell(ChunkScore {
+            chunk: chunk.sequence,
+            first_frame: chunk.first_frame.0,
+            frames: chunk.frame_count.0,
+            tokens,
+            bits,
+            bits_per_token: bits / tokens as f64,
+        })
+    };
+    let mut waiting: Option<Waiting> = None;
+    while let Some(event) = input.reader.next_event().with_context(|| input.place.clone())? {
+        match event {
+            Event::Chunk(chunk) if chunk.stream == input.stream => {
+                let piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
+                let next = Waiting { chunk, piece };
+                if let Some(last) = waiting.take() {
+                    let joined = last.chunk.segment == next.chunk.segment;
+                    settle(last, joined.then_some(&next.piece), &mut neighbours)?;
+                    if !joined {
+                        neighbours.clear();
+                    }
+                }
+                waiting = Some(next);
+            }
+            Event::Missing { stream, .. } if stream == input.stream => {
+                if let Some(last) = waiting.take() {
+                    settle(last, None, &mut neighbours)?;
+                }
+                neighbours.clear();
+            }
+            _ => {}
+        }
+    }
+    if let Some(last) = waiting {
+        settle(last, None, &mut neighbours)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Bitwise MaskGIT (section 2.2 of the paper): a bidirectional transformer that predicts each bit of masked tokens.
+//!
+//! A [`Predictor`] is a file of its own and no part of a bundle: the bundle's hash says what tokens mean, and a better
+//! predictor must not make files undecodable. It names the bundle whose tokens it was trained on.
+
+mod config;
+mod fill;
+mod noise;
+mod schedule;
+mod score;
+mod window;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+pub use config::{FORMAT, PredictorConfig, PredictorFileConfig};
+pub use fill::{FillOptions, FillReport};
+pub use schedule::Schedule;
+pub use window::{Start, TokenWindow};
+
+use crate::bundle::{Bundle, Naming, SafetensorsBytes, Weights};
+use crate::error::{Error, Result};
+use crate::kernels::{Dtype, Format, Kind};
+use crate::vit::{Buffers, Vit, VitConfig};
+
+/// Marks of a step that enter with each of its tokens: a group begins, a chunk begins.
+const MARKS: usize = 2;
+
+/// A predictor that is ready to run. It is immutable: share it between threads behind an `Arc`.
+pub struct Predictor {
+    config: PredictorFileConfig,
+    sha256: [u8; 32],
+    vit: Vit,
+    /// Those that no call works in at the moment.
+    buffers: Mutex<Vec<Buffers>>,
+}
+
+impl Predictor {
+    /// Reads a predictor from the bytes of its file, for tokens of `bundle`. The bytes need not be trusted.
+    ///
+    /// # Errors
+    /// [`Error::Predictor`] if they are no predictor, if tensors are missing, surplus or of a wrong shape, or if it is
+    /// for another bundle. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
+    pub fn from_bytes(bytes: &[u8], bundle: &Bundle, dtype: Dtype) -> Result<Self> {
+        let predictor = Self::load(bytes, dtype).map_err(|error| match error {
+            Error::Bundle { reason } => Error::Predictor { reason },
+            other => other,
+        })?;
+        let needed = bundle.id.sha256_hex();
+        let PredictorFileConfig {
+            name,
+            bundle: made_for,
+            ..
+        } = &predictor.config;
+        if *made_for != needed {
+            return Err(Error::predictor(format!(
+                "{name:?} is for tokens of the bundle with SHA-256 {made_for}, but they are of {:?} (SHA-256 {needed}); \
+                 use a predictor that was trained for it",
+                bundle.id.name
+            )));
+        }
+        let (bits, predicted) = (bundle.tokenizer()?.bits(), predictor.config.predictor.bits);
+        if usize::from(bits) != predicted {
+            return Err(Error::predictor(format!(
+                "it predicts {predicted} bits of tokens of {bits}"
+            )));
+        }
+        Ok(predictor)
+    }
+
+    fn load(bytes: &[u8], dtype: Dtype) -> Result<Self> {
+        let source = SafetensorsBytes::new(bytes)?;
+        let text = source.metadata("config");
+        let config = PredictorFileConfig::from_json(
+            text.ok_or_else(|| Error::predictor("its metadata has no \"config\""))?,
+        )?;
+        let format = Format {
+            kind: Kind::current()?,
+            dtype,
+        };
+        let mut weights = Weights::new(&source, Naming::Bundle, format);
+        let PredictorConfig { bits, layers, .. } = config.predictor;
+        let sides = [2 * bits + MARKS, bits];
+        let vit_config = VitConfig::from(&config.predictor);
+        let vit = Vit::load(&mut weights, "predictor", &vit_config, sides, layers);
+        weights.finish()?;
+        Ok(Self {
+            config,
+            sha256: Sha256::digest(bytes).into(),
+            vit,
+            buffers: Mutex::default(),
+        })
+    }
+
+    /// Reads a predictor's file; see [`from_bytes`](Self::from_bytes).
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, else as [`from_bytes`](Self::from_bytes).
+    pub fn open(path: impl AsRef<Path>, bundle: &Bundle, dtype: Dtype) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::from_bytes(&bytes, bundle, dtype)
+    }
+
+    /// The predictor that is built into this library; none if it has none for `bundle`.
+    ///
+    /// # Errors
+    /// As for [`from_bytes`](Self::from_bytes).
+    #[cfg(feature = "embedded-bundle")]
+    pub fn embedded(bundle: &Bundle, dtype: Dtype) -> Result<Option<Self>> {
+        #[cfg(predictor_present)]
+        const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_PREDICTOR"));
+        #[cfg(not(predictor_present))]
+        const EMBEDDED: &[u8] = &[];
+        if EMBEDDED.is_empty() {
+            return Ok(None);
+        }
+        let source = SafetensorsBytes::new(EMBEDDED)?;
+        let config = source.metadata("config").map(PredictorFileConfig::from_json);
+        if config
+            .transpose()?
+            .is_none_or(|config| config.bundle != bundle.id.sha256_hex())
+        {
+            return Ok(None);
+        }
+        Self::from_bytes(EMBEDDED, bundle, dtype).map(Some)
+    }
+
+    /// What its metadata says.
+    #[must_use]
+    pub fn config(&self) -> &PredictorFileConfig {
+        &self.config
+    }
+
+    /// The SHA-256 of its file.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// How many tokens in a row in time it was trained on, at most: a window should not be longer.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.config.predictor.steps
+    }
+
+    /// Memory in bytes that it works in for a window of so many tokens.
+    #[must_use]
+    pub fn size(&self, tokens: usize) -> u64 {
+        let bits = self.config.predictor.bits;
+        (tokens * (self.vit.words_per_token() + 3 * bits + MARKS)) as u64 * 4
+    }
+
+    /// Floating-point operations of a pass over a window of so many tokens, attention left out.
+    #[must_use]
+    pub fn flops(&self, tokens: usize) -> u64 {
+        let PredictorConfig {
+            bits,
+            width,
+            layers,
+            mlp_ratio,
+            ..
+        } = self.config.predictor;
+        let weights = (3 * bits + MARKS) * width + layers * (4 + 2 * mlp_ratio) * width * width;
+        2 * (tokens * weights) as u64
+    }
+
+    /// All bits of a token.
+    fn mask(&self) -> u64 {
+        u64::MAX >> (64 - self.config.predictor.bits.clamp(1, 64))
+    }
+
+    /// The logits of all bits of all tokens of a window, (tokens, D) f32, before any temperature.
+    #[must_use]
+    pub fn logits(&self, window: &TokenWindow) -> Vec<f32> {
+        self.with_logits(window, <[f32]>::to_vec)
+    }
+
+    /// Calls `f` with the [`logits`](Self::logits).
+    fn with_logits<R>(&self, window: &TokenWindow, f: impl FnOnce(&[f32]) -> R) -> R {
+        let bits = self.config.predictor.bits;
+        let grid = window.grid();
+        let tokens = window.values().len();
+        if tokens == 0 {
+            return f(&[]);
+        }
+        let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = spare().pop().unwrap_or_default();
+        let inputs = 2 * bits + MARKS;
+        buffers.patches.clear();
+        buffers.patches.resize(tokens * inputs, 0.0);
+        let step = window.step();
+        for (at, row) in buffers.patches.chunks_exact_mut(inputs).enumerate() {
+            let (value, known) = (window.values()[at], window.known()[at]);
+            for bit in 0..bits {
+                if known >> bit & 1 == 1 {
+                    row[bit] = if value >> bit & 1 == 1 { 1.0 } else { -1.0 };
+                    row[bits + bit] = 1.0;
+                }
+            }
+            let start = window.starts()[at / step];
+            row[2 * bits] = f32::from(u8::from(start == Start::Group));
+            row[2 * bits + 1] = f32::from(u8::from(start != Start::Inner));
+        }
+        self.vit.forward(
+            [grid.t, grid.h, grid.w].map(|side| side as usize),
+            &mut buffers,
+            None,
+        );
+        let result = f(buffers.output(tokens * bits));
+        spare().push(buffers);
+        result
+    }
+}
+
+impl fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predictor")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,246 @@
+"""Trains the bitwise MaskGIT predictor on cached tokens.
+
+    python -m latentbit_training.train_maskgit --tokens runs/tokens --bundle models/default.safetensors \\
+        --val-tokens runs/val-tokens --out runs/maskgit
+
+The objective is equation 4 of the paper. With --latent a term is added that looks at what concealed chunks look like:
+the predicted bits go through the frozen ViT decoder, and the latent is compared with that of the true bits. Run the same
+command again to go on from the last checkpoint. Clips that are added to the tokens meanwhile are taken in at each
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import bundle, predictors
+from .bundle import STORAGES
+from .config import PREDICTOR_PRESETS, PredictorFileConfig
+from .latents import sensitivity
+from .likelihood import likelihoods
+from .loop import OPTIMIZERS, Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
+from .maskgit import Predictor, bit_loss
+from .masks import KINDS, known_bits, region, thin
+from .tokenizer import Tokenizer
+from .tokens import INNER, TokenClip, load_tokens, unpack
+from .vae import WanVae
+
+
+class WindowSampler:
+    """Draws windows of whole chunks, and what is lost in them."""
+
+    def __init__(self, clips: list[TokenClip], bits: int, most_steps: int, seed: int) -> None:
+        self.bits, self.most_steps = bits, most_steps
+        self.rng = np.random.default_rng(seed)
+        self.take(clips)
+
+    def take(self, clips: list[TokenClip]) -> None:
+        """Draws from these clips from now on."""
+        self.clips = clips
+        weights = np.array([clip.weight for clip in clips])
+        self._weights = weights / weights.sum()
+
+    def _window(self, steps: int) -> tuple[TokenClip, range] | None:
+        clip = self.clips[int(self.rng.choice(len(self.clips), p=self._weights))]
+        starts = [chunk.start for chunk in clip.chunks if chunk.start + steps <= len(clip.starts)]
+        if not starts:
+            return None
+        first = int(self.rng.choice(starts))
+        return clip, range(first, first + steps)
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Code (B, T, h, w, D), what of it is known, and what begins with each step (B, T)."""
+        steps = self.most_steps
+        # Low delay sees a chunk or two of the past: shorter windows.
+        if self.rng.random() < 0.35:
+            steps = int(self.rng.integers(max(1, steps // 3), steps + 1))
+        codes: list[Tensor] = []
+        knowns: list[Tensor] = []
+        starts: list[Tensor] = []
+        for _ in range(200 * count):
+            if len(codes) == count:
+                break
+            found = self._window(steps)
+            if found is None:
+                continue
+            clip, window = found
+            tokens = clip.tokens[window.start : window.stop]
+            begins = clip.starts[window.start : window.stop]
+            part = TokenClip(tokens, begins, 1.0)
+            kind = str(self.rng.choice(list(KINDS), p=list(KINDS.values())))
+            lost = thin(region(kind, part.chunks, tokens.shape, self.rng), self.rng)
+            codes.append(unpack(tokens, self.bits))
+            knowns.append(known_bits(lost, self.bits, self.rng))
+            starts.append(torch.tensor(begins))
+        if len(codes) < count:
+            raise ValueError(f"hardly a clip has {steps} steps")
+        return torch.stack(codes), torch.stack(knowns), torch.stack(starts)
+
+
+def worst_chunk(known: Tensor, starts: Tensor, length: int) -> Tensor:
+    """(B, length): the steps of the whole chunk of each window of which least is known."""
+    out = []
+    for bits, begins in zip(known, starts, strict=True):
+        firsts = [t for t in range(len(begins) - length + 1)
+                  if begins[t] != INNER and bool((begins[t + 1 : t + length] == INNER).all())]
+        if not firsts:
+            raise ValueError(f"no window has a whole chunk of {length} steps")
+        first = min(firsts, key=lambda t: float(bits[t : t + length].sum()))
+        out.append(torch.arange(first, first + length))
+    return torch.stack(out)
+
+
+class LatentTerm:
+    """How far the latents of guessed bits are from those of the true ones; channels weigh what they mean for pixels."""
+
+    def __init__(self, vae: WanVae, tokenizer: Tokenizer, clips: list[TokenClip]) -> None:
+        self.tokenizer = tokenizer.requires_grad_(False)
+        kt = tokenizer.config.patch[0]
+        self.steps = tokenizer.config.chunk_latent_frames // kt
+        few = torch.stack([unpack(clip.tokens[:1], tokenizer.config.bits) for clip in clips[:4]])
+        with torch.no_grad():
+            self.weights = sensitivity(vae, self.latent(few)[:, :, :1])
+
+    def latent(self, code: Tensor) -> Tensor:
+        """The latents (B, C, T, H, W) of chunks of code (B, steps, h, w, D)."""
+        _, t, h, w, _ = code.shape
+        kt, kh, kw = self.tokenizer.config.patch
+        scaled = code.flatten(1, 3) * self.tokenizer.quantizer.scale
+        return self.tokenizer.decode(scaled, (t, h, w), (t * kt, h * kh, w * kw))
+
+    def __call__(self, logits: Tensor, code: Tensor, known: Tensor, steps: Tensor) -> Tensor:
+        """Bits take their likelier value; gradients pass as if they were the means of what is predicted."""
+        rows = torch.arange(len(code), device=code.device)[:, None]
+        logits, code, known = (x[rows, steps] for x in (logits, code, known))
+        mean = torch.tanh(logits / 2)
+        guess = mean + (torch.where(logits > 0, 1.0, -1.0) - mean).detach()
+        with torch.no_grad():
+            target = self.latent(code)
+        found = self.latent(torch.where(known > 0, code, guess))
+        return ((found - target).square() * self.weights.to(found.device)).mean()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Command line."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--tokens", type=Path, required=True, nargs="+", help="folders made by latentbit_training.tokens")
+    p.add_argument("--bundle", type=Path, required=True, help="the bundle that made the tokens")
+    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints, logs and predictor.safetensors")
+    p.add_argument("--val-tokens", type=Path, help="tokens of held-out clips to report on")
+    p.add_argument("--preset", choices=sorted(PREDICTOR_PRESETS), default="compact")
+    p.add_argument("--name", default="latentbit-compact-predictor")
+    p.add_argument("--storage", choices=STORAGES, default="int8", help="how the weights are stored")
+    p.add_argument("--init", type=Path, help="start from this predictor")
+    p.add_argument("--steps", type=int, default=20000)
+    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
+    p.add_argument("--rate", type=float, default=2e-3)
+    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
+    p.add_argument("--latent", type=float, default=0.0, help="weight of the latent term")
+    p.add_argument("--batch", type=int, default=2, help="windows of a step")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--log-every", type=int, default=50)
+    p.add_argument("--save-every", type=int, default=500)
+    return p
+
+
+def main(argv: list[str] | None = None) -> Predictor:
+    """Trains and returns the averaged model."""
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    device = device_of(args.device)
+    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
+    run, step = Run(args.out), 0
+    state = run.resume(schedule)
+    whole, vae, tokenizer = bundle.load(args.bundle)
+    if whole.tokenizer is None or tokenizer is None:
+        raise ValueError(f"{args.bundle} has no tokenizer")
+    config = PREDICTOR_PRESETS[args.preset]()
+    if config.bits != whole.tokenizer.bits:
+        raise ValueError(f"preset {args.preset} is for {config.bits} bits, the bundle has {whole.tokenizer.bits}")
+    model = Predictor(config)
+    if args.init and not state:
+        model.load_state_dict(predictors.load(args.init)[1].state_dict())
+    model = model.to(device)
+    optimizer = optimizer_for(model, args.rate, args.optimizer)
+    ema = Ema(model)
+    if state:
+        model.load_state_dict(state["model"])
+        ema.model.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+
+    def clips() -> list[TokenClip]:
+        return [clip for folder in args.tokens for clip in load_tokens(folder)]
+
+    sampler = WindowSampler(clips(), config.bits, config.steps, args.seed + 1000 + step)
+    held_out = load_tokens(args.val_tokens) if args.val_tokens else []
+    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()), clips=len(sampler.clips))
+
+    latent_term = LatentTerm(vae, tokenizer, sampler.clips) if args.latent else None
+    if latent_term is not None:
+        latent_term.tokenizer.to(device)
+
+    def loss_of(code: Tensor, known: Tensor, starts: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        logits = model(code, known, starts)
+        bits = bit_loss(logits, code, known)
+        if latent_term is None:
+            return bits, torch.zeros_like(bits)
+        return bits, latent_term(logits.float(), code, known, steps)
+
+    compiled = torch.compile(loss_of, dynamic=False) if args.compile else loss_of
+    usual = (args.batch, config.steps)
+
+    def save() -> None:
+        states: dict[str, Any] = {"model": model.state_dict(), "ema": ema.model.state_dict(),
+                                  "optimizer": optimizer.state_dict()}
+        run.save(schedule, step, **states)
+        digest = hashlib.sha256(args.bundle.read_bytes()).hexdigest()
+        past = {"minutes": round(run.seconds / 60, 1), "steps": step, "windows": step * args.batch}
+        whole = PredictorFileConfig(args.name, digest, config, past)
+        predictors.save(args.out / "predictor.safetensors", whole, ema.model, args.storage)
+        if held_out:
+            run.log(step=step, clips=len(sampler.clips), **likelihoods(ema.model, held_out, limit=6))
+
+    losses: list[float] = []
+    latent_errors: list[float] = []
+    chunk_steps = whole.tokenizer.chunk_latent_frames // whole.tokenizer.patch[0]
+    while schedule.progress(step, run.seconds) < 1:
+        code, known, starts = (x.to(device) for x in sampler.batch(args.batch))
+        # Other lengths are too many to compile for.
+        f = compiled if code.shape[:2] == usual else loss_of
+        steps = worst_chunk(known, starts, chunk_steps if args.latent else 1).to(device)
+        with autocast(device):
+            bits, latent_error = f(code, known, starts, steps)
+        loss = bits + args.latent * latent_error
+        rate = schedule.rate(step, run.seconds)
+        norm = step_with(optimizer, loss, rate, step)
+        ema.update(model, step)
+        step += 1
+        losses.append(bits.item())
+        latent_errors.append(latent_error.item())
+        if step % args.log_every == 0:
+            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3),
+                    bits_per_bit=round(float(np.mean(losses)) / float(np.log(2)), 4),
+                    latent_mse=round(float(np.mean(latent_errors)), 5))
+            losses, latent_errors = [], []
+        if run.due(schedule, step, args.save_every):
+            save()
+            sampler.take(clips())
+    save()
+    return ema.model
+
+
+if __name__ == "__main__":
+    main()
