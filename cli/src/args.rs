@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use latentbit_codec::maskgit::FillOptions;
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_container::{Compression, WriterOptions};
 
@@ -396,9 +397,17 @@ impl SinkArgs {
 #[derive(Debug, Args)]
 pub struct ConcealArgs {
     /// What to put in the place of lost chunks. `eval` takes a damaged file only with this, and then measures exact, affected
-    /// and concealed frames apart.
+    /// and concealed frames apart. By default `decode` takes maskgit if there is a predictor for the model, else freeze.
     #[arg(long, value_name = "METHOD", value_enum)]
     pub conceal: Option<ConcealChoice>,
+
+    /// Predictor for maskgit to use instead of the built-in one: a file that `training/` made for this model.
+    #[arg(long, value_name = "FILE")]
+    pub predictor: Option<PathBuf>,
+
+    /// Passes of maskgit through the predictor for each lost chunk.
+    #[arg(long, value_name = "N", default_value_t = FillOptions::default().steps, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub conceal_steps: u32,
 
     /// Conceal from the past alone, without waiting for the chunk after the lost ones.
     #[arg(long)]
@@ -408,6 +417,8 @@ pub struct ConcealArgs {
 /// Values of `--conceal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ConcealChoice {
+    /// Tokens that the predictor finds likely between those before and after them.
+    Maskgit,
     /// Copies of the last good frame before them.
     Freeze,
     /// Frames mixed of the good ones before and after them.

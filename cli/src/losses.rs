@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use latentbit_codec::maskgit::Schedule;
 use latentbit_codec::pipeline::{Conceal, Fidelity, MAX_CONCEALED_CHUNKS};
 use latentbit_container::BundleId;
 use serde::Serialize;
@@ -81,12 +82,56 @@ struct Report<'a> {
     bundle: BundleReport,
     method: &'static str,
     low_delay: bool,
+    /// What maskgit works with.
+    predictor: Option<PredictorReport>,
+    settings: Option<Settings>,
     /// Lost chunks in a row up to which the method is used.
     max_chunks: u64,
     totals: &'a Totals,
     runs: &'a [Run],
     /// Of the whole run.
     seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct PredictorReport {
+    name: String,
+    sha256: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Settings {
+    steps: u32,
+    schedule: &'static str,
+    temperature: f32,
+    noise: f32,
+    seed: u64,
+}
+
+/// The predictor, and how it fills, if that is the method.
+fn predictor_of(conceal: &Conceal) -> Option<(PredictorReport, Settings)> {
+    let Conceal::MaskGit { predictor, fill } = conceal else {
+        return None;
+    };
+    let about = PredictorReport {
+        name: predictor.config().name.clone(),
+        sha256: predictor
+            .sha256()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    };
+    let settings = Settings {
+        steps: fill.steps,
+        schedule: match fill.schedule {
+            Schedule::Cosine => "cosine",
+            Schedule::Linear => "linear",
+        },
+        temperature: fill.temperature,
+        noise: fill.noise,
+        seed: fill.seed,
+    };
+    Some((about, settings))
 }
 
 /// Follows the frames of an output.
@@ -188,6 +233,7 @@ impl Losses {
 
     /// Writes the report to a file, or to stdout for `-`.
     pub fn write(&self, path_or_dash: &str, about: &About<'_>) -> anyhow::Result<()> {
+        let (predictor, settings) = predictor_of(about.conceal).unzip();
         let report = Report {
             schema: "latentbit.loss/1",
             input: about.input,
@@ -195,6 +241,8 @@ impl Losses {
             bundle: about.bundle.into(),
             method: about.conceal.method().map_or("off", |method| method.name()),
             low_delay: about.low_delay,
+            predictor,
+            settings,
             max_chunks: MAX_CONCEALED_CHUNKS,
             totals: &self.totals,
             runs: &self.runs,

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use latentbit_codec::pipeline::{self, DecodedFrame, Options, Work};
+use latentbit_codec::pipeline::{self, Conceal, DecodedFrame, Geometry, Options, Work};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
@@ -55,11 +55,17 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
-    let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Decode, quiet)?;
+    let conceal = match args.strict {
+        true => Conceal::Off,
+        false => conceal::choose(&args.conceal, &bundle)?,
+    };
+    let geometry = Geometry::from(&video);
+    let besides = conceal::memory(&conceal, &video);
+    let planned = memory::plan(&args.memory, &bundle, &geometry, Work::Decode, besides, quiet)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
-        conceal: conceal::choose(&args.conceal),
+        conceal,
         low_delay: args.conceal.low_delay,
         decoder_plan: Some(planned.plan),
         ..Options::default()

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{decoded, encoded, folder, names, read, rgb_frames, run, run_with, tiny, write};
+use crate::support::{
+    decoded, encoded, folder, names, read, rgb_frames, run, run_with, testdata, tiny, write,
+};
 
 /// 97 frames in groups of two chunks, without those of `lost`.
 fn damaged(lost: &str, how: &str) -> TempDir {
@@ -15,10 +17,27 @@ fn damaged(lost: &str, how: &str) -> TempDir {
     folder
 }
 
+/// Splits a line into arguments and adds the tiny bundle, and for maskgit a predictor of random weights.
+fn arguments(line: &str) -> Vec<String> {
+    let mut args = tiny(line);
+    if line.contains("maskgit") {
+        args.push("--predictor".to_owned());
+        args.push(predictor());
+    }
+    args
+}
+
+fn predictor() -> String {
+    testdata("golden/predictor-tiny.safetensors")
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
 /// Decodes `b.lbit` with a report; gives both.
 fn conceal(folder: &TempDir, options: &str, code: i32) -> (Vec<Vec<u8>>, Value) {
     let line = format!("decode b.lbit -o - --raw rgb24 -y --loss-report loss.json {options}");
-    let outcome = run(folder, &tiny(&line)).expect(code);
+    let outcome = run(folder, &arguments(&line)).expect(code);
     let report = serde_json::from_slice(&read(folder, "loss.json")).unwrap();
     (rgb_frames(&outcome.stdout), report)
 }
@@ -40,7 +59,7 @@ fn check_sums(report: &Value, frames: u64) {
     assert_eq!(report["totals"], sums);
 }
 
-const METHODS: [&str; 3] = ["freeze", "blend", "latent"];
+const METHODS: [&str; 4] = ["freeze", "blend", "latent", "maskgit"];
 
 #[test]
 fn every_method_gives_every_frame_twice_the_same() {
@@ -196,7 +215,7 @@ fn low_delay_takes_the_past_alone() {
         check_sums(&report, 97);
         assert_eq!((&report["low_delay"], frames.len()), (&true.into(), 97));
         let held = frames[42..58].iter().all(|frame| *frame == whole[41]);
-        assert_eq!(held, method != "latent", "{method}");
+        assert_eq!(held, ["freeze", "blend"].contains(&method), "{method}");
     }
 }
 
@@ -217,10 +236,76 @@ fn streams_are_concealed_as_files_are() {
     let folder = damaged("3", "");
     for method in METHODS {
         let line = format!("decode - -o - --raw rgb24 --conceal {method}");
-        let piped = run_with(&folder, &tiny(&line), read(&folder, "b.lbit")).expect(5);
+        let piped = run_with(&folder, &arguments(&line), read(&folder, "b.lbit")).expect(5);
         let (frames, _) = conceal(&folder, &format!("--conceal {method}"), 5);
         assert!(rgb_frames(&piped.stdout) == frames);
     }
+}
+
+#[test]
+fn the_predictor_is_the_default_where_there_is_one() {
+    let folder = damaged("3", "");
+    // The tiny bundle has none.
+    assert_eq!(conceal(&folder, "", 5).1["method"], "freeze");
+    run(&folder, &tiny("decode b.lbit -o b.y4m --conceal maskgit"))
+        .expect(6)
+        .says(&["--predictor"]);
+    let (frames, report) = conceal(&folder, &format!("--predictor {}", predictor()), 5);
+    assert_eq!(report["method"], "maskgit");
+    assert_eq!(report["runs"][1]["method"], "maskgit");
+    assert_eq!(report["settings"]["steps"], 4);
+    assert_eq!(report["predictor"]["sha256"].as_str().unwrap().len(), 64);
+    let (others, report) = conceal(&folder, "--conceal maskgit --conceal-steps 1", 5);
+    assert_eq!(report["settings"]["steps"], 1);
+    assert_eq!((frames.len(), others.len()), (97, 97));
+    // A file that is none, and one for another bundle.
+    run(&folder, &tiny("decode b.lbit -o b.y4m --predictor a.lbit"))
+        .expect(6)
+        .says(&["a.lbit"]);
+}
+
+#[test]
+fn planes_that_are_missing_are_made_up_and_told() {
+    let folder = damaged("3", "--planes 4");
+    let (coarse, report) = conceal(&folder, "--conceal freeze", 0);
+    assert_eq!(report["totals"]["exact"], 97);
+    let (frames, report) = conceal(&folder, "--conceal maskgit", 5);
+    check_sums(&report, 97);
+    assert_eq!(
+        report["runs"][1],
+        json!({"first": 42, "frames": 16, "state": "concealed", "method": "maskgit"})
+    );
+    assert_eq!(frames[..42], coarse[..42]);
+    assert_ne!(frames[42..58], coarse[42..58]);
+}
+
+/// `eval` measures exact, affected and concealed frames apart.
+#[test]
+fn eval_tells_frames_apart() {
+    let folder = damaged("2", "");
+    run(&folder, &tiny("decode a.lbit -o a.y4m")).expect(0);
+    for method in METHODS {
+        let line = format!("eval a.y4m b.lbit --json --conceal {method}");
+        let report = run(&folder, &arguments(&line)).expect(0).json();
+        assert_eq!(report["schema"], "latentbit.eval-conceal/1");
+        assert_eq!(report["method"], method);
+        let frames =
+            ["exact", "affected", "concealed"].map(|state| report[state]["frames"].as_u64().unwrap());
+        assert_eq!(frames, [68, 16, 13]);
+        let psnr = |state: &str| report[state]["quality"]["psnr"].as_f64().unwrap();
+        assert!(psnr("exact") > psnr("concealed"), "{report}");
+    }
+    let line = "eval a.y4m b.lbit --json --conceal off";
+    let report = run(&folder, &tiny(line)).expect(0).json();
+    assert_eq!(
+        (&report["left_out"], &report["concealed"]["quality"]),
+        (&13.into(), &Value::Null)
+    );
+    run(&folder, &tiny("eval a.y4m b.lbit --conceal blend"))
+        .expect(0)
+        .prints(&["13 frames concealed"]);
+    run(&folder, &tiny("eval a.y4m b.lbit")).expect(3);
+    run(&folder, &tiny("eval a.y4m b.lbit --low-delay")).expect(2);
 }
 
 #[test]

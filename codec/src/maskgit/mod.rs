@@ -5,6 +5,7 @@
 
 mod config;
 mod fill;
+mod neighbours;
 mod noise;
 mod schedule;
 mod score;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use config::{FORMAT, PredictorConfig, PredictorFileConfig};
 pub use fill::{FillOptions, FillReport};
+pub use neighbours::{Neighbours, Piece};
 pub use schedule::Schedule;
 pub use window::{Start, TokenWindow};
 

@@ -156,7 +156,7 @@ pub fn decoder(
     let (chunks, input) = queue(QUEUE);
     let (parts, tokens) = queue(QUEUE);
     let (latents, output) = queue(QUEUE);
-    let stage = Concealer::new(stream, &options.conceal, options.low_delay);
+    let stage = Concealer::new(stream, options);
     spawn("conceal", &pool, input, parts, stage)?;
     let stage = TokenDecoder::new(bundle, stream, options.kept_bits)?;
     spawn("vit-decode", &pool, tokens, latents, stage)?;

@@ -68,7 +68,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let (size, found) = ((info.width, info.height), (video.width, video.height));
         return other_size(&args.reference, size, &args.file, found);
     }
-    let conceal = conceal::choose(&args.conceal);
+    let conceal = conceal::choose(&args.conceal, &bundle)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,

@@ -8,15 +8,19 @@
 //! latents and pixels are filled in by the VAE's stage, which has them.
 
 mod blend;
+mod fill;
 mod plan;
 mod stage;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use latentbit_container::{Chunk, LatentFrames, PixelFrames};
 
 pub(super) use blend::{blended_frame, blended_latents};
 pub(super) use stage::Concealer;
+
+use crate::maskgit::{FillOptions, Predictor};
 
 /// Lost chunks in a row that are filled in otherwise than by [`Conceal::Freeze`], at most.
 ///
@@ -38,6 +42,14 @@ pub enum Conceal {
     /// Latents between the good one before and the good one after them, which the VAE turns into frames, so that its cache
     /// goes on; copies of one of the two where the other is missing.
     Latent,
+    /// Tokens that a predictor finds likely between those before and after them, decoded as all others are. Of a chunk that
+    /// has fewer planes than another one before it in its segment, those that it lacks are predicted too.
+    MaskGit {
+        /// The predictor, which must be one for the bundle of the stream.
+        predictor: Arc<Predictor>,
+        /// How it fills.
+        fill: FillOptions,
+    },
 }
 
 impl Conceal {
@@ -49,6 +61,7 @@ impl Conceal {
             Self::Freeze => Some(Method::Freeze),
             Self::Blend => Some(Method::Blend),
             Self::Latent => Some(Method::Latent),
+            Self::MaskGit { .. } => Some(Method::MaskGit),
         }
     }
 }
@@ -62,6 +75,8 @@ pub enum Method {
     Blend,
     /// As [`Conceal::Latent`] does it.
     Latent,
+    /// As [`Conceal::MaskGit`] does it.
+    MaskGit,
 }
 
 impl Method {
@@ -72,6 +87,7 @@ impl Method {
             Self::Freeze => "freeze",
             Self::Blend => "blend",
             Self::Latent => "latent",
+            Self::MaskGit => "maskgit",
         }
     }
 }

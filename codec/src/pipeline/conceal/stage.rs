@@ -1,18 +1,21 @@
 //! The first stage of a decoder: finds out what is lost, and what is to be done about it.
 
-use latentbit_container::VideoStream;
+use latentbit_container::{Chunk, VideoStream};
 
+use super::fill::Filler;
 use super::plan::Groups;
-use super::{Conceal, Cover, Gap, LostRun, MAX_CONCEALED_CHUNKS, Part, Wait};
+use super::{Conceal, Cover, Gap, LostRun, MAX_CONCEALED_CHUNKS, Method, Part, Wait};
 use crate::error::Result;
-use crate::pipeline::Coded;
 use crate::pipeline::stage::{Context, Stage};
+use crate::pipeline::{Coded, Options};
 
 /// Passes chunks on, and says what covers the gaps between them.
 pub(in crate::pipeline) struct Concealer {
     conceal: Conceal,
     low_delay: bool,
     groups: Groups,
+    /// What predicts tokens, if that is what is done.
+    filler: Option<Filler>,
     /// Lost chunks that wait for the chunk after them.
     waiting: Option<LostRun>,
     /// Chunks that were lost since the last one that came.
@@ -20,11 +23,18 @@ pub(in crate::pipeline) struct Concealer {
 }
 
 impl Concealer {
-    pub(in crate::pipeline) fn new(video: &VideoStream, conceal: &Conceal, low_delay: bool) -> Self {
+    pub(in crate::pipeline) fn new(video: &VideoStream, options: &Options) -> Self {
+        let filler = match &options.conceal {
+            Conceal::MaskGit { predictor, fill } => {
+                Some(Filler::new(predictor, fill, video, options.kept_bits))
+            }
+            _ => None,
+        };
         Self {
-            conceal: conceal.clone(),
-            low_delay,
+            conceal: options.conceal.clone(),
+            low_delay: options.low_delay,
             groups: Groups::new(video),
+            filler,
             waiting: None,
             in_a_row: 0,
         }
@@ -54,6 +64,7 @@ impl Concealer {
                 );
             }
             self.groups.lose();
+            self.filler.iter_mut().for_each(Filler::forget);
             return self.gap(run, Cover::Freeze, context);
         }
         if self.looks_ahead() {
@@ -63,18 +74,36 @@ impl Concealer {
         self.cover(run, None, context)
     }
 
-    /// Fills a run of lost chunks; `next_is_key` is what is known of the chunk after it.
-    fn cover(&mut self, run: LostRun, next_is_key: Option<bool>, context: &Context<Part>) -> Result<()> {
+    /// Fills a run of lost chunks; `next` is the chunk after it, if it has come.
+    fn cover(&mut self, run: LostRun, next: Option<&Chunk>, context: &Context<Part>) -> Result<()> {
+        let next_is_key = next.map(|next| next.key);
         let cover = match &self.conceal {
             Conceal::Off => Cover::Nothing,
             Conceal::Blend if !self.low_delay => Cover::Blend,
             Conceal::Freeze | Conceal::Blend => Cover::Freeze,
             Conceal::Latent => {
-                let wait = match next_is_key {
+                let wait = match next {
                     Some(_) => Wait::ForNext,
                     None => Wait::No,
                 };
                 Cover::Latent(self.groups.plan(&run, next_is_key), wait)
+            }
+            Conceal::MaskGit { .. } => {
+                let lost = self.groups.plan(&run, next_is_key);
+                let filled = match &mut self.filler {
+                    Some(filler) => context.compute(|| filler.fill(&lost, next))?,
+                    None => None,
+                };
+                let Some(filled) = filled else {
+                    tracing::warn!(
+                        "there is nothing to predict chunk {} from: the last frame before it is held",
+                        run.chunks.start
+                    );
+                    return self.gap(run, Cover::Freeze, context);
+                };
+                return filled
+                    .into_iter()
+                    .try_for_each(|chunk| context.send(Part::Chunk(chunk, Some(Method::MaskGit))));
             }
         };
         self.gap(run, cover, context)
@@ -95,13 +124,17 @@ impl Stage for Concealer {
     fn take(&mut self, item: Coded, context: &Context<Part>) -> Result<()> {
         match item {
             Coded::Lost { chunks, frames } => self.lost(LostRun { chunks, frames }, context),
-            Coded::Chunk(chunk) => {
+            Coded::Chunk(mut chunk) => {
                 if let Some(run) = self.waiting.take() {
-                    self.cover(run, Some(chunk.key), context)?;
+                    self.cover(run, Some(&chunk), context)?;
                 }
                 self.in_a_row = 0;
                 self.groups.pass(&chunk);
-                context.send(Part::Chunk(chunk, None))
+                let partly = match &mut self.filler {
+                    Some(filler) => context.compute(|| filler.pass(&mut chunk))?,
+                    None => false,
+                };
+                context.send(Part::Chunk(chunk, partly.then_some(Method::MaskGit)))
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::maskgit::{FillOptions, Predictor};
 
 /// 61 frames in groups of two chunks: 13, 16, 13, 16 and 3 frames.
 struct Clip {
@@ -55,8 +56,18 @@ impl Clip {
     }
 }
 
-fn methods() -> [Conceal; 3] {
-    [Conceal::Freeze, Conceal::Blend, Conceal::Latent]
+/// With a predictor of random weights.
+fn maskgit() -> Conceal {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/golden/predictor-tiny.safetensors");
+    Conceal::MaskGit {
+        predictor: Arc::new(Predictor::open(path, &bundle(), Dtype::F32).unwrap()),
+        fill: FillOptions::default(),
+    }
+}
+
+fn methods() -> [Conceal; 4] {
+    [Conceal::Freeze, Conceal::Blend, Conceal::Latent, maskgit()]
 }
 
 /// Whatever is lost, all frames come out in order, the intact ones are the same as without loss, and each says what it is.
@@ -172,6 +183,70 @@ fn latents_come_from_both_sides() {
     // Nothing at all: black.
     let none = clip.decoded(&[0, 1, 2, 3], Conceal::Latent, true);
     assert_eq!(none[0].fidelity, Fidelity::Concealed(Method::Freeze));
+}
+
+/// The tokens that are found depend on both sides, and pass the networks as others do.
+#[test]
+fn tokens_come_from_both_sides() {
+    let clip = Clip::new();
+    let both = clip.decoded(&[1], maskgit(), false);
+    assert_eq!(both[13].fidelity, Fidelity::Concealed(Method::MaskGit));
+    assert_ne!(both[13..29], clip.decoded(&[1], maskgit(), true)[13..29]);
+    let other = clip.decoded(&[1], Conceal::Latent, false);
+    assert_ne!(both[13].frame, other[13].frame);
+    // A lost start is found from what comes after it; from nothing, nothing is made up.
+    let start = clip.decoded(&[0], maskgit(), false);
+    assert_eq!(start[0].fidelity, Fidelity::Concealed(Method::MaskGit));
+    let none = clip.decoded(&[0], maskgit(), true);
+    assert_eq!(none[0].fidelity, Fidelity::Concealed(Method::Freeze));
+}
+
+/// Of a chunk that lacks planes the ones that are there are kept, and the frames say that the others are made up.
+#[test]
+fn missing_planes_are_predicted() {
+    let clip = Clip::new();
+    let parts = |segment: u32| {
+        let mut chunks = clip.chunks.clone();
+        chunks[1].tokens.truncate_bits(3);
+        chunks[2..].iter_mut().for_each(|chunk| chunk.segment = segment);
+        chunks[4].tokens.truncate_bits(7);
+        chunks.into_iter().map(Coded::Chunk).collect::<Vec<_>>()
+    };
+    let decode = |parts: Vec<Coded>, conceal: Conceal, kept_bits: Option<u8>| {
+        let options = Options {
+            conceal,
+            kept_bits,
+            ..options(0)
+        };
+        decode_with(&clip.bundle, &clip.stream, parts, &options).unwrap()
+    };
+    let made_up = Fidelity::Concealed(Method::MaskGit);
+    let states = |found: &[DecodedFrame]| [0, 13, 29, 58].map(|index| found[index].fidelity);
+    let coarse = decode(parts(0), Conceal::Freeze, None);
+    assert_eq!(states(&coarse), [Fidelity::Exact; 4]);
+    let filled = decode(parts(0), maskgit(), None);
+    assert_eq!(
+        states(&filled),
+        [Fidelity::Exact, made_up, Fidelity::Exact, made_up]
+    );
+    assert_ne!(filled[13].frame, coarse[13].frame);
+    // With the planes that are there alone, nothing was changed.
+    let kept = decode(parts(0), maskgit(), Some(3));
+    assert_eq!(states(&kept), [Fidelity::Exact; 4]);
+    assert_eq!(kept, decode(parts(0), Conceal::Freeze, Some(3)));
+    // A video of fewer planes that was joined to another is whole.
+    let mut joined = parts(0);
+    for part in &mut joined[2..] {
+        if let Coded::Chunk(chunk) = part {
+            chunk.segment = 1;
+            chunk.tokens.truncate_bits(5);
+        }
+    }
+    let found = decode(joined, maskgit(), None);
+    assert_eq!(
+        states(&found),
+        [Fidelity::Exact, made_up, Fidelity::Exact, Fidelity::Exact]
+    );
 }
 
 /// A run that is too long is frozen over, however the chunks come.
