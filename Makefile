@@ -68,6 +68,12 @@ report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-
 	$(PYTHON) scripts/quality/plot.py runs/report/points.json --out docs
 	$(PYTHON) scripts/quality/side_by_side.py --out docs/crops.png
 
+.PHONY: report-conceal
+report-conceal: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Measure what is made of lost chunks: make report-conceal DATA=folder; an hour
+	@[[ -n $$DATA ]] || { echo "report-conceal: say DATA=folder, which holds videos/" >&2; exit 1; }
+	$(PYTHON) scripts/conceal/measure.py "$$DATA" --out runs/conceal
+	$(PYTHON) scripts/conceal/strips.py --out docs/concealed.png
+
 .PHONY: bench-wan
 bench-wan: setup-system $(PARITY_VENV)/.packages ## Compare the speed of the official VAE with that of diffusers: an hour, on a machine that does nothing else
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/bench/run.py --wan $(BENCH)
@@ -113,6 +119,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
 	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
+	MYPYPATH=scripts/conceal:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/conceal
 	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .

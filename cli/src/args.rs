@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use latentbit_codec::maskgit::FillOptions;
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_container::{Compression, WriterOptions};
 
+use crate::commands::degrade::ChunkRun;
 use crate::latents::Scale;
 use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
 use crate::predict::args::{GenerateArgs, InpaintArgs, ScoreArgs};
@@ -19,6 +21,7 @@ Exit codes:
   2  wrong usage
   3  the input is damaged or not what it should be; what could be read was written
   4  the input is cut off; what there was of it was written
+  5  chunks are lost and their frames were concealed (decode; not with --allow-conceal)
   6  the model is missing, or another one is needed";
 
 /// Streaming neural video codec: video to .lbit tokens and back.
@@ -82,6 +85,12 @@ pub enum Command {
     /// the tokens joins across.
     #[command(after_help = EXIT_CODES)]
     Concat(ConcatArgs),
+    /// Lose chunks of a file on purpose, for tests and research: by number or at random.
+    ///
+    /// Their records are left out, as a channel does that loses packets; nothing else of the file changes. With --hold the
+    /// places of lost chunks are held, as `recover` does; with --planes their most important planes stay.
+    #[command(after_help = EXIT_CODES)]
+    Degrade(DegradeArgs),
     /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -384,6 +393,42 @@ impl SinkArgs {
     }
 }
 
+/// What is done about lost chunks.
+#[derive(Debug, Args)]
+pub struct ConcealArgs {
+    /// What to put in the place of lost chunks. `eval` takes a damaged file only with this, and then measures exact, affected
+    /// and concealed frames apart. By default `decode` takes maskgit if there is a predictor for the model, else freeze.
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub conceal: Option<ConcealChoice>,
+
+    /// Predictor for maskgit to use instead of the built-in one: a file that `training/` made for this model.
+    #[arg(long, value_name = "FILE")]
+    pub predictor: Option<PathBuf>,
+
+    /// Passes of maskgit through the predictor for each lost chunk.
+    #[arg(long, value_name = "N", default_value_t = FillOptions::default().steps, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub conceal_steps: u32,
+
+    /// Conceal from the past alone, without waiting for the chunk after the lost ones.
+    #[arg(long)]
+    pub low_delay: bool,
+}
+
+/// Values of `--conceal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConcealChoice {
+    /// Tokens that the predictor finds likely between those before and after them.
+    Maskgit,
+    /// Copies of the last good frame before them.
+    Freeze,
+    /// Frames mixed of the good ones before and after them.
+    Blend,
+    /// Latents mixed of those before and after them, turned into frames by the model.
+    Latent,
+    /// Nothing: their frames are left out.
+    Off,
+}
+
 /// Options of `decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
@@ -407,8 +452,19 @@ pub struct DecodeArgs {
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
-    /// Stop at the first damage instead of holding the last good frame over it.
+    #[command(flatten)]
+    pub conceal: ConcealArgs,
+
+    /// End with code 0 where frames were concealed and nothing else is wrong.
     #[arg(long)]
+    pub allow_conceal: bool,
+
+    /// Write to this file, as JSON, which frames are exact, affected, concealed and left out.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub loss_report: Option<String>,
+
+    /// Stop at the first damage instead of concealing it.
+    #[arg(long, conflicts_with_all = ["conceal", "low_delay", "allow_conceal"])]
     pub strict: bool,
 
     /// Join a running stream in the middle: begin at the first copy of the header and the first key chunk after it.
@@ -467,6 +523,9 @@ pub struct EvalArgs {
     /// Do not measure the VAE without quantization beside the tokens: twice as fast.
     #[arg(long)]
     pub no_vae: bool,
+
+    #[command(flatten)]
+    pub conceal: ConcealArgs,
 
     #[command(flatten)]
     pub model: ModelArgs,
@@ -567,6 +626,45 @@ pub struct ConcatArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `degrade`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("chosen").required(true).args(["drop", "loss_rate"]))]
+pub struct DegradeArgs {
+    /// .lbit file, intact.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Numbers of the chunks to lose, from 0: 3,7-9.
+    #[arg(long, value_name = "CHUNKS", value_delimiter = ',')]
+    pub drop: Vec<ChunkRun>,
+
+    /// Lose chunks at random: this share of them in the long run, 0 to 1.
+    #[arg(long, value_name = "RATE")]
+    pub loss_rate: Option<f64>,
+
+    /// Mean length of bursts, in chunks: within a burst every chunk is lost.
+    #[arg(long, value_name = "CHUNKS", default_value_t = 1.0, requires = "loss_rate")]
+    pub burst: f64,
+
+    /// What chance begins with: the same seed loses the same chunks on every machine.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "loss_rate")]
+    pub seed: u64,
+
+    /// Hold the places of lost chunks, as `recover` does, instead of leaving their records out of the file.
+    #[arg(long, conflicts_with = "planes")]
+    pub hold: bool,
+
+    /// Keep this many of the most important bit-planes of the chunks instead of losing all.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub planes: Option<u8>,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]

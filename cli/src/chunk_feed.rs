@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 
 use anyhow::Context;
 use latentbit_codec::pipeline::{ChunkInput, Coded};
-use latentbit_container::{Chunk, Error, ErrorKind, Event, PixelFrames};
+use latentbit_container::{Chunk, Error, ErrorKind, Event};
 
 use crate::exit::Exit;
 use crate::lbit_input::Input;
@@ -21,17 +21,26 @@ const MAX_HELD: usize = 64;
 pub struct Feed {
     /// What was wrong with it, in order.
     pub damage: Vec<String>,
-    /// The exit code that follows from it.
+    /// The exit code that follows from what cannot be filled in: lost chunks are no part of it.
     pub exit: Option<Exit>,
-    /// Frames of the range that are lost.
-    pub lost_frames: u64,
+    /// Index of the frame after the last one that was read or is known to be lost.
+    pub end: u64,
+    /// What follows from bytes that could not be read, unless it turns out that chunks are missing there.
+    unexplained: Option<Exit>,
 }
 
 impl Feed {
-    /// Takes a fault in. Lost chunks weigh more than an end that is cut off.
+    /// Takes a fault in. Damage weighs more than an end that is cut off.
     fn note(&mut self, exit: Exit) {
         if self.exit != Some(Exit::Damaged) {
             self.exit = Some(exit);
+        }
+    }
+
+    /// Takes in that no chunk is missing where bytes could not be read before: something else was there.
+    fn settle(&mut self) {
+        if let Some(exit) = self.unexplained.take() {
+            self.note(exit);
         }
     }
 }
@@ -44,28 +53,29 @@ fn exit_of(error: &Error) -> Exit {
     }
 }
 
-/// Finds the chunks that frames from `range.start` on depend on.
+/// Finds the chunks that frames from `start` on depend on.
 struct Selector {
-    range: Range<u64>,
+    start: u64,
     held: Vec<Coded>,
-    /// Index of the first frame of what is held, or of what went to the decoder first.
-    first: u64,
     started: bool,
 }
 
 impl Selector {
-    /// What goes to the decoder now that `part`, of the frames `frames`, has come.
-    fn take(&mut self, part: Coded, frames: Range<u64>) -> Vec<Coded> {
-        if !self.started {
-            if matches!(&part, Coded::Chunk(chunk) if chunk.key) {
-                self.held.clear();
-            }
-            if self.held.is_empty() {
-                self.first = frames.start;
-            }
+    fn new(start: u64) -> Self {
+        Self {
+            start,
+            held: Vec::new(),
+            started: false,
+        }
+    }
+
+    /// What goes to the decoder now that `part`, of the frames before `end`, has come.
+    fn take(&mut self, part: Coded, end: u64) -> Vec<Coded> {
+        if !self.started && matches!(&part, Coded::Chunk(chunk) if chunk.key) {
+            self.held.clear();
         }
         self.held.push(part);
-        self.started |= frames.end > self.range.start || self.held.len() > MAX_HELD;
+        self.started |= end > self.start || self.held.len() > MAX_HELD;
         if self.started {
             std::mem::take(&mut self.held)
         } else {
@@ -74,8 +84,7 @@ impl Selector {
     }
 }
 
-/// Reads the stream and pushes what `range` needs. Before the first push, `first` is told the index of the first frame
-/// that will come out.
+/// Reads the stream and pushes what `range` needs, and the chunk after it where its last ones are lost.
 ///
 /// With `keep_going`, damage does not end it: what is wrong is in the result. Fails for what leaves nothing to go on
 /// with.
@@ -84,18 +93,12 @@ pub fn feed(
     range: Range<u64>,
     mut decoder: ChunkInput,
     keep_going: bool,
-    mut first: impl FnMut(u64),
     along: &Sender<Along>,
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
-    let mut selector = Selector {
-        range: range.clone(),
-        held: Vec::new(),
-        first: 0,
-        started: false,
-    };
-    let mut told = false;
+    let mut selector = Selector::new(range.start);
     let mut chunks = 0u64;
+    let mut after_lost = false;
     // Whoever joins in the middle waits for a chunk that can be decoded alone.
     let mut joining = input.joining;
     loop {
@@ -105,6 +108,7 @@ pub fn feed(
                 if joining {
                     continue;
                 }
+                feed.settle();
                 chunks += 1;
                 let frames = frames_of(&chunk);
                 // Only gone when the frames are not wanted any more.
@@ -131,19 +135,19 @@ pub fn feed(
                     return Err(MediaError::new(MediaErrorKind::Invalid, &input.place, message).into());
                 }
                 feed.damage.push(format!("{}: {message}", input.place));
-                feed.note(Exit::Damaged);
-                let wanted = frames.start.max(range.start)..frames.end.min(range.end);
-                feed.lost_frames += wanted.end.saturating_sub(wanted.start);
-                (
-                    Coded::Lost(PixelFrames(frames.end.saturating_sub(frames.start))),
-                    frames,
-                )
+                feed.unexplained = None;
+                let lost = Coded::Lost {
+                    chunks,
+                    frames: frames.clone(),
+                };
+                (lost, frames)
             }
             // What came before the header is what a stream is joined after.
             Ok(Some(Event::Lost(lost))) if joining && lost.offset == 0 => continue,
             Ok(Some(Event::Lost(lost))) => {
                 feed.damage.push(format!("{}: {}", input.place, lost.reason));
-                feed.note(exit_of(&lost.reason));
+                feed.settle();
+                feed.unexplained = Some(exit_of(&lost.reason));
                 continue;
             }
             Ok(Some(_)) => continue,
@@ -155,19 +159,24 @@ pub fn feed(
             }
             Err(error) => return Err(error).context(input.place),
         };
-        if frames.start >= range.end {
+        let wanted = frames.start < range.end;
+        if !wanted && !after_lost {
             break;
         }
-        for part in selector.take(part, frames) {
-            if !told {
-                first(selector.first);
-                told = true;
-            }
+        if wanted {
+            feed.end = frames.end;
+        }
+        after_lost = matches!(part, Coded::Lost { .. });
+        for part in selector.take(part, frames.end) {
             if !open(decoder.push(part))? {
                 return Ok(feed);
             }
         }
+        if !wanted {
+            break;
+        }
     }
+    feed.settle();
     open(decoder.flush())?;
     Ok(feed)
 }
@@ -196,7 +205,7 @@ fn worth_keeping(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use latentbit_container::{LatentFrames, StreamId, Times, TokenGrid, Tokens};
+    use latentbit_container::{LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens};
 
     use super::*;
 
@@ -220,41 +229,48 @@ mod tests {
         (Coded::Chunk(chunk), frames)
     }
 
-    fn select(start: u64, keys: &[bool]) -> (Vec<u64>, u64) {
-        let mut selector = Selector {
-            range: start..u64::MAX,
-            held: Vec::new(),
-            first: 0,
-            started: false,
-        };
+    fn select(start: u64, keys: &[bool]) -> Vec<u64> {
+        let mut selector = Selector::new(start);
         let mut out = Vec::new();
         for (sequence, &key) in keys.iter().enumerate() {
             let (part, frames) = chunk(sequence as u64, key);
-            out.extend(selector.take(part, frames));
+            out.extend(selector.take(part, frames.end));
         }
         let numbers = out.iter().map(|part| match part {
             Coded::Chunk(chunk) => chunk.sequence,
-            Coded::Lost(_) => u64::MAX,
+            Coded::Lost { .. } => u64::MAX,
         });
-        (numbers.collect(), selector.first)
+        numbers.collect()
     }
 
     #[test]
     fn ranges_begin_at_a_key_chunk() {
         let keys = [true, false, false, true, false, true];
-        assert_eq!(select(0, &keys), (vec![0, 1, 2, 3, 4, 5], 0));
-        assert_eq!(select(29, &keys), (vec![0, 1, 2, 3, 4, 5], 0));
-        assert_eq!(select(30, &keys), (vec![3, 4, 5], 30));
-        assert_eq!(select(45, &keys), (vec![3, 4, 5], 30));
-        assert_eq!(select(59, &keys), (vec![5], 50));
-        assert_eq!(select(60, &keys), (vec![], 50));
+        assert_eq!(select(0, &keys), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(select(29, &keys), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(select(30, &keys), [3, 4, 5]);
+        assert_eq!(select(45, &keys), [3, 4, 5]);
+        assert_eq!(select(59, &keys), [5]);
+        assert_eq!(select(60, &keys), [] as [u64; 0]);
     }
 
     #[test]
     fn little_is_held() {
         let mut keys = vec![false; 200];
         keys[0] = true;
-        let (numbers, first) = select(1999, &keys);
-        assert_eq!((numbers.len(), first), (200, 0));
+        assert_eq!(select(1999, &keys).len(), 200);
+    }
+
+    /// Bytes that could not be read are explained by the chunks that are missing there, and count where none is.
+    #[test]
+    fn damage_beside_chunks_counts() {
+        let mut feed = Feed {
+            unexplained: Some(Exit::Damaged),
+            ..Feed::default()
+        };
+        feed.settle();
+        assert_eq!(feed.exit, Some(Exit::Damaged));
+        feed.note(Exit::Truncated);
+        assert_eq!(feed.exit, Some(Exit::Damaged));
     }
 }

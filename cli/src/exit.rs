@@ -21,6 +21,8 @@ pub enum Exit {
     Damaged = 3,
     /// The input is cut off; what there was of it was written.
     Truncated = 4,
+    /// Frames were concealed: all of the video is there, and some of it is made up.
+    Concealed = 5,
     /// The model is missing, or another one is needed.
     Model = 6,
 }

@@ -4,6 +4,7 @@ mod along;
 mod args;
 mod chunk_feed;
 mod commands;
+mod conceal;
 mod copied;
 mod exit;
 mod interrupt;
@@ -11,6 +12,7 @@ mod join;
 mod latents;
 mod lbit_input;
 mod lbit_output;
+mod losses;
 mod media;
 mod memory;
 mod model;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Trim(args) => commands::trim::run(args),
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
+        Command::Degrade(args) => commands::degrade::run(args),
         Command::Tokens(command) => commands::tokens::run(command),
         Command::Latents(command) => commands::latents::run(command, quiet),
         Command::Generate(args) => commands::generate::run(args, quiet),

@@ -16,15 +16,16 @@ pub struct Planned {
 }
 
 /// Chooses whole frames or tiles, and says so if a limit was given. The model must be loaded: what the process has by now
-/// is part of the estimate.
+/// is part of the estimate. So is `besides`, in bytes: what the command takes beside the pipeline.
 pub fn plan(
     args: &MemoryArgs,
     bundle: &Bundle,
     geometry: &Geometry,
     work: Work,
+    besides: u64,
     quiet: bool,
 ) -> anyhow::Result<Planned> {
-    let before = resident_bytes().unwrap_or(0);
+    let before = resident_bytes().unwrap_or(0).saturating_add(besides);
     let limit = match args.max_memory {
         None => None,
         Some(limit) if limit > before => Some(limit - before),

@@ -36,3 +36,15 @@ pub fn check(args: &OutputArgs) -> anyhow::Result<Decision> {
         args.output
     )
 }
+
+/// Refuses to write a second file over one that exists, unless the output may be overwritten too.
+pub fn check_beside(path: &str, args: &OutputArgs) -> anyhow::Result<()> {
+    if path == "-" && args.output == "-" {
+        return usage("stdout carries the output already; name a file");
+    }
+    let exists = path != "-" && Path::new(path).metadata().is_ok_and(|m| m.is_file());
+    if exists && !args.overwrite {
+        anyhow::bail!("{path}: exists already; overwrite it with -y");
+    }
+    Ok(())
+}

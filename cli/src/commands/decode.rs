@@ -4,15 +4,17 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use latentbit_codec::pipeline::{self, Options, Work};
+use latentbit_codec::pipeline::{self, Conceal, DecodedFrame, Geometry, Options, Work};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
 use crate::args::{DecodeArgs, RangeArgs};
 use crate::chunk_feed::{Feed, feed};
+use crate::conceal;
 use crate::exit::{Exit, UsageError};
 use crate::join::joined;
 use crate::lbit_input::{self, Input};
+use crate::losses::{About, Losses, Totals};
 use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 use crate::memory;
 use crate::model;
@@ -26,7 +28,11 @@ struct Report<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
+    /// Frames of chunks that are lost, and how many of them were concealed.
     lost_frames: u64,
+    concealed_frames: u64,
+    /// Frames that followed a lost chunk in its group.
+    affected_frames: u64,
     #[serde(flatten)]
     run: RunReport,
 }
@@ -35,6 +41,9 @@ struct Report<'a> {
 pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
+    }
+    if let Some(path) = &args.loss_report {
+        overwrite::check_beside(path, &args.output)?;
     }
     let mode = match (args.strict, args.join) {
         (true, _) => ReadMode::Strict,
@@ -46,10 +55,18 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
-    let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Decode, quiet)?;
+    let conceal = match args.strict {
+        true => Conceal::Off,
+        false => conceal::choose(&args.conceal, &bundle)?,
+    };
+    let geometry = Geometry::from(&video);
+    let besides = conceal::memory(&conceal, &video);
+    let planned = memory::plan(&args.memory, &bundle, &geometry, Work::Decode, besides, quiet)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
+        conceal,
+        low_delay: args.conceal.low_delay,
         decoder_plan: Some(planned.plan),
         ..Options::default()
     };
@@ -80,30 +97,60 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         keep_going: !args.strict,
         along,
     };
-    let (frames, feed) = decode(feeding, frames, sink, shown, &bar)?;
+    let (losses, feed) = decode(feeding, frames, sink, shown, &bar)?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
+    let output = &args.output.output;
+    let totals = losses.totals();
+    losses.log(output);
     if feed.exit.is_some() {
-        let output = &args.output.output;
-        tracing::error!(
-            "{frames} frames are in {output}, {} of them filled in",
-            feed.lost_frames
-        );
+        tracing::error!("{} frames are in {output}", totals.written());
     }
-    let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, feed.damage);
+    let mut run = RunReport::new(
+        &bundle,
+        [video.width, video.height],
+        totals.written(),
+        started,
+        feed.damage,
+    );
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
+    if let Some(path) = &args.loss_report {
+        let about = About {
+            input: &args.input,
+            output,
+            bundle: &bundle.id,
+            conceal: &options.conceal,
+            low_delay: options.low_delay,
+            seconds: run.seconds,
+        };
+        losses.write(path, &about)?;
+    }
     if args.json {
         let report = Report {
             schema: "latentbit.decode/1",
             input: &args.input,
-            output: &args.output.output,
-            lost_frames: feed.lost_frames,
+            output,
+            lost_frames: totals.concealed + totals.left_out,
+            concealed_frames: totals.concealed,
+            affected_frames: totals.affected,
             run,
         };
-        report::print(&report, args.output.output == "-")?;
+        report::print(&report, output == "-")?;
     }
-    Ok(feed.exit.unwrap_or(Exit::Success))
+    Ok(exit(feed.exit, totals, args.allow_conceal))
+}
+
+/// What the command ends with. Damage beside lost chunks, and frames that are left out, weigh more than an end that is cut
+/// off, and that weighs more than what could be concealed.
+fn exit(feed: Option<Exit>, totals: &Totals, allow_conceal: bool) -> Exit {
+    match feed {
+        Some(exit) if exit != Exit::Truncated => exit,
+        _ if totals.left_out > 0 => Exit::Damaged,
+        Some(exit) => exit,
+        None if totals.concealed + totals.affected > 0 && !allow_conceal => Exit::Concealed,
+        None => Exit::Success,
+    }
 }
 
 /// The frames that the command line asks for.
@@ -124,51 +171,44 @@ struct Feeding {
     along: mpsc::Sender<shown::Along>,
 }
 
-/// Feeds the decoder on a thread of its own, writes here. Gives the number of frames written.
+/// Feeds the decoder on a thread of its own, writes here.
 fn decode(
     feeding: Feeding,
-    frames: pipeline::Output<latentbit_codec::Frame>,
+    frames: pipeline::Output<DecodedFrame>,
     mut sink: Box<dyn FrameSink>,
     mut shown: Shown,
     bar: &ProgressBar,
-) -> anyhow::Result<(u64, Feed)> {
-    let (tell_first, first) = mpsc::channel();
+) -> anyhow::Result<(Losses, Feed)> {
     let range = feeding.range.clone();
+    // Where a stream is joined in the middle, what came before is not lost.
+    let mut losses = Losses::new((!feeding.input.joining).then_some(range.start));
     // Not a scoped thread: when writing fails, nobody waits for an input that may never come.
     let feeding = std::thread::spawn(move || {
-        let first = move |index| {
-            // Only gone when the frames are not wanted any more.
-            let _ = tell_first.send(index);
-        };
         feed(
             feeding.input,
             feeding.range,
             feeding.decoder,
             feeding.keep_going,
-            first,
             &feeding.along,
         )
     });
-    let mut next = None;
-    let mut written = 0;
-    for frame in frames {
-        let frame = match frame {
-            Ok(frame) => frame,
+    for decoded in frames {
+        let DecodedFrame {
+            index: PixelFrames(index),
+            fidelity,
+            frame,
+        } = match decoded {
+            Ok(decoded) => decoded,
             // When reading went wrong, the decoder only knows that nothing more came.
             Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
         };
-        let index = match next {
-            Some(index) => index,
-            None => first.recv().unwrap_or(0),
-        };
-        next = Some(index + 1);
         if range.contains(&index) {
             let time = shown.time(index);
             for (stream, packet) in shown.packets(Some(time)) {
                 sink.write_packet(stream, packet)?;
             }
             sink.write_frame(frame, time)?;
-            written += 1;
+            losses.take(index, fidelity);
             bar.inc(1);
         }
         if index.saturating_add(1) >= range.end {
@@ -176,7 +216,7 @@ fn decode(
         }
     }
     let feed = joined(feeding.join(), "reading")?;
-    if written == 0 {
+    if losses.totals().written() == 0 {
         let message = match range.start {
             0 => "the stream has no frames",
             _ => "the start point lies after the end of the stream",
@@ -189,7 +229,8 @@ fn decode(
         sink.write_packet(stream, packet)?;
     }
     sink.finish()?;
-    Ok((written, feed))
+    losses.end(feed.end.min(range.end));
+    Ok((losses, feed))
 }
 
 /// What the header says about the output.

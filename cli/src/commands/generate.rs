@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use latentbit_codec::maskgit::{FillOptions, Predictor};
+use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 use latentbit_codec::{Bundle, pipeline};
 use latentbit_container::metadata::key;
 use latentbit_container::{
@@ -19,8 +19,8 @@ use crate::lbit_input::{self, Input};
 use crate::lbit_output::Output;
 use crate::model;
 use crate::overwrite::{self, Decision};
+use crate::predict;
 use crate::predict::args::GenerateArgs;
-use crate::predict::{self, Neighbours, Piece};
 use crate::progress;
 
 #[derive(Debug, Serialize)]

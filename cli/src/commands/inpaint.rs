@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use latentbit_codec::maskgit::{FillOptions, Predictor};
+use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::media::Start;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::predict::args::InpaintArgs;
-use crate::predict::{self, Neighbours, Part, Piece};
+use crate::predict::{self, Part};
 
 #[derive(Debug, Serialize)]
 struct More {

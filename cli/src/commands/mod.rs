@@ -3,6 +3,7 @@
 pub mod concat;
 pub mod cut;
 pub mod decode;
+pub mod degrade;
 mod device_info;
 pub mod encode;
 pub mod eval;

@@ -3,15 +3,15 @@
 use std::io::Write;
 
 use anyhow::Context;
-use latentbit_codec::maskgit::Predictor;
+use latentbit_codec::maskgit::{Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::lbit_input::{self, Input};
 use crate::model;
+use crate::predict;
 use crate::predict::args::ScoreArgs;
-use crate::predict::{self, Neighbours, Piece};
 use crate::report::{self, BundleReport};
 
 /// What a chunk costs under the predictor.

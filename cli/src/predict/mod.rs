@@ -2,9 +2,7 @@
 
 pub mod args;
 mod load;
-mod neighbours;
 mod part;
 
-pub use load::load;
-pub use neighbours::{Neighbours, Piece};
+pub use load::{find, load};
 pub use part::{Part, Rectangle};

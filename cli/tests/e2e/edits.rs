@@ -115,7 +115,7 @@ fn recovered_files_decode_as_damaged_ones_do() {
     );
     let frames = |file: &str| {
         let args = tiny(&format!("decode {file} -o - --raw rgb24"));
-        rgb_frames(&run(&folder, &args).expect(3).stdout)
+        rgb_frames(&run(&folder, &args).expect(5).stdout)
     };
     assert_eq!(frames("r.lbit"), frames("bad.lbit"));
     run(&folder, &["verify", "r.lbit"]).expect(3).prints(&["lossy"]);

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod carry;
+mod conceal;
 mod damage;
+mod degrade;
 mod devices;
 mod edits;
 mod failures;

@@ -141,7 +141,7 @@ impl Work for Decode {
             });
             let mut pixels = Vec::new();
             for frame in output {
-                pixels.extend(frame?.data.iter().map(|v| (v * 255.0).round() as u8));
+                pixels.extend(frame?.frame.data.iter().map(|v| (v * 255.0).round() as u8));
             }
             Ok(pixels)
         });

@@ -6,6 +6,7 @@
 mod bands;
 mod config;
 mod fill;
+mod neighbours;
 mod noise;
 mod schedule;
 mod score;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use config::{FORMAT, PredictorConfig, PredictorFileConfig};
 pub use fill::{FillOptions, FillReport};
+pub use neighbours::{Neighbours, Piece};
 pub use schedule::Schedule;
 pub use window::{Start, TokenWindow};
 

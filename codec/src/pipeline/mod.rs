@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! encoder   push frames ─▶ steps ─▶ VAE encoder ─▶ ViT encoder ─▶ pull chunks
-//! decoder   push chunks ─▶ ViT decoder ─▶ VAE decoder ─▶ pull frames
+//! decoder   push chunks ─▶ concealer ─▶ ViT decoder ─▶ VAE decoder ─▶ pull frames
 //! vae_only  push frames ─▶ steps ─▶ VAE encoder ─▶ VAE decoder ─▶ pull frames
 //!
 //! latent_encoder  push frames ─▶ steps ─▶ VAE encoder ─▶ pull latents
@@ -15,23 +15,31 @@
 //! ```
 
 mod collect;
+mod conceal;
+mod decoded;
 mod geometry;
 mod keys;
+mod latents;
 mod memory;
 mod queue;
 mod scene;
 mod stage;
 mod tokenizer_stages;
-mod vae_stages;
+mod vae_decoder;
+mod vae_encoder;
 mod video_stream;
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, PixelFrames, VideoStream};
+use latentbit_container::{Chunk, VideoStream};
 
 pub use collect::FrameInput;
+pub use conceal::{Conceal, Fidelity, MAX_CONCEALED_CHUNKS, Method};
+pub use decoded::DecodedFrame;
 pub use geometry::Geometry;
 pub use keys::KeyFrames;
+pub use latents::LatentChunk;
 pub use memory::{MemoryPlan, Work};
 pub use video_stream::{check_bundle, video_stream_for};
 
@@ -39,11 +47,13 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use collect::Collector;
+use conceal::Concealer;
+use latents::Latents;
 use queue::{Inlet, Outlet, queue};
 use stage::{Pool, spawn};
 use tokenizer_stages::{TokenDecoder, TokenEncoder};
-pub use vae_stages::LatentChunk;
-use vae_stages::{Latents, VaeDecoder, VaeEncoder};
+use vae_decoder::VaeDecoder;
+use vae_encoder::VaeEncoder;
 
 /// Chunks of a group unless the caller wants another number: with 4 latent frames a chunk, 125 frames.
 pub const DEFAULT_CHUNKS_PER_GROUP: u32 = 8;
@@ -66,6 +76,11 @@ pub struct Options {
     pub key_frames: KeyFrames,
     /// Bit-planes that a decoder looks at, at most; none: all that there are.
     pub kept_bits: Option<u8>,
+    /// What a decoder puts in the place of lost chunks.
+    pub conceal: Conceal,
+    /// Whether a decoder fills lost chunks in at once, from what came before them, instead of waiting for the chunk after
+    /// them.
+    pub low_delay: bool,
     /// How the VAE's encoder is run; none: whole frames.
     pub encoder_plan: Option<MemoryPlan>,
     /// How the VAE's decoder is run; none: whole frames.
@@ -73,13 +88,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], no other key frames, all planes, whole frames.
+    /// All cores, [`DEFAULT_CHUNKS_PER_GROUP`], no other key frames, all planes, lost chunks frozen over, whole frames.
     fn default() -> Self {
         Self {
             threads: 0,
             chunks_per_group: DEFAULT_CHUNKS_PER_GROUP,
             key_frames: KeyFrames::None,
             kept_bits: None,
+            conceal: Conceal::Freeze,
+            low_delay: false,
             encoder_plan: None,
             decoder_plan: None,
         }
@@ -91,8 +108,13 @@ impl Default for Options {
 pub enum Coded {
     /// The next chunk.
     Chunk(Chunk),
-    /// So many frames whose chunks are lost.
-    Lost(PixelFrames),
+    /// Chunks that are lost, at least one, of at least one frame each.
+    Lost {
+        /// Their numbers.
+        chunks: Range<u64>,
+        /// The indices of their frames.
+        frames: Range<u64>,
+    },
 }
 
 /// Starts a pipeline from frames to chunks, as `stream` describes them; see [`video_stream_for`].
@@ -120,7 +142,7 @@ pub fn encoder(
 
 /// Starts a pipeline from the chunks of a stream to frames.
 ///
-/// Frames that are lost come out as copies of the last good frame before them (black, if there is none).
+/// Lost chunks are covered as [`Options::conceal`] says; each frame tells whether it is right.
 ///
 /// # Errors
 /// As for [`check_bundle`]; [`Error::Bundle`] if the bundle has no tokenizer.
@@ -128,13 +150,16 @@ pub fn decoder(
     bundle: &Arc<Bundle>,
     stream: &VideoStream,
     options: &Options,
-) -> Result<(ChunkInput, Output<Frame>)> {
+) -> Result<(ChunkInput, Output<DecodedFrame>)> {
     check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
     let (chunks, input) = queue(QUEUE);
+    let (parts, tokens) = queue(QUEUE);
     let (latents, output) = queue(QUEUE);
+    let stage = Concealer::new(stream, options);
+    spawn("conceal", &pool, input, parts, stage)?;
     let stage = TokenDecoder::new(bundle, stream, options.kept_bits)?;
-    spawn("vit-decode", &pool, input, latents, stage)?;
+    spawn("vit-decode", &pool, tokens, latents, stage)?;
     let geometry = Geometry::from(stream);
     Ok((
         ChunkInput(chunks),
@@ -211,13 +236,13 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
 }
 
 /// Starts the stage from the latents of chunks to frames.
-fn to_frames(
+fn to_frames<T: From<DecodedFrame> + Send + 'static>(
     bundle: &Arc<Bundle>,
     geometry: &Geometry,
     options: &Options,
     pool: &Pool,
     latents: Inlet<Latents>,
-) -> Result<Output<Frame>> {
+) -> Result<Output<T>> {
     let (frames, output) = queue(FRAME_QUEUE);
     spawn(
         "vae-decode",

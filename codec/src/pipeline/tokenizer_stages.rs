@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
-use super::Coded;
+use super::conceal::Part;
+use super::latents::{LatentChunk, Latents};
 use super::stage::{Context, Stage};
-use super::vae_stages::{LatentChunk, Latents};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 
@@ -101,13 +101,13 @@ impl TokenDecoder {
 }
 
 impl Stage for TokenDecoder {
-    type In = Coded;
+    type In = Part;
     type Out = Latents;
 
-    fn take(&mut self, item: Coded, context: &Context<Latents>) -> Result<()> {
+    fn take(&mut self, item: Part, context: &Context<Latents>) -> Result<()> {
         let latents = match item {
-            Coded::Chunk(chunk) => Latents::Chunk(self.chunk(&chunk, context)?),
-            Coded::Lost(frames) => Latents::Lost(frames),
+            Part::Chunk(chunk, made_up) => Latents::Chunk(self.chunk(&chunk, context)?, made_up),
+            Part::Gap(gap) => Latents::Gap(gap),
         };
         context.send(latents)
     }

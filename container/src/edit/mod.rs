@@ -1,10 +1,12 @@
-//! Making files out of files without touching tokens: trim, cut, concat, recover, and a new index.
+//! Making files out of files without touching tokens: trim, cut, concat, recover, degrade, and a new index.
 //!
 //! Chunks are copied as they are stored. Records of types that this crate does not know are left out, because nobody
 //! can say whether they would still be true.
 
+mod bursts;
 mod concat;
 mod cut;
+mod degrade;
 mod gap;
 mod recover;
 mod reindex;
@@ -12,8 +14,10 @@ mod trim;
 
 use std::io::{Read, Write};
 
+pub use bursts::Bursts;
 pub use concat::concat;
 pub use cut::{Cut, cut, plan_cut};
+pub use degrade::{Degraded, Loss, degrade};
 pub use gap::{Border, Gap};
 pub use recover::{Recovered, recover};
 pub use reindex::reindex;

@@ -290,3 +290,107 @@ fn a_damaged_start_is_made_good_by_a_copy() {
     let error = recover(Cursor::new(&bad), Vec::new(), &LIMITS, options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
 }
+
+/// Chunks 1 and 3 of four are lost: what a reader makes of it.
+fn degraded(loss: Loss) -> (Vec<u8>, Vec<u8>) {
+    let (_, bytes) = file(5);
+    let chosen = |chunk: &crate::ChunkInfo| chunk.sequence % 2 == 1;
+    let (out, report) = degrade(Cursor::new(&bytes), Vec::new(), loss, chosen, &LIMITS, options()).unwrap();
+    let lost: Vec<u64> = report.lost.iter().map(|chunk| chunk.sequence).collect();
+    assert_eq!((lost, report.chunks), (vec![1, 3], 4));
+    assert_eq!(report.bytes, out.len() as u64);
+    (bytes, out)
+}
+
+/// Numbers of the chunks that a reader finds, and numbers and frames of those that it misses.
+fn found_and_missing(bytes: &[u8], mode: ReadMode) -> (Vec<u64>, Vec<[Range<u64>; 2]>) {
+    let mut reader = Reader::with_mode(bytes, LIMITS, mode).unwrap();
+    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    while let Some(event) = reader.next_event().unwrap() {
+        match event {
+            Event::Chunk(chunk) => found.push(chunk.sequence),
+            Event::Missing { chunks, frames, .. } => missed.push([chunks, frames]),
+            Event::Lost(lost) => panic!("{}", lost.reason),
+            _ => {}
+        }
+    }
+    (found, missed)
+}
+
+#[test]
+fn lost_records_are_missing_and_nothing_else_is_wrong() {
+    let (bytes, out) = degraded(Loss::LeaveOut);
+    assert!(out.len() < bytes.len());
+    let expected = (vec![0, 2], vec![[1..2, 5..13], [3..4, 18..21]]);
+    assert_eq!(found_and_missing(&out, ReadMode::Resync), expected);
+    let mut strict = Reader::new(&out[..], LIMITS).unwrap();
+    let error = std::iter::from_fn(|| strict.next_event().transpose()).find_map(Result::err);
+    assert_eq!(error.unwrap().kind(), ErrorKind::Format);
+}
+
+#[test]
+fn places_are_held_in_a_legal_file() {
+    let (_, out) = degraded(Loss::Hold);
+    let expected = (vec![0, 2], vec![[1..2, 5..13], [3..4, 18..21]]);
+    assert_eq!(found_and_missing(&out, ReadMode::Strict), expected);
+    // What is lost stays so, and is not asked for.
+    let again = degrade(
+        Cursor::new(&out),
+        Vec::new(),
+        Loss::Hold,
+        |_| true,
+        &LIMITS,
+        options(),
+    );
+    assert_eq!(again.unwrap().1.lost.len(), 2);
+}
+
+#[test]
+fn leading_planes_stay() {
+    let (bytes, out) = degraded(Loss::KeepPlanes(2));
+    let (mut whole, packets) = read(&bytes);
+    let (found, others) = read(&out);
+    whole
+        .iter_mut()
+        .skip(1)
+        .step_by(2)
+        .for_each(|chunk| chunk.tokens.truncate_bits(2));
+    assert_eq!((found, others), (whole, packets));
+    let none = degrade(
+        Cursor::new(&bytes),
+        Vec::new(),
+        Loss::KeepPlanes(0),
+        |_| true,
+        &LIMITS,
+        options(),
+    );
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::Parameter);
+}
+
+#[test]
+fn damaged_files_are_not_degraded_further() {
+    let (_, out) = degraded(Loss::LeaveOut);
+    let again = degrade(
+        Cursor::new(&out),
+        Vec::new(),
+        Loss::LeaveOut,
+        |_| true,
+        &LIMITS,
+        options(),
+    );
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Format);
+    let (bytes, same) = {
+        let (_, bytes) = file(5);
+        let (same, _) = degrade(
+            Cursor::new(&bytes),
+            Vec::new(),
+            Loss::LeaveOut,
+            |_| false,
+            &LIMITS,
+            options(),
+        )
+        .unwrap();
+        (bytes, same)
+    };
+    assert_eq!(same, bytes);
+}

@@ -1,5 +1,6 @@
 //! `latentbit eval`.
 
+mod damaged;
 mod pictures;
 mod tokens;
 
@@ -18,7 +19,12 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if args.reference == "-" && args.file == "-" {
         return usage("only one of reference and file can be stdin");
     }
-    if holds_tokens(&args.file) {
+    if args.conceal.low_delay && args.conceal.conceal.is_none() {
+        return usage("--low-delay is for files that lost chunks: say with --conceal what to do about them");
+    }
+    if args.conceal.conceal.is_some() {
+        damaged::run(args, quiet)
+    } else if holds_tokens(&args.file) {
         tokens::run(args, quiet)
     } else {
         pictures::run(args, quiet)

@@ -73,7 +73,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
     // Times and packets are of no interest here.
     let (along, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| (), &along));
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &along));
     let mut alone = match args.no_vae {
         true => None,
         false => Some(Alone::start(&bundle, &video, &options)?),
@@ -92,7 +92,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let Some(reference) = source.next_frame()? else {
             return ends_early(&args.reference, tokens.frames(), &args.file);
         };
-        tokens.add(&reference, &frame)?;
+        tokens.add(&reference, &frame.frame)?;
         alone = alone.map(|alone| alone.push(reference)).transpose()?;
         bar.inc(1);
     }

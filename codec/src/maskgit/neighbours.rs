@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use latentbit_codec::maskgit::TokenWindow;
 use latentbit_container::TokenGrid;
+
+use super::TokenWindow;
+use crate::error::Result;
 
 /// The tokens of a chunk, and what is known of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
+    /// The tokens, width fastest, then height, then time.
     pub values: Vec<u64>,
     /// For each token the bits that are known.
     pub known: Vec<u64>,
@@ -17,13 +20,15 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// A chunk of which all `bits` planes are known.
+    /// A chunk of which the `bits` most important planes are known, 1 to 64.
+    #[must_use]
     pub fn intact(values: Vec<u64>, bits: u8, key: bool) -> Self {
         let known = vec![u64::MAX >> (64 - u32::from(bits.clamp(1, 64))); values.len()];
         Self { values, known, key }
     }
 
-    /// A chunk of which nothing is known.
+    /// A chunk of so many tokens of which nothing is known.
+    #[must_use]
     pub fn lost(tokens: usize, key: bool) -> Self {
         Self {
             values: vec![0; tokens],
@@ -59,6 +64,7 @@ pub struct Neighbours {
 
 impl Neighbours {
     /// No chunks yet, of a video with so many rows and columns of tokens.
+    #[must_use]
     pub fn new(height: u32, width: u32, most: usize) -> Self {
         Self {
             height,
@@ -83,6 +89,12 @@ impl Neighbours {
         }
     }
 
+    /// Whether no chunk was seen, or all are forgotten.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty()
+    }
+
     /// Forgets all chunks: what comes has nothing to do with them.
     pub fn clear(&mut self) {
         self.before.clear();
@@ -90,11 +102,10 @@ impl Neighbours {
 
     /// A window of `piece` and what comes `after` it, with as many chunks before it as there is room for; and the steps of
     /// `piece` in it.
-    pub fn window(
-        &self,
-        piece: &Piece,
-        after: Option<&Piece>,
-    ) -> latentbit_codec::Result<(TokenWindow, Range<usize>)> {
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a chunk that is not of whole steps.
+    pub fn window(&self, piece: &Piece, after: Option<&Piece>) -> Result<(TokenWindow, Range<usize>)> {
         let mut room = self.most.saturating_sub(self.steps(piece));
         let after = after.filter(|after| self.steps(after) <= room);
         room -= after.map_or(0, |after| self.steps(after));

@@ -1,0 +1,156 @@
+//! `latentbit eval --conceal` of a damaged .lbit file: how good its frames are, by what they are.
+
+use std::sync::mpsc;
+
+use latentbit_codec::metrics::{Meter, Quality};
+use latentbit_codec::pipeline::{self, DecodedFrame, Fidelity, Options};
+use latentbit_container::ReadMode;
+use serde::Serialize;
+
+use super::{ends_early, other_size, table};
+use crate::args::EvalArgs;
+use crate::chunk_feed::feed;
+use crate::conceal;
+use crate::exit::{Exit, usage};
+use crate::join::joined;
+use crate::lbit_input;
+use crate::media::open_source;
+use crate::model;
+use crate::progress;
+use crate::report::{self, BundleReport, QualityReport};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    reference: &'a str,
+    file: &'a str,
+    width: u32,
+    height: u32,
+    method: &'static str,
+    low_delay: bool,
+    bundle: BundleReport,
+    /// Frames of which nothing was lost.
+    exact: Part,
+    /// Intact frames after lost ones, up to the next key chunk.
+    affected: Part,
+    /// Frames that were filled in.
+    concealed: Part,
+    /// Lost frames that nothing stands for.
+    left_out: u64,
+}
+
+/// Frames of one kind.
+#[derive(Debug, Serialize)]
+struct Part {
+    frames: u64,
+    /// None if there are no frames.
+    quality: Option<QualityReport>,
+}
+
+impl From<&Meter> for Part {
+    fn from(meter: &Meter) -> Self {
+        Self {
+            frames: meter.frames(),
+            quality: meter.quality().map(|quality: Quality| quality.into()),
+        }
+    }
+}
+
+pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
+    let input = lbit_input::open(&args.file, ReadMode::Resync)?;
+    let video = input.video.clone();
+    let bundle = model::load(&args.model)?;
+    model::check(&bundle, &video, &input.place)?;
+    lbit_input::check_bits(args.bits, &video)?;
+    let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
+    let info = source.info();
+    if (info.width, info.height) != (video.width, video.height) {
+        let (size, found) = ((info.width, info.height), (video.width, video.height));
+        return other_size(&args.reference, size, &args.file, found);
+    }
+    let conceal = conceal::choose(&args.conceal, &bundle)?;
+    let options = Options {
+        threads: args.model.threads,
+        kept_bits: args.bits,
+        conceal: conceal.clone(),
+        low_delay: args.conceal.low_delay,
+        ..Options::default()
+    };
+    let bar = progress::bar(info.frame_count, quiet);
+    let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
+    // Times and packets are of no interest here.
+    let (along, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, true, &along));
+
+    let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
+    let mut read = 0;
+    for decoded in decoded {
+        let DecodedFrame {
+            index,
+            fidelity,
+            frame,
+        } = match decoded {
+            Ok(decoded) => decoded,
+            // When reading went wrong, the decoder only knows that nothing more came.
+            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
+        };
+        let mut reference = None;
+        while read <= index.0 {
+            reference = source.next_frame()?;
+            if reference.is_none() {
+                return ends_early(&args.reference, read, &args.file);
+            }
+            read += 1;
+            bar.inc(1);
+        }
+        let Some(reference) = reference else {
+            continue;
+        };
+        let meter = match fidelity {
+            Fidelity::Exact => &mut exact,
+            Fidelity::Affected => &mut affected,
+            Fidelity::Concealed(_) => &mut concealed,
+        };
+        meter.add(&reference, &frame)?;
+    }
+    let feed = joined(feeding.join(), "reading")?;
+    bar.finish_and_clear();
+    feed.damage.iter().for_each(|damage| tracing::warn!("{damage}"));
+    let measured = exact.frames() + affected.frames() + concealed.frames();
+    if measured == 0 {
+        return usage(format!("{} has no frames", args.file));
+    }
+    let report = Report {
+        schema: "latentbit.eval-conceal/1",
+        reference: &args.reference,
+        file: &args.file,
+        width: video.width,
+        height: video.height,
+        method: conceal.method().map_or("off", |method| method.name()),
+        low_delay: options.low_delay,
+        bundle: (&bundle.id).into(),
+        exact: (&exact).into(),
+        affected: (&affected).into(),
+        concealed: (&concealed).into(),
+        left_out: feed.end.saturating_sub(measured),
+    };
+    if args.json {
+        report::print(&report, false)?;
+    } else {
+        report::print_text(&text(&report))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn text(report: &Report<'_>) -> String {
+    let parts = [
+        ("exact", &report.exact),
+        ("affected", &report.affected),
+        ("concealed", &report.concealed),
+    ];
+    let rows = parts.into_iter().filter_map(|(name, part)| {
+        let label = format!("{} frames {name}", part.frames);
+        part.quality.as_ref().map(|quality| (label, quality))
+    });
+    format!("{}: {}\n{}", report.file, report.method, table(rows))
+}

@@ -1,0 +1,40 @@
+//! What a command line says about lost chunks.
+
+use latentbit_codec::Bundle;
+use latentbit_codec::maskgit::FillOptions;
+use latentbit_codec::pipeline::Conceal;
+use latentbit_container::{LatentFrames, VideoStream};
+
+use crate::args::{ConcealArgs, ConcealChoice};
+use crate::predict;
+
+/// What the decoder is told. Loads the predictor, if it is needed.
+pub fn choose(args: &ConcealArgs, bundle: &Bundle) -> anyhow::Result<Conceal> {
+    let path = args.predictor.as_deref();
+    let predictor = match args.conceal {
+        Some(ConcealChoice::Off) => return Ok(Conceal::Off),
+        Some(ConcealChoice::Freeze) => return Ok(Conceal::Freeze),
+        Some(ConcealChoice::Blend) => return Ok(Conceal::Blend),
+        Some(ConcealChoice::Latent) => return Ok(Conceal::Latent),
+        Some(ConcealChoice::Maskgit) => Some(predict::load(path, bundle)?),
+        None => predict::find(path, bundle)?,
+    };
+    Ok(predictor.map_or(Conceal::Freeze, |predictor| Conceal::MaskGit {
+        predictor,
+        fill: FillOptions {
+            steps: args.conceal_steps,
+            ..FillOptions::default()
+        },
+    }))
+}
+
+/// Memory in bytes that it takes, besides the predictor's weights.
+pub fn memory(conceal: &Conceal, video: &VideoStream) -> u64 {
+    match conceal {
+        Conceal::MaskGit { predictor, .. } => {
+            let step = video.grid(LatentFrames(1)).len();
+            predictor.size(step.saturating_mul(predictor.steps()))
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,132 @@
+//! Tokens of lost chunks, by prediction from those around them.
+
+use std::sync::Arc;
+
+use latentbit_container::{Chunk, LatentFrames, StreamId, Times, Tokens, VideoStream};
+
+use super::LostChunk;
+use crate::error::Result;
+use crate::maskgit::{FillOptions, Neighbours, Piece, Predictor};
+
+/// Spreads the seed over chunks.
+const SEED_STEP: u64 = 0x9e37_79b9;
+
+/// Predicts tokens from those that were seen.
+pub(super) struct Filler {
+    predictor: Arc<Predictor>,
+    options: FillOptions,
+    video: VideoStream,
+    /// Planes that the decoder looks at.
+    wanted_bits: u8,
+    neighbours: Neighbours,
+    /// Of the last chunk that came.
+    segment: u32,
+    /// Planes of the chunk that had most of them in this segment.
+    most_bits: u8,
+}
+
+impl Filler {
+    pub(super) fn new(
+        predictor: &Arc<Predictor>,
+        options: &FillOptions,
+        video: &VideoStream,
+        kept_bits: Option<u8>,
+    ) -> Self {
+        let grid = video.grid(LatentFrames(1));
+        Self {
+            predictor: predictor.clone(),
+            options: options.clone(),
+            video: video.clone(),
+            wanted_bits: kept_bits.unwrap_or(u8::MAX).min(video.bits),
+            neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
+            segment: 0,
+            most_bits: 0,
+        }
+    }
+
+    /// Forgets what was seen: so much is lost after it that it tells nothing.
+    pub(super) fn forget(&mut self) {
+        self.neighbours.clear();
+    }
+
+    /// The chunks of a run, filled one after the other: each from those before it, the last from the chunk after it as well.
+    /// None if there is nothing to fill them from.
+    pub(super) fn fill(&mut self, lost: &[LostChunk], next: Option<&Chunk>) -> Result<Option<Vec<Chunk>>> {
+        // Another segment is another video: a lost chunk is taken for one of the video before it.
+        let next = next.filter(|next| self.neighbours.is_empty() || next.segment == self.segment);
+        if self.neighbours.is_empty() && next.is_none() {
+            return Ok(None);
+        }
+        let segment = match (self.neighbours.is_empty(), next) {
+            (true, Some(next)) => next.segment,
+            _ => self.segment,
+        };
+        let bits = self.video.bits;
+        let mut filled = Vec::with_capacity(lost.len());
+        for (left, chunk) in (0..lost.len()).rev().zip(lost) {
+            let after = next
+                .filter(|_| left == 0)
+                .map(|next| Piece::intact(next.tokens.values.clone(), next.tokens.bits, next.key));
+            let grid = self.video.grid(chunk.latent_frames);
+            let piece = Piece::lost(grid.len(), chunk.key);
+            let mut values = self.predicted(&piece, after.as_ref(), chunk.sequence)?;
+            self.neighbours
+                .push(Piece::intact(values.clone(), self.video.bundle_bits, chunk.key));
+            values.iter_mut().for_each(|value| *value &= mask(bits));
+            filled.push(Chunk {
+                stream: StreamId(0),
+                sequence: chunk.sequence,
+                first_frame: chunk.first_frame,
+                frame_count: chunk.frame_count,
+                latent_frames: chunk.latent_frames,
+                key: chunk.key,
+                segment,
+                times: Times::default(),
+                tokens: Tokens { grid, bits, values },
+            });
+        }
+        Ok(Some(filled))
+    }
+
+    /// Takes in a chunk that came. Says whether planes of it were missing, and predicts them.
+    pub(super) fn pass(&mut self, chunk: &mut Chunk) -> Result<bool> {
+        if chunk.segment != self.segment {
+            self.neighbours.clear();
+            self.segment = chunk.segment;
+            self.most_bits = 0;
+        }
+        let (bits, most) = (chunk.tokens.bits, self.most_bits);
+        self.most_bits = most.max(bits);
+        let partly = bits < most.min(self.wanted_bits);
+        if partly {
+            let piece = Piece::intact(chunk.tokens.values.clone(), bits, chunk.key);
+            let made_up = self.predicted(&piece, None, chunk.sequence)?;
+            for (value, made_up) in chunk.tokens.values.iter_mut().zip(made_up) {
+                *value |= made_up & mask(most) & !mask(bits);
+            }
+            chunk.tokens.bits = most;
+        }
+        self.neighbours.push(Piece::intact(
+            chunk.tokens.values.clone(),
+            chunk.tokens.bits,
+            chunk.key,
+        ));
+        Ok(partly)
+    }
+
+    /// The tokens of `piece` with all bits.
+    fn predicted(&self, piece: &Piece, after: Option<&Piece>, sequence: u64) -> Result<Vec<u64>> {
+        let (mut window, steps) = self.neighbours.window(piece, after)?;
+        let options = FillOptions {
+            seed: self.options.seed.wrapping_add(sequence.wrapping_mul(SEED_STEP)),
+            ..self.options.clone()
+        };
+        self.predictor.fill(&mut window, &options)?;
+        Ok(window.steps(steps).to_vec())
+    }
+}
+
+/// The lowest `bits` bits set.
+fn mask(bits: u8) -> u64 {
+    u64::MAX.checked_shr(64 - u32::from(bits.min(64))).unwrap_or(0)
+}

@@ -1,0 +1,35 @@
+//! What goes between the VAE's stages and others.
+
+use candle_core::Tensor;
+use latentbit_container::PixelFrames;
+
+use super::conceal::{Gap, Method};
+
+/// The latents of one chunk.
+#[derive(Clone, Debug)]
+pub struct LatentChunk {
+    /// Its number in the stream.
+    pub sequence: u64,
+    /// The first frame that it stands for.
+    pub first_frame: PixelFrames,
+    /// How many frames it stands for.
+    pub frame_count: PixelFrames,
+    /// Whether a group begins with it: then its first latent frame stands for one frame.
+    pub key: bool,
+    /// f32 (T', h, w, C) of about zero mean and unit variance.
+    pub latent: Tensor,
+}
+
+/// What a VAE decoder takes.
+#[derive(Debug)]
+pub(super) enum Latents {
+    /// A chunk, and how it was made up, if it was.
+    Chunk(LatentChunk, Option<Method>),
+    Gap(Gap),
+}
+
+impl From<LatentChunk> for Latents {
+    fn from(chunk: LatentChunk) -> Self {
+        Self::Chunk(chunk, None)
+    }
+}

@@ -1,0 +1,277 @@
+//! Latents to frames, and frames where there are no latents.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use latentbit_container::PixelFrames;
+use rayon::prelude::*;
+
+use super::Options;
+use super::conceal::{Cover, Fidelity, Gap, LostChunk, Method, Wait, blended_frame, blended_latents};
+use super::decoded::DecodedFrame;
+use super::geometry::Geometry;
+use super::latents::{LatentChunk, Latents};
+use super::memory::MemoryPlan;
+use super::stage::{Context, Stage};
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::tensor::with_values;
+use crate::vae::{DecoderState, TiledState};
+
+/// Runs the VAE's decoder, a latent frame at a time.
+pub(super) struct VaeDecoder<O> {
+    bundle: Arc<Bundle>,
+    state: DecoderState,
+    tiles: Option<TiledState>,
+    width: usize,
+    height: usize,
+    /// The last frame and the last latent frame (1, h, w, C) that went by, for what may be lost after them.
+    last: Option<Frame>,
+    last_latent: Option<Tensor>,
+    /// Whether something was lost since the last intact key chunk.
+    affected: bool,
+    /// A gap that what comes next helps to cover.
+    waiting: Option<Waiting>,
+    out: PhantomData<fn() -> O>,
+}
+
+/// A gap that waits.
+enum Waiting {
+    ForFrame(Range<u64>),
+    ForLatent(Vec<LostChunk>),
+}
+
+impl<O: From<DecodedFrame>> VaeDecoder<O> {
+    /// # Errors
+    /// [`Error::Io`] if there is no room on disk for the states of tiles.
+    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Result<Self> {
+        let plan = options.decoder_plan.as_ref();
+        Ok(Self {
+            bundle: bundle.clone(),
+            state: DecoderState::default(),
+            tiles: plan.map(MemoryPlan::tiles).transpose()?.flatten(),
+            width: geometry.width as usize,
+            height: geometry.height as usize,
+            last: None,
+            last_latent: None,
+            affected: false,
+            waiting: None,
+            out: PhantomData,
+        })
+    }
+
+    /// Padded frames (T, H, W, 3).
+    fn decode(&mut self, latent: &Tensor, context: &Context<O>) -> Result<Tensor> {
+        let (vae, state) = (&self.bundle.vae, &mut self.state);
+        match &mut self.tiles {
+            Some(tiles) => context.compute(|| vae.decode_tiled(latent, tiles)),
+            None => context.compute(|| vae.decode(latent, state)),
+        }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.tiles
+            .as_ref()
+            .map_or(self.state.is_fresh(), TiledState::is_fresh)
+    }
+
+    /// Makes the state that of the chunk's start.
+    fn enter(&mut self, chunk: &LatentChunk, context: &Context<O>) -> Result<()> {
+        if chunk.key {
+            self.state.reset();
+            self.tiles.iter_mut().for_each(TiledState::reset);
+        } else if self.is_fresh() {
+            self.affected = true;
+            // The start of this group is lost. The mean latent stands for the frame that it would have begun with.
+            self.decode(&chunk.latent.narrow(0, 0, 1)?.zeros_like()?, context)?;
+        }
+        Ok(())
+    }
+
+    /// What the frames of a chunk are.
+    fn fidelity(&mut self, key: bool, made_up: Option<Method>) -> Fidelity {
+        self.affected = made_up.is_some() || (self.affected && !key);
+        match made_up {
+            Some(method) => Fidelity::Concealed(method),
+            None if self.affected => Fidelity::Affected,
+            None => Fidelity::Exact,
+        }
+    }
+
+    fn chunk(&mut self, chunk: &LatentChunk, made_up: Option<Method>, context: &Context<O>) -> Result<()> {
+        self.enter(chunk, context)?;
+        let fidelity = self.fidelity(chunk.key, made_up);
+        let mut left = chunk.frame_count.0;
+        let steps = chunk.latent.dim(0)?;
+        // Tiles take turns, so each takes as much as there is.
+        let at_once = if self.tiles.is_some() { steps } else { 1 };
+        for step in (0..steps).step_by(at_once) {
+            let pixels = self.decode(&chunk.latent.narrow(0, step, at_once)?, context)?;
+            let (_, rows, columns, _) = pixels.dims4()?;
+            let (width, height) = (self.width, self.height);
+            for index in 0..pixels.dim(0)? {
+                if left == 0 {
+                    break;
+                }
+                let frame = context.compute(|| {
+                    with_values(&pixels, |values| {
+                        let frame = &values[index * rows * columns * 3..][..rows * columns * 3];
+                        crop(frame, columns, width, height)
+                    })
+                })?;
+                if let Some(Waiting::ForFrame(frames)) = self.waiting.take() {
+                    self.blend(frames, Some(&frame), context)?;
+                }
+                let index = chunk.first_frame.0 + (chunk.frame_count.0 - left);
+                left -= 1;
+                if left == 0 {
+                    self.last = Some(frame.clone());
+                }
+                send(index, fidelity, frame, context)?;
+            }
+        }
+        self.last_latent = Some(chunk.latent.narrow(0, steps - 1, 1)?);
+        if left == 0 {
+            return Ok(());
+        }
+        Err(Error::Chunk {
+            sequence: chunk.sequence,
+            reason: format!(
+                "its tokens give {left} frames less than the {} that it counts",
+                chunk.frame_count
+            ),
+        })
+    }
+
+    fn gap(&mut self, gap: Gap, context: &Context<O>) -> Result<()> {
+        self.affected = true;
+        match gap.cover {
+            Cover::Nothing => Ok(()),
+            Cover::Freeze => self.freeze(gap.frames, context),
+            Cover::Blend => {
+                self.waiting = Some(Waiting::ForFrame(gap.frames));
+                Ok(())
+            }
+            Cover::Latent(chunks, Wait::ForNext) => {
+                self.waiting = Some(Waiting::ForLatent(chunks));
+                Ok(())
+            }
+            Cover::Latent(chunks, Wait::No) => self.bridge(&chunks, None, context),
+        }
+    }
+
+    /// Copies of the last frame; black, if there is none.
+    fn freeze(&mut self, frames: Range<u64>, context: &Context<O>) -> Result<()> {
+        let frame = self.last.clone().unwrap_or_else(|| Frame {
+            width: self.width,
+            height: self.height,
+            data: vec![0.0; self.width * self.height * 3],
+        });
+        for index in frames {
+            send(index, Fidelity::Concealed(Method::Freeze), frame.clone(), context)?;
+        }
+        Ok(())
+    }
+
+    /// Frames between the last one and `after`.
+    fn blend(&mut self, frames: Range<u64>, after: Option<&Frame>, context: &Context<O>) -> Result<()> {
+        let (Some(before), Some(after)) = (&self.last, after) else {
+            return self.freeze(frames, context);
+        };
+        let whole = frames.end.saturating_sub(frames.start) + 1;
+        for (part, index) in (1..).zip(frames) {
+            let frame = context.compute(|| blended_frame(before, after, part, whole));
+            send(index, Fidelity::Concealed(Method::Blend), frame, context)?;
+        }
+        Ok(())
+    }
+
+    /// Chunks of latents between the last one and `after`.
+    fn bridge(&mut self, chunks: &[LostChunk], after: Option<&Tensor>, context: &Context<O>) -> Result<()> {
+        let steps = chunks.iter().map(|chunk| chunk.latent_frames.0);
+        let steps = usize::try_from(steps.sum::<u64>()).unwrap_or(usize::MAX);
+        let Some(latents) = blended_latents(self.last_latent.as_ref(), after, steps)? else {
+            return chunks.iter().try_for_each(|chunk| {
+                let first = chunk.first_frame.0;
+                self.freeze(first..first + chunk.frame_count.0, context)
+            });
+        };
+        let mut at = 0;
+        for chunk in chunks {
+            let steps = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
+            let made_up = LatentChunk {
+                sequence: chunk.sequence,
+                first_frame: chunk.first_frame,
+                key: chunk.key,
+                frame_count: chunk.frame_count,
+                latent: latents.narrow(0, at, steps)?,
+            };
+            at += steps;
+            self.chunk(&made_up, Some(Method::Latent), context)?;
+        }
+        Ok(())
+    }
+}
+
+impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
+    type In = Latents;
+    type Out = O;
+
+    fn take(&mut self, item: Latents, context: &Context<O>) -> Result<()> {
+        match item {
+            Latents::Gap(gap) => self.gap(gap, context),
+            Latents::Chunk(chunk, made_up) => {
+                match self.waiting.take() {
+                    Some(Waiting::ForLatent(lost)) => {
+                        let first = chunk.latent.narrow(0, 0, 1)?;
+                        self.bridge(&lost, Some(&first), context)?;
+                    }
+                    other => self.waiting = other,
+                }
+                self.chunk(&chunk, made_up, context)
+            }
+        }
+    }
+
+    fn finish(&mut self, context: &Context<O>) -> Result<()> {
+        match self.waiting.take() {
+            Some(Waiting::ForFrame(frames)) => self.blend(frames, None, context),
+            Some(Waiting::ForLatent(lost)) => self.bridge(&lost, None, context),
+            None => Ok(()),
+        }
+    }
+}
+
+fn send<O: From<DecodedFrame>>(
+    index: u64,
+    fidelity: Fidelity,
+    frame: Frame,
+    context: &Context<O>,
+) -> Result<()> {
+    let index = PixelFrames(index);
+    context.send(
+        DecodedFrame {
+            index,
+            fidelity,
+            frame,
+        }
+        .into(),
+    )
+}
+
+/// The picture within a padded one, from -1…1 to 0…1.
+fn crop(values: &[f32], columns: usize, width: usize, height: usize) -> Frame {
+    let mut data = vec![0.0; width * height * 3];
+    let rows = values.par_chunks_exact(columns * 3);
+    data.par_chunks_exact_mut(width * 3)
+        .zip(rows)
+        .for_each(|(into, row)| {
+            for (into, value) in into.iter_mut().zip(row) {
+                *into = (value * 0.5 + 0.5).clamp(0.0, 1.0);
+            }
+        });
+    Frame { width, height, data }
+}

@@ -1,0 +1,136 @@
+//! Steps to latents.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use latentbit_container::PixelFrames;
+
+use super::Options;
+use super::collect::{ChunkStart, Step};
+use super::geometry::Geometry;
+use super::latents::LatentChunk;
+use super::memory::MemoryPlan;
+use super::stage::{Context, Stage};
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+use crate::vae::{EncoderState, TiledState};
+
+/// A chunk in the making.
+struct Building {
+    start: ChunkStart,
+    frames: u64,
+    steps: usize,
+    latents: Vec<Tensor>,
+    /// With tiles: frames whose latents are made when the chunk is complete, and (T, H, W) of them.
+    pixels: Vec<f32>,
+    size: [usize; 3],
+}
+
+/// Runs the VAE's encoder, a latent frame at a time.
+pub(super) struct VaeEncoder<O> {
+    bundle: Arc<Bundle>,
+    state: EncoderState,
+    tiles: Option<TiledState>,
+    building: Option<Building>,
+    chunk_latent_frames: usize,
+    out: std::marker::PhantomData<fn() -> O>,
+}
+
+impl<O: From<LatentChunk>> VaeEncoder<O> {
+    /// # Errors
+    /// [`Error::Io`] if there is no room on disk for the states of tiles.
+    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Result<Self> {
+        let plan = options.encoder_plan.as_ref();
+        Ok(Self {
+            bundle: bundle.clone(),
+            state: EncoderState::default(),
+            tiles: plan.map(MemoryPlan::tiles).transpose()?.flatten(),
+            building: None,
+            chunk_latent_frames: geometry.chunk_latent_frames.into(),
+            out: std::marker::PhantomData,
+        })
+    }
+
+    fn send(&mut self, context: &Context<O>) -> Result<()> {
+        let Some(Building {
+            start,
+            frames,
+            mut latents,
+            pixels,
+            size: [t, h, w],
+            ..
+        }) = self.building.take()
+        else {
+            return Ok(());
+        };
+        if let Some(tiles) = &mut self.tiles {
+            let frames = Tensor::from_vec(pixels, (t, h, w, 3), self.bundle.device())?;
+            latents = vec![context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles))?];
+        }
+        let chunk = LatentChunk {
+            sequence: start.sequence,
+            first_frame: start.first_frame,
+            key: start.key,
+            frame_count: PixelFrames(frames),
+            latent: Tensor::cat(&latents, 0)?,
+        };
+        context.send(chunk.into())
+    }
+}
+
+impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
+    type In = Step;
+    type Out = O;
+
+    fn take(&mut self, step: Step, context: &Context<O>) -> Result<()> {
+        if let Some(start) = step.start {
+            // A group can end before its last chunk is full.
+            self.send(context)?;
+            if start.key {
+                self.state.reset();
+                self.tiles.iter_mut().for_each(TiledState::reset);
+            }
+            self.building = Some(Building {
+                start,
+                frames: 0,
+                steps: 0,
+                latents: Vec::with_capacity(self.chunk_latent_frames),
+                pixels: Vec::new(),
+                size: [0; 3],
+            });
+        }
+        let Self {
+            bundle,
+            state,
+            tiles,
+            building: Some(building),
+            ..
+        } = self
+        else {
+            return Err(Error::Stopped);
+        };
+        let [t, h, w] = step.size;
+        if tiles.is_some() {
+            if building.pixels.is_empty() {
+                let later = (self.chunk_latent_frames - 1) * bundle.vae.strides()[0];
+                building.pixels.reserve_exact((t + later) * h * w * 3);
+            }
+            building.pixels.extend_from_slice(&step.pixels);
+            building.size = [building.size[0] + t, h, w];
+        } else {
+            let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), bundle.device())?;
+            let latent = context.compute(|| bundle.vae.encode(&frames, state))?;
+            building.latents.push(latent);
+        }
+        building.frames += step.frames as u64;
+        building.steps += 1;
+        if building.steps == self.chunk_latent_frames {
+            self.send(context)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, context: &Context<O>) -> Result<()> {
+        self.send(context)
+    }
+}

@@ -1,0 +1,151 @@
+"""How good concealed frames are, and those after them, by method: the tables of docs/concealment.md.
+
+    .venv/bin/python scripts/conceal/measure.py DATA --out runs/conceal     # DATA holds videos/
+
+Clips are played forwards and backwards until they have ten chunks: a group of the default length, and two chunks more.
+Chunks are dropped from each by `latentbit degrade`, and `latentbit eval --conceal` measures what each method makes of
+it, beside the source and beside what the intact file gives. Writes losses.json and prints tables, into --markdown as
+well. Needs Pillow, NumPy, and ffmpeg and ffprobe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1] / "quality"))
+from borders import to_and_fro
+from command import Command
+from pool import Pool
+from samples import FPS, Report, Sample, clips
+
+METHODS = ("freeze", "blend", "latent", "maskgit")
+FRAMES = 13 + 7 * 16 + 13 + 16
+CHUNKS = 10
+RATES = (0.05, 0.1, 0.2)
+BURST = 2
+STATES = ("concealed", "affected")
+HEADS = {"source": "the source", "intact": "what the intact file gives"}
+REFERENCES = tuple(HEADS)
+
+
+def losses(seed: int, draws: int) -> dict[str, list[list[str]]]:
+    """Options of `degrade` for each kind of loss, and for each draw where chance decides."""
+    every = ",".join(str(chunk) for chunk in range(3, CHUNKS, 4))
+    kinds = {"every 4th chunk": [["--drop", every]]}
+    for rate in RATES:
+        chance = ["--loss-rate", str(rate), "--burst", str(BURST), "--seed"]
+        kinds[f"{rate:.0%} at random"] = [[*chance, str(seed * draws + draw)] for draw in range(draws)]
+    return kinds
+
+
+def long_clip(sample: Sample, size: int, work: Path) -> Sample:
+    """A clip forwards and backwards, as raw video."""
+    frames = np.frombuffer(sample.path.read_bytes(), np.uint8).reshape(-1, size, size, 3)
+    long = Sample(work / "long.rgb", ("--raw", f"{size}x{size}@{FPS}:rgb24"))
+    long.path.write_bytes(to_and_fro(frames, FRAMES).tobytes())
+    return long
+
+
+class Study:
+    """Measures clips, and gathers what was found."""
+
+    def __init__(self, latentbit: Command, methods: list[str], options: list[str], draws: int, work: Path) -> None:
+        self.latentbit, self.methods, self.options = latentbit, methods, options
+        self.draws, self.work = draws, work
+        self.found: list[dict[str, Any]] = []
+
+    def measure(self, number: int, sample: Sample) -> None:
+        """All losses and methods on one clip."""
+        tokens, back = self.work / "whole.lbit", self.work / "intact.rgb"
+        # A clip that turns round has no cuts; what the detector takes for one would only shift the chunks.
+        self.latentbit.run("encode", sample.path, "-o", tokens, "-y", "--no-scene-cuts", *sample.options)
+        self.latentbit.run("decode", tokens, "-o", back, "-y", "--raw", "rgb24")
+        whole = self.latentbit.run("eval", sample.path, tokens, "--no-vae", *sample.options)
+        self.found.append({"clip": number, "loss": "none", "quality": whole["tokens"], "frames": whole["frames"]})
+        references = dict(zip(REFERENCES, (sample.path, back), strict=True))
+        damaged = self.work / "damaged.lbit"
+        for loss, draws in losses(number, self.draws).items():
+            for options in draws:
+                report = self.latentbit.degrade(tokens, damaged, options)
+                if report["lost_chunks"] in (0, report["chunks"]):
+                    continue
+                for method in self.methods:
+                    for reference, path in references.items():
+                        result = self.evaluate(path, damaged, method, sample)
+                        self.found.append({"clip": number, "loss": loss, "lost": report["lost"], "method": method,
+                                           "reference": reference, **{state: result[state] for state in STATES}})
+
+    def evaluate(self, reference: Path, damaged: Path, method: str, sample: Sample) -> Report:
+        """What one method makes of a damaged file."""
+        extra = self.options if method == "maskgit" else []
+        return self.latentbit.run("eval", reference, damaged, "--conceal", method, *extra, *sample.options)
+
+
+def table(found: list[dict[str, Any]], reference: str) -> str:
+    """A row for each loss and method, all frames of all clips together."""
+    measures = "PSNR, dB | SSIM | MS-SSIM"
+    head = f"| lost | method | concealed frames | {measures} | affected frames | {measures} |"
+    rows = [head, "|---" * 10 + "|"]
+    kinds = dict.fromkeys((item["loss"], item["method"]) for item in found if "method" in item)
+    for loss, method in kinds:
+        columns = []
+        for state in STATES:
+            pool = Pool()
+            for item in found:
+                if (item["loss"], item.get("method"), item.get("reference")) == (loss, method, reference):
+                    pool.add(item[state]["frames"], item[state]["quality"])
+            columns += [str(pool.frames), *pool.columns()]
+        rows.append(f"| {loss} | {method} | {' | '.join(columns)} |")
+    if reference == "source":
+        pool = Pool()
+        for item in found:
+            if item["loss"] == "none":
+                pool.add(item["frames"], item["quality"])
+        rows.append(f"| nothing | – | {pool.frames} (all) | {' | '.join(pool.columns())} | – | – | – | – |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with videos/ that no training has seen")
+    parser.add_argument("--out", type=Path, required=True, help="folder for losses.json")
+    parser.add_argument("--markdown", type=Path, help="file to write the tables to")
+    parser.add_argument("--size", type=int, default=256, help="side of the clips; MS-SSIM needs 176 at least")
+    parser.add_argument("--clips", type=int, help="take the first so many clips")
+    parser.add_argument("--draws", type=int, default=1, help="random losses of each rate for each clip")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--dtype", choices=["auto", "bf16", "f32"], default="f32")
+    parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")
+    parser.add_argument("--predictor", type=Path, help="predictor to use instead of the bundle's own")
+    arguments = parser.parse_args()
+    latentbit = Command(arguments.latentbit.resolve(), arguments.threads, arguments.model, arguments.dtype)
+    options = ["--predictor", str(arguments.predictor)] if arguments.predictor else []
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        study = Study(latentbit, arguments.methods, options, arguments.draws, work)
+        for number, sample in enumerate(clips(arguments.data, work, arguments.size, most=48)):
+            if number == arguments.clips:
+                break
+            study.measure(number, long_clip(sample, arguments.size, work))
+            (arguments.out / "losses.json").write_text(json.dumps(study.found, indent=1) + "\n")
+            print(f"clip {number} is measured", file=sys.stderr, flush=True)
+    parts = (f"Beside {HEADS[reference]}:\n\n{table(study.found, reference)}" for reference in REFERENCES)
+    text = "\n\n".join(parts) + "\n"
+    print(text, end="")
+    if arguments.markdown:
+        arguments.markdown.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
