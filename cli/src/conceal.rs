@@ -3,7 +3,7 @@
 use latentbit_codec::Bundle;
 use latentbit_codec::maskgit::FillOptions;
 use latentbit_codec::pipeline::Conceal;
-use latentbit_container::{LatentFrames, VideoStream};
+use latentbit_container::{LatentFrames, TokenGrid, VideoStream};
 
 use crate::args::{ConcealArgs, ConcealChoice};
 use crate::predict;
@@ -32,8 +32,11 @@ pub fn choose(args: &ConcealArgs, bundle: &Bundle) -> anyhow::Result<Conceal> {
 pub fn memory(conceal: &Conceal, video: &VideoStream) -> u64 {
     match conceal {
         Conceal::MaskGit { predictor, .. } => {
-            let step = video.grid(LatentFrames(1)).len();
-            predictor.size(step.saturating_mul(predictor.steps()))
+            let step = video.grid(LatentFrames(1));
+            predictor.size(TokenGrid {
+                t: u32::try_from(predictor.steps()).unwrap_or(u32::MAX),
+                ..step
+            })
         }
         _ => 0,
     }
