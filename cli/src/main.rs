@@ -1,10 +1,12 @@
 //! The command `latentbit`: video to `.lbit` tokens and back.
 
 mod along;
+mod archive;
 mod args;
 mod chunk_feed;
 mod commands;
 mod copied;
+mod encoding;
 mod exit;
 mod interrupt;
 mod join;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Trim(args) => commands::trim::run(args),
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
+        Command::Archive(args) => commands::archive::run(args, quiet),
         Command::Tokens(command) => commands::tokens::run(command),
         Command::Latents(command) => commands::latents::run(command, quiet),
         Command::Models(command) => commands::models::run(command, quiet),
