@@ -788,17 +788,18 @@ impl ArchiveArgs {
         }
     }
 
-    /// Clips that are made at once.
-    pub fn workers(&self) -> usize {
-        match self.workers {
+    /// Of so many clips, those that are made at once.
+    pub fn workers(&self, clips: usize) -> usize {
+        let workers = match self.workers {
             0 => self.all_threads(),
             workers => workers,
-        }
+        };
+        workers.min(clips).max(1)
     }
 
     /// Threads for each of them.
-    pub fn threads_each(&self) -> usize {
-        (self.all_threads() / self.workers()).max(1)
+    pub fn threads_each(&self, workers: usize) -> usize {
+        (self.all_threads() / workers).max(1)
     }
 }
 

@@ -15,6 +15,7 @@ use super::merge::Merged;
 use super::place::Folder;
 use super::plan::hex;
 use super::shard::{JSON, LBIT, NPY, TRAILER, half_done};
+use super::store::TOKENS;
 use super::{journals, manifest, npy};
 use crate::exit::{Exit, message};
 use crate::media::{MediaError, MediaErrorKind};
@@ -24,6 +25,9 @@ const TOLD: usize = 1000;
 
 /// Bytes that a clip's JSON may have.
 const MAX_JSON: u64 = 1 << 29;
+
+/// Letters of a value that are told.
+const MAX_TOLD: usize = 200;
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -342,6 +346,8 @@ impl Check<'_> {
         let clips: HashMap<String, Expected> =
             clips.into_iter().map(|clip| (clip.key.clone(), clip)).collect();
         let mut found: BTreeSet<String> = BTreeSet::new();
+        // Digests of arrays that are to come.
+        let mut arrays: HashMap<String, [u8; 32]> = HashMap::new();
         let mut end = 0;
         let mut members = tar::Archive::new(BufReader::new(file));
         let broken = |error: std::io::Error| {
@@ -379,8 +385,17 @@ impl Check<'_> {
                     }
                     self.lbit(name, clip, &mut member, len)?;
                 }
-                JSON => self.member_json(name, clip, member, len)?,
-                NPY => self.member_npy(name, clip, &mut member)?,
+                JSON => {
+                    let array = self.member_json(name, clip, member)?;
+                    arrays.extend(array.map(|digest| (key.to_owned(), digest)));
+                }
+                NPY => {
+                    let mut digest = Sha256::new();
+                    std::io::copy(&mut member, &mut digest).map_err(failed)?;
+                    if arrays.remove(key) != Some(digest.finalize().into()) {
+                        self.problem(name, &format!("{path:?} is not the array of the clip's tokens"));
+                    }
+                }
                 _ => self.problem(name, &format!("{path:?} is no member of a clip")),
             }
         }
@@ -390,10 +405,9 @@ impl Check<'_> {
                 &format!("it has {length} bytes, and its members end at byte {end}"),
             );
         }
-        let arrays = found.iter().any(|path| path.ends_with(NPY));
         for key in clips.keys().collect::<BTreeSet<_>>() {
-            let wanted = [LBIT, JSON].into_iter().chain(arrays.then_some(NPY));
-            for extension in wanted {
+            let array = arrays.contains_key(key).then_some(NPY);
+            for extension in [LBIT, JSON].into_iter().chain(array) {
                 let member = format!("{key}.{extension}");
                 if !found.contains(&member) {
                     self.problem(name, &format!("{member:?} is missing"));
@@ -403,62 +417,72 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Checks a clip's JSON; gives the digest of the array that it tells of, if it tells of one.
     fn member_json(
         &mut self,
         name: &str,
         clip: &Expected,
         member: impl Read,
-        len: u64,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<[u8; 32]>> {
         let mut bytes = Vec::new();
         member
             .take(MAX_JSON)
             .read_to_end(&mut bytes)
             .map_err(|error| MediaError::io(name, "read", error))?;
         let place = format!("{name}, clip {}", clip.key);
-        let found: Map<String, Value> = match serde_json::from_slice(&bytes) {
-            Ok(found) if bytes.len() as u64 == len => found,
-            _ => {
-                self.problem(&place, "its JSON is damaged");
-                return Ok(());
-            }
+        let Ok(found) = serde_json::from_slice::<Map<String, Value>>(&bytes) else {
+            self.problem(&place, "its JSON is damaged");
+            return Ok(None);
         };
-        for (key, value) in json(&clip.cells) {
-            if found.get(&key) != Some(&value) {
-                let found = found.get(&key).cloned().unwrap_or_default();
-                self.problem(
-                    &place,
-                    &format!("its JSON has {key} {found}, and the manifest {value}"),
-                );
+        let mut expected = json(&clip.cells);
+        let mut array = None;
+        if found.contains_key(TOKENS) {
+            match self.array(name, clip, &place) {
+                Ok((sidecar, digest)) => {
+                    expected.insert(TOKENS.to_owned(), sidecar);
+                    array = Some(digest);
+                }
+                Err(error) => {
+                    self.problem(&place, &format!("its tokens cannot be read: {}", message(&error)))
+                }
             }
         }
-        Ok(())
+        let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+        let differing: Vec<&String> = names
+            .into_iter()
+            .filter(|name| expected.get(*name) != found.get(*name))
+            .collect();
+        for name in &differing {
+            let text = |map: &Map<String, Value>| {
+                let text = map
+                    .get(*name)
+                    .map_or_else(|| "nothing".to_owned(), Value::to_string);
+                text.chars().take(MAX_TOLD).collect::<String>()
+            };
+            let (expected, found) = (text(&expected), text(&found));
+            self.problem(
+                &place,
+                &format!("its JSON has {name} {found}, and the manifest or the tokens {expected}"),
+            );
+        }
+        if differing.is_empty() && serde_json::to_vec(&expected)? != bytes {
+            self.problem(&place, "its JSON is not written as it was");
+        }
+        Ok(array)
     }
 
-    /// Compares an array with the tokens that it was made of, which are in the same shard.
-    fn member_npy(&mut self, name: &str, clip: &Expected, member: &mut impl Read) -> anyhow::Result<()> {
-        let place = format!("{name}, clip {}", clip.key);
+    /// The array of a clip's tokens, which are in the same shard: its sidecar and its digest.
+    fn array(&self, name: &str, clip: &Expected, place: &str) -> anyhow::Result<(Value, [u8; 32])> {
         let path = self.folder.file(name);
         let failed = |error| MediaError::io(&path.display().to_string(), "read", error);
-        let (Some(offset), Some(bytes)) = (number(&clip.cells, "offset"), number(&clip.cells, "bytes"))
-        else {
-            return Ok(());
-        };
+        let [offset, bytes] = ["offset", "bytes"].map(|name| number(&clip.cells, name).unwrap_or(0));
         let mut lbit = tempfile::NamedTempFile::new().map_err(failed)?;
         let mut shard = File::open(&path).map_err(failed)?;
         shard.seek(SeekFrom::Start(offset)).map_err(failed)?;
         std::io::copy(&mut shard.take(bytes), &mut lbit).map_err(failed)?;
-        let mut expected = Sha256::new();
-        if let Err(error) = npy::write(lbit.path(), &mut expected, &place) {
-            self.problem(&place, &format!("its tokens cannot be read: {}", message(&error)));
-            return Ok(());
-        }
-        let mut found = Sha256::new();
-        std::io::copy(member, &mut found).map_err(failed)?;
-        if expected.finalize() != found.finalize() {
-            self.problem(&place, "its array is not that of its tokens");
-        }
-        Ok(())
+        let mut digest = Sha256::new();
+        let sidecar = npy::write(lbit.path(), &mut digest, place)?;
+        Ok((sidecar, digest.finalize().into()))
     }
 }
 

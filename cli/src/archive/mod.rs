@@ -75,8 +75,9 @@ pub fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Resu
     };
     let (journal, resumed) = begin_or_go_on(folder, begin, args.format)?;
     let before = resumed.tally.clips;
-    let workers = args.workers();
-    let recipe = Recipe::new(args, args.threads_each(), memory_each(args, workers)?);
+    let left = plan.clips.get(before as usize..).unwrap_or_default();
+    let workers = args.workers(left.len());
+    let recipe = Recipe::new(args, args.threads_each(workers), memory_each(args, workers)?);
     let store = Store::open(folder, part, args.format, recipe.full, resumed.progress)?;
     let tally = Mutex::new(resumed.tally);
 
@@ -99,7 +100,6 @@ pub fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Resu
         max_errors: args.max_errors,
         quiet,
     };
-    let left = plan.clips.get(before as usize..).unwrap_or_default();
     let ended = run.run(left, plan.clips.len() as u64)?;
     let tally = tally
         .into_inner()

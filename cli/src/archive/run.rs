@@ -116,12 +116,13 @@ impl Run<'_> {
             let mut early = BTreeMap::new();
             let mut synced = Instant::now();
             let mut order = 0;
+            let too_many = || max_errors.is_some_and(|most| locked(tally).failed > most);
             let ended = loop {
+                if too_many() {
+                    break Ok(Ended::Errors);
+                }
                 if order == clips.len() {
                     break Ok(Ended::Complete);
-                }
-                if max_errors.is_some_and(|most| locked(tally).failed > most) {
-                    break Ok(Ended::Errors);
                 }
                 let Ok((number, tried)) = results.recv() else {
                     break Err(anyhow::anyhow!("the threads that make clips died; this is a bug"));
@@ -134,11 +135,11 @@ impl Run<'_> {
                     Err(error) => break Err(error),
                 }
                 let mut done = Ok(());
-                while let Some(tried) = early.remove(&order) {
+                while let Some(tried) = early.remove(&order)
+                    && done.is_ok()
+                    && !too_many()
+                {
                     done = shelf.put(&clips[order], tried);
-                    if done.is_err() {
-                        break;
-                    }
                     order += 1;
                     told.clip(&locked(tally), frames.load(Ordering::Relaxed));
                     if let (Some(jobs), Some(job)) = (&jobs, waiting.next()) {
@@ -191,7 +192,7 @@ impl Shelf<'_> {
         });
         let outcome = match attempt {
             Attempt::Failed(reason) => {
-                tracing::warn!("{}: left out: {reason}", item.path);
+                tracing::error!("{}: left out: {reason}", item.path);
                 Outcome::Failed(reason)
             }
             Attempt::Skipped(reason) => Outcome::Skipped(reason),

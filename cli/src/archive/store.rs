@@ -28,6 +28,9 @@ pub struct Files {
     pub npy: Option<(PathBuf, Value)>,
 }
 
+/// What the sidecar of an array is called in a clip's JSON.
+pub const TOKENS: &str = "tokens";
+
 /// Takes clips in order.
 pub struct Store {
     folder: Folder,
@@ -93,7 +96,7 @@ impl Store {
             }
         };
         if let Some((_, sidecar)) = &files.npy {
-            about.insert("tokens".to_owned(), sidecar.clone());
+            about.insert(TOKENS.to_owned(), sidecar.clone());
         }
         let json = serde_json::to_vec(&about)?;
         shard.add(&format!("{key}.{JSON}"), json.len() as u64, &json[..])?;
