@@ -15,7 +15,7 @@ use super::npy;
 use super::plan::{Clip, hex};
 use super::quality;
 use super::recipe::Recipe;
-use super::row::Made;
+use super::row::{Made, rounded};
 use super::shard::NPY;
 use super::store::{Files, remove};
 use super::tally::{Tally, contents};
@@ -28,7 +28,7 @@ use crate::media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKin
 #[derive(Debug)]
 pub enum Attempt {
     Made {
-        made: Made,
+        made: Box<Made>,
         files: Files,
         /// The worst frame beside what it should be, as a file, if the quality was measured.
         picture: Option<PathBuf>,
@@ -165,7 +165,7 @@ impl Workshop<'_> {
         let (psnr, picture) = measured.unzip();
         let grid = video.grid(latentbit_container::LatentFrames(1));
         Ok(Attempt::Made {
-            made: Made {
+            made: Box::new(Made {
                 sha256,
                 bytes: encoded.summary.bytes,
                 frames,
@@ -177,7 +177,7 @@ impl Workshop<'_> {
                 bits: video.bits,
                 bundle_sha256: video.bundle.sha256_hex(),
                 psnr,
-            },
+            }),
             files: Files { lbit, npy },
             picture,
         })
@@ -231,12 +231,12 @@ impl Workshop<'_> {
         let path = self.scratch.join(format!("{}.png", clip.key));
         std::fs::write(&path, &measured.picture)
             .map_err(|error| MediaError::io(&path.display().to_string(), "write", error))?;
-        Ok((measured.psnr, path))
+        Ok((rounded(measured.psnr), path))
     }
 }
 
 fn fps(video: &VideoStream) -> f64 {
-    f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1))
+    rounded(f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1)))
 }
 
 /// SHA-256 of a file as hexadecimal digits.

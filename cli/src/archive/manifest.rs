@@ -17,7 +17,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::columns::{COLUMNS, Cell, Column, Kind, cells};
 use super::row::Row;
-use crate::media::{AtomicFile, MediaError, MediaErrorKind};
+use crate::media::{MediaError, MediaErrorKind};
 
 /// What a manifest says of itself.
 const SCHEMA: &str = "latentbit.manifest/1";
@@ -59,15 +59,13 @@ fn field(column: &Column) -> ParquetResult<Type> {
     }
 }
 
-/// Writes a manifest of `rows`. It appears under its name when it is complete.
-pub fn write(path: &Path, rows: impl Iterator<Item = Result<Row, MediaError>>) -> anyhow::Result<()> {
-    let place = path.display().to_string();
-    let failed = |error: ParquetError| MediaError::io(&place, "write", error_of(error));
-    let mut target = AtomicFile::new(&place)?;
-    let file = target.create()?;
-    let synced = file
-        .try_clone()
-        .map_err(|error| MediaError::io(&place, "write", error))?;
+/// Writes a manifest of `rows` into a new file, `place` in messages.
+pub fn write(
+    file: &File,
+    place: &str,
+    rows: impl Iterator<Item = Result<Row, MediaError>>,
+) -> anyhow::Result<()> {
+    let failed = |error: ParquetError| MediaError::io(place, "write", error_of(error));
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(format!("latentbit {}", env!("CARGO_PKG_VERSION")))
@@ -89,10 +87,7 @@ pub fn write(path: &Path, rows: impl Iterator<Item = Result<Row, MediaError>>) -
         }
     }
     writer.close().map_err(failed)?;
-    synced
-        .sync_all()
-        .map_err(|error| MediaError::io(&place, "write", error))?;
-    Ok(target.commit()?)
+    Ok(())
 }
 
 /// What the system said of a write that failed.
@@ -260,6 +255,10 @@ mod tests {
                 },
             })
             .collect()
+    }
+
+    fn write(path: &Path, rows: impl Iterator<Item = Result<Row, MediaError>>) -> anyhow::Result<()> {
+        super::write(&File::create(path)?, "manifest.parquet", rows)
     }
 
     #[test]

@@ -44,7 +44,11 @@ impl Iterator for Merged {
 /// Writes the manifest of complete parts.
 pub fn manifest(folder: &Folder, parts: &[Part]) -> anyhow::Result<()> {
     let readings = journals(folder, parts)?.into_iter().map(|(_, reading)| reading);
-    super::manifest::write(&folder.manifest(), Merged::new(readings)?)
+    let target = folder.manifest();
+    let place = target.display().to_string();
+    let rows = Merged::new(readings)?;
+    let part = parts.first().copied().unwrap_or(Part::WHOLE);
+    folder.replace(part, &target, |file| super::manifest::write(file, &place, rows))
 }
 
 /// Writes the manifest and the report of an archive whose parts were made by several runs.

@@ -46,6 +46,26 @@ impl Folder {
         self.part(part).join("journal.jsonl")
     }
 
+    /// Writes a file that appears under its name when it is complete. What a run that is killed leaves of it is among what
+    /// runs of `part` keep, and is overwritten by the next one.
+    pub fn replace(
+        &self,
+        part: Part,
+        target: &Path,
+        write: impl FnOnce(&File) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let new = self.part(part).join(format!("{name}.part"));
+        let place = target.display().to_string();
+        let failed = |error| MediaError::io(&place, "write", error);
+        let file = File::create(&new).map_err(failed)?;
+        write(&file)?;
+        file.sync_all()
+            .and_then(|()| fs::rename(&new, target))
+            .map_err(failed)?;
+        Ok(())
+    }
+
     /// The parts of the list that runs began with.
     pub fn parts(&self) -> Result<Vec<Part>, MediaError> {
         let state = self.state();

@@ -52,11 +52,11 @@ pub fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resu
                 }
                 Form::Lbit => {}
                 Form::Webdataset => {
-                    if let Some(ended) = current.take_if(|shard| shard.name != stored.place.shard) {
-                        if !is_complete(folder, &ended) {
-                            (lost, current) = (true, Some(ended));
-                            break;
-                        }
+                    if let Some(ended) = current.take_if(|shard| shard.name != stored.place.shard)
+                        && !is_complete(folder, &ended)
+                    {
+                        (lost, current) = (true, Some(ended));
+                        break;
                     }
                     if current.is_none() {
                         shards += 1;

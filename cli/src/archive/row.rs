@@ -80,6 +80,12 @@ pub struct Place {
     pub until: u64,
 }
 
+/// A number with six digits after the point. So few come out of a journal or a clip's JSON as they went in, and a
+/// millionth of a second, a decibel or a frame per second is nothing.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 impl Row {
     pub fn new(clip: &Clip, source_sha256: Option<String>, outcome: Outcome) -> Self {
         let item = clip.item.clone();

@@ -211,7 +211,7 @@ impl Shelf<'_> {
                     offset: 0,
                     until: 0,
                 };
-                let stored = Stored { made, place };
+                let stored = Stored { made: *made, place };
                 let mut row = Row::new(clip, source_sha256.clone(), Outcome::Done(stored.clone()));
                 let about = json(&cells(&row));
                 let place = self.store.take(&clip.key, &files, about)?;

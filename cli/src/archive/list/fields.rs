@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use super::super::row::rounded;
 use super::{Item, ListOptions};
 use crate::media::{MediaError, MediaErrorKind, Start};
 
@@ -66,7 +67,7 @@ impl<'a> Fields<'a> {
                 return Ok(None);
             };
             match text.parse() {
-                Ok(Start::Seconds(seconds)) => Ok(Some(seconds)),
+                Ok(Start::Seconds(seconds)) => Ok(Some(rounded(seconds))),
                 _ => Err(self.wrong(
                     row,
                     &format!(

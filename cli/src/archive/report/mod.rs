@@ -10,7 +10,7 @@ use super::part::Part;
 use super::place::Folder;
 use super::run::Ended;
 use super::tally::{Histogram, Tally};
-use crate::media::{AtomicFile, MediaError};
+use crate::media::MediaError;
 
 /// What a run made.
 #[derive(Debug, Serialize)]
@@ -161,13 +161,14 @@ impl Report {
             [part] if *part != Part::WHOLE => folder.part(*part),
             _ => folder.path().to_owned(),
         };
+        let part = parts.first().copied().unwrap_or(Part::WHOLE);
         for (name, text) in [("report.json", json), ("report.html", html)] {
-            let place = to.join(name).display().to_string();
-            let mut target = AtomicFile::new(&place)?;
-            let mut file = target.create()?;
-            std::io::Write::write_all(&mut file, text.as_bytes())
-                .map_err(|error| MediaError::io(&place, "write", error))?;
-            target.commit()?;
+            let target = to.join(name);
+            let place = target.display().to_string();
+            folder.replace(part, &target, |mut file| {
+                let written = std::io::Write::write_all(&mut file, text.as_bytes());
+                Ok(written.map_err(|error| MediaError::io(&place, "write", error))?)
+            })?;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ pub struct AtRate {
     info: VideoInfo,
     /// Frames of the source so far.
     taken: u64,
+    /// When the last one of them is shown, in seconds.
+    last: f64,
     /// The next place to fill.
     next: u64,
     /// The frame that is shown from here on, and the place of the one after it.
@@ -38,6 +40,7 @@ pub fn at_rate(source: Box<dyn FrameSource>, rate: Rational) -> Box<dyn FrameSou
         source,
         info,
         taken: 0,
+        last: 0.0,
         next: 0,
         shown: None,
         following: None,
@@ -67,16 +70,13 @@ impl AtRate {
         match frame {
             Some(frame) => {
                 self.taken += 1;
+                self.last = seconds;
                 self.following = Some((frame, self.place(seconds)));
             }
             // After the last frame comes what would be the place of one more.
             None => {
                 let length = 1.0 / per_second(self.source.info().frame_rate).max(1e-9);
-                let last = self.next.saturating_sub(1);
-                let end = match self.source.info().time_base {
-                    Some(_) => last as f64 / per_second(self.info.frame_rate) + length,
-                    None => self.taken as f64 * length,
-                };
+                let end = self.last + length;
                 self.end = Some(self.place(end));
             }
         }
@@ -129,16 +129,27 @@ mod tests {
         values(source.as_mut())
     }
 
-    /// As `ffmpeg -vf fps=…` gave them for a video of numbered frames.
+    /// As ffmpeg's filter `fps` gave them for numbered frames.
     #[test]
     fn frames_are_left_out_and_repeated() {
-        let ten = [None; 10];
-        assert_eq!(converted((10, 1), (10, 1), &ten).len(), 10);
-        assert_eq!(converted((10, 1), (5, 1), &ten).len(), 5);
-        let twice = converted((10, 1), (20, 1), &ten);
-        assert_eq!((twice.len(), &twice[..4]), (20, &[0.0, 0.0, 1.0, 1.0][..]));
-        let third = converted((30, 1), (10, 1), &[None; 30]);
-        assert_eq!(third.len(), 10);
+        let cases: [(u32, (u32, u32), usize, &[u8]); 5] = [
+            (30, (10, 1), 30, &[1, 4, 7, 10, 13, 16, 19, 22, 25, 28]),
+            (
+                10,
+                (20, 1),
+                10,
+                &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9],
+            ),
+            (10, (5, 1), 10, &[0, 2, 4, 6, 8]),
+            (30, (25, 2), 30, &[1, 3, 5, 8, 10, 13, 15, 17, 20, 22, 25, 27, 29]),
+            (24, (30, 1), 12, &[0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 9, 10, 11]),
+        ];
+        for (from, to, count, expected) in cases {
+            let found = converted((from, 1), to, &vec![None; count]);
+            let expected: Vec<f32> = expected.iter().copied().map(f32::from).collect();
+            assert_eq!(found, expected, "{from} to {to:?}");
+        }
+        // ffmpeg leaves nothing of a frame that is shorter than a place; a clip without a frame is of no use.
         assert_eq!(converted((25, 1), (10, 1), &[None]), [0.0]);
     }
 
