@@ -91,6 +91,10 @@ test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fu
 torture: setup-system ## Damage the conformance files in every byte and bit
 	LATENTBIT_TORTURE=1 cargo test --release --locked -p latentbit-container --test conformance damage_matrix -- --nocapture
 
+.PHONY: archive-kills
+archive-kills: setup-system ## Kill archive runs at 50 random moments for each form, and compare
+	LATENTBIT_KILLS=50 cargo test --release --locked -p latentbit --test e2e killed -- --nocapture
+
 .PHONY: conformance
 conformance: setup-system ## Write the files of testdata/conformance anew
 	LATENTBIT_WRITE_CONFORMANCE=1 cargo test --locked -p latentbit-container --test conformance files_are

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use latentbit_codec::maskgit::FillOptions;
-use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
+use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
 use latentbit_container::{Compression, WriterOptions};
 
+use crate::archive::{Form, Part};
 use crate::commands::degrade::ChunkRun;
 use crate::latents::Scale;
-use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
+use crate::media::{
+    Crop, InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Resize, Start, VideoInfo, parse_rate,
+};
 use crate::predict::args::{GenerateArgs, InpaintArgs, ScoreArgs};
 use crate::tokens::{ArrayFormat, Columns};
 
@@ -109,6 +112,17 @@ pub enum Command {
     /// files have means that this one is unlike what the predictor was trained on.
     #[command(after_help = EXIT_CODES)]
     Score(ScoreArgs),
+    /// Turn many clips into an archive of tokens, with a manifest: for data sets to train on.
+    ///
+    /// SOURCE is a video or picture, a folder, a pattern of names ('clips/**/*.mp4'), or a list: text or JSON lines (.txt,
+    /// .list, .jsonl), CSV, TSV or Parquet, with a path or an id for each clip, and if you like start, end, label and
+    /// caption. A list can come on stdin as well (-).
+    ///
+    /// A run that ended for whatever reason goes on when the same command is given again. The same list gives the same
+    /// files, byte for byte. Clips that cannot be made are listed in the manifest with the reason; the command then ends
+    /// with code 3.
+    #[command(after_help = EXIT_CODES)]
+    Archive(ArchiveArgs),
     /// Models that are kept on this machine: list, add, pull, verify, path.
     ///
     /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.
@@ -223,6 +237,32 @@ pub struct MemoryArgs {
     pub max_memory: Option<u64>,
 }
 
+/// Where random access points are.
+#[derive(Debug, Args)]
+pub struct GroupArgs {
+    /// Chunks from one random access point to the next; 0 for a single one at the start.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
+    pub group: u32,
+
+    /// Do not begin a random access point where the scene cuts.
+    #[arg(long)]
+    pub no_scene_cuts: bool,
+}
+
+impl GroupArgs {
+    /// What the pipeline is told.
+    pub fn options(&self) -> Options {
+        Options {
+            chunks_per_group: self.group,
+            key_frames: match self.no_scene_cuts {
+                true => KeyFrames::None,
+                false => KeyFrames::AtCuts,
+            },
+            ..Options::default()
+        }
+    }
+}
+
 /// How tokens are stored.
 #[derive(Debug, Args)]
 pub struct CoderArgs {
@@ -307,6 +347,10 @@ fn bits(text: &str) -> Result<u8, String> {
     }
 }
 
+fn rate(text: &str) -> Result<Rational, String> {
+    parse_rate(text).ok_or_else(|| format!("'{text}' is no frame rate; write 25, 29.97 or 30000/1001"))
+}
+
 fn pixel_layout(text: &str) -> Result<PixelLayout, String> {
     PixelLayout::from_ffmpeg_name(text).ok_or_else(|| {
         format!("'{text}' is not known here; write it as ffmpeg does: yuv420p, yuv422p10le, rgb24")
@@ -333,13 +377,8 @@ pub struct EncodeArgs {
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
-    /// Chunks from one random access point to the next; 0 for a single one at the start.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
-    pub group: u32,
-
-    /// Do not begin a random access point where the scene cuts.
-    #[arg(long)]
-    pub no_scene_cuts: bool,
+    #[command(flatten)]
+    pub groups: GroupArgs,
 
     #[command(flatten)]
     pub coder: CoderArgs,
@@ -738,6 +777,141 @@ pub struct TokensImportArgs {
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `archive`.
+#[derive(Debug, Args)]
+pub struct ArchiveArgs {
+    /// Videos, pictures, folders, patterns or lists of clips; - for a list on stdin.
+    #[arg(value_name = "SOURCE", required_unless_present_any = ["check", "merge"], allow_hyphen_values = true)]
+    pub sources: Vec<String>,
+
+    /// Folder of the archive.
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["check", "merge"])]
+    pub output: Option<PathBuf>,
+
+    /// Prove the manifest and the files of an archive against each other, in every byte, instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output", "merge"])]
+    pub check: Option<PathBuf>,
+
+    /// Write the manifest of an archive whose parts are complete, instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output"])]
+    pub merge: Option<PathBuf>,
+
+    /// Form of the archive: a .lbit file for each clip, or tar shards that WebDataset reads.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Lbit)]
+    pub format: Form,
+
+    /// Put the tokens of each clip into shards as an array, too.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub tokens: Option<ShardTokens>,
+
+    /// Begin a new shard when one has reached this size.
+    #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB")]
+    pub shard_size: u64,
+
+    /// Begin a new shard when one has this many clips.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub shard_clips: u64,
+
+    /// Archive one part of the list, such as 1/4: several machines can write to one folder so, and --merge writes the
+    /// manifest when all are done.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Part>,
+
+    /// Where clips are that a list has by their ids alone: a path with {id} in it.
+    #[arg(long, value_name = "PATH")]
+    pub id_path: Option<String>,
+
+    /// Bring clips to this frame rate: 12, 29.97, 30000/1001.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub fps: Option<Rational>,
+
+    /// Scale pictures: the pixels of the short side (256), or W:H, where -1 follows the other side.
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub scale: Option<Resize>,
+
+    /// Keep a part of the pictures, after scaling: W:H for their middle, or W:H:X:Y.
+    #[arg(long, value_name = "W:H[:X:Y]")]
+    pub crop: Option<Crop>,
+
+    /// Leave clips out that have fewer frames.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_frames: u64,
+
+    /// Leave clips out whose pictures have a short side of fewer pixels, before scaling.
+    #[arg(long, value_name = "PIXELS", default_value_t = 1)]
+    pub min_size: u32,
+
+    /// Measure the PSNR of every N-th clip: the report shows the worst ones.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub quality_sample: u64,
+
+    /// Stop when more than this many clips failed.
+    #[arg(long, value_name = "N")]
+    pub max_errors: Option<u64>,
+
+    /// Clips that are made at once; 0 for one on each core.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
+    pub workers: usize,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Latent frames of a chunk; what the model was trained with by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub chunk: Option<u16>,
+
+    #[command(flatten)]
+    pub groups: GroupArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    #[command(flatten)]
+    pub carry: CarryArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Values of `archive --tokens`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShardTokens {
+    /// numpy.
+    Npy,
+}
+
+impl ArchiveArgs {
+    /// Threads of the whole run.
+    fn all_threads(&self) -> usize {
+        match self.model.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// Of so many clips, those that are made at once.
+    pub fn workers(&self, clips: usize) -> usize {
+        let workers = match self.workers {
+            0 => self.all_threads(),
+            workers => workers,
+        };
+        workers.min(clips).max(1)
+    }
+
+    /// Threads for each of them.
+    pub fn threads_each(&self, workers: usize) -> usize {
+        (self.all_threads() / workers).max(1)
+    }
 }
 
 /// What to do with latents.

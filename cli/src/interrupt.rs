@@ -19,6 +19,11 @@ pub fn listen() {
     }
 }
 
+/// Ends the input as Ctrl-C does.
+pub fn stop() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
 /// Whether to take no more input.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)

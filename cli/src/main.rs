@@ -1,11 +1,13 @@
 //! The command `latentbit`: video to `.lbit` tokens and back.
 
 mod along;
+mod archive;
 mod args;
 mod chunk_feed;
 mod commands;
 mod conceal;
 mod copied;
+mod encoding;
 mod exit;
 mod interrupt;
 mod join;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Cut(args) => commands::cut::run(args),
         Command::Concat(args) => commands::concat::run(args),
         Command::Degrade(args) => commands::degrade::run(args),
+        Command::Archive(args) => commands::archive::run(args, quiet),
         Command::Tokens(command) => commands::tokens::run(command),
         Command::Latents(command) => commands::latents::run(command, quiet),
         Command::Generate(args) => commands::generate::run(args, quiet),

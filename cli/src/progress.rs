@@ -11,6 +11,12 @@ pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
     styled(frames, template, quiet)
 }
 
+/// Clips per second and how many are left; the message of the bar stands among it.
+pub fn clips(clips: u64, quiet: bool) -> ProgressBar {
+    let template = "{wide_bar} {pos}/{len} clips, {per_sec}, {msg}, {eta} left";
+    styled(Some(clips), template, quiet)
+}
+
 /// Bytes of the file `name`.
 pub fn bytes(name: &str, bytes: u64, quiet: bool) -> ProgressBar {
     let template = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod archive;
 pub mod concat;
 pub mod cut;
 pub mod decode;

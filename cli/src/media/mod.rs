@@ -9,6 +9,7 @@ mod background;
 pub mod color;
 mod error;
 mod extras;
+mod filters;
 #[cfg(feature = "libav")]
 mod libav_in;
 #[cfg(feature = "libav")]
@@ -33,7 +34,9 @@ mod y4m;
 pub use atomic::AtomicFile;
 pub use error::{MediaError, MediaErrorKind};
 pub use extras::Extras;
+pub use filters::{Crop, Filters, Resize};
 pub use pixel::PixelLayout;
+pub use rate::parse_rate;
 pub use raw::RawFormat;
 pub use sink::{OutputOptions, open_sink};
 pub use source::{InputOptions, open_source};

@@ -7,6 +7,8 @@ use latentbit_container::{
 use serde::{Deserialize, Serialize};
 
 use super::format::Array;
+use super::layout::Layout;
+use super::listing::Listing;
 use crate::media::{MediaError, MediaErrorKind};
 
 pub const SCHEMA: &str = "latentbit.tokens/1";
@@ -139,6 +141,24 @@ impl Sidecar {
         }
         serde_json::from_slice(text)
             .map_err(|error| invalid(format!("this is no sidecar of tokens: {error}")))
+    }
+
+    /// Of the array of the tokens that `listing` names, in this layout.
+    pub fn of_listing(video: &VideoStream, layout: Layout, listing: &Listing) -> Self {
+        let frames = PixelFrames(listing.frames());
+        let video = VideoStream {
+            // What is lost at the end is not known.
+            frame_count: video.frame_count.filter(|&promised| promised == frames),
+            ..video.clone()
+        };
+        let mut sidecar = Self::new(&video, layout.dtype(), layout.columns);
+        let grid = video.grid(LatentFrames(1));
+        sidecar.shape = vec![listing.steps(), u64::from(grid.h), u64::from(grid.w)];
+        sidecar.shape.extend(layout.columns.map(|columns| columns as u64));
+        sidecar.chunks.clone_from(&listing.chunks);
+        sidecar.metadata.clone_from(&listing.metadata);
+        sidecar.chapters.clone_from(&listing.chapters);
+        sidecar
     }
 
     /// The JSON of a file of its own.

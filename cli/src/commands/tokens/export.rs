@@ -5,9 +5,7 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use latentbit_container::{
-    Error as ContainerError, LatentFrames, Limits, PixelFrames, Reader, StreamId, VideoStream,
-};
+use latentbit_container::{Error as ContainerError, Limits, Reader, StreamId, VideoStream};
 use serde::Serialize;
 
 use crate::args::{OutputArgs, TokensExportArgs};
@@ -107,7 +105,7 @@ impl Export<'_> {
             (_, columns) => Layout::new(video.bits, columns),
         };
         let listing = Listing::new(Reading::new(reader, unpack), stream, &video, video.bits)?;
-        let sidecar = sidecar(&video, layout, &listing);
+        let sidecar = Sidecar::of_listing(&video, layout, &listing);
         let about = sidecar.to_json()?;
 
         let (target, mut file) = Target::open(&args.output.output)?;
@@ -158,23 +156,6 @@ fn video<R: std::io::Read>(
             ..video.clone()
         },
     ))
-}
-
-fn sidecar(video: &VideoStream, layout: Layout, listing: &Listing) -> Sidecar {
-    let frames = PixelFrames(listing.frames());
-    let video = VideoStream {
-        // What is lost at the end is not known.
-        frame_count: video.frame_count.filter(|&promised| promised == frames),
-        ..video.clone()
-    };
-    let mut sidecar = Sidecar::new(&video, layout.dtype(), layout.columns);
-    let grid = video.grid(LatentFrames(1));
-    sidecar.shape = vec![listing.steps(), u64::from(grid.h), u64::from(grid.w)];
-    sidecar.shape.extend(layout.columns.map(|columns| columns as u64));
-    sidecar.chunks.clone_from(&listing.chunks);
-    sidecar.metadata.clone_from(&listing.metadata);
-    sidecar.chapters.clone_from(&listing.chapters);
-    sidecar
 }
 
 /// What was written.

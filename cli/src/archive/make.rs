@@ -1,0 +1,265 @@
+//! Makes one clip.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use latentbit_codec::Bundle;
+use latentbit_codec::pipeline::{MemoryPlan, Work};
+use latentbit_container::VideoStream;
+use sha2::{Digest, Sha256};
+
+use super::list::Item;
+use super::npy;
+use super::plan::{Clip, hex};
+use super::quality;
+use super::recipe::Recipe;
+use super::row::{Made, rounded};
+use super::shard::NPY;
+use super::store::{Files, remove};
+use super::tally::{Tally, contents};
+use crate::encoding::{Encoding, describe};
+use crate::exit::message;
+use crate::interrupt;
+use crate::media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
+
+/// What came of trying.
+#[derive(Debug)]
+pub enum Attempt {
+    Made {
+        made: Box<Made>,
+        files: Files,
+        /// The worst frame beside what it should be, as a file, if the quality was measured.
+        picture: Option<PathBuf>,
+    },
+    /// A clip with the same contents is in the archive already.
+    Known,
+    /// A filter leaves it out: why.
+    Skipped(String),
+    /// It cannot be made: why.
+    Failed(String),
+}
+
+/// What came of trying, and the SHA-256 of the source if it could be read.
+#[derive(Debug)]
+pub struct Tried {
+    pub source_sha256: Option<String>,
+    pub attempt: Attempt,
+}
+
+/// What all clips are made with.
+pub struct Workshop<'a> {
+    pub bundle: Arc<Bundle>,
+    pub recipe: &'a Recipe,
+    /// Folder for clips in the making.
+    pub scratch: &'a Path,
+    pub tally: &'a Mutex<Tally>,
+}
+
+/// The run is to end, so that nothing can be said about this clip.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was stopped")]
+pub struct Stopped;
+
+impl Workshop<'_> {
+    /// Makes a clip. `progress` is told of frames.
+    ///
+    /// # Errors
+    /// What is not the clip's fault: a disk that is full or fails, and [`Stopped`].
+    pub fn make(&self, clip: &Clip, progress: &(dyn Fn(u64) + Sync)) -> anyhow::Result<Tried> {
+        let mut source_sha256 = None;
+        let result = self.attempt(clip, &mut source_sha256, progress);
+        // Frames that were cut off by that would look like a clip that is whole.
+        if interrupt::interrupted() {
+            return Err(Stopped.into());
+        }
+        let attempt = match result {
+            Ok(attempt) => attempt,
+            Err(error) if self.is_ours(&error) => return Err(error),
+            Err(error) => Attempt::Failed(message(&error)),
+        };
+        Ok(Tried {
+            source_sha256,
+            attempt,
+        })
+    }
+
+    /// Whether an error is about what is written rather than about the clip.
+    fn is_ours(&self, error: &anyhow::Error) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        error.chain().any(|cause| {
+            let full = cause
+                .downcast_ref()
+                .is_some_and(|error: &std::io::Error| matches!(error.kind(), StorageFull | QuotaExceeded));
+            let written = cause
+                .downcast_ref()
+                .is_some_and(|error: &MediaError| Path::new(error.place()).starts_with(self.scratch));
+            full || written
+        })
+    }
+
+    fn attempt(
+        &self,
+        clip: &Clip,
+        source_sha256: &mut Option<String>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> anyhow::Result<Attempt> {
+        let item = &clip.item;
+        let sha256 = digest(&item.path)?;
+        *source_sha256 = Some(sha256.clone());
+        let known = contents(&sha256, item.start, item.end);
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if tally.known(&known).is_some() {
+            return Ok(Attempt::Known);
+        }
+        drop(tally);
+        let recipe = self.recipe;
+        let (mut source, whole) = self.open(item)?;
+        if whole.iter().any(|&side| side < recipe.min_size) {
+            let [width, height] = whole;
+            let reason = format!(
+                "its pictures are {width}x{height}, and --min-size asks for {} on the short side",
+                recipe.min_size
+            );
+            return Ok(Attempt::Skipped(reason));
+        }
+        let mut video = describe(&self.bundle, source.info(), recipe.bits)?;
+        if let Some(chunk) = recipe.chunk {
+            video.chunk_latent_frames = chunk;
+        }
+        let lbit = self.scratch.join(format!("{}.lbit", clip.key));
+        let output = lbit.display().to_string();
+        let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, recipe.memory)?;
+        let mut options = recipe.options.clone();
+        options.encoder_plan = Some(plan);
+        let encoding = Encoding {
+            bundle: &self.bundle,
+            place: &item.path,
+            output: &output,
+            options,
+            writer_options: recipe.writer_options,
+            limited: item.end.is_some(),
+        };
+        let encoded = encoding.run(source.as_mut(), &video, progress)?;
+        if let Some(fault) = encoded.fault {
+            remove(&lbit);
+            return Err(fault);
+        }
+        let totals = encoded.summary.totals.first().copied().unwrap_or_default();
+        let frames = totals.frames.0;
+        if frames < recipe.min_frames {
+            remove(&lbit);
+            let reason = format!(
+                "it has {frames} frames, and --min-frames asks for {}",
+                recipe.min_frames
+            );
+            return Ok(Attempt::Skipped(reason));
+        }
+        let (sha256, npy) = self.finish(clip, &lbit)?;
+        let measured = match recipe.quality_sample {
+            0 => None,
+            every if clip.index % every == 0 => Some(self.measure(clip, &lbit)?),
+            _ => None,
+        };
+        let (psnr, picture) = measured.unzip();
+        let grid = video.grid(latentbit_container::LatentFrames(1));
+        Ok(Attempt::Made {
+            made: Box::new(Made {
+                sha256,
+                bytes: encoded.summary.bytes,
+                frames,
+                width: video.width,
+                height: video.height,
+                fps: fps(&video),
+                chunks: totals.chunks,
+                tokens_shape: [encoded.steps, grid.h.into(), grid.w.into()],
+                bits: video.bits,
+                bundle_sha256: video.bundle.sha256_hex(),
+                psnr,
+            }),
+            files: Files { lbit, npy },
+            picture,
+        })
+    }
+
+    /// The frames of a clip, and width and height of its file's pictures.
+    fn open(&self, item: &Item) -> anyhow::Result<(Box<dyn FrameSource>, [u32; 2])> {
+        let recipe = self.recipe;
+        let options = InputOptions {
+            start: item.start.map(Start::Seconds),
+            audio: recipe.audio,
+            subtitles: recipe.subtitles,
+            threads: recipe.options.threads,
+            ..InputOptions::default()
+        };
+        let source = open_source(&item.path, &options)?;
+        let whole = [source.info().width, source.info().height];
+        let filters = Filters {
+            seconds: item.end.map(|end| end - item.start.unwrap_or(0.0)),
+            ..recipe.filters.clone()
+        };
+        Ok((filters.apply(&item.path, source)?, whole))
+    }
+
+    /// Brings a clip to the disk; gives its SHA-256, and its tokens as an array if they are wanted.
+    fn finish(
+        &self,
+        clip: &Clip,
+        lbit: &Path,
+    ) -> anyhow::Result<(String, Option<(PathBuf, serde_json::Value)>)> {
+        let place = lbit.display().to_string();
+        OpenOptions::new()
+            .write(true)
+            .open(lbit)
+            .and_then(|file| file.sync_data())
+            .map_err(|error| MediaError::io(&place, "write", error))?;
+        let sha256 = digest(&place)?;
+        if !self.recipe.npy {
+            return Ok((sha256, None));
+        }
+        let path = self.scratch.join(format!("{}.{NPY}", clip.key));
+        let place = path.display().to_string();
+        let file = File::create(&path).map_err(|error| MediaError::io(&place, "write", error))?;
+        let sidecar = npy::write(lbit, file, &place)?;
+        Ok((sha256, Some((path, sidecar))))
+    }
+
+    fn measure(&self, clip: &Clip, lbit: &Path) -> anyhow::Result<(f64, PathBuf)> {
+        let (mut source, _) = self.open(&clip.item)?;
+        let measured = quality::measure(&self.bundle, lbit, source.as_mut(), self.recipe.options.threads)?;
+        let path = self.scratch.join(format!("{}.png", clip.key));
+        std::fs::write(&path, &measured.picture)
+            .map_err(|error| MediaError::io(&path.display().to_string(), "write", error))?;
+        Ok((rounded(measured.psnr), path))
+    }
+}
+
+fn fps(video: &VideoStream) -> f64 {
+    rounded(f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1)))
+}
+
+/// SHA-256 of a file as hexadecimal digits.
+fn digest(path: &str) -> anyhow::Result<String> {
+    let mut file = File::open(path).map_err(|error| MediaError::io(path, "open", error))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| MediaError::io(path, "open", error))?;
+    if !metadata.is_file() {
+        let message = "this is no file; name a video or picture file";
+        return Err(MediaError::new(MediaErrorKind::Usage, path, message).into());
+    }
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        if interrupt::interrupted() {
+            return Err(Stopped.into());
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&digest.finalize())),
+            Ok(read) => digest.update(&buffer[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(MediaError::io(path, "read", error).into()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Where the files of an archive are.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::part::Part;
+use crate::exit::usage;
+use crate::media::MediaError;
+
+/// The folder in an archive that holds what runs need and readers do not.
+const STATE: &str = ".archive";
+
+/// The folder of an archive.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// A file of the archive.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.file("manifest.parquet")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.file(STATE)
+    }
+
+    /// What runs of a part of the list keep.
+    pub fn part(&self, part: Part) -> PathBuf {
+        self.state().join(format!("{}-of-{}", part.number, part.of))
+    }
+
+    /// The journal of a part of the list.
+    pub fn journal(&self, part: Part) -> PathBuf {
+        self.part(part).join("journal.jsonl")
+    }
+
+    /// Writes a file that appears under its name when it is complete. What a run that is killed leaves of it is among what
+    /// runs of `part` keep, and is overwritten by the next one.
+    pub fn replace(
+        &self,
+        part: Part,
+        target: &Path,
+        write: impl FnOnce(&File) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let new = self.part(part).join(format!("{name}.part"));
+        let place = target.display().to_string();
+        let failed = |error| MediaError::io(&place, "write", error);
+        let file = File::create(&new).map_err(failed)?;
+        write(&file)?;
+        file.sync_all()
+            .and_then(|()| fs::rename(&new, target))
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// The parts of the list that runs began with.
+    pub fn parts(&self) -> Result<Vec<Part>, MediaError> {
+        let state = self.state();
+        let place = state.display().to_string();
+        let entries = match fs::read_dir(&state) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(MediaError::io(&place, "list", error)),
+        };
+        let mut parts = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| MediaError::io(&place, "list", error))?;
+            let name = entry.file_name().to_string_lossy().replace("-of-", "/");
+            // A folder without a journal is of a run that ended before it began.
+            if let Ok(part) = name.parse::<Part>()
+                && self.journal(part).is_file()
+            {
+                parts.push(part);
+            }
+        }
+        parts.sort_by_key(|part| (part.of, part.number));
+        Ok(parts)
+    }
+
+    /// Makes the folders that a run of `part` needs, and keeps other runs of it out for as long as the result lives.
+    ///
+    /// # Errors
+    /// A wrong usage for a folder that holds something else, and for one that another number of parts was begun in.
+    pub fn prepare(&self, part: Part) -> anyhow::Result<Lock> {
+        let place = self.0.display().to_string();
+        if !self.state().is_dir()
+            && let Ok(mut entries) = fs::read_dir(&self.0)
+            && entries.next().is_some()
+        {
+            return usage(format!(
+                "{place}: there is something in this folder that is no archive; choose a new folder"
+            ));
+        }
+        if let Some(other) = self.parts()?.iter().find(|other| other.of != part.of) {
+            return usage(format!(
+                "{place}: it was begun in {} parts; go on with --shard N/{}, or choose a new folder",
+                other.of, other.of
+            ));
+        }
+        let state = self.part(part);
+        let failed = |error| MediaError::io(&state.display().to_string(), "make", error);
+        let scratch = state.join("scratch");
+        fs::create_dir_all(&scratch).map_err(failed)?;
+        let lock = File::create(state.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                anyhow::bail!("{place}: another run is writing to this archive; wait for it, or end it")
+            }
+            // Some network file systems know no locks.
+            Err(TryLockError::Error(error)) => tracing::warn!("{place}: cannot keep other runs out: {error}"),
+        }
+        // What a run that was killed left half done.
+        fs::remove_dir_all(&scratch).map_err(failed)?;
+        fs::create_dir(&scratch).map_err(failed)?;
+        fs::create_dir_all(state.join("pictures")).map_err(failed)?;
+        Ok(Lock {
+            scratch,
+            pictures: state.join("pictures"),
+            _file: lock,
+        })
+    }
+}
+
+/// The right to write to an archive.
+pub struct Lock {
+    /// Folder for clips in the making.
+    pub scratch: PathBuf,
+    /// Folder for pictures of clips whose quality was measured.
+    pub pictures: PathBuf,
+    _file: File,
+}

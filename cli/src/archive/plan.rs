@@ -1,0 +1,189 @@
+//! Which clips a run makes, and what they are called.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use super::list::Item;
+use super::part::Part;
+
+/// A clip of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    /// Its place in the whole list, from 0.
+    pub index: u64,
+    /// What it is called in the archive: letters, digits, `_` and `-`.
+    pub key: String,
+    pub item: Item,
+}
+
+/// The clips of a run, in order.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub clips: Vec<Clip>,
+    /// SHA-256 of the whole list as hexadecimal digits, by which another list is told.
+    pub digest: String,
+    /// Clips of the whole list.
+    pub total: u64,
+    /// Lines of the list that only repeat another one.
+    pub repeated: u64,
+}
+
+/// Letters of a name that go into a key.
+const MAX_STEM: usize = 60;
+
+/// Hexadecimal digits of a key.
+const KEY_DIGITS: usize = 16;
+
+impl Plan {
+    /// Names the clips of the whole list, then takes the part that is wanted: every n-th one, so that parts of a sorted
+    /// list take equally long.
+    ///
+    /// # Errors
+    /// Two clips that would have the same key.
+    pub fn new(items: Vec<Item>, part: Part) -> anyhow::Result<Self> {
+        let mut whole = Sha256::new();
+        let mut known: HashMap<String, Item> = HashMap::new();
+        let (mut clips, mut total, mut repeated) = (Vec::new(), 0, 0);
+        for item in items {
+            let key = key(&item);
+            match known.get(&key) {
+                Some(other) if *other == item => {
+                    repeated += 1;
+                    continue;
+                }
+                Some(other) if identity(other) == identity(&item) => anyhow::bail!(
+                    "{}: the list has it twice, with different labels or captions; leave one of them out",
+                    item.path
+                ),
+                Some(other) => anyhow::bail!(
+                    "{} and {}: both would have the key {key}; rename one of them",
+                    other.path,
+                    item.path
+                ),
+                None => {}
+            }
+            whole.update(serde_json::to_vec(&(
+                &item.path,
+                &item.id,
+                item.start,
+                item.end,
+                &item.label,
+                &item.caption,
+            ))?);
+            known.insert(key.clone(), item.clone());
+            if part.holds(total) {
+                clips.push(Clip {
+                    index: total,
+                    key,
+                    item,
+                });
+            }
+            total += 1;
+        }
+        Ok(Self {
+            clips,
+            digest: hex(&whole.finalize()),
+            total,
+            repeated,
+        })
+    }
+}
+
+/// What makes a clip that clip.
+fn identity(item: &Item) -> (&str, Option<&str>, Option<u64>, Option<u64>) {
+    let bits = |seconds: Option<f64>| seconds.map(f64::to_bits);
+    (&item.path, item.id.as_deref(), bits(item.start), bits(item.end))
+}
+
+/// A key that depends on nothing but the clip's path or id and its range, so that it is the same in every list: the name
+/// for people, then digits that tell apart what has the same name. There is no dot in it, because readers of WebDataset
+/// take what follows a dot for the kind of the file.
+fn key(item: &Item) -> String {
+    let file = item.path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let name = item.id.as_deref().unwrap_or(stem);
+    let safe = name.chars().map(|letter| match letter {
+        letter if letter.is_ascii_alphanumeric() || "_-".contains(letter) => letter,
+        _ => '_',
+    });
+    let safe: String = safe.take(MAX_STEM).collect();
+    let mut digest = Sha256::new();
+    digest.update(item.id.as_deref().unwrap_or(&item.path));
+    for time in [item.start, item.end] {
+        digest.update([0]);
+        digest.update(time.map_or_else(String::new, |time| time.to_string()));
+    }
+    let digits = hex(&digest.finalize());
+    let safe = if safe.is_empty() { "clip" } else { &safe };
+    format!("{safe}-{}", &digits[..KEY_DIGITS])
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(path: &str, start: Option<f64>) -> Item {
+        Item {
+            path: path.to_owned(),
+            id: None,
+            start,
+            end: None,
+            label: None,
+            caption: None,
+        }
+    }
+
+    fn keys(items: &[Item]) -> Vec<String> {
+        let plan = Plan::new(items.to_vec(), Part::WHOLE).unwrap();
+        plan.clips.into_iter().map(|clip| clip.key).collect()
+    }
+
+    #[test]
+    fn keys_are_safe_stable_and_different() {
+        let items = [
+            item("a/clip.1 ü.mp4", None),
+            item("b/clip.1 ü.mp4", None),
+            item("a/clip.1 ü.mp4", Some(2.0)),
+        ];
+        let all = keys(&items);
+        assert!(
+            all.iter()
+                .all(|key| key.starts_with("clip_1__-") && !key.contains('.'))
+        );
+        assert_eq!(keys(&items[1..2]), all[1..2]);
+        assert!(all[0] != all[1] && all[0] != all[2] && all[1] != all[2]);
+        assert_eq!(keys(&[item(".mp4", None)])[0].len(), "clip-".len() + KEY_DIGITS);
+        let long = "x".repeat(300) + ".mp4";
+        assert_eq!(keys(&[item(&long, None)])[0].len(), MAX_STEM + 1 + KEY_DIGITS);
+    }
+
+    #[test]
+    fn what_is_listed_twice_is_made_once() {
+        let same = [item("a.mp4", None), item("b.mp4", None), item("a.mp4", None)];
+        let plan = Plan::new(same.to_vec(), Part::WHOLE).unwrap();
+        assert_eq!((plan.clips.len(), plan.total, plan.repeated), (2, 2, 1));
+        let mut other = same.to_vec();
+        other[2].label = Some("cat".to_owned());
+        assert!(Plan::new(other, Part::WHOLE).is_err());
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        let items: Vec<Item> = (0..10).map(|n| item(&format!("{n}.mp4"), None)).collect();
+        let whole = Plan::new(items.clone(), Part::WHOLE).unwrap();
+        let mut clips = Vec::new();
+        for number in 1..=3 {
+            let plan = Plan::new(items.clone(), Part { number, of: 3 }).unwrap();
+            assert_eq!((&plan.digest, plan.total), (&whole.digest, 10));
+            clips.extend(plan.clips);
+        }
+        clips.sort_by_key(|clip| clip.index);
+        assert_eq!(clips, whole.clips);
+    }
+}

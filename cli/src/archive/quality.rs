@@ -1,0 +1,99 @@
+//! How good a clip is that was made.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+
+use image::{DynamicImage, ImageFormat, RgbImage, imageops};
+use latentbit_codec::metrics::Meter;
+use latentbit_codec::pipeline::{self, Options};
+use latentbit_codec::{Bundle, Frame};
+use latentbit_container::ReadMode;
+
+use crate::chunk_feed::feed;
+use crate::join::joined;
+use crate::lbit_input;
+use crate::media::{FrameSource, MediaError};
+
+/// Pixels of the long side of each picture in a report.
+const LONG_SIDE: u32 = 320;
+
+/// What was measured of a clip.
+#[derive(Debug)]
+pub struct Measured {
+    /// Of all its frames, in dB.
+    pub psnr: f64,
+    /// The frame of the lowest PSNR as PNG: as it was, beside what the tokens give.
+    pub picture: Vec<u8>,
+}
+
+/// Decodes `lbit` and compares it with `source`, from which it was made; none if somebody stopped the run.
+pub fn measure(
+    bundle: &Arc<Bundle>,
+    lbit: &Path,
+    source: &mut dyn FrameSource,
+    threads: usize,
+) -> anyhow::Result<Measured> {
+    let place = lbit.display().to_string();
+    let input = lbit_input::open(&place, ReadMode::Strict)?;
+    let options = Options {
+        threads,
+        ..Options::default()
+    };
+    let (decoder, decoded) = pipeline::decoder(bundle, &input.video, &options)?;
+    let (along, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| (), &along));
+    let mut meter = Meter::default();
+    let mut worst: Option<(f64, [Frame; 2])> = None;
+    for frame in decoded {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
+        };
+        let Some(reference) = source.next_frame()? else {
+            break;
+        };
+        meter.add(&reference, &frame)?;
+        let error = squares(&reference, &frame);
+        if worst.as_ref().is_none_or(|(known, _)| error > *known) {
+            worst = Some((error, [reference, frame]));
+        }
+    }
+    joined(feeding.join(), "reading")?;
+    match (meter.quality(), worst) {
+        (Some(quality), Some((_, frames))) => Ok(Measured {
+            psnr: quality.psnr,
+            picture: side_by_side(&frames)
+                .map_err(|error| MediaError::io(&place, "draw", std::io::Error::other(error)))?,
+        }),
+        _ => anyhow::bail!("{place}: there is no frame to measure"),
+    }
+}
+
+fn squares(a: &Frame, b: &Frame) -> f64 {
+    let differences = a.data.iter().zip(&b.data).map(|(a, b)| f64::from(a - b).powi(2));
+    differences.sum()
+}
+
+fn side_by_side(frames: &[Frame; 2]) -> image::ImageResult<Vec<u8>> {
+    let small = frames.each_ref().map(|frame| {
+        let bytes = frame
+            .data
+            .iter()
+            .map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8);
+        let (width, height) = (frame.width as u32, frame.height as u32);
+        let picture = RgbImage::from_raw(width, height, bytes.collect()).unwrap_or_default();
+        let picture = DynamicImage::ImageRgb8(picture);
+        match width.max(height) > LONG_SIDE {
+            true => picture.thumbnail(LONG_SIDE, LONG_SIDE).into_rgb8(),
+            false => picture.into_rgb8(),
+        }
+    });
+    let (width, height) = small[0].dimensions();
+    let mut both = RgbImage::new(2 * width, height);
+    imageops::replace(&mut both, &small[0], 0, 0);
+    imageops::replace(&mut both, &small[1], i64::from(width), 0);
+    let mut png = Vec::new();
+    both.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)?;
+    Ok(png)
+}

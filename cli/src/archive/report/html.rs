@@ -1,0 +1,169 @@
+//! The report as a page that needs no other file.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Bin, Report};
+
+const STYLE: &str = "\
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
+table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}\
+td.n{text-align:right;font-variant-numeric:tabular-nums}\
+figure{margin:1rem 0}figcaption{color:#555}img{max-width:100%;image-rendering:pixelated}\
+svg text{font:11px system-ui,sans-serif;fill:#444}code{word-break:break-all}";
+
+/// Pixels of a histogram: width of a bar, and height of the highest one.
+const BAR: usize = 44;
+const HIGH: u64 = 140;
+
+/// The page; `pictures` are PNGs of the worst clips, where there are any.
+pub fn page(report: &Report, pictures: &[Option<Vec<u8>>]) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>LatentBit archive</title>\
+         <style>{STYLE}</style></head><body>\n<h1>LatentBit archive</h1>\n"
+    );
+    out.push_str(&facts(report));
+    for (title, unit, bins) in [
+        ("Sizes of files", "bytes", &report.sizes),
+        ("Lengths of clips", "frames", &report.lengths),
+        ("PSNR of clips that were measured", "dB", &report.qualities),
+    ] {
+        if !bins.is_empty() {
+            out.push_str(&format!("<h2>{title}</h2>\n{}\n", histogram(bins, unit)));
+        }
+    }
+    if !report.worst.is_empty() {
+        out.push_str("<h2>Lowest quality</h2>\n<p>The worst frame of each clip: as it was, and as the tokens give it.</p>\n");
+    }
+    for (clip, picture) in report.worst.iter().zip(pictures) {
+        let image = picture.as_ref().map_or_else(
+            || "<p>There is no picture of it.</p>".to_owned(),
+            |png| {
+                format!(
+                    "<img alt=\"source and decode\" src=\"data:image/png;base64,{}\">",
+                    STANDARD.encode(png)
+                )
+            },
+        );
+        out.push_str(&format!(
+            "<figure>{image}<figcaption>{:.2} dB, <code>{}</code></figcaption></figure>\n",
+            clip.psnr,
+            escaped(&clip.source)
+        ));
+    }
+    if !report.failures.is_empty() {
+        let shown = match report.failures.len() as u64 {
+            shown if shown < report.failed => format!(" (the first {shown} of {})", report.failed),
+            _ => String::new(),
+        };
+        out.push_str(&format!("<h2>Clips that failed{shown}</h2>\n<table>"));
+        for failure in &report.failures {
+            out.push_str(&format!(
+                "<tr><td><code>{}</code></td><td>{}</td></tr>\n",
+                escaped(&failure.source),
+                escaped(&failure.error)
+            ));
+        }
+        out.push_str("</table>\n");
+    }
+    out.push_str("</body></html>\n");
+    out
+}
+
+fn facts(report: &Report) -> String {
+    let rows = [
+        ("clips", report.clips.to_string()),
+        ("archived", report.done.to_string()),
+        ("duplicates", report.duplicates.to_string()),
+        ("skipped", report.skipped.to_string()),
+        ("failed", report.failed.to_string()),
+        ("frames", report.frames.to_string()),
+        ("tokens", report.tokens.to_string()),
+        ("bytes", report.bytes.to_string()),
+        ("bits per pixel", format!("{:.4}", report.bpp)),
+        ("seconds of this run", format!("{:.1}", report.seconds)),
+        ("clips per second", format!("{:.2}", report.clips_per_second)),
+    ];
+    let rows = rows
+        .iter()
+        .map(|(name, value)| format!("<tr><td>{name}</td><td class=\"n\">{value}</td></tr>"));
+    format!(
+        "<table>{}</table>\n<p>Bundle <code>{}</code></p>\n",
+        rows.collect::<String>(),
+        escaped(&report.bundle_sha256)
+    )
+}
+
+fn histogram(bins: &[Bin], unit: &str) -> String {
+    let most = bins.iter().map(|bin| bin.clips).max().unwrap_or(1).max(1);
+    let (width, height) = (bins.len() * BAR + 60, HIGH + 50);
+    let mut out = format!("<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">");
+    for (place, bin) in bins.iter().enumerate() {
+        let (x, high) = (place * BAR, (bin.clips * HIGH).div_ceil(most));
+        let y = HIGH + 18 - high;
+        let middle = x + BAR / 2;
+        out.push_str(&format!(
+            "<rect x=\"{}\" y=\"{y}\" width=\"{}\" height=\"{high}\" fill=\"#4a7ab5\"/>\
+             <text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+             <text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            x + 2,
+            BAR - 4,
+            y - 4,
+            bin.clips,
+            HIGH + 34,
+            short(bin.from)
+        ));
+    }
+    let end = bins.len() * BAR;
+    let last = bins.last().map_or(0, |bin| bin.to);
+    out.push_str(&format!(
+        "<text x=\"{end}\" y=\"{0}\" text-anchor=\"middle\">{1}</text><text x=\"{2}\" y=\"{0}\">{unit}</text></svg>",
+        HIGH + 34,
+        short(last),
+        end + 20
+    ));
+    out.replace("<svg ", "<svg overflow=\"visible\" ")
+}
+
+/// A number in few letters.
+fn short(value: u64) -> String {
+    match value {
+        0..1024 => value.to_string(),
+        1024..0x10_0000 => format!("{}Ki", value >> 10),
+        0x10_0000..0x4000_0000 => format!("{}Mi", value >> 20),
+        _ => format!("{}Gi", value >> 30),
+    }
+}
+
+/// Text in which nothing is taken for a tag.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_no_tags() {
+        assert_eq!(escaped("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+    }
+
+    #[test]
+    fn bars_have_the_heights_of_their_counts() {
+        let bin = |from, clips| Bin {
+            from,
+            to: from * 2,
+            clips,
+        };
+        let svg = histogram(&[bin(1024, 1), bin(2048, 4)], "bytes");
+        assert!(
+            svg.contains("height=\"35\"") && svg.contains("height=\"140\""),
+            "{svg}"
+        );
+        assert!(svg.contains(">1Ki<") && svg.contains(">4Ki<"), "{svg}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Finds out how much of what a journal tells is there.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::journal::Reading;
+use super::place::Folder;
+use super::plan::hex;
+use super::row::{Row, Stored};
+use super::shard::{TRAILER, half_done};
+use super::store::{Form, Progress};
+use super::tally::Tally;
+use crate::media::MediaError;
+
+/// What of an earlier run counts.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// Bytes of the journal that do.
+    pub journal: u64,
+    pub tally: Tally,
+    pub progress: Progress,
+    /// Whether some of what the journal tells is gone, so that it is made again.
+    pub lost: bool,
+}
+
+/// The shard that is being looked at.
+struct Current {
+    name: String,
+    /// Of each clip in it: where the journal's row ends, and what it tells.
+    clips: Vec<(u64, Stored)>,
+    /// Where the journal stood before its first clip.
+    before: u64,
+}
+
+/// Looks at the journal after its first entry, and at the files that it tells of.
+pub fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resumed, MediaError> {
+    let start = journal.offset;
+    let mut current: Option<Current> = None;
+    let mut shards = 0;
+    let (mut good, mut lost) = (start, false);
+    loop {
+        let before = journal.offset;
+        let Some(row) = journal.row()? else { break };
+        if let Some(stored) = row.stored() {
+            match form {
+                Form::Lbit if !has_length(&folder.file(&stored.place.shard), stored.place.until) => {
+                    lost = true;
+                    break;
+                }
+                Form::Lbit => {}
+                Form::Webdataset => {
+                    if let Some(ended) = current.take_if(|shard| shard.name != stored.place.shard)
+                        && !is_complete(folder, &ended)
+                    {
+                        (lost, current) = (true, Some(ended));
+                        break;
+                    }
+                    if current.is_none() {
+                        shards += 1;
+                    }
+                    let shard = current.get_or_insert_with(|| Current {
+                        name: stored.place.shard.clone(),
+                        clips: Vec::new(),
+                        before,
+                    });
+                    shard.clips.push((journal.offset, stored.clone()));
+                }
+            }
+        }
+        good = journal.offset;
+    }
+    let mut progress = Progress {
+        next: shards,
+        half: None,
+    };
+    if let Some(shard) = current
+        && (lost || !is_complete(folder, &shard))
+    {
+        let intact = intact(&half_done(folder, &shard.name), &shard)?;
+        if intact < shard.clips.len() {
+            lost = true;
+            good = match intact {
+                0 => shard.before,
+                intact => shard.clips[intact - 1].0,
+            };
+        }
+        match intact {
+            0 => progress.next -= 1,
+            intact => {
+                let until = shard.clips[intact - 1].1.place.until;
+                progress.half = Some((shard.name, until, intact as u64));
+            }
+        }
+    }
+    Ok(Resumed {
+        journal: good,
+        tally: Tally::default(),
+        progress,
+        lost,
+    })
+}
+
+/// Counts the rows of a journal up to where it counts.
+pub fn count(journal: &mut Reading, until: u64, mut take: impl FnMut(&Row)) -> Result<(), MediaError> {
+    while journal.offset < until {
+        let Some(row) = journal.row()? else { break };
+        take(&row);
+    }
+    Ok(())
+}
+
+fn has_length(path: &Path, length: u64) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == length)
+}
+
+fn is_complete(folder: &Folder, shard: &Current) -> bool {
+    let until = shard.clips.last().map_or(0, |(_, stored)| stored.place.until);
+    has_length(&folder.file(&shard.name), until + TRAILER)
+}
+
+/// How many clips of a half-done shard are what the journal tells of them. A machine that stops may leave a file with
+/// the right length and nothing in it.
+fn intact(path: &Path, shard: &Current) -> Result<usize, MediaError> {
+    let place = path.display().to_string();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(MediaError::io(&place, "open", error)),
+    };
+    let failed = |error| MediaError::io(&place, "read", error);
+    let length = file.metadata().map_err(failed)?.len();
+    let mut file = BufReader::new(file);
+    for (index, (_, stored)) in shard.clips.iter().enumerate() {
+        let (made, place) = (&stored.made, &stored.place);
+        if place.until > length {
+            return Ok(index);
+        }
+        file.seek(SeekFrom::Start(place.offset)).map_err(failed)?;
+        let mut digest = Sha256::new();
+        std::io::copy(&mut file.by_ref().take(made.bytes), &mut digest).map_err(failed)?;
+        if hex(&digest.finalize()) != made.sha256 {
+            return Ok(index);
+        }
+    }
+    Ok(shard.clips.len())
+}

@@ -1,0 +1,224 @@
+//! The frames of a source to a `.lbit` file: what `encode` and `archive` have in common.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use latentbit_codec::Bundle;
+use latentbit_codec::pipeline::{self, FrameInput, Options};
+use latentbit_container::metadata::key;
+use latentbit_container::{
+    Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
+};
+
+use crate::along::Along;
+use crate::exit::usage;
+use crate::interrupt;
+use crate::join::joined;
+use crate::lbit_output::Output;
+use crate::media::{FrameSource, MediaError, MediaErrorKind, MediaKind, Packet, VideoInfo};
+
+/// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
+///
+/// # Errors
+/// A wrong usage for more bits than that.
+pub fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::Result<VideoStream> {
+    let still = info.kind == MediaKind::StillImage;
+    let mut video = pipeline::video_stream_for(bundle, info.width, info.height)?;
+    if let Some(bits) = bits {
+        if bits > video.bundle_bits {
+            return usage(format!(
+                "--bits {bits}: tokens of the bundle {:?} have {}",
+                bundle.id.name, video.bundle_bits
+            ));
+        }
+        video.bits = bits;
+    }
+    let video = match still {
+        true => video.with_constant_rate(Rational { num: 0, den: 1 }),
+        false => {
+            let along = Along::new(info);
+            VideoStream {
+                frame_rate: info.frame_rate,
+                time_base: along.time_base,
+                frame_duration: along.frame_duration,
+                ..video
+            }
+        }
+    };
+    Ok(VideoStream {
+        pixel_aspect: info.pixel_aspect,
+        color: info.color,
+        chroma: info.chroma,
+        chroma_location: info.chroma_location,
+        bit_depth: info.bit_depth,
+        // Of a video the count is only known at its end.
+        frame_count: still.then_some(PixelFrames(1)),
+        ..video
+    })
+}
+
+/// How a source is turned into a file.
+#[derive(Clone, Debug)]
+pub struct Encoding<'a> {
+    pub bundle: &'a Arc<Bundle>,
+    /// The source, in messages.
+    pub place: &'a str,
+    /// File to write, or - for stdout.
+    pub output: &'a str,
+    pub options: Options,
+    pub writer_options: WriterOptions,
+    /// Whether frames at the end of the source may have been left out, so that its sound must end with the pictures.
+    pub limited: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Encoded {
+    pub summary: Summary,
+    /// Steps of tokens in time.
+    pub steps: u64,
+    /// The error that ended the input early, if the frames before it are worth keeping.
+    pub fault: Option<anyhow::Error>,
+}
+
+impl Encoding<'_> {
+    /// Reads here, writes on a thread of its own. `progress` is told of frames that were written.
+    pub fn run(
+        &self,
+        source: &mut dyn FrameSource,
+        video: &VideoStream,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> anyhow::Result<Encoded> {
+        let info = source.info();
+        let packets = info.packet_streams.iter().cloned().map(Stream::Packets);
+        let header = Header {
+            streams: std::iter::once(Stream::Video(video.clone()))
+                .chain(packets)
+                .collect(),
+        };
+        let mut output = Output::create(self.output, &header, self.writer_options)?;
+        let metadata = metadata(self.place);
+        output.write(|writer| writer.write_metadata(&metadata))?;
+        let along = Mutex::new(Along::new(info));
+        let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| -> anyhow::Result<(Output, u64)> {
+                let mut steps = 0;
+                for chunk in chunks {
+                    let mut chunk: Chunk = chunk?;
+                    let packets = {
+                        let mut along = locked(&along);
+                        chunk.times = along.times(chunk.frame_count.0);
+                        let end = along.end();
+                        along.packets(Some(end))
+                    };
+                    write_packets(&mut output, &packets)?;
+                    output.write(|writer| writer.write_chunk(&chunk))?;
+                    steps += u64::from(chunk.tokens.grid.t);
+                    progress(chunk.frame_count.0);
+                }
+                Ok((output, steps))
+            });
+            let reading = read(self.place, source, input, &along, self.limited);
+            let written = joined(writing.join(), "writing");
+            match (reading, written) {
+                // A pipeline that closed early is a consequence; the cause is on the other side.
+                (Err(error), _) if !is_closed(&error) => Err(error),
+                (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
+                (Ok(read), Ok((mut output, steps))) => {
+                    let mut along = locked(&along);
+                    // Where the pictures were cut off, the sound ends with them.
+                    let end = (!read.to_the_end).then_some(along.end());
+                    write_packets(&mut output, &along.packets(end))?;
+                    Ok(Encoded {
+                        summary: output.finish()?,
+                        steps,
+                        fault: read.fault,
+                    })
+                }
+            }
+        })
+    }
+}
+
+fn locked(along: &Mutex<Along>) -> MutexGuard<'_, Along> {
+    // Whoever panicked while holding it is reported when its thread is joined.
+    along.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_packets(output: &mut Output, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {
+    for (stream, packets) in packets {
+        output.write(|writer| writer.write_packets(*stream, packets))?;
+    }
+    Ok(())
+}
+
+/// Where the file comes from, and what wrote it. Nothing that changes from run to run: the same input gives the same file.
+fn metadata(input: &str) -> Metadata {
+    let encoder = format!("latentbit {}", env!("CARGO_PKG_VERSION"));
+    let name = Path::new(input).file_name().filter(|_| input != "-");
+    let name = name.map(|name| (key::ORIGINAL_NAME.to_owned(), name.to_string_lossy().into_owned()));
+    let entries = [(key::ENCODER.to_owned(), encoder)].into_iter().chain(name);
+    Metadata {
+        stream: StreamId::NONE,
+        entries: entries.collect(),
+    }
+}
+
+/// What came of reading.
+struct Read {
+    /// The error that ended it early after at least one frame.
+    fault: Option<anyhow::Error>,
+    /// Whether there was nothing left to read.
+    to_the_end: bool,
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
+}
+
+/// Pushes all frames, and keeps what comes with them.
+fn read(
+    place: &str,
+    source: &mut dyn FrameSource,
+    mut input: FrameInput,
+    along: &Mutex<Along>,
+    limited: bool,
+) -> anyhow::Result<Read> {
+    let mut frames = 0u64;
+    let mut to_the_end = false;
+    let fault = loop {
+        if interrupt::interrupted() {
+            break None;
+        }
+        match source.next_frame() {
+            Ok(Some(frame)) => {
+                locked(along).take(source.take_extras(), true);
+                input.push(&frame)?;
+                frames += 1;
+            }
+            Ok(None) => {
+                locked(along).take(source.take_extras(), false);
+                to_the_end = !limited;
+                break None;
+            }
+            Err(error) => {
+                let kept = matches!(
+                    error.kind(),
+                    MediaErrorKind::Truncated { .. } | MediaErrorKind::Invalid
+                );
+                if kept && frames > 0 {
+                    break Some(error.into());
+                }
+                // The input half is dropped without a flush, so no half-done file gets its name.
+                return Err(error.into());
+            }
+        }
+    };
+    if frames == 0 {
+        let message = "there is no frame to encode";
+        return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
+    }
+    input.flush()?;
+    Ok(Read { fault, to_the_end })
+}
