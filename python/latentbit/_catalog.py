@@ -8,6 +8,7 @@ import hashlib
 import os
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def _load(kept: Path, signature: npt.NDArray[np.int64]) -> dict[str, npt.NDArray
             known = dict(arrays)
     except FileNotFoundError:
         return None
-    except (ValueError, OSError, EOFError, KeyError):
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
         # Whatever it is, it can be made again.
         return None
     found = known.pop("signature", None)

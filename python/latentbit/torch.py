@@ -226,29 +226,28 @@ class TokenIterable(IterableDataset[Any]):
 
     def __len__(self) -> int:
         """Samples of this rank."""
-        count, world = len(self.dataset), self._world_size
-        return count // world if self._even else len(range(self._rank, count, world))
+        return len(self._of_rank())
 
     def __iter__(self) -> Iterator[Any]:
         for index in self._mine():
             yield self.dataset[int(index)]
 
-    def _mine(self) -> npt.NDArray[np.int64]:
+    def _of_rank(self) -> range:
+        """The places of this rank in the order of all samples."""
         count, world = len(self.dataset), self._world_size
-        worker = get_worker_info()
-        number, workers = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        if self._shuffle:
-            order = np.random.default_rng([self._seed, int(self._epoch)]).permutation(count)
-            mine = order[self._rank :: world]
-            if self._even:
-                mine = mine[: count // world]
-            return mine[number::workers]
         if self._even:
-            first, end = (count // world * rank for rank in (self._rank, self._rank + 1))
-        else:
-            first, end = (count * rank // world for rank in (self._rank, self._rank + 1))
-        all_of_rank = np.arange(first, end)
-        return np.array_split(all_of_rank, workers)[number]
+            count -= count % world
+        return range(count * self._rank // world, count * (self._rank + 1) // world)
+
+    def _mine(self) -> npt.NDArray[np.int64]:
+        """The samples of this worker."""
+        mine = self._of_rank()
+        places = np.arange(mine.start, mine.stop)
+        if self._shuffle:
+            order = np.random.default_rng([self._seed, int(self._epoch)]).permutation(len(self.dataset))
+            places = order[places]
+        worker = get_worker_info()
+        return places if worker is None else np.array_split(places, worker.num_workers)[worker.id]
 
 
 def _distributed() -> tuple[int, int]:

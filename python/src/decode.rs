@@ -180,15 +180,16 @@ impl FrameStream {
         let view = values.as_array();
         let (t, h, w) = view.dim();
         // The bundle alone tells how large a token is, so a small frame stands in for the right one.
-        let [_, k_h, k_w] = model.stream(1, 1, (0, 1), bits)?.patch;
-        let [_, s_h, s_w] = model.stream(1, 1, (0, 1), bits)?.strides;
+        let small = model.stream(1, 1, (0, 1), None)?;
+        let ([_, k_h, k_w], [_, s_h, s_w]) = (small.patch, small.strides);
+        let planes = crate::arrays::check_planes(bits, small.bits)?;
         let pixels = |tokens: usize, patch: u8, stride: u8| {
             let side = (tokens as u64).saturating_mul(u64::from(patch) * u64::from(stride));
             u32::try_from(side).unwrap_or(u32::MAX)
         };
         let width = width.unwrap_or(pixels(w, k_w, s_w));
         let height = height.unwrap_or(pixels(h, k_h, s_h));
-        let video = model.stream(width, height, (0, 1), bits)?;
+        let video = model.stream(width, height, (0, 1), None)?;
         let full = video.grid(LatentFrames(u64::from(video.chunk_latent_frames)));
         if t == 0 || (full.h as usize, full.w as usize) != (h, w) {
             return Err(PyValueError::new_err(format!(
@@ -207,7 +208,7 @@ impl FrameStream {
             let latent = (steps as u64 * patch).min(u64::from(video.chunk_latent_frames));
             let key = number == 0;
             let frame_count = frames_held(LatentFrames(latent), video.strides[0], key);
-            let tokens = Tokens {
+            let mut tokens = Tokens {
                 grid: TokenGrid {
                     t: steps as u32,
                     ..full
@@ -218,6 +219,7 @@ impl FrameStream {
             tokens
                 .validate()
                 .map_err(|error| error::container(error, "tokens"))?;
+            tokens.truncate_bits(planes);
             chunks.push(container::Chunk {
                 stream: StreamId(0),
                 sequence: number as u64,

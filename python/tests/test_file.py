@@ -304,11 +304,22 @@ def switches_by_hand() -> Iterator[None]:
 
 @pytest.mark.usefixtures("switches_by_hand")
 def test_reading_lets_other_threads_run() -> None:
-    file = latentbit.open(file_bytes([tokens(0, steps=300)]))
-    ran = threading.Event()
-    thread = threading.Thread(target=ran.set)
-    # Starting waits for the thread's first step only; an Event that nobody waits for lets nobody run.
+    out = io.BytesIO()
+    with latentbit.Writer(out, video(chunk_latent_frames=300)) as writer:
+        writer.write(tokens(0, steps=300), key=True)
+    file = latentbit.open(out.getvalue())
+    gate, ran = threading.Lock(), threading.Event()
+
+    def run() -> None:
+        with gate:
+            ran.set()
+
+    thread = threading.Thread(target=run)
+    gate.acquire()
     thread.start()
+    gate.release()
+    # The gate is open, but nothing here lets go of the interpreter, unless reading does.
+    assert not ran.is_set()
     reads = 0
     while not ran.is_set() and reads < 2000:
         file[0].read_tokens()

@@ -210,12 +210,11 @@ def test_datasets_can_be_pickled(folder_of: Folder) -> None:
     assert len(pickle.dumps(dataset)) < 20_000
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_workers_read_everything_once(folder_of: Folder, start: str) -> None:
+def test_forked_workers_read_everything_once(folder_of: Folder) -> None:
     dataset = TokenDataset(folder_of(some_files()[0]), window=2)
     # Files are open before the workers are forked.
     expected = torch.stack([dataset[index]["tokens"] for index in range(len(dataset))])
-    context = multiprocessing.get_context(start)
+    context = multiprocessing.get_context("fork")
     loader = DataLoader(dataset, batch_size=4, num_workers=2, multiprocessing_context=context)
     torch.testing.assert_close(torch.cat([batch["tokens"] for batch in loader]), expected)
     stream = DataLoader(
@@ -293,6 +292,7 @@ def test_a_small_generator_learns(folder_of: Folder) -> None:
     dataset = TokenDataset(place, window=4, stride=1, target="factors", factors=(4, 4))
     loader = DataLoader(dataset, batch_size=16, shuffle=True, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     embed = torch.nn.Embedding(32, 16)
     head = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.GELU(), torch.nn.Linear(64, 32))
     optimizer = torch.optim.Adam([*embed.parameters(), *head.parameters()], lr=1e-2)
