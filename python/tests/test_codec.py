@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import torch
 
 import latentbit
 from conftest import ROOT, TINY_BUNDLE, clip, without_index
-
-COMMAND = Path(os.environ.get("LATENTBIT", ROOT / "target/debug/latentbit"))
 
 
 @pytest.fixture(scope="module")
@@ -168,23 +164,3 @@ def test_what_fails_midway_leaves_no_file(bundle: latentbit.Bundle, tmp_path: Pa
     with pytest.raises(ConnectionError, match="no more"):
         latentbit.Encoder(bundle).write(frames(), tmp_path / "a.lbit")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(not COMMAND.exists(), reason=f"{COMMAND} is not built; cargo build makes it")
-def test_the_command_makes_the_same_tokens(tmp_path: Path) -> None:
-    frames = clip(30)
-    source = tmp_path / "in.y4m"
-    # Gray in all channels, so that no conversion of color comes in between.
-    gray = np.repeat(frames[..., :1], 3, axis=-1)
-    with source.open("wb") as out:
-        out.write(b"YUV4MPEG2 W24 H16 F25:1 Ip A1:1 Cmono XCOLORRANGE=FULL\n")
-        for frame in gray:
-            out.write(b"FRAME\n" + frame[..., 0].tobytes())
-    line = ["encode", source, "-o", tmp_path / "a.lbit", "--dtype", "f32", "--model", TINY_BUNDLE]
-    subprocess.run([str(word) for word in [COMMAND, *line]], check=True)
-    ours = latentbit.Encoder(latentbit.Bundle(TINY_BUNDLE, dtype="f32")).encode(gray)
-    theirs = latentbit.open(tmp_path / "a.lbit")
-    assert len(ours) == len(theirs)
-    for mine, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(mine.tokens, other.tokens)
-        assert (mine.key, mine.frames) == (other.key, other.frames)

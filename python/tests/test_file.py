@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import pickle
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,6 +203,45 @@ def test_few_requests_for_a_far_away_file() -> None:
         np.testing.assert_array_equal(file[number].tokens, parts[number])
         assert len(ranges.asked) == 1
     assert file.metadata == {}
+
+
+class RangeServer(http.server.BaseHTTPRequestHandler):
+    """A server that gives parts of one file."""
+
+    data = b""
+
+    def do_HEAD(self) -> None:
+        self._begin(200, len(self.data))
+
+    def do_GET(self) -> None:
+        first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+        part = self.data[int(first) : int(last) + 1]
+        self._begin(206, len(part))
+        self.wfile.write(part)
+
+    def _begin(self, code: int, length: int) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_the_reader_of_urls_in_the_documents(parts: list[Tokens], monkeypatch: pytest.MonkeyPatch) -> None:
+    document = (ROOT / "docs/python.md").read_text()
+    (example,) = (part for part in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "class Url" in part)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    monkeypatch.setattr(RangeServer, "data", file_bytes(parts))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), RangeServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        file = latentbit.open(names["Url"](f"http://127.0.0.1:{server.server_address[1]}/a.lbit"))
+        assert file.indexed
+        for chunk, expected in reversed(list(zip(file, parts, strict=True))):
+            np.testing.assert_array_equal(chunk.tokens, expected)
+        server.shutdown()
 
 
 def test_a_truncated_file(parts: list[Tokens]) -> None:
