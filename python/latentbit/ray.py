@@ -6,6 +6,7 @@ twice, and whatever is started again after an end half-way, makes the same files
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
@@ -183,6 +184,7 @@ class _Archiver:
                 record["path"] = str(path)
                 if not self._is_done(path):
                     path.parent.mkdir(parents=True, exist_ok=True)
+                    self._remove_leftovers(path)
                     self._encode(row, path)
                 record.update(self._about(File(path)))
         except Exception as error:  # Whatever a clip does to its reader, the others go on.
@@ -192,6 +194,11 @@ class _Archiver:
     def _encode(self, row: Row, output: Any) -> None:
         frames = row[self._frames] if isinstance(self._frames, str) else self._frames(row)
         self._encoder.write(frames, output, frame_rate=self._frame_rate)
+
+    def _remove_leftovers(self, path: Path) -> None:
+        # Ray gives a clip to one worker at a time: what is there was begun by one that died.
+        for part in path.parent.glob(f".{glob.escape(path.name)}-*.part"):
+            part.unlink(missing_ok=True)
 
     def _is_done(self, path: Path) -> bool:
         try:

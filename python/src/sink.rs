@@ -1,7 +1,7 @@
 //! Where a written file goes.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -33,7 +33,7 @@ impl Sink {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        let file = temporary(&folder).map_err(|error| failed(error, &place, "cannot write"))?;
+        let file = temporary(&folder, &target).map_err(|error| failed(error, &place, "cannot write"))?;
         Ok((Self::File { file, target }, place))
     }
 
@@ -49,9 +49,12 @@ impl Sink {
     }
 }
 
-fn temporary(folder: &std::path::Path) -> io::Result<NamedTempFile> {
+/// A hidden file beside `target`, by whose name people see what it was to be if the process is killed.
+fn temporary(folder: &Path, target: &Path) -> io::Result<NamedTempFile> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}-");
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".latentbit-").suffix(".part");
+    builder.prefix(&prefix).suffix(".part");
     // As any new file: what the user's mask leaves of it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -22,10 +22,13 @@ KEYS = [f"set/clip-{number}" for number in range(8)]
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=3, include_dashboard=False, logging_level="ERROR", object_store_memory=200 * 2**20)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patched:
+        # Workers load functions of this file by its name.
+        patched.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        ray.init(num_cpus=3, include_dashboard=False, logging_level="ERROR", object_store_memory=200 * 2**20)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield
+        ray.shutdown()
 
 
 def frames_of(key: str) -> np.ndarray[Any, Any]:
