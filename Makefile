@@ -36,6 +36,11 @@ help: ## Show this list
 build: setup-system ## Build target/release/latentbit
 	cargo build --release --locked -p latentbit
 
+.PHONY: wheel
+wheel: setup-rust $(VENV)/.python-packages ## Build the Python package into target/wheels
+	rm -f target/wheels/latentbit-*.whl
+	$(PYTHON) -m maturin build --release --locked -m python/Cargo.toml --out target/wheels
+
 .PHONY: demo
 demo: setup-system $(PYTHON) $(DEMO_CLIP) build ## Encode, decode and measure a clip; results in demo/
 	scripts/demo/run.sh "$$CLIP"
@@ -82,10 +87,15 @@ bench-wan: setup-system $(PARITY_VENV)/.packages ## Compare the speed of the off
 parity: build $(PARITY_VENV)/.packages ## Compare the VAE with that of diffusers at the official sizes, with random weights
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/parity/run.py $(PARITY)
 
+.PHONY: bench-archive
+bench-archive: wheel $(VENV)/.training-packages ## Compare reading tokens for training with npz, npy, Parquet and WebDataset of npy
+	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/latentbit-*.whl
+	$(PYTHON) python/bench/reading.py $(BENCH)
+
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python ## Run all checks and tests
 
 .PHONY: torture
 torture: setup-system ## Damage the conformance files in every byte and bit
@@ -118,7 +128,7 @@ lint-rust: setup-system
 	cargo clippy -p latentbit --no-default-features --all-targets --locked -- -D warnings
 
 .PHONY: lint-python
-lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
+lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python-packages
 	$(PYTHON) -m ruff check scripts training spec
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
@@ -127,6 +137,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages
 	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
+	cd python && ../$(PYTHON) -m ruff check . && ../$(PYTHON) -m mypy
 
 .PHONY: lint-shell
 lint-shell: setup-shellcheck
@@ -165,10 +176,18 @@ test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scrip
 test-training: $(VENV)/.training-packages ## Run the tests of the training recipe
 	cd training && ../$(PYTHON) -m pytest -q
 
+# A wheel as users get it, but of the profile that `test-rust` has built nearly all of already.
+.PHONY: test-python
+test-python: setup-system $(VENV)/.training-packages $(VENV)/.python-packages ## Build and install the Python package, and run its tests
+	rm -f target/wheels/test/latentbit-*.whl
+	$(PYTHON) -m maturin build --quiet --locked --auditwheel skip -m python/Cargo.toml --out target/wheels/test
+	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/test/latentbit-*.whl
+	$(PYTHON) -m pytest -q python/tests
+
 # --- Set up ---
 
 .PHONY: setup
-setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages $(VENV)/.report-packages ## Install what is missing
+setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python-packages ## Install what is missing
 
 .PHONY: setup-system
 setup-system: setup-rust
@@ -195,6 +214,10 @@ $(VENV)/.demo-packages: scripts/demo/requirements.txt | $(PYTHON)
 	touch $@
 
 $(VENV)/.report-packages: scripts/quality/requirements.txt | $(PYTHON)
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.python-packages: python/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) -r $<
 	touch $@
 

@@ -87,7 +87,7 @@ pub use header::{
     BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Rational, Stream,
     StreamId, Version, VideoStream,
 };
-pub use index::{ChunkInfo, read_chunk_at, read_index};
+pub use index::{ChunkInfo, read_chunk_at, read_index, read_planes_at};
 pub use limits::Limits;
 pub use metadata::{Chapter, Metadata};
 pub use packets::{Packet, Packets};

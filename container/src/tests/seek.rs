@@ -3,7 +3,9 @@
 use std::io::Cursor;
 
 use super::{small, write};
-use crate::{ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, scan};
+use crate::{
+    ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, read_planes_at, scan,
+};
 
 #[test]
 fn index_equals_scan() {
@@ -43,6 +45,23 @@ fn index_equals_scan() {
             .kind(),
         ErrorKind::Limits
     );
+}
+
+#[test]
+fn fewer_planes_are_the_first_ones() {
+    let (video, chunks, bytes) = small();
+    let limits = Limits::default();
+    let mut file = Cursor::new(&bytes);
+    let index = read_index(&mut file, &limits).unwrap().unwrap();
+    let header = video.clone().into();
+    for planes in [0, 1, 5, video.bits, u8::MAX] {
+        for (info, chunk) in index.iter().zip(&chunks) {
+            let mut expected = chunk.clone();
+            expected.tokens.truncate_bits(planes.max(1));
+            let found = read_planes_at(&mut file, &header, info, planes, &limits).unwrap();
+            assert_eq!(found, expected, "{planes} planes");
+        }
+    }
 }
 
 #[test]

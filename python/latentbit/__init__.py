@@ -1,0 +1,44 @@
+"""Video as tokens: reads, writes, encodes and decodes ``.lbit`` files.
+
+``latentbit.open`` gives a file, a sequence of chunks whose tokens are numpy arrays; it needs no model.
+``Encoder`` and ``Decoder`` turn frames into tokens and back. ``latentbit.torch``, ``latentbit.webdataset`` and
+``latentbit.ray`` are for those libraries, and only they import them.
+"""
+
+from ._codec import Decoder, Encoder
+from ._file import Clip, File, open
+from ._latentbit import (
+    Bundle,
+    BundleError,
+    Chunk,
+    FormatError,
+    LatentBitError,
+    LimitsError,
+    LostChunkError,
+    TruncatedError,
+    UnsupportedError,
+    __version__,
+)
+from ._video import Video
+from ._writer import Summary, Writer
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Chunk",
+    "Clip",
+    "Decoder",
+    "Encoder",
+    "File",
+    "FormatError",
+    "LatentBitError",
+    "LimitsError",
+    "LostChunkError",
+    "Summary",
+    "TruncatedError",
+    "UnsupportedError",
+    "Video",
+    "Writer",
+    "__version__",
+    "open",
+]

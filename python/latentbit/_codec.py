@@ -1,0 +1,178 @@
+"""Frames to tokens and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import as_frames, as_tokens
+from ._file import File, Source
+from ._latentbit import Bundle, Chunk, EncodeSession, FrameStream, __version__
+from ._video import Pair, Video, rate
+from ._writer import Summary, WritableFile, Writer
+
+Model = Bundle | str | os.PathLike[str] | None
+Rate = int | float | Fraction | Pair | None
+
+
+def _bundle(model: Model, dtype: str) -> Bundle:
+    return model if isinstance(model, Bundle) else Bundle(model, dtype=dtype)
+
+
+class Encoder:
+    """Frames to tokens.
+
+    Frames are arrays (frames, height, width, 3) of uint8, or of floats from 0 to 1, of numpy or of whatever speaks
+    DLPack; or anything that gives such arrays one after the other, for a video that does not fit into memory.
+    """
+
+    def __init__(
+        self,
+        model: Model = None,
+        *,
+        bits: int | None = None,
+        group: int = 8,
+        scene_cuts: bool = True,
+        dtype: str = "auto",
+        threads: int = 0,
+    ):
+        """``model`` is a path or a ``Bundle``, the built-in one by default.
+
+        ``bits`` are kept of each token, all by default; ``group`` is the number of chunks from one random access point
+        to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype`` is ``bf16``,
+        ``f32``, or ``auto`` for the faster one, and only looked at if ``model`` is no ``Bundle``; ``threads`` compute,
+        0 for one on each core.
+        """
+        self.bundle = _bundle(model, dtype)
+        """The model."""
+        self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
+
+    def chunks(self, frames: Any) -> Iterator[Chunk]:
+        """The chunks of a video, each as soon as it is there."""
+        _, chunks = self._start(frames, (0, 1))
+        return chunks
+
+    def encode(self, frames: Any) -> list[Chunk]:
+        """All chunks of a video."""
+        return list(self.chunks(frames))
+
+    def tokens(self, frames: Any) -> npt.NDArray[np.uint64] | npt.NDArray[np.uint32]:
+        """All tokens of a video: steps, height, width."""
+        return np.concatenate([chunk.tokens for chunk in self.chunks(frames)])
+
+    def write(
+        self,
+        frames: Any,
+        output: str | os.PathLike[str] | WritableFile,
+        *,
+        frame_rate: Rate = None,
+        coder: str = "cm",
+        level: int = 3,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Summary:
+        """Encodes a video into a file; see ``Writer``. Without a ``frame_rate`` a frame lasts a second."""
+        video, chunks = self._start(frames, rate(frame_rate))
+        entries = {"encoder": f"latentbit {__version__}", **(metadata or {})}
+        writer = Writer(output, video, coder=coder, level=level, metadata=entries)
+        try:
+            for chunk in chunks:
+                writer.write(chunk)
+        except BaseException:
+            writer.discard()
+            raise
+        return writer.close()
+
+    def _start(self, frames: Any, frame_rate: Pair) -> tuple[Video, Iterator[Chunk]]:
+        parts = _parts(frames)
+        first = next(parts, None)
+        if first is None:
+            raise ValueError("frames: there is no frame to encode")
+        _, height, width, _ = first.shape
+        session = EncodeSession(self.bundle, width, height, frame_rate=frame_rate, **self._options)
+
+        def chunks() -> Iterator[Chunk]:
+            session.push(first)
+            for part in parts:
+                yield from session.ready()
+                session.push(part)
+            yield from session.finish()
+
+        return Video.from_fields(session.video), chunks()
+
+
+def _parts(frames: Any) -> Iterator[npt.NDArray[Any]]:
+    """The arrays of frames that a caller gives, as one or one after the other."""
+    if hasattr(frames, "ndim") or hasattr(frames, "__dlpack__"):
+        frames = [frames]
+    for part in frames:
+        array = as_frames(part)
+        if len(array):
+            yield array
+
+
+class Decoder:
+    """Tokens to frames: arrays (frames, height, width, 3) of uint8, or of float32 from 0 to 1 with ``floats``."""
+
+    def __init__(self, model: Model = None, *, bits: int | None = None, dtype: str = "auto", threads: int = 0):
+        """As for ``Encoder``; ``bits`` are looked at of each token, all by default."""
+        self.bundle = _bundle(model, dtype)
+        """The model."""
+        self._options: dict[str, Any] = {"bits": bits, "threads": threads}
+
+    def frames(
+        self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Frames ``first`` up to but without ``end`` of a file, one at a time: height, width, 3.
+
+        Frames whose chunks are lost repeat the last good one.
+        """
+        file, first, end = self._range(source, first, end)
+        return FrameStream.of_file(
+            self.bundle, file._reader, first=first, end=end, floats=floats, **self._options
+        )
+
+    def decode(
+        self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False
+    ) -> npt.NDArray[Any]:
+        """Frames ``first`` up to but without ``end`` of a file, in one array."""
+        file, first, end = self._range(source, first, end)
+        return _stacked(self.frames(file, first, end, floats=floats), end - first)
+
+    def decode_tokens(
+        self, tokens: Any, *, width: int | None = None, height: int | None = None, floats: bool = False
+    ) -> npt.NDArray[Any]:
+        """The frames of an array of tokens (steps, height, width), such as a generator makes.
+
+        The first step must be the first one of a group. ``width`` and ``height`` are those of the frames in pixels,
+        whole tokens by default.
+        """
+        values = as_tokens(tokens)
+        stream = FrameStream.of_tokens(
+            self.bundle, values, width=width, height=height, floats=floats, **self._options
+        )
+        return np.stack(list(stream))
+
+    def _range(self, source: File | Source, first: int, end: int | None) -> tuple[File, int, int]:
+        file = source if isinstance(source, File) else File(source)
+        count = file.frame_count
+        first, end, _ = slice(first, end).indices(count)
+        return file, first, max(first, end)
+
+
+def _stacked(frames: Iterable[npt.NDArray[Any]], count: int) -> npt.NDArray[Any]:
+    """The frames in one array of this length, filled as they come, so that no frame is held twice."""
+    out: npt.NDArray[Any] | None = None
+    found = 0
+    for frame in frames:
+        if out is None:
+            out = np.empty((count, *frame.shape), frame.dtype)
+        out[found] = frame
+        found += 1
+    if out is None:
+        return np.empty((0, 0, 0, 3), np.uint8)
+    return out[:found]

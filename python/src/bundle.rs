@@ -1,0 +1,137 @@
+//! Models.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use latentbit_codec::{self as codec, Device, Dtype, pipeline};
+use latentbit_container::{Rational, VideoStream};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error;
+use crate::video;
+
+/// A model: the one that is built in, or one from a path. It is never changed, so threads may share it.
+#[pyclass(frozen, module = "latentbit")]
+pub struct Bundle {
+    pub bundle: Arc<codec::Bundle>,
+    /// A name for messages.
+    pub place: String,
+}
+
+impl Bundle {
+    /// The description of what it makes of frames of this size.
+    pub fn stream(
+        &self,
+        width: u32,
+        height: u32,
+        rate: (u32, u32),
+        bits: Option<u8>,
+    ) -> PyResult<VideoStream> {
+        let video = pipeline::video_stream_for(&self.bundle, width, height)
+            .map_err(|error| error::codec(error, &self.place))?;
+        let (num, den) = rate;
+        let mut video = video.with_constant_rate(Rational { num, den });
+        match bits {
+            None => {}
+            Some(bits) if (1..=video.bundle_bits).contains(&bits) => video.bits = bits,
+            Some(bits) => {
+                return Err(PyValueError::new_err(format!(
+                    "bits: expected 1 to the {} of the model {}, found {bits}",
+                    video.bundle_bits, self.place
+                )));
+            }
+        }
+        Ok(video)
+    }
+}
+
+#[pymethods]
+impl Bundle {
+    #[new]
+    #[pyo3(signature = (model = None, *, dtype = "auto"))]
+    fn new(py: Python<'_>, model: Option<PathBuf>, dtype: &str) -> PyResult<Self> {
+        let place = match &model {
+            Some(path) => path.display().to_string(),
+            None => "the built-in model".to_owned(),
+        };
+        let bundle = py.detach(|| {
+            let dtype = match dtype {
+                "auto" => Dtype::auto().map_err(|error| error::codec(error, &place))?,
+                "bf16" => Dtype::Bf16,
+                "f32" => Dtype::F32,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "dtype: expected auto, bf16 or f32, found {other:?}"
+                    )));
+                }
+            };
+            let opened = match &model {
+                Some(path) => codec::Bundle::open(path, &Device::Cpu, dtype),
+                None => codec::Bundle::embedded(&Device::Cpu, dtype),
+            };
+            opened.map_err(|error| error::codec(error, &place))
+        })?;
+        Ok(Self {
+            bundle: Arc::new(bundle),
+            place,
+        })
+    }
+
+    /// Its name, for people.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.bundle.id.name
+    }
+
+    /// Its SHA-256, by which files name it.
+    #[getter]
+    fn sha256(&self) -> String {
+        self.bundle.id.sha256_hex()
+    }
+
+    /// Bits per token.
+    #[getter]
+    fn bits(&self) -> PyResult<u8> {
+        let tokenizer = self.bundle.tokenizer();
+        tokenizer
+            .map(latentbit_codec::tokenizer::Tokenizer::bits)
+            .map_err(|error| error::codec(error, &self.place))
+    }
+
+    /// The number type that it computes with.
+    #[getter]
+    fn dtype(&self) -> String {
+        self.bundle.dtype().to_string()
+    }
+
+    /// The instructions that it computes with.
+    #[getter]
+    fn kernels(&self) -> String {
+        self.bundle.kernels()
+    }
+
+    /// The description of what it makes of frames of this size, as the fields of a Video.
+    #[pyo3(signature = (width, height, frame_rate = (0, 1), bits = None))]
+    fn video<'py>(
+        &self,
+        py: Python<'py>,
+        width: u32,
+        height: u32,
+        frame_rate: (u32, u32),
+        bits: Option<u8>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        video::to_dict(py, &self.stream(width, height, frame_rate, bits)?)
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<Bundle {:?}, SHA-256 {}, {} with {}>",
+            self.bundle.id.name,
+            self.bundle.id.sha256_hex(),
+            self.bundle.dtype(),
+            self.bundle.kernels()
+        )
+    }
+}

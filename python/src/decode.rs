@@ -1,0 +1,281 @@
+//! Chunks to frames.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use latentbit_codec::pipeline::{self, ChunkInput, Coded, Options, Output};
+use latentbit_codec::{self as codec, Frame};
+use latentbit_container::units::frames_held;
+use latentbit_container::{
+    self as container, LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens, VideoStream,
+};
+use numpy::PyReadonlyArray3;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::arrays::array;
+use crate::bundle::Bundle;
+use crate::error;
+use crate::reader::{Opened, Reader};
+
+/// The frames of a decoder, one after the other.
+#[pyclass(frozen, module = "latentbit._latentbit")]
+pub struct FrameStream {
+    place: String,
+    /// Whether frames come as f32 and not as u8.
+    floats: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    output: Output<Frame>,
+    /// Why feeding the decoder ended early.
+    fault: Receiver<PyErr>,
+    /// Frames that go by before the first one that is wanted.
+    skip: u64,
+    /// Frames that are wanted still.
+    left: u64,
+}
+
+impl FrameStream {
+    fn start(
+        model: &Bundle,
+        video: &VideoStream,
+        options: &Options,
+        place: &str,
+        floats: bool,
+        (skip, left): (u64, u64),
+        feed: impl FnOnce(&mut ChunkInput) -> PyResult<()> + Send + 'static,
+    ) -> PyResult<Self> {
+        let (mut input, output) =
+            pipeline::decoder(&model.bundle, video, options).map_err(|error| error::codec(error, place))?;
+        let (sender, fault) = channel();
+        std::thread::spawn(move || match feed(&mut input) {
+            // Whether the decoder wants it does not matter any more.
+            Ok(()) => drop(input.flush()),
+            Err(error) => drop(sender.send(error)),
+        });
+        Ok(Self {
+            place: place.to_owned(),
+            floats,
+            state: Mutex::new(State {
+                output,
+                fault,
+                skip,
+                left,
+            }),
+        })
+    }
+
+    fn pull(&self) -> PyResult<Option<Frame>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.left > 0 {
+            let frame = match state.output.pull() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    state.left = 0;
+                    // When reading went wrong, the decoder only knows that nothing more came.
+                    let fault = state.fault.recv();
+                    return Err(fault.unwrap_or_else(|_| error::codec(error, &self.place)));
+                }
+            };
+            if state.skip == 0 {
+                state.left -= 1;
+                return Ok(Some(frame));
+            }
+            state.skip -= 1;
+        }
+        Ok(None)
+    }
+}
+
+/// Pushes, unless nothing more is wanted.
+fn push(input: &mut ChunkInput, part: Coded, place: &str) -> PyResult<bool> {
+    match input.push(part) {
+        Ok(()) => Ok(true),
+        Err(codec::Error::Closed) => Ok(false),
+        Err(error) => Err(error::codec(error, place)),
+    }
+}
+
+fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8) -> PyResult<()> {
+    for place in file.places(chunks.start, chunks.end)? {
+        let part = match &place.info {
+            Some(_) => Coded::Chunk(file.load(place, planes)?),
+            None => Coded::Lost(PixelFrames(place.frames)),
+        };
+        if !push(input, part, &file.place)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The chunks that hold `frames`, from the key chunk on that they depend on, and the first frame of these.
+fn needed(file: &Opened, frames: &Range<u64>) -> (Range<usize>, u64) {
+    let places = &file.listing.places;
+    let first =
+        places.partition_point(|place| place.first_frame.saturating_add(place.frames) <= frames.start);
+    let end = places.partition_point(|place| place.first_frame < frames.end);
+    let before = places.get(..=first).unwrap_or_default();
+    let first = before.iter().rposition(|place| place.key).unwrap_or(0);
+    let at = places.get(first).map_or(0, |place| place.first_frame);
+    (first..end.max(first), at)
+}
+
+#[pymethods]
+impl FrameStream {
+    /// Decodes frames `first` up to but without `end` of a file.
+    #[staticmethod]
+    #[pyo3(signature = (model, file, *, first, end, bits, threads, floats))]
+    #[allow(clippy::too_many_arguments)] // Python gives them by name.
+    fn of_file(
+        py: Python<'_>,
+        model: &Bundle,
+        file: &Reader,
+        first: u64,
+        end: u64,
+        bits: Option<u8>,
+        threads: usize,
+        floats: bool,
+    ) -> PyResult<Self> {
+        let file: Arc<Opened> = file.0.clone();
+        let planes = crate::arrays::check_planes(bits, file.video.bits)?;
+        let (chunks, at) = needed(&file, &(first..end));
+        let (skip, left) = (first.saturating_sub(at), end.saturating_sub(first));
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
+        let fed = file.clone();
+        py.detach(|| {
+            Self::start(
+                model,
+                &file.video,
+                &options,
+                &file.place,
+                floats,
+                (skip, left),
+                move |input| feed(input, &fed, chunks, planes),
+            )
+        })
+    }
+
+    /// Decodes tokens that begin with a key chunk and are of one group.
+    #[staticmethod]
+    #[pyo3(signature = (model, values, *, width, height, bits, threads, floats))]
+    #[allow(clippy::too_many_arguments)] // Python gives them by name.
+    fn of_tokens(
+        py: Python<'_>,
+        model: &Bundle,
+        values: PyReadonlyArray3<'_, u64>,
+        width: Option<u32>,
+        height: Option<u32>,
+        bits: Option<u8>,
+        threads: usize,
+        floats: bool,
+    ) -> PyResult<Self> {
+        let view = values.as_array();
+        let (t, h, w) = view.dim();
+        // The bundle alone tells how large a token is, so a small frame stands in for the right one.
+        let small = model.stream(1, 1, (0, 1), None)?;
+        let ([_, k_h, k_w], [_, s_h, s_w]) = (small.patch, small.strides);
+        let planes = crate::arrays::check_planes(bits, small.bits)?;
+        let pixels = |tokens: usize, patch: u8, stride: u8| {
+            let side = (tokens as u64).saturating_mul(u64::from(patch) * u64::from(stride));
+            u32::try_from(side).unwrap_or(u32::MAX)
+        };
+        let width = width.unwrap_or(pixels(w, k_w, s_w));
+        let height = height.unwrap_or(pixels(h, k_h, s_h));
+        let video = model.stream(width, height, (0, 1), None)?;
+        let full = video.grid(LatentFrames(u64::from(video.chunk_latent_frames)));
+        if t == 0 || (full.h as usize, full.w as usize) != (h, w) {
+            return Err(PyValueError::new_err(format!(
+                "tokens: expected (steps, {}, {}) for frames of {width}x{height}, found ({t}, {h}, {w})",
+                full.h, full.w
+            )));
+        }
+        let values: Vec<u64> = view.iter().copied().collect();
+        let per_chunk = (full.t as usize).max(1) * h * w;
+        let patch = u64::from(video.patch[0]);
+        let mut chunks = Vec::new();
+        let mut frames = PixelFrames(0);
+        for (number, part) in values.chunks(per_chunk).enumerate() {
+            let steps = part.len() / (h * w);
+            // A patch that does not fill the last chunk is padding, as in an encoder's chunks.
+            let latent = (steps as u64 * patch).min(u64::from(video.chunk_latent_frames));
+            let key = number == 0;
+            let frame_count = frames_held(LatentFrames(latent), video.strides[0], key);
+            let mut tokens = Tokens {
+                grid: TokenGrid {
+                    t: steps as u32,
+                    ..full
+                },
+                bits: video.bits,
+                values: part.to_vec(),
+            };
+            tokens
+                .validate()
+                .map_err(|error| error::container(error, "tokens"))?;
+            tokens.truncate_bits(planes);
+            chunks.push(container::Chunk {
+                stream: StreamId(0),
+                sequence: number as u64,
+                first_frame: frames,
+                frame_count,
+                latent_frames: LatentFrames(latent),
+                key,
+                segment: 0,
+                times: Times::default(),
+                tokens,
+            });
+            frames += frame_count;
+        }
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
+        py.detach(|| {
+            Self::start(
+                model,
+                &video,
+                &options,
+                "tokens",
+                floats,
+                (0, frames.0),
+                |input| {
+                    for chunk in chunks {
+                        if !push(input, Coded::Chunk(chunk), "tokens")? {
+                            break;
+                        }
+                    }
+                    Ok(())
+                },
+            )
+        })
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(frame) = py.detach(|| self.pull())? else {
+            return Ok(None);
+        };
+        let shape = [frame.height, frame.width, 3];
+        if self.floats {
+            return array(py, frame.data, shape).map(Some);
+        }
+        let bytes = py.detach(|| {
+            let values = frame.data.iter();
+            // Casts saturate, and what is no number becomes 0.
+            values
+                .map(|value| (value * 255.0).round() as u8)
+                .collect::<Vec<u8>>()
+        });
+        array(py, bytes, shape).map(Some)
+    }
+}

@@ -1,0 +1,34 @@
+//! The Rust half of the Python package `latentbit`; `python/latentbit` is the other one, and what people import.
+//!
+//! Everything that reads, writes or computes is detached from the interpreter meanwhile, so that other threads of Python
+//! run. Arrays are handed over without a copy.
+#![deny(unsafe_code)]
+
+mod arrays;
+mod bundle;
+mod chunk;
+mod cursor;
+mod decode;
+mod encode;
+mod error;
+mod listing;
+mod reader;
+mod sink;
+mod source;
+mod video;
+mod writer;
+
+use pyo3::prelude::*;
+
+/// Reading, writing, encoding and decoding of .lbit files; see the package latentbit.
+#[pymodule]
+fn _latentbit(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    error::register(module)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<bundle::Bundle>()?;
+    module.add_class::<chunk::Chunk>()?;
+    module.add_class::<decode::FrameStream>()?;
+    module.add_class::<encode::EncodeSession>()?;
+    module.add_class::<reader::Reader>()?;
+    module.add_class::<writer::Writer>()
+}

@@ -1,0 +1,186 @@
+//! Writing `.lbit` files from tokens.
+
+use std::sync::{Mutex, PoisonError};
+
+use latentbit_container::units::frames_held;
+use latentbit_container::{
+    self as container, Compression, Header, LatentFrames, Metadata, PixelFrames, StreamId, TokenGrid, Tokens,
+    VideoStream, WriterOptions,
+};
+use numpy::PyReadonlyArray3;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::chunk::Chunk;
+use crate::error::{self, LatentBitError, failed};
+use crate::sink::Sink;
+use crate::video::Fields;
+
+const STREAM: StreamId = StreamId(0);
+
+/// A file that is being written. What is dropped before `finish` leaves nothing behind.
+#[pyclass(frozen, module = "latentbit._latentbit")]
+pub struct Writer {
+    place: String,
+    video: VideoStream,
+    /// None once it is finished or given up. Locked only while detached from the interpreter, because a sink may need it.
+    writer: Mutex<Option<container::Writer<Sink>>>,
+}
+
+impl Writer {
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut container::Writer<Sink>) -> container::Result<T> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let writer = writer.as_mut().ok_or_else(|| self.closed())?;
+            work(writer).map_err(|error| error::container(error, &self.place))
+        })
+    }
+
+    fn closed(&self) -> PyErr {
+        LatentBitError::new_err(format!("{}: this file was closed already", self.place))
+    }
+
+    /// Writes a chunk as the next one.
+    fn append(&self, py: Python<'_>, mut chunk: container::Chunk) -> PyResult<()> {
+        self.with(py, |writer| {
+            let before = writer.totals(STREAM);
+            chunk.stream = STREAM;
+            chunk.sequence = before.chunks;
+            chunk.first_frame = before.frames;
+            writer.write_chunk(&chunk)
+        })
+    }
+}
+
+#[pymethods]
+impl Writer {
+    #[new]
+    #[pyo3(signature = (output, video, *, coder = "cm", level = 3, metadata = Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        output: &Bound<'_, PyAny>,
+        video: Fields,
+        coder: &str,
+        level: i32,
+        metadata: Vec<(String, String)>,
+    ) -> PyResult<Self> {
+        let video = video.stream()?;
+        let compression = match coder {
+            "raw" => Compression::Raw,
+            "zstd" => Compression::Zstd { level },
+            "cm" => Compression::Cm,
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "coder: expected raw, zstd or cm, found {other:?}"
+                )));
+            }
+        };
+        let (sink, place) = Sink::open(output)?;
+        let options = WriterOptions {
+            compression,
+            ..WriterOptions::default()
+        };
+        let header = Header::from(video.clone());
+        let metadata = Metadata {
+            stream: StreamId::NONE,
+            entries: metadata,
+        };
+        let begin = || {
+            let mut writer = container::Writer::new(sink, &header, options)?;
+            if !metadata.entries.is_empty() {
+                writer.write_metadata(&metadata)?;
+            }
+            Ok(writer)
+        };
+        let writer = py
+            .detach(begin)
+            .map_err(|error| error::container(error, &place))?;
+        Ok(Self {
+            place,
+            video,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Writes a chunk of another file or of an encoder; its number and first frame become those that follow here.
+    #[pyo3(signature = (chunk, segment = None))]
+    fn write(&self, py: Python<'_>, chunk: &Chunk, segment: Option<u32>) -> PyResult<()> {
+        let mut chunk = py.detach(|| chunk.load(self.video.bits))?;
+        chunk.segment = segment.unwrap_or(chunk.segment);
+        self.append(py, chunk)
+    }
+
+    /// Writes tokens as a chunk.
+    #[pyo3(signature = (values, *, key, segment = 0, frames = None, latent_frames = None, start = None))]
+    #[allow(clippy::too_many_arguments)] // Python gives them by name.
+    fn write_tokens(
+        &self,
+        py: Python<'_>,
+        values: PyReadonlyArray3<'_, u64>,
+        key: bool,
+        segment: u32,
+        frames: Option<u64>,
+        latent_frames: Option<u64>,
+        start: Option<i64>,
+    ) -> PyResult<()> {
+        let view = values.as_array();
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let (t, h, w) = view.dim();
+        let grid = TokenGrid {
+            t: side(t),
+            h: side(h),
+            w: side(w),
+        };
+        let values: Vec<u64> = view.iter().copied().collect();
+        let steps = t as u64;
+        let latent = latent_frames.unwrap_or(steps.saturating_mul(u64::from(self.video.patch[0])));
+        let held = frames_held(LatentFrames(latent), self.video.strides[0], key);
+        let first = py.detach(|| {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.as_ref().map(|writer| writer.totals(STREAM).frames)
+        });
+        let first = first.ok_or_else(|| self.closed())?;
+        let mut times = self.video.constant_times(first);
+        times.start = start.unwrap_or(times.start);
+        let chunk = container::Chunk {
+            stream: STREAM,
+            sequence: 0,
+            first_frame: first,
+            frame_count: frames.map_or(held, PixelFrames),
+            latent_frames: LatentFrames(latent),
+            key,
+            segment,
+            times,
+            tokens: Tokens {
+                grid,
+                bits: self.video.bits,
+                values,
+            },
+        };
+        self.append(py, chunk)
+    }
+
+    /// Ends the file and gives it its name; bytes, chunks and frames of it.
+    fn finish(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
+        py.detach(|| {
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let writer = writer.take().ok_or_else(|| self.closed())?;
+            let (sink, summary) = writer
+                .finish()
+                .map_err(|error| error::container(error, &self.place))?;
+            sink.commit()
+                .map_err(|error| failed(error, &self.place, "cannot give the file its name"))?;
+            let totals = summary.totals.first().copied().unwrap_or_default();
+            Ok((summary.bytes, totals.chunks, totals.frames.0))
+        })
+    }
+
+    /// Gives the file up: nothing is left of it.
+    fn discard(&self, py: Python<'_>) {
+        py.detach(|| drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()));
+    }
+}

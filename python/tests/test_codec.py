@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import latentbit
+from conftest import ROOT, TINY_BUNDLE, clip, without_index
+
+
+@pytest.fixture(scope="module")
+def bundle() -> latentbit.Bundle:
+    return latentbit.Bundle(TINY_BUNDLE, dtype="f32")
+
+
+def test_a_bundle_says_what_it_is(bundle: latentbit.Bundle) -> None:
+    assert bundle.bits == 10
+    assert len(bundle.sha256) == 64
+    assert bundle.dtype == "f32"
+    with pytest.raises(FileNotFoundError, match="none"):
+        latentbit.Bundle("none.safetensors")
+    with pytest.raises(latentbit.BundleError, match=r"Cargo\.toml"):
+        latentbit.Bundle(ROOT / "Cargo.toml")
+    with pytest.raises(ValueError, match="f16"):
+        latentbit.Bundle(TINY_BUNDLE, dtype="f16")
+
+
+def test_the_built_in_model_is_there() -> None:
+    assert latentbit.Bundle().bits == 36
+
+
+def test_frames_to_a_file_and_back(bundle: latentbit.Bundle, tmp_path: Path) -> None:
+    frames = clip(40)
+    path = tmp_path / "a.lbit"
+    summary = latentbit.Encoder(bundle).write(frames, path, frame_rate=29.97, metadata={"title": "waves"})
+    file = latentbit.open(path)
+    assert (summary.frames, summary.chunks, summary.bytes) == (40, len(file), path.stat().st_size)
+    assert file.video.frame_rate == (30000, 1001)
+    assert file.metadata["title"] == "waves"
+    decoder = latentbit.Decoder(bundle)
+    back = decoder.decode(file)
+    assert back.shape == frames.shape
+    assert back.dtype == np.uint8
+    # Any part of it is the same as that part of the whole, wherever it begins.
+    for first, end in ((0, 1), (12, 14), (30, 40), (39, 40)):
+        np.testing.assert_array_equal(decoder.decode(path, first, end), back[first:end])
+    floats = decoder.decode(path, 5, 7, floats=True)
+    assert floats.dtype == np.float32
+    np.testing.assert_array_equal((floats * 255).round().clip(0, 255).astype(np.uint8), back[5:7])
+    streamed = list(decoder.frames(io.BytesIO(path.read_bytes())))
+    np.testing.assert_array_equal(np.stack(streamed), back)
+
+
+def test_all_kinds_of_arrays_make_the_same_tokens(bundle: latentbit.Bundle) -> None:
+    frames = clip(20)
+    encoder = latentbit.Encoder(bundle)
+    expected = encoder.tokens(frames)
+    assert expected.dtype == np.uint32
+    floats = frames.astype(np.float32) / np.float32(255)
+    for given in (
+        torch.from_numpy(frames),
+        torch.from_numpy(floats),
+        floats,
+        iter([frames[:1], frames[1:9], frames[9:]]),
+        (frame for frame in frames),
+        [frames[::2], frames[:0]],
+    ):
+        found = encoder.tokens(given)
+        if isinstance(given, list):
+            assert len(found) < len(expected)
+        else:
+            np.testing.assert_array_equal(found, expected)
+    # Not contiguous, but the same pixels.
+    np.testing.assert_array_equal(encoder.tokens(np.asfortranarray(frames)), expected)
+
+
+def test_chunks_come_while_frames_go_in(bundle: latentbit.Bundle) -> None:
+    given = 0
+
+    def source() -> Iterator[npt.NDArray[np.uint8]]:
+        nonlocal given
+        for frame in clip(200):
+            given += 1
+            yield frame
+
+    first = next(latentbit.Encoder(bundle).chunks(source()))
+    assert first.number == 0
+    assert first.key
+    assert given < 200
+
+
+def test_tokens_alone_are_decoded(bundle: latentbit.Bundle) -> None:
+    frames = clip(29)
+    chunks = latentbit.Encoder(bundle, scene_cuts=False, group=0).encode(frames)
+    out = io.BytesIO()
+    latentbit.Encoder(bundle, scene_cuts=False, group=0).write(frames, out)
+    tokens = np.concatenate([chunk.tokens for chunk in chunks])
+    decoder = latentbit.Decoder(bundle)
+    expected = decoder.decode(out.getvalue())
+    for given in (tokens, torch.from_numpy(tokens.astype(np.int64))):
+        np.testing.assert_array_equal(decoder.decode_tokens(given), expected)
+    assert decoder.decode_tokens(tokens[:2], width=23, height=15).shape == (13, 15, 23, 3)
+    with pytest.raises(ValueError, match="10 bits"):
+        decoder.decode_tokens(tokens | np.uint32(1 << 10))
+    with pytest.raises(ValueError, match="for frames of 64x16"):
+        decoder.decode_tokens(tokens, width=64)
+
+
+def test_fewer_bits(bundle: latentbit.Bundle) -> None:
+    frames = clip(13)
+    whole = latentbit.Encoder(bundle).tokens(frames)
+    np.testing.assert_array_equal(latentbit.Encoder(bundle, bits=4).tokens(frames), whole & 15)
+    out = io.BytesIO()
+    latentbit.Encoder(bundle).write(frames, out)
+    coarse = latentbit.Decoder(bundle, bits=4).decode(out.getvalue())
+    np.testing.assert_array_equal(coarse, latentbit.Decoder(bundle, bits=4).decode_tokens(whole))
+    with pytest.raises(ValueError, match="1 to the 10"):
+        latentbit.Encoder(bundle, bits=11).tokens(frames)
+
+
+def test_lost_frames_repeat_the_last_good_one(bundle: latentbit.Bundle) -> None:
+    out = io.BytesIO()
+    latentbit.Encoder(bundle, group=1, scene_cuts=False).write(clip(39), out)
+    data = out.getvalue()
+    whole = latentbit.Decoder(bundle).decode(data)
+    broken = bytearray(data)
+    broken[data.index(b"CHNK", data.index(b"CHNK") + 1) + 24 + 45] ^= 1
+    with pytest.raises(latentbit.FormatError, match="chunk 1"):
+        latentbit.Decoder(bundle).decode(bytes(broken))
+    found = latentbit.Decoder(bundle).decode(without_index(bytes(broken)))
+    np.testing.assert_array_equal(found[:13], whole[:13])
+    np.testing.assert_array_equal(found[13:26], np.broadcast_to(whole[12], whole[13:26].shape))
+    np.testing.assert_array_equal(found[26:], whole[26:])
+
+
+def test_wrong_input_is_told(bundle: latentbit.Bundle) -> None:
+    encoder = latentbit.Encoder(bundle)
+    with pytest.raises(ValueError, match="channels come last"):
+        encoder.tokens(np.zeros((4, 3, 16, 24), np.uint8))
+    with pytest.raises(TypeError, match="int32"):
+        encoder.tokens(np.zeros((4, 16, 24, 3), np.int32))
+    with pytest.raises(ValueError, match="no frame"):
+        encoder.tokens([])
+    with pytest.raises(ValueError, match="frame"):
+        encoder.tokens([clip(3), clip(3, height=20)])
+    with pytest.raises(TypeError, match="CPU"):
+        encoder.tokens(torch.zeros((2, 16, 24, 3), requires_grad=True))
+    out = io.BytesIO()
+    encoder.write(clip(2), out)
+    with pytest.raises(latentbit.BundleError, match="bundle"):
+        latentbit.Decoder().decode(out.getvalue())
+
+
+def test_what_fails_midway_leaves_no_file(bundle: latentbit.Bundle, tmp_path: Path) -> None:
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        yield clip(20)
+        raise ConnectionError("no more")
+
+    with pytest.raises(ConnectionError, match="no more"):
+        latentbit.Encoder(bundle).write(frames(), tmp_path / "a.lbit")
+    assert not list(tmp_path.iterdir())

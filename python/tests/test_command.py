@@ -1,0 +1,58 @@
+"""What the command makes, and what we make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentbit
+from conftest import ROOT, TINY_BUNDLE, clip, file_bytes, tokens
+
+COMMAND = Path(os.environ.get("LATENTBIT", ROOT / "target/debug/latentbit"))
+pytestmark = pytest.mark.skipif(not COMMAND.exists(), reason=f"{COMMAND} is not built; cargo build makes it")
+
+
+def run(folder: Path, line: str, *rest: object) -> str:
+    words = [str(COMMAND), *line.split(), *(str(word) for word in rest)]
+    return subprocess.run(words, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def write_y4m(place: Path, frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    """The first channel in gray, so that no conversion of color comes in between."""
+    _, height, width, _ = frames.shape
+    with place.open("wb") as out:
+        out.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 Cmono XCOLORRANGE=FULL\n".encode())
+        for frame in frames:
+            out.write(b"FRAME\n" + frame[..., 0].tobytes())
+
+
+def test_both_make_the_same_tokens(tmp_path: Path) -> None:
+    gray = np.repeat(clip(30)[..., :1], 3, axis=-1)
+    write_y4m(tmp_path / "in.y4m", gray)
+    run(tmp_path, "encode in.y4m -o a.lbit --dtype f32 --model", TINY_BUNDLE)
+    ours = latentbit.Encoder(latentbit.Bundle(TINY_BUNDLE, dtype="f32")).encode(gray)
+    theirs = latentbit.open(tmp_path / "a.lbit")
+    assert theirs.metadata["original_name"] == "in.y4m"
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.tokens, other.tokens)
+        assert (mine.key, mine.frames) == (other.key, other.frames)
+
+
+def test_the_command_finds_no_fault_in_our_files(tmp_path: Path) -> None:
+    (tmp_path / "a.lbit").write_bytes(file_bytes([tokens(0), tokens(1)], metadata={"title": "a"}))
+    assert json.loads(run(tmp_path, "verify a.lbit --json"))["digests"]
+
+
+def test_exported_arrays_are_mapped_by_numpy(tmp_path: Path) -> None:
+    (tmp_path / "a.lbit").write_bytes(file_bytes([tokens(0), tokens(1)]))
+    run(tmp_path, "tokens export a.lbit -o a.npy")
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, latentbit.open(tmp_path / "a.lbit").read_tokens())
+    about = json.loads((tmp_path / "a.npy.json").read_text())
+    assert latentbit.Video.from_fields(about["video"]) == latentbit.open(tmp_path / "a.lbit").video
