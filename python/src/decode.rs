@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use latentbit_codec::pipeline::{self, ChunkInput, Coded, Options, Output};
+use latentbit_codec::pipeline::{self, ChunkInput, Coded, DecodedFrame, Options, Output};
 use latentbit_codec::{self as codec, Frame};
 use latentbit_container::units::frames_held;
 use latentbit_container::{
@@ -29,7 +29,7 @@ pub struct FrameStream {
 }
 
 struct State {
-    output: Output<Frame>,
+    output: Output<DecodedFrame>,
     /// Why feeding the decoder ended early.
     fault: Receiver<PyErr>,
     /// Frames that go by before the first one that is wanted.
@@ -72,7 +72,7 @@ impl FrameStream {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.left > 0 {
             let frame = match state.output.pull() {
-                Ok(Some(frame)) => frame,
+                Ok(Some(decoded)) => decoded.frame,
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     state.left = 0;
@@ -104,7 +104,10 @@ fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8)
     for place in file.places(chunks.start, chunks.end)? {
         let part = match &place.info {
             Some(_) => Coded::Chunk(file.load(place, planes)?),
-            None => Coded::Lost(PixelFrames(place.frames)),
+            None => Coded::Lost {
+                chunks: place.number..place.number.saturating_add(1),
+                frames: place.first_frame..place.first_frame.saturating_add(place.frames),
+            },
         };
         if !push(input, part, &file.place)? {
             break;

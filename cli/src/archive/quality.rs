@@ -42,12 +42,12 @@ pub fn measure(
     };
     let (decoder, decoded) = pipeline::decoder(bundle, &input.video, &options)?;
     let (along, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, |_| (), &along));
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &along));
     let mut meter = Meter::default();
     let mut worst: Option<(f64, [Frame; 2])> = None;
     for frame in decoded {
         let frame = match frame {
-            Ok(frame) => frame,
+            Ok(decoded) => decoded.frame,
             Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
         };
         let Some(reference) = source.next_frame()? else {
