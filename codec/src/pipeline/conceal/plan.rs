@@ -260,7 +260,7 @@ mod tests {
     /// In a stream of equal groups every loss is found out, once a group has been seen or if it has the default length.
     #[test]
     fn regular_streams_are_found_out() {
-        for (per_group, seen) in [(8, 0), (1, 1), (2, 3), (3, 4), (0, 1)] {
+        for (per_group, seen) in [(8, 0), (1, 2), (2, 3), (3, 4), (0, 1)] {
             let all = chunks(500, per_group);
             for start in seen..all.len() {
                 for end in start + 1..=all.len().min(start + 4) {
