@@ -49,8 +49,8 @@ class Clips(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         path, first = self.places[index]
-        values = self.read(path, first, first + self.window)
-        return torch.from_numpy(np.ascontiguousarray(values).view(np.int64))
+        # A copy, as what is mapped is not to be written to.
+        return torch.from_numpy(np.array(self.read(path, first, first + self.window)).view(np.int64))
 
 
 class InOrder(IterableDataset[Any]):

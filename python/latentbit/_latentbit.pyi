@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ class LimitsError(LatentBitError): ...
 class LostChunkError(LatentBitError): ...
 class BundleError(LatentBitError): ...
 
+@final
 class Bundle:
     def __new__(cls, model: str | os.PathLike[str] | None = None, *, dtype: str = "auto") -> Bundle: ...
     @property
@@ -33,6 +34,7 @@ class Bundle:
         self, width: int, height: int, frame_rate: tuple[int, int] = (0, 1), bits: int | None = None
     ) -> dict[str, Any]: ...
 
+@final
 class Chunk:
     @property
     def number(self) -> int: ...
@@ -67,6 +69,7 @@ class Chunk:
     def packed(self, count: int | None = None) -> npt.NDArray[np.uint8]: ...
     def frame_times(self, frame_duration: int) -> npt.NDArray[np.int64]: ...
 
+@final
 class Reader:
     def __new__(
         cls,
@@ -99,6 +102,7 @@ class Reader:
     ) -> npt.NDArray[np.uint64] | npt.NDArray[np.uint32]: ...
     def table(self) -> dict[str, npt.NDArray[Any]]: ...
 
+@final
 class Writer:
     def __new__(
         cls,
@@ -123,6 +127,7 @@ class Writer:
     def finish(self) -> tuple[int, int, int]: ...
     def discard(self) -> None: ...
 
+@final
 class EncodeSession:
     def __new__(
         cls,
@@ -142,6 +147,7 @@ class EncodeSession:
     def ready(self) -> list[Chunk]: ...
     def finish(self) -> list[Chunk]: ...
 
+@final
 class FrameStream(Iterator[npt.NDArray[Any]]):
     @staticmethod
     def of_file(

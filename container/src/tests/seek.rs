@@ -3,9 +3,7 @@
 use std::io::Cursor;
 
 use super::{small, write};
-use crate::{
-    ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, read_planes_at, scan,
-};
+use crate::{ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, read_planes_at, scan};
 
 #[test]
 fn index_equals_scan() {
