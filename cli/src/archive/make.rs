@@ -159,7 +159,7 @@ impl Workshop<'_> {
         let (sha256, npy) = self.finish(clip, &lbit)?;
         let measured = match recipe.quality_sample {
             0 => None,
-            every if clip.index % every == 0 => Some(self.measure(clip, &lbit)?),
+            every if clip.index.is_multiple_of(every) => Some(self.measure(clip, &lbit)?),
             _ => None,
         };
         let (psnr, picture) = measured.unzip();

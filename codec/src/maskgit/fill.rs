@@ -8,6 +8,9 @@ use super::noise::{CONFIDENCE, noise};
 use super::{Predictor, Schedule, TokenWindow};
 use crate::error::{Error, Result};
 
+/// The noise of draws begins where no step comes.
+const FIRST_DRAW: u64 = 1 << 20;
+
 /// How masked tokens are filled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FillOptions {
@@ -57,6 +60,8 @@ struct Candidate {
     value: u64,
     sure: f64,
     surprise: f64,
+    /// Values as likely as the predictor holds them.
+    draws: Vec<u64>,
 }
 
 impl Predictor {
@@ -68,9 +73,25 @@ impl Predictor {
     /// # Errors
     /// [`Error::Parameter`] for no steps, or a temperature or noise that is not a number from 0 up.
     pub fn fill(&self, window: &mut TokenWindow, options: &FillOptions) -> Result<FillReport> {
+        self.fill_drawing(window, options, 0).map(|(report, _)| report)
+    }
+
+    /// As [`fill`](Self::fill); and `draws` other ways to fill the window, in which each token is drawn, at the moment when
+    /// it is settled, as likely as the predictor holds it. What they have in common is sure, and the mean of what they
+    /// decode to is what is most like the truth in the mean.
+    ///
+    /// # Errors
+    /// As for [`fill`](Self::fill).
+    pub fn fill_drawing(
+        &self,
+        window: &mut TokenWindow,
+        options: &FillOptions,
+        draws: u32,
+    ) -> Result<(FillReport, Vec<Vec<u64>>)> {
         options.check()?;
         let started = Instant::now();
         let mut report = FillReport::default();
+        let mut drawn = vec![window.values().to_vec(); draws as usize];
         let whole = self.mask();
         let mut masked: Vec<usize> = (0..window.known().len())
             .filter(|&at| window.known()[at] & whole != whole)
@@ -81,7 +102,7 @@ impl Predictor {
             if masked.is_empty() {
                 break;
             }
-            let mut candidates = self.candidates(window, &masked, options, step);
+            let mut candidates = self.candidates(window, &masked, options, step, draws);
             report.passes += 1;
             let left = options.schedule.left(total, step + 1, options.steps);
             let settled = masked.len().saturating_sub(left).max(1);
@@ -91,6 +112,9 @@ impl Predictor {
                 report.bits += u64::from((whole & !window.known()[candidate.at]).count_ones());
                 report.surprise += candidate.surprise;
                 window.settle(candidate.at, candidate.value, whole);
+                for (drawn, &value) in drawn.iter_mut().zip(&candidate.draws) {
+                    drawn[candidate.at] = value;
+                }
             }
             masked = candidates[settled..]
                 .iter()
@@ -99,7 +123,7 @@ impl Predictor {
             masked.sort_unstable();
         }
         report.time = started.elapsed();
-        Ok(report)
+        Ok((report, drawn))
     }
 
     /// What the predictor would make of each masked token now.
@@ -109,6 +133,7 @@ impl Predictor {
         masked: &[usize],
         options: &FillOptions,
         step: u32,
+        draws: u32,
     ) -> Vec<Candidate> {
         let bits = self.config().predictor.bits;
         let left = 1.0 - f64::from(step + 1) / f64::from(options.steps);
@@ -118,6 +143,7 @@ impl Predictor {
                 let mut value = window.values()[at];
                 let mut surprise = 0.0f64;
                 let mut unknown = 0u32;
+                let mut drawn = vec![value; draws as usize];
                 for (bit, &logit) in logits[at * bits..][..bits].iter().enumerate() {
                     if known >> bit & 1 == 1 {
                         continue;
@@ -130,6 +156,11 @@ impl Predictor {
                         logit > 0.0
                     };
                     value |= u64::from(set) << bit;
+                    let chance = 1.0 / (1.0 + (-logit).exp());
+                    for (draw, drawn) in (FIRST_DRAW..).zip(&mut drawn) {
+                        let set = noise(options.seed, draw, token, bit as u64) < chance;
+                        *drawn |= u64::from(set) << bit;
+                    }
                     surprise += softplus(if set { -logit } else { logit });
                     unknown += 1;
                 }
@@ -143,6 +174,7 @@ impl Predictor {
                     value,
                     sure,
                     surprise: surprise / std::f64::consts::LN_2,
+                    draws: drawn,
                 }
             };
             masked.par_iter().map(one).collect()

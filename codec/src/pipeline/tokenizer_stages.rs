@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
 use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
-use super::conceal::Part;
+use super::conceal::{MadeUp, Method, Part, blended_latents};
 use super::latents::{LatentChunk, Latents};
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
@@ -62,6 +63,10 @@ pub(super) struct TokenDecoder {
     /// Height and width of the latent.
     size: [usize; 2],
     kept_bits: Option<u8>,
+    /// The last latent frame (1, h, w, C) of the chunk that came last.
+    last: Option<Tensor>,
+    /// Chunks that were made up and wait for the one that follows them.
+    waiting: Vec<LatentChunk>,
 }
 
 impl TokenDecoder {
@@ -75,21 +80,36 @@ impl TokenDecoder {
             bundle: bundle.clone(),
             size: [height.div_ceil(rows), width.div_ceil(columns)],
             kept_bits,
+            last: None,
+            waiting: Vec::new(),
         })
     }
 
-    fn chunk(&self, chunk: &Chunk, context: &Context<Latents>) -> Result<LatentChunk> {
+    /// The latent of a chunk; where there are `draws` of its tokens, the mean of theirs.
+    fn chunk(&self, chunk: &Chunk, draws: &[Vec<u64>], context: &Context<Latents>) -> Result<LatentChunk> {
         let tokenizer = self.bundle.tokenizer()?;
         let tokens = &chunk.tokens;
         let kept = self.kept_bits.unwrap_or(u8::MAX).min(tokens.bits);
         let latent_frames = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
         let size = [latent_frames, self.size[0], self.size[1]];
-        let latent = context
-            .compute(|| tokenizer.decode(&tokens.values, tokens.grid, kept, size))
-            .map_err(|error| Error::Chunk {
-                sequence: chunk.sequence,
-                reason: error.to_string(),
-            })?;
+        let decode = |values: &[u64]| {
+            context
+                .compute(|| tokenizer.decode(values, tokens.grid, kept, size))
+                .map_err(|error| Error::Chunk {
+                    sequence: chunk.sequence,
+                    reason: error.to_string(),
+                })
+        };
+        let latent = match draws {
+            [] => decode(&tokens.values)?,
+            [first, others @ ..] => {
+                let mut sum = decode(first)?;
+                for draw in others {
+                    sum = (sum + decode(draw)?)?;
+                }
+                (sum / draws.len() as f64)?
+            }
+        };
         Ok(LatentChunk {
             sequence: chunk.sequence,
             first_frame: chunk.first_frame,
@@ -105,10 +125,62 @@ impl Stage for TokenDecoder {
     type Out = Latents;
 
     fn take(&mut self, item: Part, context: &Context<Latents>) -> Result<()> {
-        let latents = match item {
-            Part::Chunk(chunk, made_up) => Latents::Chunk(self.chunk(&chunk, context)?, made_up),
-            Part::Gap(gap) => Latents::Gap(gap),
+        match item {
+            Part::Chunk(chunk) => {
+                let chunk = self.chunk(&chunk, &[], context)?;
+                self.join(Some(&chunk.latent.narrow(0, 0, 1)?), context)?;
+                self.last = Some(chunk.latent.narrow(0, chunk.latent.dim(0)? - 1, 1)?);
+                context.send(Latents::Chunk(chunk, None))
+            }
+            Part::MadeUp(MadeUp {
+                chunk,
+                draws,
+                between,
+            }) => {
+                let chunk = self.chunk(&chunk, &draws, context)?;
+                if between {
+                    self.waiting.push(chunk);
+                    return Ok(());
+                }
+                self.join(None, context)?;
+                self.last = Some(chunk.latent.narrow(0, chunk.latent.dim(0)? - 1, 1)?);
+                context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))
+            }
+            Part::Gap(gap) => {
+                self.join(None, context)?;
+                self.last = None;
+                context.send(Latents::Gap(gap))
+            }
+        }
+    }
+
+    fn finish(&mut self, context: &Context<Latents>) -> Result<()> {
+        self.join(None, context)
+    }
+}
+
+impl TokenDecoder {
+    /// Sends what was made up. Between two chunks that came it is the mean of what the predictor makes of it and of the way
+    /// from one to the other: where the picture is calm the latter errs less, and errors of the two have little in common.
+    fn join(&mut self, next: Option<&Tensor>, context: &Context<Latents>) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut steps = 0;
+        for chunk in &waiting {
+            steps += chunk.latent.dim(0)?;
+        }
+        let way = match (&self.last, next) {
+            (Some(last), Some(next)) if steps > 0 => blended_latents(Some(last), Some(next), steps)?,
+            _ => None,
         };
-        context.send(latents)
+        let mut at = 0;
+        for mut chunk in waiting {
+            let len = chunk.latent.dim(0)?;
+            if let Some(way) = &way {
+                chunk.latent = ((chunk.latent + way.narrow(0, at, len)?)? * 0.5)?;
+            }
+            at += len;
+            context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))?;
+        }
+        Ok(())
     }
 }

@@ -132,7 +132,8 @@ mod tests {
     /// As ffmpeg's filter `fps` gave them for numbered frames.
     #[test]
     fn frames_are_left_out_and_repeated() {
-        let cases: [(u32, (u32, u32), usize, &[u8]); 5] = [
+        type Case<'a> = (u32, (u32, u32), usize, &'a [u8]);
+        let cases: [Case<'_>; 5] = [
             (30, (10, 1), 30, &[1, 4, 7, 10, 13, 16, 19, 22, 25, 28]),
             (
                 10,

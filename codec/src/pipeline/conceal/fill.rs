@@ -8,6 +8,21 @@ use super::LostChunk;
 use crate::error::Result;
 use crate::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 
+/// How many ways to fill a chunk are decoded. A viewer sees their mean: what is sure stays sharp, and what is not is no
+/// guess that is wrong half of the time.
+const DRAWS: u32 = 8;
+
+/// A chunk that was filled in, all of it or in part.
+#[derive(Debug)]
+pub(in crate::pipeline) struct MadeUp {
+    /// The likeliest tokens.
+    pub(in crate::pipeline) chunk: Chunk,
+    /// Tokens as likely as the predictor holds them, [`DRAWS`] times.
+    pub(in crate::pipeline) draws: Vec<Vec<u64>>,
+    /// Whether it lies between two chunks that came, of which the second one follows.
+    pub(in crate::pipeline) between: bool,
+}
+
 /// Spreads the seed over chunks.
 const SEED_STEP: u64 = 0x9e37_79b9;
 
@@ -51,7 +66,7 @@ impl Filler {
 
     /// The chunks of a run, filled one after the other: each from those before it, the last from the chunk after it as well.
     /// None if there is nothing to fill them from.
-    pub(super) fn fill(&mut self, lost: &[LostChunk], next: Option<&Chunk>) -> Result<Option<Vec<Chunk>>> {
+    pub(super) fn fill(&mut self, lost: &[LostChunk], next: Option<&Chunk>) -> Result<Option<Vec<MadeUp>>> {
         // Another segment is another video: a lost chunk is taken for one of the video before it.
         let next = next.filter(|next| self.neighbours.is_empty() || next.segment == self.segment);
         if self.neighbours.is_empty() && next.is_none() {
@@ -62,6 +77,7 @@ impl Filler {
             _ => self.segment,
         };
         let bits = self.video.bits;
+        let between = next.is_some() && !self.neighbours.is_empty();
         let mut filled = Vec::with_capacity(lost.len());
         for (left, chunk) in (0..lost.len()).rev().zip(lost) {
             let after = next
@@ -69,11 +85,11 @@ impl Filler {
                 .map(|next| Piece::intact(next.tokens.values.clone(), next.tokens.bits, next.key));
             let grid = self.video.grid(chunk.latent_frames);
             let piece = Piece::lost(grid.len(), chunk.key);
-            let mut values = self.predicted(&piece, after.as_ref(), chunk.sequence)?;
+            let (mut values, draws) = self.predicted(&piece, after.as_ref(), chunk.sequence)?;
             self.neighbours
                 .push(Piece::intact(values.clone(), self.video.bundle_bits, chunk.key));
             values.iter_mut().for_each(|value| *value &= mask(bits));
-            filled.push(Chunk {
+            let chunk = Chunk {
                 stream: StreamId(0),
                 sequence: chunk.sequence,
                 first_frame: chunk.first_frame,
@@ -83,13 +99,18 @@ impl Filler {
                 segment,
                 times: Times::default(),
                 tokens: Tokens { grid, bits, values },
+            };
+            filled.push(MadeUp {
+                chunk,
+                draws,
+                between,
             });
         }
         Ok(Some(filled))
     }
 
-    /// Takes in a chunk that came. Says whether planes of it were missing, and predicts them.
-    pub(super) fn pass(&mut self, chunk: &mut Chunk) -> Result<bool> {
+    /// Takes in a chunk that came. If planes of it are missing, they are predicted; then gives what was drawn.
+    pub(super) fn pass(&mut self, chunk: &mut Chunk) -> Result<Option<Vec<Vec<u64>>>> {
         if chunk.segment != self.segment {
             self.neighbours.clear();
             self.segment = chunk.segment;
@@ -98,31 +119,40 @@ impl Filler {
         let (bits, most) = (chunk.tokens.bits, self.most_bits);
         self.most_bits = most.max(bits);
         let partly = bits < most.min(self.wanted_bits);
+        let mut draws = None;
         if partly {
             let piece = Piece::intact(chunk.tokens.values.clone(), bits, chunk.key);
-            let made_up = self.predicted(&piece, None, chunk.sequence)?;
+            let (made_up, drawn) = self.predicted(&piece, None, chunk.sequence)?;
             for (value, made_up) in chunk.tokens.values.iter_mut().zip(made_up) {
                 *value |= made_up & mask(most) & !mask(bits);
             }
             chunk.tokens.bits = most;
+            draws = Some(drawn);
         }
         self.neighbours.push(Piece::intact(
             chunk.tokens.values.clone(),
             chunk.tokens.bits,
             chunk.key,
         ));
-        Ok(partly)
+        Ok(draws)
     }
 
-    /// The tokens of `piece` with all bits.
-    fn predicted(&self, piece: &Piece, after: Option<&Piece>, sequence: u64) -> Result<Vec<u64>> {
+    /// The likeliest tokens of `piece` with all bits, and what was drawn.
+    fn predicted(
+        &self,
+        piece: &Piece,
+        after: Option<&Piece>,
+        sequence: u64,
+    ) -> Result<(Vec<u64>, Vec<Vec<u64>>)> {
         let (mut window, steps) = self.neighbours.window(piece, after)?;
         let options = FillOptions {
             seed: self.options.seed.wrapping_add(sequence.wrapping_mul(SEED_STEP)),
             ..self.options.clone()
         };
-        self.predictor.fill(&mut window, &options)?;
-        Ok(window.steps(steps).to_vec())
+        let (_, draws) = self.predictor.fill_drawing(&mut window, &options, DRAWS)?;
+        let tokens = steps.start * window.step()..steps.end * window.step();
+        let draws = draws.iter().map(|draw| draw[tokens.clone()].to_vec()).collect();
+        Ok((window.steps(steps).to_vec(), draws))
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, LatentFrames, PixelFrames};
 
 pub(super) use blend::{blended_frame, blended_latents};
+pub(super) use fill::MadeUp;
 pub(super) use stage::Concealer;
 
 use crate::maskgit::{FillOptions, Predictor};
@@ -130,8 +131,8 @@ pub(super) struct LostChunk {
 /// What the ViT's decoder takes.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// A chunk, and how bits of it were made up, if some were.
-    Chunk(Chunk, Option<Method>),
+    Chunk(Chunk),
+    MadeUp(MadeUp),
     Gap(Gap),
 }
 

@@ -2,9 +2,9 @@
 
 use latentbit_container::{Chunk, VideoStream};
 
-use super::fill::Filler;
+use super::fill::{Filler, MadeUp};
 use super::plan::Groups;
-use super::{Conceal, Cover, Gap, LostRun, MAX_CONCEALED_CHUNKS, Method, Part, Wait};
+use super::{Conceal, Cover, Gap, LostRun, MAX_CONCEALED_CHUNKS, Part, Wait};
 use crate::error::Result;
 use crate::pipeline::stage::{Context, Stage};
 use crate::pipeline::{Coded, Options};
@@ -103,7 +103,7 @@ impl Concealer {
                 };
                 return filled
                     .into_iter()
-                    .try_for_each(|chunk| context.send(Part::Chunk(chunk, Some(Method::MaskGit))));
+                    .try_for_each(|made_up| context.send(Part::MadeUp(made_up)));
             }
         };
         self.gap(run, cover, context)
@@ -130,11 +130,18 @@ impl Stage for Concealer {
                 }
                 self.in_a_row = 0;
                 self.groups.pass(&chunk);
-                let partly = match &mut self.filler {
+                let draws = match &mut self.filler {
                     Some(filler) => context.compute(|| filler.pass(&mut chunk))?,
-                    None => false,
+                    None => None,
                 };
-                context.send(Part::Chunk(chunk, partly.then_some(Method::MaskGit)))
+                context.send(match draws {
+                    Some(draws) => Part::MadeUp(MadeUp {
+                        chunk,
+                        draws,
+                        between: false,
+                    }),
+                    None => Part::Chunk(chunk),
+                })
             }
         }
     }
