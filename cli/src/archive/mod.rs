@@ -53,6 +53,11 @@ use store::Store;
 /// Archives the clips of a command line.
 pub fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<Exit> {
     let part = args.shard.unwrap_or(Part::WHOLE);
+    if args.tokens.is_some() && args.format != Form::Webdataset {
+        return usage(
+            "--tokens puts arrays into shards; add --format webdataset, or export tokens with `latentbit tokens export`",
+        );
+    }
     let options = ListOptions {
         id_path: args.id_path.clone(),
     };
