@@ -690,11 +690,11 @@ pub struct DegradeArgs {
     pub loss_rate: Option<f64>,
 
     /// Mean length of bursts, in chunks: within a burst every chunk is lost.
-    #[arg(long, value_name = "CHUNKS", default_value_t = 1.0, requires = "loss_rate")]
+    #[arg(long, value_name = "CHUNKS", default_value_t = 1.0, conflicts_with = "drop")]
     pub burst: f64,
 
     /// What chance begins with: the same seed loses the same chunks on every machine.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "loss_rate")]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "drop")]
     pub seed: u64,
 
     /// Hold the places of lost chunks, as `recover` does, instead of leaving their records out of the file.

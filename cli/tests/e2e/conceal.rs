@@ -64,7 +64,7 @@ const METHODS: [&str; 4] = ["freeze", "blend", "latent", "maskgit"];
 #[test]
 fn every_method_gives_every_frame_twice_the_same() {
     for how in ["", "--hold"] {
-        for lost in ["3", "0", "2", "6", "1,3-4", "0-6"] {
+        for lost in ["3", "0", "1,3-4,6", "0-6"] {
             let folder = damaged(lost, how);
             let whole = decoded(&folder, "a.lbit", "");
             for method in METHODS {
