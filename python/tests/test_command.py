@@ -67,7 +67,8 @@ def test_an_archive_is_read_by_others_and_by_us(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     for number in range(3):
         write_y4m(tmp_path / f"clips/{number}.y4m", clip(13 + number))
-    run(tmp_path, "archive clips -o tokens --format webdataset --tokens npy --dtype f32 --model", TINY_BUNDLE)
+    line = "archive --output tokens --format webdataset --tokens npy --dtype f32 --model"
+    run(tmp_path, line, TINY_BUNDLE, "clips")
     place = tmp_path / "tokens"
     rows = {row["key"]: row for row in parquet.read_table(place / "manifest.parquet").to_pylist()}
     shards = sorted(str(shard) for shard in place.glob("*.tar"))
