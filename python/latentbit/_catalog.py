@@ -52,14 +52,14 @@ class Member:
 def find(sources: Sources) -> list[Path]:
     """The files and shards that are meant by paths, folders and patterns, in order.
 
-    A folder means all ``.lbit`` and ``.tar`` files below it.
+    A folder means all ``.lbit`` and ``.tar`` files below it, but for hidden ones.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     found: list[Path] = []
     for source in given:
         path = Path(source)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix in (SUFFIX, ".tar") and not p.name.startswith("."))
+            inside = sorted(p for p in path.rglob("*") if p.suffix in (SUFFIX, ".tar") and not _is_hidden(p, path))
             if not inside:
                 raise FileNotFoundError(f"{path}: expected files ending in {SUFFIX} or .tar in this folder, found none")
             found.extend(inside)
@@ -71,6 +71,10 @@ def find(sources: Sources) -> list[Path]:
                 raise FileNotFoundError(f"{path}: there is no such file or folder, and no file matches it as a pattern")
             found.extend(Path(match) for match in matches)
     return found
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def members(path: Path) -> Iterator[Member]:

@@ -117,9 +117,10 @@ def write_shards(ds: ray.data.Dataset, output: str | os.PathLike[str], *, sample
     folder = Path(output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
-        rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        rows = sorted((row for row in rows if row.get("error") is None), key=lambda row: str(row["key"]))
+    def write(batch: Any) -> dict[str, list[Any]]:
+        # As Arrow has them: numpy would make numbers of columns that are all null.
+        rows = [row for row in batch.to_pylist() if row.get("error") is None]
+        rows.sort(key=lambda row: str(row["key"]))
         if not rows:
             return {"path": [], "samples": []}
         name = hashlib.sha256("\n".join(_checked(row["key"]) for row in rows).encode()).hexdigest()[:16]
@@ -127,7 +128,7 @@ def write_shards(ds: ray.data.Dataset, output: str | os.PathLike[str], *, sample
         _write_tar(path, rows)
         return {"path": [str(path)], "samples": [len(rows)]}
 
-    return ds.map_batches(write, batch_size=samples, batch_format="numpy").materialize()
+    return ds.map_batches(write, batch_size=samples, batch_format="pyarrow").materialize()
 
 
 def _mapped(

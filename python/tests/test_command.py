@@ -12,6 +12,7 @@ import pytest
 
 import latentbit
 from conftest import ROOT, TINY_BUNDLE, clip, file_bytes, tokens
+from latentbit.torch import TokenDataset
 
 COMMAND = Path(os.environ.get("LATENTBIT", ROOT / "target/debug/latentbit"))
 pytestmark = pytest.mark.skipif(not COMMAND.exists(), reason=f"{COMMAND} is not built; cargo build makes it")
@@ -56,3 +57,26 @@ def test_exported_arrays_are_mapped_by_numpy(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mapped, latentbit.open(tmp_path / "a.lbit").read_tokens())
     about = json.loads((tmp_path / "a.npy.json").read_text())
     assert latentbit.Video.from_fields(about["video"]) == latentbit.open(tmp_path / "a.lbit").video
+
+
+def test_an_archive_is_read_by_others_and_by_us(tmp_path: Path) -> None:
+    if "archive" not in run(tmp_path, "--help"):
+        pytest.skip(f"{COMMAND} has no archive yet")
+    wds = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        write_y4m(tmp_path / f"clips/{number}.y4m", clip(13 + number))
+    line = "archive --output tokens --format webdataset --tokens npy --dtype f32 --model"
+    run(tmp_path, line, TINY_BUNDLE, "clips")
+    place = tmp_path / "tokens"
+    rows = {row["key"]: row for row in parquet.read_table(place / "manifest.parquet").to_pylist()}
+    shards = sorted(str(shard) for shard in place.glob("*.tar"))
+    samples = {sample["__key__"]: sample for sample in wds.WebDataset(shards, shardshuffle=False).decode()}
+    assert len(rows) == 3
+    assert rows.keys() == samples.keys()
+    for key, row in rows.items():
+        file = latentbit.open(place / row["shard"], offset=row["offset"], length=row["bytes"])
+        assert file.frame_count == row["frames"]
+        np.testing.assert_array_equal(samples[key]["tokens.npy"], file.read_tokens())
+    assert {TokenDataset(place)[index]["name"] for index in range(3)} <= {f"{key}.lbit" for key in rows}
