@@ -783,7 +783,7 @@ pub struct TokensImportArgs {
 #[derive(Debug, Args)]
 pub struct ArchiveArgs {
     /// Videos, pictures, folders, patterns or lists of clips; - for a list on stdin.
-    #[arg(value_name = "SOURCE", required_unless_present_any = ["check", "merge"], allow_hyphen_values = true)]
+    #[arg(value_name = "SOURCE", required_unless_present_any = ["check", "merge"])]
     pub sources: Vec<String>,
 
     /// Folder of the archive.
