@@ -302,7 +302,7 @@ mod tests {
     fn bands_are_as_the_whole() {
         let (height, width, steps) = (29, 7, 5);
         let values: Vec<u64> = (0..height * width * steps)
-            .map(|at| at * 0x9e37_79b9 & 0x3ff)
+            .map(|at| (at * 0x9e37_79b9) & 0x3ff)
             .collect();
         let known = values
             .iter()

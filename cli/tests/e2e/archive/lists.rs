@@ -69,7 +69,7 @@ fn ranges_and_ids() {
         b"id,start,end\nlong,,\nlong,0.4,1\nlong,1.6,\n",
     );
     archive(&folder, "list.csv -o out")
-        .expect(2)
+        .expect(3)
         .says(&["line 2", "--id-path"]);
     archive(&folder, "list.csv -o out --id-path clips/{id}.y4m").expect(0);
     let rows = rows(&folder, "out");

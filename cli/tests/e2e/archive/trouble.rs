@@ -27,7 +27,7 @@ fn bad_clips_are_listed_and_do_not_stop_a_run() {
     );
     for (row, part) in rows[1..]
         .iter()
-        .zip(["YUV4MPEG2", "empty", "4 frames", "no such file", "no file"])
+        .zip(["y4m header", "empty", "4 frames", "no such file", "no file"])
     {
         let reason = row["outcome"]["failed"].as_str().unwrap();
         assert!(reason.contains(part), "{reason}");
