@@ -88,7 +88,7 @@ mod tests {
             let error = list(text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        let long = [b'x'; 1 << 21];
+        let long = vec![b'x'; 1 << 21];
         assert!(list(&long).unwrap_err().contains("megabyte"));
     }
 }
