@@ -65,7 +65,7 @@ impl Tokens {
     pub fn truncate_bits(&mut self, bits: u8) {
         if bits < self.bits {
             self.bits = bits;
-            let kept = mask(bits);
+            let kept = bit_mask(bits);
             self.values.iter_mut().for_each(|value| *value &= kept);
         }
     }
@@ -86,7 +86,7 @@ impl Tokens {
             let expected = format!("as many as the grid {} has", self.grid);
             return Err(Broken::new("number of tokens", expected, self.values.len()));
         }
-        let spare = !mask(self.bits);
+        let spare = !bit_mask(self.bits);
         match self.values.iter().position(|value| value & spare != 0) {
             None => Ok(()),
             Some(at) => {
@@ -97,8 +97,9 @@ impl Tokens {
     }
 }
 
-/// The lowest `bits` bits set.
-fn mask(bits: u8) -> u64 {
+/// The lowest `bits` bits set: those that a token of `bits` bits may have.
+#[must_use]
+pub fn bit_mask(bits: u8) -> u64 {
     u64::MAX.checked_shr(64 - u32::from(bits.min(64))).unwrap_or(0)
 }
 

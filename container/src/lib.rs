@@ -79,7 +79,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{Chunk, TokenGrid, Tokens};
+pub use chunk::{Chunk, TokenGrid, Tokens, bit_mask};
 pub use coder::{Coder, Compression, StoredPlane};
 pub use end::Totals;
 pub use error::{Error, ErrorKind, Result};

@@ -9,7 +9,7 @@ use latentbit_codec::{Bundle, pipeline};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, ChunkPlan, Event, Header, Metadata, PixelFrames, PlannedChunk, Rational, ReadMode, StreamId,
-    Times, VideoStream,
+    Times, VideoStream, bit_mask,
 };
 use serde::Serialize;
 
@@ -186,14 +186,7 @@ impl Maker {
         let grid = self.video.grid(planned.latent_frames);
         let lost = Piece::lost(grid.len(), planned.key);
         let (mut window, steps) = self.neighbours.window(&lost, None)?;
-        let options = FillOptions {
-            // Else equal surroundings would give equal chunks.
-            seed: self
-                .options
-                .seed
-                .wrapping_add(planned.sequence.wrapping_mul(0x9e37_79b9)),
-            ..self.options.clone()
-        };
+        let options = self.options.for_chunk(planned.sequence);
         let started = Instant::now();
         let report = self
             .threads
@@ -205,7 +198,7 @@ impl Maker {
         let bits = u8::try_from(self.predictor.config().predictor.bits).unwrap_or(64);
         self.neighbours
             .push(Piece::intact(values.clone(), bits, planned.key));
-        let kept = u64::MAX >> (64 - u32::from(self.video.bits.clamp(1, 64)));
+        let kept = bit_mask(self.video.bits);
         let values = values.into_iter().map(|value| value & kept).collect();
         let chunk = planned.with_tokens(&self.video, values);
         let ticks = i64::try_from(planned.first_frame.0).unwrap_or(i64::MAX);

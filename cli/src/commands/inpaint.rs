@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
-use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream};
+use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream, bit_mask};
 use serde::Serialize;
 
 use crate::copied;
@@ -177,19 +177,13 @@ impl Inpainter<'_> {
         };
         if changed {
             let (mut window, steps) = self.neighbours.window(&piece, after)?;
-            let options = FillOptions {
-                seed: self
-                    .options
-                    .seed
-                    .wrapping_add(chunk.sequence.wrapping_mul(0x9e37_79b9)),
-                ..self.options.clone()
-            };
+            let options = self.options.for_chunk(chunk.sequence);
             let started = Instant::now();
             let report = self.predictor.fill(&mut window, &options)?;
             self.time += started.elapsed();
             self.more.passes += u64::from(report.passes);
             self.more.changed_chunks += 1;
-            let kept = u64::MAX >> (64 - u32::from(chunk.tokens.bits.clamp(1, 64)));
+            let kept = bit_mask(chunk.tokens.bits);
             self.more.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
             // What was known stays as it was, to the bit.
             let filled = window

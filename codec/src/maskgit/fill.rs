@@ -183,6 +183,15 @@ impl Predictor {
 }
 
 impl FillOptions {
+    /// The same with a seed of the chunk's own: else equal surroundings would give equal chunks.
+    #[must_use]
+    pub fn for_chunk(&self, sequence: u64) -> Self {
+        Self {
+            seed: self.seed.wrapping_add(sequence.wrapping_mul(0x9e37_79b9)),
+            ..self.clone()
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if self.steps == 0 {
             return Err(Error::parameter("steps", "must be at least 1"));

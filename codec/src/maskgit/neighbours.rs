@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use latentbit_container::TokenGrid;
+use latentbit_container::{TokenGrid, bit_mask};
 
 use super::TokenWindow;
 use crate::error::Result;
@@ -23,7 +23,7 @@ impl Piece {
     /// A chunk of which the `bits` most important planes are known, 1 to 64.
     #[must_use]
     pub fn intact(values: Vec<u64>, bits: u8, key: bool) -> Self {
-        let known = vec![u64::MAX >> (64 - u32::from(bits.clamp(1, 64))); values.len()];
+        let known = vec![bit_mask(bits); values.len()];
         Self { values, known, key }
     }
 

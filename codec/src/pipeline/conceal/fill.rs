@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, LatentFrames, StreamId, Times, Tokens, VideoStream};
+use latentbit_container::{Chunk, LatentFrames, StreamId, Times, Tokens, VideoStream, bit_mask};
 
 use super::LostChunk;
 use crate::error::Result;
@@ -22,9 +22,6 @@ pub(in crate::pipeline) struct MadeUp {
     /// Whether it lies between two chunks that came, of which the second one follows.
     pub(in crate::pipeline) between: bool,
 }
-
-/// Spreads the seed over chunks.
-const SEED_STEP: u64 = 0x9e37_79b9;
 
 /// Predicts tokens from those that were seen.
 pub(super) struct Filler {
@@ -88,7 +85,7 @@ impl Filler {
             let (mut values, draws) = self.predicted(&piece, after.as_ref(), chunk.sequence)?;
             self.neighbours
                 .push(Piece::intact(values.clone(), self.video.bundle_bits, chunk.key));
-            values.iter_mut().for_each(|value| *value &= mask(bits));
+            values.iter_mut().for_each(|value| *value &= bit_mask(bits));
             let chunk = Chunk {
                 stream: StreamId(0),
                 sequence: chunk.sequence,
@@ -124,7 +121,7 @@ impl Filler {
             let piece = Piece::intact(chunk.tokens.values.clone(), bits, chunk.key);
             let (made_up, drawn) = self.predicted(&piece, None, chunk.sequence)?;
             for (value, made_up) in chunk.tokens.values.iter_mut().zip(made_up) {
-                *value |= made_up & mask(most) & !mask(bits);
+                *value |= made_up & bit_mask(most) & !bit_mask(bits);
             }
             chunk.tokens.bits = most;
             draws = Some(drawn);
@@ -145,18 +142,10 @@ impl Filler {
         sequence: u64,
     ) -> Result<(Vec<u64>, Vec<Vec<u64>>)> {
         let (mut window, steps) = self.neighbours.window(piece, after)?;
-        let options = FillOptions {
-            seed: self.options.seed.wrapping_add(sequence.wrapping_mul(SEED_STEP)),
-            ..self.options.clone()
-        };
+        let options = self.options.for_chunk(sequence);
         let (_, draws) = self.predictor.fill_drawing(&mut window, &options, DRAWS)?;
         let tokens = steps.start * window.step()..steps.end * window.step();
         let draws = draws.iter().map(|draw| draw[tokens.clone()].to_vec()).collect();
         Ok((window.steps(steps).to_vec(), draws))
     }
-}
-
-/// The lowest `bits` bits set.
-fn mask(bits: u8) -> u64 {
-    u64::MAX.checked_shr(64 - u32::from(bits.min(64))).unwrap_or(0)
 }
