@@ -3,21 +3,24 @@
     .venv/bin/python scripts/conceal/measure.py DATA --out runs/conceal     # DATA holds videos/
 
 Clips are played forwards and backwards until they have ten chunks: a group of the default length, and two chunks more.
-Chunks are dropped from each by `latentbit degrade`, and `latentbit eval --conceal` measures what each method makes of
-it, beside the source and beside what the intact file gives. Writes losses.json and prints tables, into --markdown as
-well. Needs Pillow, NumPy, and ffmpeg and ffprobe.
+Chunks are dropped from each by `latentbit degrade`; `latentbit decode --conceal` shows what each method makes of it and
+says which frames are concealed and affected, and `latentbit eval` measures those, beside the source and beside what the
+intact file gives. Writes losses.json after each clip, and goes on after the last one that is in it. Prints tables, into
+--markdown as well. Needs Pillow, NumPy, and ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 sys.path.append(str(Path(__file__).parents[1] / "quality"))
 from borders import to_and_fro
@@ -34,6 +37,8 @@ STATES = ("concealed", "affected")
 HEADS = {"source": "the source", "intact": "what the intact file gives"}
 REFERENCES = tuple(HEADS)
 
+Frames = npt.NDArray[Any]
+
 
 def losses(seed: int, draws: int) -> dict[str, list[list[str]]]:
     """Options of `degrade` for each kind of loss, and for each draw where chance decides."""
@@ -47,7 +52,7 @@ def losses(seed: int, draws: int) -> dict[str, list[list[str]]]:
 
 def long_clip(sample: Sample, size: int, work: Path) -> Sample:
     """A clip forwards and backwards, as raw video."""
-    frames = np.frombuffer(sample.path.read_bytes(), np.uint8).reshape(-1, size, size, 3)
+    frames = frames_of(sample.path, size)
     long = Sample(work / "long.rgb", ("--raw", f"{size}x{size}@{FPS}:rgb24"))
     long.path.write_bytes(to_and_fro(frames, FRAMES).tobytes())
     return long
@@ -61,31 +66,64 @@ class Study:
         self.draws, self.work = draws, work
         self.found: list[dict[str, Any]] = []
 
-    def measure(self, number: int, sample: Sample) -> None:
+    def measure(self, number: int, sample: Sample, size: int) -> None:
         """All losses and methods on one clip."""
-        tokens, back = self.work / "whole.lbit", self.work / "intact.rgb"
+        tokens, damaged = self.work / "whole.lbit", self.work / "damaged.lbit"
         # A clip that turns round has no cuts; what the detector takes for one would only shift the chunks.
         self.latentbit.run("encode", sample.path, "-o", tokens, "-y", "--no-scene-cuts", *sample.options)
-        self.latentbit.run("decode", tokens, "-o", back, "-y", "--raw", "rgb24")
-        whole = self.latentbit.run("eval", sample.path, tokens, "--no-vae", *sample.options)
-        self.found.append({"clip": number, "loss": "none", "quality": whole["tokens"], "frames": whole["frames"]})
-        references = dict(zip(REFERENCES, (sample.path, back), strict=True))
-        damaged = self.work / "damaged.lbit"
+        source, intact = frames_of(sample.path, size), self.decode(tokens, [], size)[0]
+        every = np.arange(len(source))
+        self.found.append({"clip": number, "loss": "none", "quality": self.quality(source, intact, every),
+                           "frames": len(source)})
+        references = dict(zip(REFERENCES, (source, intact), strict=True))
         for loss, draws in losses(number, self.draws).items():
             for options in draws:
                 report = self.latentbit.degrade(tokens, damaged, options)
                 if report["lost_chunks"] in (0, report["chunks"]):
                     continue
                 for method in self.methods:
-                    for reference, path in references.items():
-                        result = self.evaluate(path, damaged, method, sample)
+                    extra = self.options if method == "maskgit" else []
+                    frames, runs = self.decode(damaged, ["--conceal", method, "--allow-conceal", *extra], size)
+                    for name, reference in references.items():
+                        states = {}
+                        for state in STATES:
+                            which = indices(runs, state)
+                            quality = self.quality(reference, frames, which)
+                            states[state] = {"frames": len(which), "quality": quality}
                         self.found.append({"clip": number, "loss": loss, "lost": report["lost"], "method": method,
-                                           "reference": reference, **{state: result[state] for state in STATES}})
+                                           "reference": name, **states})
 
-    def evaluate(self, reference: Path, damaged: Path, method: str, sample: Sample) -> Report:
-        """What one method makes of a damaged file."""
-        extra = self.options if method == "maskgit" else []
-        return self.latentbit.run("eval", reference, damaged, "--conceal", method, *extra, *sample.options)
+    def decode(self, tokens: Path, options: list[str], size: int) -> tuple[Frames, list[dict[str, Any]]]:
+        """The frames of a file, and the runs of its loss report."""
+        back, losses = self.work / "back.rgb", self.work / "loss.json"
+        pixels = ("--raw", "rgb24", "--loss-report", losses)
+        self.latentbit.run("decode", tokens, "-o", back, "-y", "-q", *pixels, *options)
+        return frames_of(back, size), json.loads(losses.read_text())["runs"]
+
+    def quality(self, reference: Frames, frames: Frames, which: Frames) -> Report | None:
+        """What the command measures of some of the frames."""
+        if not len(which):
+            return None
+        raw, pictures = self.work / "reference.rgb", self.work / "frames.nut"
+        raw.write_bytes(reference[which].tobytes())
+        height, width = reference.shape[1:3]
+        options = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(FPS), "-i", "-"]
+        command = ["ffmpeg", "-v", "error", "-y", *options, "-c:v", "rawvideo", str(pictures)]
+        subprocess.run(command, check=True, input=frames[which].tobytes())
+        raw_options = ("--raw", f"{width}x{height}@{FPS}:rgb24")
+        report: Report = self.latentbit.run("eval", raw, pictures, *raw_options)["quality"]
+        return report
+
+
+def frames_of(path: Path, size: int) -> Frames:
+    """All frames of a file of raw ones, (T, H, W, 3)."""
+    return np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, size, size, 3)
+
+
+def indices(runs: list[dict[str, Any]], state: str) -> Frames:
+    """The indices of the frames of a state, of the runs of a loss report."""
+    spans = [np.arange(run["first"], run["first"] + run["frames"]) for run in runs if run["state"] == state]
+    return np.concatenate(spans) if spans else np.zeros(0, np.int64)
 
 
 def table(found: list[dict[str, Any]], reference: str) -> str:
@@ -133,12 +171,17 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        results = arguments.out / "losses.json"
         study = Study(latentbit, arguments.methods, options, arguments.draws, work)
+        study.found = json.loads(results.read_text()) if results.exists() else []
+        known = {item["clip"] for item in study.found}
         for number, sample in enumerate(clips(arguments.data, work, arguments.size, most=48)):
             if number == arguments.clips:
                 break
-            study.measure(number, long_clip(sample, arguments.size, work))
-            (arguments.out / "losses.json").write_text(json.dumps(study.found, indent=1) + "\n")
+            if number in known:
+                continue
+            study.measure(number, long_clip(sample, arguments.size, work), arguments.size)
+            results.write_text(json.dumps(study.found, indent=1) + "\n")
             print(f"clip {number} is measured", file=sys.stderr, flush=True)
     parts = (f"Beside {HEADS[reference]}:\n\n{table(study.found, reference)}" for reference in REFERENCES)
     text = "\n\n".join(parts) + "\n"
