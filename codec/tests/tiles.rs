@@ -106,6 +106,45 @@ fn tiles_with_wide_margins_are_exact() {
     assert!(difference(&latent, &whole) > 1e-4);
 }
 
+/// What was looked at ahead is what comes then, and changes nothing of it.
+#[test]
+fn looking_ahead_leaves_no_trace() {
+    let bundle = without_attention();
+    let vae = &bundle.vae;
+    let size = [24, 20];
+    let len = 3 * size[0] * size[1] * vae.latent_channels();
+    let values: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
+    let shape = (3, size[0], size[1], vae.latent_channels());
+    let latent = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+    let part = |start| latent.narrow(0, start, 1).unwrap();
+
+    let mut plain = DecoderState::default();
+    let group = vae.decode(&part(2), &mut plain).unwrap();
+    plain.reset();
+    let expected = [0, 1, 2].map(|start| vae.decode(&part(start), &mut plain).unwrap());
+
+    let mut state = DecoderState::default();
+    let tiling = Tiling::new(size, [2, 2], vae.decoder_reach().unwrap(), false);
+    let mut stores = [false, true].map(|on_disk| TiledState::new(tiling.clone(), on_disk).unwrap());
+    for index in 0..3 {
+        let now = part(index);
+        let ahead = vae.decode_ahead(&now, false, &mut state).unwrap();
+        assert_eq!(difference(&ahead, &expected[index]), 0.0, "step {index}");
+        let ahead = vae.decode_ahead(&part(2), true, &mut state).unwrap();
+        assert_eq!(difference(&ahead, &group), 0.0, "step {index}");
+        let found = vae.decode(&now, &mut state).unwrap();
+        assert_eq!(difference(&found, &expected[index]), 0.0, "step {index}");
+        for tiles in &mut stores {
+            let ahead = vae.decode_tiled_ahead(&now, false, tiles).unwrap();
+            assert!(difference(&ahead, &expected[index]) < 1e-5, "step {index}, tiles");
+            let ahead = vae.decode_tiled_ahead(&part(2), true, tiles).unwrap();
+            assert!(difference(&ahead, &group) < 1e-5, "step {index}, tiles");
+            let found = vae.decode_tiled(&now, tiles).unwrap();
+            assert!(difference(&found, &expected[index]) < 1e-5, "step {index}, tiles");
+        }
+    }
+}
+
 #[test]
 fn attention_makes_tiles_blend() {
     let bundle = with_attention();

@@ -25,7 +25,18 @@ pub struct LatentChunk {
 pub(super) enum Latents {
     /// A chunk, and how it was made up, if it was.
     Chunk(LatentChunk, Option<Method>),
+    /// Chunks that were predicted between one that came and this one.
+    Between(Vec<LatentChunk>, Next),
     Gap(Gap),
+}
+
+/// How a chunk begins that follows others.
+#[derive(Debug)]
+pub(super) struct Next {
+    /// Its first latent frame (1, h, w, C).
+    pub(super) latent: Tensor,
+    /// Whether a group begins with it.
+    pub(super) key: bool,
 }
 
 impl From<LatentChunk> for Latents {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
-use super::conceal::{MadeUp, Method, Part, blended_latents};
-use super::latents::{LatentChunk, Latents};
+use super::conceal::{MadeUp, Method, Part};
+use super::latents::{LatentChunk, Latents, Next};
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -63,8 +62,6 @@ pub(super) struct TokenDecoder {
     /// Height and width of the latent.
     size: [usize; 2],
     kept_bits: Option<u8>,
-    /// The last latent frame (1, h, w, C) of the chunk that came last.
-    last: Option<Tensor>,
     /// Chunks that were made up and wait for the one that follows them.
     waiting: Vec<LatentChunk>,
 }
@@ -80,7 +77,6 @@ impl TokenDecoder {
             bundle: bundle.clone(),
             size: [height.div_ceil(rows), width.div_ceil(columns)],
             kept_bits,
-            last: None,
             waiting: Vec::new(),
         })
     }
@@ -128,8 +124,7 @@ impl Stage for TokenDecoder {
         match item {
             Part::Chunk(chunk) => {
                 let chunk = self.chunk(&chunk, &[], context)?;
-                self.join(Some(&chunk.latent.narrow(0, 0, 1)?), context)?;
-                self.last = Some(chunk.latent.narrow(0, chunk.latent.dim(0)? - 1, 1)?);
+                self.release(Some(&chunk), context)?;
                 context.send(Latents::Chunk(chunk, None))
             }
             Part::MadeUp(MadeUp {
@@ -142,45 +137,33 @@ impl Stage for TokenDecoder {
                     self.waiting.push(chunk);
                     return Ok(());
                 }
-                self.join(None, context)?;
-                self.last = Some(chunk.latent.narrow(0, chunk.latent.dim(0)? - 1, 1)?);
+                self.release(None, context)?;
                 context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))
             }
             Part::Gap(gap) => {
-                self.join(None, context)?;
-                self.last = None;
+                self.release(None, context)?;
                 context.send(Latents::Gap(gap))
             }
         }
     }
 
     fn finish(&mut self, context: &Context<Latents>) -> Result<()> {
-        self.join(None, context)
+        self.release(None, context)
     }
 }
 
 impl TokenDecoder {
-    /// Sends what was made up. Between two chunks that came it is the mean of what the predictor makes of it and of the way
-    /// from one to the other: where the picture is calm the latter errs less, and errors of the two have little in common.
-    fn join(&mut self, next: Option<&Tensor>, context: &Context<Latents>) -> Result<()> {
+    /// Sends what waits for `next`.
+    fn release(&mut self, next: Option<&LatentChunk>, context: &Context<Latents>) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
-        let mut steps = 0;
-        for chunk in &waiting {
-            steps += chunk.latent.dim(0)?;
-        }
-        let way = match (&self.last, next) {
-            (Some(last), Some(next)) if steps > 0 => blended_latents(Some(last), Some(next), steps)?,
-            _ => None,
-        };
-        let mut at = 0;
-        for mut chunk in waiting {
-            let len = chunk.latent.dim(0)?;
-            if let Some(way) = &way {
-                chunk.latent = ((chunk.latent + way.narrow(0, at, len)?)? * 0.5)?;
+        match next {
+            Some(next) if !waiting.is_empty() => {
+                let (latent, key) = (next.latent.narrow(0, 0, 1)?, next.key);
+                context.send(Latents::Between(waiting, Next { latent, key }))
             }
-            at += len;
-            context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))?;
+            _ => waiting
+                .into_iter()
+                .try_for_each(|chunk| context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))),
         }
-        Ok(())
     }
 }

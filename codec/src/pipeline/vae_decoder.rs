@@ -9,10 +9,10 @@ use latentbit_container::PixelFrames;
 use rayon::prelude::*;
 
 use super::Options;
-use super::conceal::{Cover, Fidelity, Gap, LostChunk, Method, Wait, blended_frame, blended_latents};
+use super::conceal::{Cover, Fidelity, Gap, LostChunk, Method, Wait, Way, blended_latents};
 use super::decoded::DecodedFrame;
 use super::geometry::Geometry;
-use super::latents::{LatentChunk, Latents};
+use super::latents::{LatentChunk, Latents, Next};
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
@@ -35,6 +35,8 @@ pub(super) struct VaeDecoder<O> {
     affected: bool,
     /// A gap that what comes next helps to cover.
     waiting: Option<Waiting>,
+    /// What predicted frames are mixed with.
+    way: Option<Way>,
     out: PhantomData<fn() -> O>,
 }
 
@@ -59,6 +61,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             last_latent: None,
             affected: false,
             waiting: None,
+            way: None,
             out: PhantomData,
         })
     }
@@ -110,22 +113,18 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         let at_once = if self.tiles.is_some() { steps } else { 1 };
         for step in (0..steps).step_by(at_once) {
             let pixels = self.decode(&chunk.latent.narrow(0, step, at_once)?, context)?;
-            let (_, rows, columns, _) = pixels.dims4()?;
-            let (width, height) = (self.width, self.height);
             for index in 0..pixels.dim(0)? {
                 if left == 0 {
                     break;
                 }
-                let frame = context.compute(|| {
-                    with_values(&pixels, |values| {
-                        let frame = &values[index * rows * columns * 3..][..rows * columns * 3];
-                        crop(frame, columns, width, height)
-                    })
-                })?;
+                let mut frame = self.frame(&pixels, index, context)?;
                 if let Some(Waiting::ForFrame(frames)) = self.waiting.take() {
                     self.blend(frames, Some(&frame), context)?;
                 }
                 let index = chunk.first_frame.0 + (chunk.frame_count.0 - left);
+                if let Some(way) = &self.way {
+                    context.compute(|| way.mix_into(index, &mut frame));
+                }
                 left -= 1;
                 if left == 0 {
                     self.last = Some(frame.clone());
@@ -144,6 +143,39 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 chunk.frame_count
             ),
         })
+    }
+
+    /// A frame of (T, H, W, 3) without its padding.
+    fn frame(&self, pixels: &Tensor, index: usize, context: &Context<O>) -> Result<Frame> {
+        let (_, rows, columns, _) = pixels.dims4()?;
+        context.compute(|| {
+            with_values(pixels, |values| {
+                let frame = &values[index * rows * columns * 3..][..rows * columns * 3];
+                crop(frame, columns, self.width, self.height)
+            })
+        })
+    }
+
+    /// Predicted chunks between the last frame and what follows. Their frames are mixed with those on the way from one to
+    /// the other: where pictures are calm the latter err less, and errors of the two have little in common.
+    fn between(&mut self, chunks: &[LatentChunk], next: &Next, context: &Context<O>) -> Result<()> {
+        if let (Some(before), [first, ..]) = (self.last.clone(), chunks) {
+            let count: u64 = chunks.iter().map(|chunk| chunk.frame_count.0).sum();
+            let (vae, state) = (&self.bundle.vae, &mut self.state);
+            let pixels = match &mut self.tiles {
+                Some(tiles) => context.compute(|| vae.decode_tiled_ahead(&next.latent, next.key, tiles)),
+                None => context.compute(|| vae.decode_ahead(&next.latent, next.key, state)),
+            }?;
+            let after = self.frame(&pixels, 0, context)?;
+            let first = first.first_frame.0;
+            self.way = Some(Way::new(before, after, first..first + count));
+        }
+        let method = Some(Method::MaskGit);
+        let result = chunks
+            .iter()
+            .try_for_each(|chunk| self.chunk(chunk, method, context));
+        self.way = None;
+        result
     }
 
     fn gap(&mut self, gap: Gap, context: &Context<O>) -> Result<()> {
@@ -181,9 +213,9 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         let (Some(before), Some(after)) = (&self.last, after) else {
             return self.freeze(frames, context);
         };
-        let whole = frames.end.saturating_sub(frames.start) + 1;
-        for (part, index) in (1..).zip(frames) {
-            let frame = context.compute(|| blended_frame(before, after, part, whole));
+        let way = Way::new(before.clone(), after.clone(), frames.clone());
+        for index in frames {
+            let frame = context.compute(|| way.frame(index));
             send(index, Fidelity::Concealed(Method::Blend), frame, context)?;
         }
         Ok(())
@@ -223,6 +255,7 @@ impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
     fn take(&mut self, item: Latents, context: &Context<O>) -> Result<()> {
         match item {
             Latents::Gap(gap) => self.gap(gap, context),
+            Latents::Between(chunks, next) => self.between(&chunks, &next, context),
             Latents::Chunk(chunk, made_up) => {
                 match self.waiting.take() {
                     Some(Waiting::ForLatent(lost)) => {

@@ -156,6 +156,23 @@ impl WanVae {
         })?;
         Ok(Tensor::from_vec(frames, (count, h, w, 3), latent.device())?)
     }
+
+    /// As [`WanVae::decode`] of latent frames that come later, as the start of a group if `key`; `state` stays as it is.
+    ///
+    /// # Errors
+    /// As for [`WanVae::decode`].
+    pub fn decode_ahead(&self, latent: &Tensor, key: bool, state: &mut DecoderState) -> Result<Tensor> {
+        let known = (!state.is_fresh()).then(|| state.0.save());
+        if key {
+            state.reset();
+        }
+        let frames = self.decode(latent, state);
+        match known {
+            Some(known) => state.0.load(&known),
+            None => state.reset(),
+        }
+        frames
+    }
 }
 
 /// Height and width of a (T, H, W, C) tensor.

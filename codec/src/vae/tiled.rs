@@ -83,16 +83,19 @@ impl TiledState {
         self.fresh = true;
     }
 
-    /// Makes the working state that of a tile.
-    fn load(&mut self, index: usize) -> Result<()> {
+    /// Makes the working state that of a tile, which need not stay in its place if another one will take it.
+    fn load(&mut self, index: usize, stays: bool) -> Result<()> {
         if self.fresh {
             self.state.reset();
             return Ok(());
         }
         match &mut self.store {
             Store::Memory(saved) => {
-                let saved = saved.get_mut(index).and_then(Option::take);
-                self.state.load(&saved.ok_or(Error::Stopped)?);
+                let place = saved.get_mut(index).ok_or(Error::Stopped)?;
+                self.state.load(place.as_ref().ok_or(Error::Stopped)?);
+                if !stays {
+                    *place = None;
+                }
             }
             Store::Disk { file, places, .. } => {
                 let place = places.get(index).copied().flatten().ok_or(Error::Stopped)?;
@@ -163,7 +166,7 @@ impl WanVae {
         let out = [h / height, w / width];
         let c = self.latent_channels();
         let mut latent = vec![0.0; steps * out[0] * out[1] * c];
-        self.each_tile(tiles, |tiling, tile, state| {
+        self.each_tile(tiles, false, |tiling, tile, state| {
             let scaled = |range: &Range<usize>, by: usize| range.start * by..range.end * by;
             let region = [scaled(&tile.rows, height), scaled(&tile.columns, width)];
             let part = crop(frames, [h, w, channels], &region)?;
@@ -186,6 +189,22 @@ impl WanVae {
     /// # Errors
     /// As for [`WanVae::decode`], and [`Error::Io`] if states wait on disk and that fails. After an error, reset `tiles`.
     pub fn decode_tiled(&self, latent: &Tensor, tiles: &mut TiledState) -> Result<Tensor> {
+        self.decode_tiles(latent, tiles, false)
+    }
+
+    /// As [`WanVae::decode_ahead`], tile by tile.
+    ///
+    /// # Errors
+    /// As for [`WanVae::decode_tiled`].
+    pub fn decode_tiled_ahead(&self, latent: &Tensor, key: bool, tiles: &mut TiledState) -> Result<Tensor> {
+        let fresh = tiles.fresh;
+        tiles.fresh |= key;
+        let frames = self.decode_tiles(latent, tiles, true);
+        tiles.fresh = fresh;
+        frames
+    }
+
+    fn decode_tiles(&self, latent: &Tensor, tiles: &mut TiledState, stay: bool) -> Result<Tensor> {
         let [time, height, width] = self.strides();
         let (t, h, w, channels) = latent.dims4()?;
         let count = if tiles.is_fresh() {
@@ -195,7 +214,7 @@ impl WanVae {
         };
         let out = [h * height, w * width];
         let mut frames = vec![0.0; count * out[0] * out[1] * 3];
-        self.each_tile(tiles, |tiling, tile, state| {
+        self.each_tile(tiles, stay, |tiling, tile, state| {
             let region = [tile.rows.clone(), tile.columns.clone()];
             let part = crop(latent, [h, w, channels], &region)?;
             let mut state_of = DecoderState(std::mem::take(state));
@@ -212,16 +231,20 @@ impl WanVae {
         )?)
     }
 
+    /// Runs every tile. With `stay` the states of all stay as they are.
     fn each_tile(
         &self,
         tiles: &mut TiledState,
+        stay: bool,
         mut run: impl FnMut(&Tiling, &super::tiling::Tile, &mut State) -> Result<()>,
     ) -> Result<()> {
         let tiling = tiles.tiling.clone();
         for (index, tile) in tiling.tiles().enumerate() {
-            tiles.load(index)?;
+            tiles.load(index, stay)?;
             run(&tiling, &tile, &mut tiles.state)?;
-            tiles.save(index)?;
+            if !stay {
+                tiles.save(index)?;
+            }
         }
         tiles.fresh = false;
         Ok(())

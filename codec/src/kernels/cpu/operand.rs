@@ -84,9 +84,12 @@ impl Operand {
         self.words.copy_within(start.., 0);
     }
 
-    /// The words of its first `count` frames.
+    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
     pub(crate) fn front(&self, count: usize) -> &[u32] {
-        let len = (count * self.layout().frame).min(self.words.len());
+        let len = match self.shape {
+            Some(_) => (count * self.layout().frame).min(self.words.len()),
+            None => self.words.len(),
+        };
         &self.words[..len]
     }
 

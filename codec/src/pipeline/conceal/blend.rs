@@ -1,19 +1,57 @@
 //! Between what came before and what comes after.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::frame::Frame;
 
-/// The frame that is `part` of `whole` steps on the way from `before` to `after`.
-pub(in crate::pipeline) fn blended_frame(before: &Frame, after: &Frame, part: u64, whole: u64) -> Frame {
-    let weight = part as f32 / whole.max(1) as f32;
-    let pairs = before.data.par_iter().zip(&after.data);
-    Frame {
-        width: before.width,
-        height: before.height,
-        data: pairs.map(|(a, b)| a + (b - a) * weight).collect(),
+/// How much of a mix with predicted frames lies on the way between those that came.
+const SHARE: f32 = 0.6;
+
+/// The way from one frame to another, in pixels, in even steps.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Way {
+    before: Frame,
+    after: Frame,
+    /// The indices of the frames between the two.
+    frames: Range<u64>,
+}
+
+impl Way {
+    pub(in crate::pipeline) fn new(before: Frame, after: Frame, frames: Range<u64>) -> Self {
+        Self {
+            before,
+            after,
+            frames,
+        }
+    }
+
+    /// How far from the one to the other a frame is, 0 to 1.
+    fn part(&self, index: u64) -> f32 {
+        let whole = self.frames.end.saturating_sub(self.frames.start) + 1;
+        (index.saturating_sub(self.frames.start) + 1) as f32 / whole as f32
+    }
+
+    /// The frame of this index.
+    pub(in crate::pipeline) fn frame(&self, index: u64) -> Frame {
+        let part = self.part(index);
+        let pairs = self.before.data.par_iter().zip(&self.after.data);
+        Frame {
+            width: self.before.width,
+            height: self.before.height,
+            data: pairs.map(|(a, b)| a + (b - a) * part).collect(),
+        }
+    }
+
+    /// Mixes the predicted frame of this index with that on the way.
+    pub(in crate::pipeline) fn mix_into(&self, index: u64, predicted: &mut Frame) {
+        let part = self.part(index);
+        let pairs = self.before.data.par_iter().zip(&self.after.data);
+        let values = predicted.data.par_iter_mut().zip(pairs);
+        values.for_each(|(value, (a, b))| *value += (a + (b - a) * part - *value) * SHARE);
     }
 }
 
@@ -50,10 +88,15 @@ mod tests {
             height: 1,
             data: vec![value; 3],
         };
-        let found: Vec<f32> = (1..4)
-            .map(|part| blended_frame(&frame(0.0), &frame(1.0), part, 4).data[2])
-            .collect();
+        let way = Way::new(frame(0.0), frame(1.0), 7..10);
+        let found: Vec<f32> = (7..10).map(|index| way.frame(index).data[2]).collect();
         assert_eq!(found, [0.25, 0.5, 0.75]);
+        let mut mixed = frame(1.0);
+        way.mix_into(8, &mut mixed);
+        assert!(
+            mixed.data.iter().all(|value| (value - 0.7).abs() < 1e-6),
+            "{mixed:?}"
+        );
 
         let latent = |value: f32| Tensor::full(value, (1, 1, 1, 2), &Device::Cpu).unwrap();
         let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use latentbit_container::{Chunk, LatentFrames, PixelFrames};
 
-pub(super) use blend::{blended_frame, blended_latents};
+pub(super) use blend::{Way, blended_latents};
 pub(super) use fill::MadeUp;
 pub(super) use stage::Concealer;
 
