@@ -3,9 +3,9 @@
     .venv/bin/python scripts/quality/large_frames.py memory --model VAE --sizes 832x480 1920x1080 --max-memory 8GiB
     .venv/bin/python scripts/quality/large_frames.py seams DATA --model VAE --sizes 832x480 --max-memory 500MiB
 
-`memory` runs `latentbit latents` on a moving test pattern. `seams` runs it on mosaics of photos (DATA holds images/), in
-whole frames and in tiles, and compares pictures near the borders of tiles with those elsewhere. Needs Pillow, NumPy
-and ffmpeg.
+`memory` runs `latentbit latents` on a moving test pattern. `seams` runs it on mosaics of photos (DATA holds images/),
+in whole frames and in tiles, and compares pictures near the borders of tiles with those elsewhere. Needs Pillow,
+NumPy and ffmpeg.
 """
 
 from __future__ import annotations
