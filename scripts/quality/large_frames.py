@@ -57,7 +57,9 @@ class Latents:
     def run(self, work: str, source: Path, target: Path, limit: str | None) -> Run:
         limits = ["--max-memory", limit] if limit else []
         command = [str(self.binary), "latents", work, str(source), "-o", str(target), *self.options, *limits]
-        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        if result.returncode:
+            raise SystemExit(f"{' '.join(command)}:\n{result.stderr}")
         plan = next((line for line in result.stderr.splitlines() if line.startswith("about")), "")
         return Run(json.loads(result.stdout), plan)
 

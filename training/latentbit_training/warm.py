@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from . import bundle, official
 from .config import TokenizerConfig, VaeConfig
 from .tokenizer import Tokenizer
-from .vae import Downsample, DownStage, ResidualBlock, Upsample, UpStage, WanVae
+from .vae import AttentionBlock, Downsample, DownStage, ResidualBlock, Upsample, UpStage, WanVae
 
 Config = TypeVar("Config", VaeConfig, TokenizerConfig)
 State = dict[str, Tensor]
@@ -117,12 +117,13 @@ def _grow(old: nn.ModuleList, new: nn.ModuleList, prefix: str, source: State, ta
 def warm_start_vae(model: WanVae, path: Path) -> Past:
     """Gives a VAE the weights of `path` and returns their past.
 
-    Some stages may have more residual blocks than those of `path`, and kernels that reach further into the past. New
-    blocks come last in their stage and have a zero second convolution, new taps are zero, so the network computes
-    what that of `path` computes.
+    Some stages may have more residual blocks than those of `path`, and kernels that reach further into the past; a
+    middle may be put where there was none. New blocks come last in their stage and have a zero second convolution, new
+    attention a zero projection, new taps are zero, so the network computes what that of `path` computes.
     """
     config, source, past = read_part(path, VaeConfig)
-    _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std"))
+    middle = () if config.mid_blocks else ("mid_blocks", "mid_attention")
+    _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std", *middle))
     if len(config.stages) != len(model.config.stages):
         raise ValueError(f"{path} does not fit: it has {len(config.stages)} stages, not {len(model.config.stages)}")
     blocks = ("encoder_blocks", "decoder_blocks")
@@ -143,6 +144,11 @@ def warm_start_vae(model: WanVae, path: Path) -> Past:
     for (prefix, old_layers), (_, new_layers) in zip(_lists(earlier), _lists(model), strict=True):
         _grow(old_layers, new_layers, prefix, source, target)
     model.load_state_dict(target)
+    if middle:
+        for layer in (*model.encoder.middle, *model.decoder.middle):
+            last = layer.proj if isinstance(layer, AttentionBlock) else layer.get_submodule("residual.6")
+            for values in last.parameters():
+                nn.init.zeros_(values)
     return past
 
 

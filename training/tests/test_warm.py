@@ -61,6 +61,19 @@ def test_a_grown_vae_with_shortcuts_computes_the_same(tmp_path: Path) -> None:
     assert torch.allclose(model.decode(latent), vae.decode(latent), atol=1e-5)
 
 
+def test_a_middle_may_be_put_in(tmp_path: Path) -> None:
+    vae = WanVae(replace(config.tiny(), mid_blocks=0, mid_attention=False)).eval().requires_grad_(False)
+    golden.stir(vae)
+    bundle.save(tmp_path / "vae.safetensors", BundleConfig("vae", vae.config), vae, None, "f32")
+    model = fresh(config.tiny())
+    assert len(model.encoder.middle) == 3
+    warm_start_vae(model, tmp_path / "vae.safetensors")
+    clip = torch.rand(1, 3, 5, 16, 24) * 2 - 1
+    latent = vae.encode(clip)
+    assert torch.allclose(model.encode(clip), latent, atol=1e-5)
+    assert torch.allclose(model.decode(latent), vae.decode(latent), atol=1e-5)
+
+
 def test_new_blocks_come_last_and_learn(stored: tuple[Path, WanVae]) -> None:
     path, vae = stored
     model = fresh(GROWN)
