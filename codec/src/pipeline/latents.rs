@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use latentbit_container::PixelFrames;
 
-use super::conceal::{Gap, Method};
+use super::conceal::Gap;
 
 /// The latents of one chunk.
 #[derive(Clone, Debug)]
@@ -23,11 +23,19 @@ pub struct LatentChunk {
 /// What a VAE decoder takes.
 #[derive(Debug)]
 pub(super) enum Latents {
-    /// A chunk, and how it was made up, if it was.
-    Chunk(LatentChunk, Option<Method>),
-    /// Chunks that were predicted between one that came and this one.
-    Between(Vec<LatentChunk>, Next),
+    Chunk(LatentChunk),
+    Predicted(Predicted),
     Gap(Gap),
+}
+
+/// Chunks that were predicted, one after the other, at least one.
+#[derive(Debug)]
+pub(super) struct Predicted {
+    pub(super) chunks: Vec<LatentChunk>,
+    /// Whether the frame before them is one that they were predicted from.
+    pub(super) before: bool,
+    /// What follows them, if that is one that they were predicted from.
+    pub(super) next: Option<Next>,
 }
 
 /// How a chunk begins that follows others.
@@ -41,6 +49,6 @@ pub(super) struct Next {
 
 impl From<LatentChunk> for Latents {
     fn from(chunk: LatentChunk) -> Self {
-        Self::Chunk(chunk, None)
+        Self::Chunk(chunk)
     }
 }

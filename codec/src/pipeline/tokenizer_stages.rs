@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 
-use super::conceal::{MadeUp, Method, Part};
-use super::latents::{LatentChunk, Latents, Next};
+use super::conceal::{MadeUp, Part};
+use super::latents::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -62,8 +62,8 @@ pub(super) struct TokenDecoder {
     /// Height and width of the latent.
     size: [usize; 2],
     kept_bits: Option<u8>,
-    /// Chunks that were made up and wait for the one that follows them.
-    waiting: Vec<LatentChunk>,
+    /// What waits for the chunk that follows it.
+    waiting: Option<Predicted>,
 }
 
 impl TokenDecoder {
@@ -77,7 +77,7 @@ impl TokenDecoder {
             bundle: bundle.clone(),
             size: [height.div_ceil(rows), width.div_ceil(columns)],
             kept_bits,
-            waiting: Vec::new(),
+            waiting: None,
         })
     }
 
@@ -125,20 +125,30 @@ impl Stage for TokenDecoder {
             Part::Chunk(chunk) => {
                 let chunk = self.chunk(&chunk, &[], context)?;
                 self.release(Some(&chunk), context)?;
-                context.send(Latents::Chunk(chunk, None))
+                context.send(Latents::Chunk(chunk))
             }
             Part::MadeUp(MadeUp {
                 chunk,
                 draws,
-                between,
+                before,
+                after,
             }) => {
                 let chunk = self.chunk(&chunk, &draws, context)?;
-                if between {
-                    self.waiting.push(chunk);
+                if let (Some(waiting), true) = (&mut self.waiting, after) {
+                    waiting.chunks.push(chunk);
                     return Ok(());
                 }
-                self.release(None, context)?;
-                context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))
+                self.release(Some(&chunk), context)?;
+                let predicted = Predicted {
+                    chunks: vec![chunk],
+                    before,
+                    next: None,
+                };
+                if after {
+                    self.waiting = Some(predicted);
+                    return Ok(());
+                }
+                context.send(Latents::Predicted(predicted))
             }
             Part::Gap(gap) => {
                 self.release(None, context)?;
@@ -155,15 +165,15 @@ impl Stage for TokenDecoder {
 impl TokenDecoder {
     /// Sends what waits for `next`.
     fn release(&mut self, next: Option<&LatentChunk>, context: &Context<Latents>) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        match next {
-            Some(next) if !waiting.is_empty() => {
-                let (latent, key) = (next.latent.narrow(0, 0, 1)?, next.key);
-                context.send(Latents::Between(waiting, Next { latent, key }))
-            }
-            _ => waiting
-                .into_iter()
-                .try_for_each(|chunk| context.send(Latents::Chunk(chunk, Some(Method::MaskGit)))),
+        let Some(mut predicted) = self.waiting.take() else {
+            return Ok(());
+        };
+        if let Some(LatentChunk { latent, key, .. }) = next {
+            predicted.next = Some(Next {
+                latent: latent.narrow(0, 0, 1)?,
+                key: *key,
+            });
         }
+        context.send(Latents::Predicted(predicted))
     }
 }

@@ -12,7 +12,7 @@ use super::Options;
 use super::conceal::{Cover, Fidelity, Gap, LostChunk, Method, Wait, Way, blended_latents};
 use super::decoded::DecodedFrame;
 use super::geometry::Geometry;
-use super::latents::{LatentChunk, Latents, Next};
+use super::latents::{LatentChunk, Latents, Next, Predicted};
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
@@ -156,26 +156,42 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         })
     }
 
-    /// Predicted chunks between the last frame and what follows. Their frames are mixed with those on the way from one to
-    /// the other: where pictures are calm the latter err less, and errors of the two have little in common.
-    fn between(&mut self, chunks: &[LatentChunk], next: &Next, context: &Context<O>) -> Result<()> {
-        if let (Some(before), [first, ..]) = (self.last.clone(), chunks) {
+    /// Predicted chunks. Their frames are mixed with those on the way from the frame before to the one after them, of which
+    /// one is held where the other is missing: where pictures are calm the way errs less, and errors of the two have
+    /// little in common.
+    fn predicted(&mut self, predicted: &Predicted, context: &Context<O>) -> Result<()> {
+        let Predicted { chunks, before, next } = predicted;
+        let before = self.last.clone().filter(|_| *before);
+        let after = match next {
+            Some(next) => Some(self.first_frame_of(next, context)?),
+            None => None,
+        };
+        let ends = match (before, after) {
+            (Some(before), Some(after)) => Some((before, after)),
+            (Some(one), None) | (None, Some(one)) => Some((one.clone(), one)),
+            (None, None) => None,
+        };
+        self.way = ends.zip(chunks.first()).map(|((before, after), first)| {
             let count: u64 = chunks.iter().map(|chunk| chunk.frame_count.0).sum();
-            let (vae, state) = (&self.bundle.vae, &mut self.state);
-            let pixels = match &mut self.tiles {
-                Some(tiles) => context.compute(|| vae.decode_tiled_ahead(&next.latent, next.key, tiles)),
-                None => context.compute(|| vae.decode_ahead(&next.latent, next.key, state)),
-            }?;
-            let after = self.frame(&pixels, 0, context)?;
             let first = first.first_frame.0;
-            self.way = Some(Way::new(before, after, first..first + count));
-        }
+            Way::new(before, after, first..first + count)
+        });
         let method = Some(Method::MaskGit);
         let result = chunks
             .iter()
             .try_for_each(|chunk| self.chunk(chunk, method, context));
         self.way = None;
         result
+    }
+
+    /// The first frame of a chunk that comes later.
+    fn first_frame_of(&mut self, next: &Next, context: &Context<O>) -> Result<Frame> {
+        let (vae, state) = (&self.bundle.vae, &mut self.state);
+        let pixels = match &mut self.tiles {
+            Some(tiles) => context.compute(|| vae.decode_tiled_ahead(&next.latent, next.key, tiles)),
+            None => context.compute(|| vae.decode_ahead(&next.latent, next.key, state)),
+        }?;
+        self.frame(&pixels, 0, context)
     }
 
     fn gap(&mut self, gap: Gap, context: &Context<O>) -> Result<()> {
@@ -255,8 +271,8 @@ impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
     fn take(&mut self, item: Latents, context: &Context<O>) -> Result<()> {
         match item {
             Latents::Gap(gap) => self.gap(gap, context),
-            Latents::Between(chunks, next) => self.between(&chunks, &next, context),
-            Latents::Chunk(chunk, made_up) => {
+            Latents::Predicted(predicted) => self.predicted(&predicted, context),
+            Latents::Chunk(chunk) => {
                 match self.waiting.take() {
                     Some(Waiting::ForLatent(lost)) => {
                         let first = chunk.latent.narrow(0, 0, 1)?;
@@ -264,7 +280,7 @@ impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
                     }
                     other => self.waiting = other,
                 }
-                self.chunk(&chunk, made_up, context)
+                self.chunk(&chunk, None, context)
             }
         }
     }

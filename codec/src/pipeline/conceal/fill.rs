@@ -19,8 +19,10 @@ pub(in crate::pipeline) struct MadeUp {
     pub(in crate::pipeline) chunk: Chunk,
     /// Tokens as likely as the predictor holds them, [`DRAWS`] times.
     pub(in crate::pipeline) draws: Vec<Vec<u64>>,
-    /// Whether it lies between two chunks that came, of which the second one follows.
-    pub(in crate::pipeline) between: bool,
+    /// Whether a chunk before it came, which it was filled from.
+    pub(in crate::pipeline) before: bool,
+    /// Whether the chunk after those that are lost came, and follows.
+    pub(in crate::pipeline) after: bool,
 }
 
 /// Predicts tokens from those that were seen.
@@ -74,15 +76,15 @@ impl Filler {
             _ => self.segment,
         };
         let bits = self.video.bits;
-        let between = next.is_some() && !self.neighbours.is_empty();
+        let (before, after) = (!self.neighbours.is_empty(), next.is_some());
         let mut filled = Vec::with_capacity(lost.len());
         for (left, chunk) in (0..lost.len()).rev().zip(lost) {
-            let after = next
+            let piece_after = next
                 .filter(|_| left == 0)
                 .map(|next| Piece::intact(next.tokens.values.clone(), next.tokens.bits, next.key));
             let grid = self.video.grid(chunk.latent_frames);
             let piece = Piece::lost(grid.len(), chunk.key);
-            let (mut values, draws) = self.predicted(&piece, after.as_ref(), chunk.sequence)?;
+            let (mut values, draws) = self.predicted(&piece, piece_after.as_ref(), chunk.sequence)?;
             self.neighbours
                 .push(Piece::intact(values.clone(), self.video.bundle_bits, chunk.key));
             values.iter_mut().for_each(|value| *value &= bit_mask(bits));
@@ -100,7 +102,8 @@ impl Filler {
             filled.push(MadeUp {
                 chunk,
                 draws,
-                between,
+                before,
+                after,
             });
         }
         Ok(Some(filled))

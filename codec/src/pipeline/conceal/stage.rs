@@ -138,7 +138,8 @@ impl Stage for Concealer {
                     Some(draws) => Part::MadeUp(MadeUp {
                         chunk,
                         draws,
-                        between: false,
+                        before: false,
+                        after: false,
                     }),
                     None => Part::Chunk(chunk),
                 })
