@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{self, FrameInput, Options};
+use latentbit_codec::pipeline::{self, Options};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
@@ -12,10 +12,10 @@ use latentbit_container::{
 
 use crate::along::Along;
 use crate::exit::usage;
-use crate::interrupt;
+use crate::frame_feed::{both, feed};
 use crate::join::joined;
 use crate::lbit_output::Output;
-use crate::media::{FrameSource, MediaError, MediaErrorKind, MediaKind, Packet, VideoInfo};
+use crate::media::{FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
 ///
@@ -119,24 +119,23 @@ impl Encoding<'_> {
                 }
                 Ok((output, steps))
             });
-            let reading = read(self.place, source, input, &along, self.limited);
+            let mut ended = false;
+            let reading = feed(self.place, source, input, |source, there| {
+                locked(&along).take(source.take_extras(), there);
+                ended |= !there;
+            });
             let written = joined(writing.join(), "writing");
-            match (reading, written) {
-                // A pipeline that closed early is a consequence; the cause is on the other side.
-                (Err(error), _) if !is_closed(&error) => Err(error),
-                (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
-                (Ok(read), Ok((mut output, steps))) => {
-                    let mut along = locked(&along);
-                    // Where the pictures were cut off, the sound ends with them.
-                    let end = (!read.to_the_end).then_some(along.end());
-                    write_packets(&mut output, &along.packets(end))?;
-                    Ok(Encoded {
-                        summary: output.finish()?,
-                        steps,
-                        fault: read.fault,
-                    })
-                }
-            }
+            let (fault, (mut output, steps)) = both(reading, written)?;
+            let mut along = locked(&along);
+            // Where the pictures were cut off, the sound ends with them.
+            let to_the_end = ended && !self.limited;
+            let end = (!to_the_end).then_some(along.end());
+            write_packets(&mut output, &along.packets(end))?;
+            Ok(Encoded {
+                summary: output.finish()?,
+                steps,
+                fault,
+            })
         })
     }
 }
@@ -163,62 +162,4 @@ fn metadata(input: &str) -> Metadata {
         stream: StreamId::NONE,
         entries: entries.collect(),
     }
-}
-
-/// What came of reading.
-struct Read {
-    /// The error that ended it early after at least one frame.
-    fault: Option<anyhow::Error>,
-    /// Whether there was nothing left to read.
-    to_the_end: bool,
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
-}
-
-/// Pushes all frames, and keeps what comes with them.
-fn read(
-    place: &str,
-    source: &mut dyn FrameSource,
-    mut input: FrameInput,
-    along: &Mutex<Along>,
-    limited: bool,
-) -> anyhow::Result<Read> {
-    let mut frames = 0u64;
-    let mut to_the_end = false;
-    let fault = loop {
-        if interrupt::interrupted() {
-            break None;
-        }
-        match source.next_frame() {
-            Ok(Some(frame)) => {
-                locked(along).take(source.take_extras(), true);
-                input.push(&frame)?;
-                frames += 1;
-            }
-            Ok(None) => {
-                locked(along).take(source.take_extras(), false);
-                to_the_end = !limited;
-                break None;
-            }
-            Err(error) => {
-                let kept = matches!(
-                    error.kind(),
-                    MediaErrorKind::Truncated { .. } | MediaErrorKind::Invalid
-                );
-                if kept && frames > 0 {
-                    break Some(error.into());
-                }
-                // The input half is dropped without a flush, so no half-done file gets its name.
-                return Err(error.into());
-            }
-        }
-    };
-    if frames == 0 {
-        let message = "there is no frame to encode";
-        return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
-    }
-    input.flush()?;
-    Ok(Read { fault, to_the_end })
 }

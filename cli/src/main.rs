@@ -9,6 +9,7 @@ mod conceal;
 mod copied;
 mod encoding;
 mod exit;
+mod frame_feed;
 mod interrupt;
 mod join;
 mod latents;

@@ -9,6 +9,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,24 @@ import latentbit.ray
 
 SUFFIXES = {".avi", ".mkv", ".mov", ".mp4", ".webm"}
 FRAMES_AT_A_TIME = 16
+MOST_SAID = 1000
+"""Bytes of what ffmpeg says of a video that are kept."""
 
 
 def frames(row: dict[str, Any], size: int, rate: int) -> Iterator[np.ndarray[Any, Any]]:
     """The frames of a video, cropped to a square in the middle, with memory for a few of them."""
     scale = f"scale={size}:{size}:force_original_aspect_ratio=increase,crop={size}:{size},fps={rate}"
     line = ["ffmpeg", "-v", "error", "-i", row["path"], "-vf", scale, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as decoder:
+    # Into a file, because nobody reads it meanwhile: of a damaged video it can be more than a pipe holds.
+    with tempfile.TemporaryFile() as log, subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log) as decoder:
         assert decoder.stdout is not None
-        assert decoder.stderr is not None
         while data := decoder.stdout.read(FRAMES_AT_A_TIME * size * size * 3):
             yield np.frombuffer(data, np.uint8).reshape(-1, size, size, 3)
-        said = decoder.stderr.read().decode(errors="replace").strip()
-    if decoder.returncode:
-        raise OSError(f"{row['path']}: ffmpeg ended with code {decoder.returncode}: {said}")
+        code = decoder.wait()
+        log.seek(0)
+        said = log.read(MOST_SAID).decode(errors="replace").strip()
+    if code:
+        raise OSError(f"{row['path']}: ffmpeg ended with code {code}: {said}")
 
 
 def main() -> int:
@@ -48,10 +53,12 @@ def main() -> int:
     parser.add_argument("--model", help="path of a model that all machines have; the built-in one by default")
     args = parser.parse_args()
 
-    found = sorted(path for path in args.videos.rglob("*") if path.suffix.lower() in SUFFIXES)
+    # Workers need not run in the folder that the job was started in.
+    videos = args.videos.absolute()
+    found = sorted(path for path in videos.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
         parser.error(f"{args.videos}: there is no video in this folder")
-    rows = [{"key": str(path.relative_to(args.videos).with_suffix("")), "path": str(path)} for path in found]
+    rows = [{"key": str(path.relative_to(videos).with_suffix("")), "path": str(path)} for path in found]
     ray.init(ignore_reinit_error=True)
     records = latentbit.ray.archive(
         ray.data.from_items(rows, override_num_blocks=min(len(rows), 1000)),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ._arrays import as_frames, as_tokens
 from ._file import File, Source
 from ._latentbit import Bundle, Chunk, EncodeSession, FrameStream, __version__
+from ._memory import Size, as_bytes
 from ._video import Pair, Video, rate
 from ._writer import Summary, WritableFile, Writer
 
@@ -20,8 +21,8 @@ Model = Bundle | str | os.PathLike[str] | None
 Rate = int | float | Fraction | Pair | None
 
 
-def _bundle(model: Model, dtype: str) -> Bundle:
-    return model if isinstance(model, Bundle) else Bundle(model, dtype=dtype)
+def _bundle(model: Model, dtype: str, device: str) -> Bundle:
+    return model if isinstance(model, Bundle) else Bundle(model, dtype=dtype, device=device)
 
 
 class Encoder:
@@ -39,18 +40,30 @@ class Encoder:
         group: int = 8,
         scene_cuts: bool = True,
         dtype: str = "auto",
+        device: str = "auto",
         threads: int = 0,
+        max_memory: Size = None,
     ):
         """``model`` is a path or a ``Bundle``, the built-in one by default.
 
         ``bits`` are kept of each token, all by default; ``group`` is the number of chunks from one random access point
         to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype`` is ``bf16``,
-        ``f32``, or ``auto`` for the faster one, and only looked at if ``model`` is no ``Bundle``; ``threads`` compute,
-        0 for one on each core.
+        ``f32``, or ``auto`` for the faster one; ``device`` is ``cpu``, or ``auto`` for the fastest one; both are only
+        looked at if ``model`` is no ``Bundle``. ``threads`` compute, 0 for one on each core.
+
+        ``max_memory``, in bytes or such as ``"2GiB"``, is what the encoding of one video may take besides what the
+        program has already: frames that are too large for it are computed in tiles. It is kept by an estimate, and a
+        ``ValueError`` says what the smallest tiles would take if that is too little.
         """
-        self.bundle = _bundle(model, dtype)
+        self.bundle = _bundle(model, dtype, device)
         """The model."""
+        self._limit = as_bytes(max_memory)
         self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
+        self._options["max_memory"] = self._limit
+
+    def memory(self, width: int, height: int) -> int:
+        """Bytes that encoding frames of this size in pixels takes, besides what the program has: an estimate."""
+        return self.bundle.memory(width, height, limit=self._limit)
 
     def chunks(self, frames: Any) -> Iterator[Chunk]:
         """The chunks of a video, each as soon as it is there."""
@@ -118,11 +131,28 @@ def _parts(frames: Any) -> Iterator[npt.NDArray[Any]]:
 class Decoder:
     """Tokens to frames: arrays (frames, height, width, 3) of uint8, or of float32 from 0 to 1 with ``floats``."""
 
-    def __init__(self, model: Model = None, *, bits: int | None = None, dtype: str = "auto", threads: int = 0):
-        """As for ``Encoder``; ``bits`` are looked at of each token, all by default."""
-        self.bundle = _bundle(model, dtype)
+    def __init__(
+        self,
+        model: Model = None,
+        *,
+        bits: int | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        threads: int = 0,
+        max_memory: Size = None,
+    ):
+        """As for ``Encoder``; ``bits`` are looked at of each token, all by default.
+
+        ``max_memory`` is what the decoding of one video may take, without the array that ``decode`` returns.
+        """
+        self.bundle = _bundle(model, dtype, device)
         """The model."""
-        self._options: dict[str, Any] = {"bits": bits, "threads": threads}
+        self._limit = as_bytes(max_memory)
+        self._options: dict[str, Any] = {"bits": bits, "threads": threads, "max_memory": self._limit}
+
+    def memory(self, width: int, height: int) -> int:
+        """Bytes that decoding frames of this size in pixels takes, besides what the program has: an estimate."""
+        return self.bundle.memory(width, height, decode=True, limit=self._limit)
 
     def frames(
         self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False

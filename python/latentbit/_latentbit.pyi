@@ -19,7 +19,9 @@ class BundleError(LatentBitError): ...
 
 @final
 class Bundle:
-    def __new__(cls, model: str | os.PathLike[str] | None = None, *, dtype: str = "auto") -> Bundle: ...
+    def __new__(
+        cls, model: str | os.PathLike[str] | None = None, *, dtype: str = "auto", device: str = "auto"
+    ) -> Bundle: ...
     @property
     def name(self) -> str: ...
     @property
@@ -33,6 +35,7 @@ class Bundle:
     def video(
         self, width: int, height: int, frame_rate: tuple[int, int] = (0, 1), bits: int | None = None
     ) -> dict[str, Any]: ...
+    def memory(self, width: int, height: int, *, decode: bool = False, limit: int | None = None) -> int: ...
 
 @final
 class Chunk:
@@ -140,6 +143,7 @@ class EncodeSession:
         group: int,
         scene_cuts: bool,
         threads: int,
+        max_memory: int | None,
     ) -> EncodeSession: ...
     @property
     def video(self) -> dict[str, Any]: ...
@@ -158,6 +162,7 @@ class FrameStream(Iterator[npt.NDArray[Any]]):
         end: int,
         bits: int | None,
         threads: int,
+        max_memory: int | None,
         floats: bool,
     ) -> FrameStream: ...
     @staticmethod
@@ -169,6 +174,7 @@ class FrameStream(Iterator[npt.NDArray[Any]]):
         height: int | None,
         bits: int | None,
         threads: int,
+        max_memory: int | None,
         floats: bool,
     ) -> FrameStream: ...
     def __next__(self) -> npt.NDArray[Any]: ...

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use latentbit_codec::{self as codec, Device, Dtype, pipeline};
+use latentbit_codec::pipeline::{self, MemoryPlan, Work};
+use latentbit_codec::{self as codec, Dtype};
 use latentbit_container::{Rational, VideoStream};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::device;
 use crate::error;
 use crate::video;
 
@@ -45,13 +47,20 @@ impl Bundle {
         }
         Ok(video)
     }
+
+    /// How to do this work within `limit` bytes besides those that the process has already; whole frames without a limit.
+    pub fn plan(&self, video: &VideoStream, work: Work, limit: Option<u64>) -> PyResult<MemoryPlan> {
+        MemoryPlan::new(&self.bundle, &video.into(), work, limit)
+            .map_err(|error| error::codec(error, &self.place))
+    }
 }
 
 #[pymethods]
 impl Bundle {
     #[new]
-    #[pyo3(signature = (model = None, *, dtype = "auto"))]
-    fn new(py: Python<'_>, model: Option<PathBuf>, dtype: &str) -> PyResult<Self> {
+    #[pyo3(signature = (model = None, *, dtype = "auto", device = "auto"))]
+    fn new(py: Python<'_>, model: Option<PathBuf>, dtype: &str, device: &str) -> PyResult<Self> {
+        let device = device::named(device)?;
         let place = match &model {
             Some(path) => path.display().to_string(),
             None => "the built-in model".to_owned(),
@@ -68,8 +77,8 @@ impl Bundle {
                 }
             };
             let opened = match &model {
-                Some(path) => codec::Bundle::open(path, &Device::Cpu, dtype),
-                None => codec::Bundle::embedded(&Device::Cpu, dtype),
+                Some(path) => codec::Bundle::open(path, &device, dtype),
+                None => codec::Bundle::embedded(&device, dtype),
             };
             opened.map_err(|error| error::codec(error, &place))
         })?;
@@ -123,6 +132,18 @@ impl Bundle {
         bits: Option<u8>,
     ) -> PyResult<Bound<'py, PyDict>> {
         video::to_dict(py, &self.stream(width, height, frame_rate, bits)?)
+    }
+
+    /// Bytes that encoding frames of this size takes, or decoding them, besides those that the process has already: by an
+    /// estimate, and at most `limit`.
+    #[pyo3(signature = (width, height, *, decode = false, limit = None))]
+    fn memory(&self, width: u32, height: u32, decode: bool, limit: Option<u64>) -> PyResult<u64> {
+        let video = self.stream(width, height, (0, 1), None)?;
+        let work = match decode {
+            true => Work::Decode,
+            false => Work::Encode,
+        };
+        Ok(self.plan(&video, work, limit)?.estimate)
     }
 
     fn __repr__(&self) -> String {

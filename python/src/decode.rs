@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use latentbit_codec::pipeline::{self, ChunkInput, Coded, DecodedFrame, Options, Output};
+use latentbit_codec::pipeline::{self, ChunkInput, Coded, DecodedFrame, Options, Output, Work};
 use latentbit_codec::{self as codec, Frame};
 use latentbit_container::units::frames_held;
 use latentbit_container::{
@@ -91,6 +91,20 @@ impl FrameStream {
     }
 }
 
+/// How to decode a stream within so many bytes.
+fn options(
+    model: &Bundle,
+    video: &VideoStream,
+    threads: usize,
+    max_memory: Option<u64>,
+) -> PyResult<Options> {
+    Ok(Options {
+        threads,
+        decoder_plan: Some(model.plan(video, Work::Decode, max_memory)?),
+        ..Options::default()
+    })
+}
+
 /// Pushes, unless nothing more is wanted.
 fn push(input: &mut ChunkInput, part: Coded, place: &str) -> PyResult<bool> {
     match input.push(part) {
@@ -132,7 +146,7 @@ fn needed(file: &Opened, frames: &Range<u64>) -> (Range<usize>, u64) {
 impl FrameStream {
     /// Decodes frames `first` up to but without `end` of a file.
     #[staticmethod]
-    #[pyo3(signature = (model, file, *, first, end, bits, threads, floats))]
+    #[pyo3(signature = (model, file, *, first, end, bits, threads, max_memory, floats))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn of_file(
         py: Python<'_>,
@@ -142,16 +156,14 @@ impl FrameStream {
         end: u64,
         bits: Option<u8>,
         threads: usize,
+        max_memory: Option<u64>,
         floats: bool,
     ) -> PyResult<Self> {
         let file: Arc<Opened> = file.0.clone();
         let planes = crate::arrays::check_planes(bits, file.video.bits)?;
         let (chunks, at) = needed(&file, &(first..end));
         let (skip, left) = (first.saturating_sub(at), end.saturating_sub(first));
-        let options = Options {
-            threads,
-            ..Options::default()
-        };
+        let options = options(model, &file.video, threads, max_memory)?;
         let fed = file.clone();
         py.detach(|| {
             Self::start(
@@ -168,7 +180,7 @@ impl FrameStream {
 
     /// Decodes tokens that begin with a key chunk and are of one group.
     #[staticmethod]
-    #[pyo3(signature = (model, values, *, width, height, bits, threads, floats))]
+    #[pyo3(signature = (model, values, *, width, height, bits, threads, max_memory, floats))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn of_tokens(
         py: Python<'_>,
@@ -178,6 +190,7 @@ impl FrameStream {
         height: Option<u32>,
         bits: Option<u8>,
         threads: usize,
+        max_memory: Option<u64>,
         floats: bool,
     ) -> PyResult<Self> {
         let view = values.as_array();
@@ -236,10 +249,7 @@ impl FrameStream {
             });
             frames += frame_count;
         }
-        let options = Options {
-            threads,
-            ..Options::default()
-        };
+        let options = options(model, &video, threads, max_memory)?;
         py.detach(|| {
             Self::start(
                 model,

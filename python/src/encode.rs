@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
+use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options, Work};
 use latentbit_codec::{self as codec, Frame};
 use latentbit_container as container;
 use numpy::{PyReadonlyArray4, PyUntypedArrayMethods};
@@ -83,7 +83,7 @@ impl EncodeSession {
 #[pymethods]
 impl EncodeSession {
     #[new]
-    #[pyo3(signature = (model, width, height, *, frame_rate, bits, group, scene_cuts, threads))]
+    #[pyo3(signature = (model, width, height, *, frame_rate, bits, group, scene_cuts, threads, max_memory))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         py: Python<'_>,
@@ -95,6 +95,7 @@ impl EncodeSession {
         group: u32,
         scene_cuts: bool,
         threads: usize,
+        max_memory: Option<u64>,
     ) -> PyResult<Self> {
         let video = model.stream(width, height, frame_rate, bits)?;
         let options = Options {
@@ -104,6 +105,7 @@ impl EncodeSession {
                 true => KeyFrames::AtCuts,
                 false => KeyFrames::None,
             },
+            encoder_plan: Some(model.plan(&video, Work::Encode, max_memory)?),
             ..Options::default()
         };
         let (input, output) = py

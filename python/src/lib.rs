@@ -9,6 +9,7 @@ mod bundle;
 mod chunk;
 mod cursor;
 mod decode;
+mod device;
 mod encode;
 mod error;
 mod listing;

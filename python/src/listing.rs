@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use latentbit_container::units::latent_frames_needed;
 use latentbit_container::{
-    Chapter, Chunk, ChunkInfo, Error, ErrorKind, Event, Limits, PixelFrames, ReadMode, Reader, StoredChunk,
-    StreamId, TokenGrid, VideoStream, read_index,
+    Chapter, Chunk, ChunkInfo, Error, ErrorKind, Event, Limits, PixelFrames, ReadMode, Reader, StreamId,
+    TokenGrid, VideoStream, read_index,
 };
 
 use crate::cursor::{BLOCK, Cursor};
@@ -32,7 +32,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A chunk that lies in a file.
+    /// A chunk that lies in a file, or whose place is held there although its tokens are lost.
     fn stored(info: &ChunkInfo, video: &VideoStream) -> Self {
         let mut grid = video.grid(info.latent_frames);
         if info.bits == 0 {
@@ -64,22 +64,6 @@ impl Place {
             start: chunk.times.start,
             bits: chunk.tokens.bits,
             grid: chunk.tokens.grid,
-            info: None,
-        }
-    }
-
-    /// A chunk whose place was held by whoever wrote the file.
-    fn held(chunk: &StoredChunk) -> Self {
-        Self {
-            number: chunk.sequence,
-            first_frame: chunk.first_frame.0,
-            frames: chunk.frame_count.0,
-            latent_frames: chunk.latent_frames.0,
-            key: chunk.key,
-            segment: chunk.segment,
-            start: chunk.times.start,
-            bits: 0,
-            grid: TokenGrid { t: 0, ..chunk.grid },
             info: None,
         }
     }
@@ -128,9 +112,6 @@ impl Listing {
         let mut listing = Self::default();
         loop {
             match reader.next_stored_event() {
-                Ok(Some(Event::Stored(chunk))) if chunk.stream == stream && chunk.is_lost() => {
-                    listing.places.push(Place::held(&chunk));
-                }
                 Ok(Some(Event::Stored(chunk))) if chunk.stream == stream => {
                     let info = reader.last_chunk();
                     listing.places.extend(info.map(|info| Place::stored(info, video)));

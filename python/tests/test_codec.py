@@ -11,6 +11,7 @@ import torch
 
 import latentbit
 from conftest import ROOT, TINY_BUNDLE, clip, without_index
+from latentbit._memory import as_bytes
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +165,45 @@ def test_what_fails_midway_leaves_no_file(bundle: latentbit.Bundle, tmp_path: Pa
     with pytest.raises(ConnectionError, match="no more"):
         latentbit.Encoder(bundle).write(frames(), tmp_path / "a.lbit")
     assert not list(tmp_path.iterdir())
+
+
+def test_little_memory_means_tiles(bundle: latentbit.Bundle) -> None:
+    frames = clip(20, height=256, width=320)
+    whole = latentbit.Encoder(bundle).memory(320, 256)
+    limit = whole * 3 // 4
+    small = latentbit.Encoder(bundle, max_memory=limit)
+    assert small.memory(320, 256) <= limit < whole
+    expected, found = latentbit.Encoder(bundle).tokens(frames), small.tokens(frames)
+    # Where the network sees further than a margin reaches, tiles are blended, and some bits differ.
+    differing = np.bitwise_count(expected ^ found).sum() / (10 * expected.size)
+    assert differing < 0.02
+    out = io.BytesIO()
+    small.write(frames, out)
+    whole = latentbit.Decoder(bundle).memory(320, 256)
+    decoder = latentbit.Decoder(bundle, max_memory=f"{whole * 3 // 4} B")
+    assert decoder.memory(320, 256) <= whole * 3 // 4
+    pixels = latentbit.Decoder(bundle).decode(out.getvalue()).astype(np.int16)
+    # Each tile has an attention of its own, which in a network of random weights shows.
+    assert np.abs(decoder.decode(out.getvalue()) - pixels).mean() < 5
+    with pytest.raises(ValueError, match="smallest tiles"):
+        latentbit.Encoder(bundle, max_memory="10kB").tokens(frames)
+    with pytest.raises(ValueError, match="smallest tiles"):
+        latentbit.Decoder(bundle, max_memory=10_000).decode(out.getvalue())
+
+
+def test_sizes_are_those_of_the_command() -> None:
+    for text, count in (("8GiB", 8 * 2**30), ("500MB", 500 * 10**6), ("1.5k", 1536), ("7", 7), (" 2 gb", 2 * 10**9)):
+        assert as_bytes(text) == count
+    assert as_bytes(12) == 12
+    assert as_bytes(None) is None
+    for wrong in ("", "GiB", "-1", "0", 0, "8 bananas", "1e9"):
+        with pytest.raises(ValueError, match="max_memory"):
+            as_bytes(wrong)
+
+
+def test_devices_have_names() -> None:
+    assert latentbit.Encoder(TINY_BUNDLE, device="cpu").bundle.bits == 10
+    with pytest.raises(ValueError, match=r"device: .*tpu"):
+        latentbit.Bundle(TINY_BUNDLE, device="tpu")
+    with pytest.raises(ValueError, match="device"):
+        latentbit.Decoder(TINY_BUNDLE, device="tpu")

@@ -59,17 +59,21 @@ def test_exported_arrays_are_mapped_by_numpy(tmp_path: Path) -> None:
     assert latentbit.Video.from_fields(about["video"]) == latentbit.open(tmp_path / "a.lbit").video
 
 
-def test_an_archive_is_read_by_others_and_by_us(tmp_path: Path) -> None:
-    if "archive" not in run(tmp_path, "--help"):
-        pytest.skip(f"{COMMAND} has no archive yet")
-    wds = pytest.importorskip("webdataset", reason="webdataset is not installed")
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Shards with the arrays of three clips."""
     (tmp_path / "clips").mkdir()
     for number in range(3):
         write_y4m(tmp_path / f"clips/{number}.y4m", clip(13 + number))
     line = "archive --output tokens --format webdataset --tokens npy --dtype f32 --model"
     run(tmp_path, line, TINY_BUNDLE, "clips")
-    place = tmp_path / "tokens"
+    return tmp_path / "tokens"
+
+
+def test_an_archive_is_read_by_others_and_by_us(archive: Path) -> None:
+    wds = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    place = archive
     rows = {row["key"]: row for row in parquet.read_table(place / "manifest.parquet").to_pylist()}
     shards = sorted(str(shard) for shard in place.glob("*.tar"))
     samples = {sample["__key__"]: sample for sample in wds.WebDataset(shards, shardshuffle=False).decode()}
@@ -80,3 +84,19 @@ def test_an_archive_is_read_by_others_and_by_us(tmp_path: Path) -> None:
         assert file.frame_count == row["frames"]
         np.testing.assert_array_equal(samples[key]["tokens.npy"], file.read_tokens())
     assert {TokenDataset(place)[index]["name"] for index in range(3)} <= {f"{key}.lbit" for key in rows}
+
+
+def test_an_archive_is_read_by_hugging_face_datasets(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    shards = sorted(str(shard) for shard in archive.glob("*.tar"))
+    found = datasets.load_dataset(
+        "webdataset", data_files={"train": shards}, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert sorted(sample["json"]["frames"] for sample in found) == [13, 14, 15]
+    for sample in found:
+        tokens = np.asarray(sample["tokens.npy"], np.uint64)
+        assert list(tokens.shape) == sample["json"]["tokens_shape"] == sample["json"]["tokens"]["shape"]
+        np.testing.assert_array_equal(tokens, latentbit.open(sample["lbit"]).read_tokens())

@@ -10,6 +10,7 @@ use latentbit_codec::pipeline::{MemoryPlan, Work};
 use latentbit_container::VideoStream;
 use sha2::{Digest, Sha256};
 
+use super::digested::Digested;
 use super::list::Item;
 use super::npy;
 use super::plan::{Clip, hex};
@@ -156,7 +157,7 @@ impl Workshop<'_> {
             );
             return Ok(Attempt::Skipped(reason));
         }
-        let (sha256, npy) = self.finish(clip, &lbit)?;
+        let (sha256, npy) = self.finish(clip, &lbit, encoded.steps)?;
         let measured = match recipe.quality_sample {
             0 => None,
             every if clip.index.is_multiple_of(every) => Some(self.measure(clip, &lbit)?),
@@ -202,11 +203,12 @@ impl Workshop<'_> {
         Ok((filters.apply(&item.path, source)?, whole))
     }
 
-    /// Brings a clip to the disk; gives its SHA-256, and its tokens as an array if they are wanted.
+    /// Brings a clip of so many steps to the disk; gives its SHA-256, and its tokens as an array if they are wanted.
     fn finish(
         &self,
         clip: &Clip,
         lbit: &Path,
+        steps: u64,
     ) -> anyhow::Result<(String, Option<(PathBuf, serde_json::Value)>)> {
         let place = lbit.display().to_string();
         OpenOptions::new()
@@ -214,14 +216,16 @@ impl Workshop<'_> {
             .open(lbit)
             .and_then(|file| file.sync_data())
             .map_err(|error| MediaError::io(&place, "write", error))?;
-        let sha256 = digest(&place)?;
         if !self.recipe.npy {
-            return Ok((sha256, None));
+            return Ok((digest(&place)?, None));
         }
         let path = self.scratch.join(format!("{}.{NPY}", clip.key));
-        let place = path.display().to_string();
-        let file = File::create(&path).map_err(|error| MediaError::io(&place, "write", error))?;
-        let sidecar = npy::write(lbit, file, &place)?;
+        let array = path.display().to_string();
+        let file = File::create(&path).map_err(|error| MediaError::io(&array, "write", error))?;
+        let mut input = Digested::open(&place)?;
+        let sidecar = npy::write(&mut input, &place, steps, file, &array)?;
+        let read = input.finish();
+        let (sha256, _) = read.map_err(|error| MediaError::io(&place, "read", error))?;
         Ok((sha256, Some((path, sidecar))))
     }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod columns;
+mod digested;
 mod journal;
 mod list;
 mod make;

@@ -1,43 +1,48 @@
 //! The tokens of a clip as an array of numpy.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
-use std::path::Path;
+use std::io::{BufReader, BufWriter, Read, Write};
 
 use latentbit_container::{Limits, Reader};
 use serde_json::Value;
 
 use crate::media::{MediaError, MediaErrorKind};
-use crate::tokens::{ArrayFormat, Failed, Layout, Listing, Reading, Sidecar, write_values};
+use crate::tokens::{ArrayFormat, Layout, Listing, Reading, Sidecar};
 
-/// Writes the tokens of `lbit`, as `tokens export` does, and gives the JSON that says what they are.
-pub fn write(lbit: &Path, out: impl Write, place: &str) -> anyhow::Result<Value> {
-    let name = lbit.display().to_string();
-    let open = || -> anyhow::Result<_> {
-        let file = File::open(lbit).map_err(|error| MediaError::io(&name, "open", error))?;
-        Ok(Reader::new(BufReader::new(file), Limits::default())?)
-    };
-    let reader = open()?;
+/// Writes the tokens of a `.lbit`, which is read once, as `tokens export` does; gives the JSON that says what they are.
+/// There must be `steps` steps of them, because an array begins with its length. `name` and `place` are those of the
+/// `.lbit` and of the array in messages.
+pub fn write(lbit: impl Read, name: &str, steps: u64, out: impl Write, place: &str) -> anyhow::Result<Value> {
+    let invalid = |message: String| MediaError::new(MediaErrorKind::Invalid, name, message);
+    let reader = Reader::new(BufReader::new(lbit), Limits::default())?;
     let Some((stream, video)) = reader.header().first_video() else {
-        let message = "there is no video in this file";
-        return Err(MediaError::new(MediaErrorKind::Invalid, &name, message).into());
+        return Err(invalid("there is no video in this file".to_owned()).into());
     };
     let video = video.clone();
     let layout = Layout::new(video.bits, None);
-    let listing = Listing::new(Reading::new(reader, false), stream, &video, video.bits)?;
-    let sidecar = Sidecar::of_listing(&video, layout, &listing);
     let failed = |error| MediaError::io(place, "write", error);
     let mut out = BufWriter::new(out);
-    out.write_all(&ArrayFormat::Npy.header(&sidecar).map_err(failed)?)
+    let begun = Sidecar::of_steps(&video, layout, steps);
+    out.write_all(&ArrayFormat::Npy.header(&begun).map_err(failed)?)
         .map_err(failed)?;
-    let mut reading = Reading::new(open()?, true);
-    write_values(&mut reading, stream, &listing, layout, video.bits, |bytes| {
-        Ok(out.write_all(bytes).map_err(failed)?)
-    })
-    .map_err(|error| match error {
-        Failed::Unpack(error) => error.into(),
-        Failed::Other(error) => error,
-    })?;
+    let mut buffer = Vec::new();
+    let reading = Reading::new(reader, true);
+    let listing = Listing::with_tokens(
+        reading,
+        stream,
+        &video,
+        video.bits,
+        |tokens| -> anyhow::Result<()> {
+            buffer.clear();
+            layout.put_all(&mut buffer, &tokens);
+            Ok(out.write_all(&buffer).map_err(failed)?)
+        },
+    )?;
     out.flush().map_err(failed)?;
-    Ok(serde_json::to_value(&sidecar)?)
+    let found = listing.steps();
+    if found != steps {
+        return Err(invalid(format!("expected {steps} steps of tokens, found {found}")).into());
+    }
+    Ok(serde_json::to_value(Sidecar::of_listing(
+        &video, layout, &listing,
+    ))?)
 }

@@ -1,6 +1,7 @@
 //! How a token lies in an array.
 
 use clap::ValueEnum;
+use latentbit_container::Tokens;
 
 /// Numbers that a token is split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,6 +67,14 @@ impl Layout {
         let len = self.token_bytes();
         out.extend_from_slice(&all[..len.min(8)]);
         out.resize(out.len() + len.saturating_sub(8), 0);
+    }
+
+    /// Appends all tokens of a chunk.
+    pub fn put_all(&self, out: &mut Vec<u8>, tokens: &Tokens) {
+        out.reserve(tokens.values.len() * self.token_bytes());
+        for &value in &tokens.values {
+            self.put(out, value);
+        }
     }
 
     /// The token in `bytes`, which are [`token_bytes`](Self::token_bytes) long; none if it has more than 64 bits.

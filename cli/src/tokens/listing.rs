@@ -1,11 +1,13 @@
-//! The first reading of a file: which chunks there are, and which are lost.
+//! Which chunks a file has, and which are lost.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 
 use latentbit_container::edit::{Border, Gap};
-use latentbit_container::{ChunkInfo, Error, Event, Metadata, StoredChunk, StreamId, Times, VideoStream};
+use latentbit_container::{
+    ChunkInfo, Error, Event, Metadata, StoredChunk, StreamId, Times, Tokens, VideoStream,
+};
 
 use super::reading::{Damage, Reading};
 use super::sidecar::{ChapterEntry, ChunkEntry, MetadataEntry, chapter_entries};
@@ -27,11 +29,25 @@ pub struct Listing {
 impl Listing {
     /// Lists what `reading` gives of a stream, with at most `bits` bits per token.
     pub fn new<R: Read>(
-        mut reading: Reading<R>,
+        reading: Reading<R>,
         stream: StreamId,
         video: &VideoStream,
         bits: u8,
     ) -> Result<Self, Error> {
+        Self::with_tokens(reading, stream, video, bits, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), and gives the tokens of each chunk to `take`, all their bits, if `reading` unpacks them.
+    ///
+    /// # Errors
+    /// A reading that fails, and what `take` fails with.
+    pub fn with_tokens<R: Read, E: From<Error>>(
+        mut reading: Reading<R>,
+        stream: StreamId,
+        video: &VideoStream,
+        bits: u8,
+        mut take: impl FnMut(Tokens) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut lister = Lister {
             stream,
             video,
@@ -57,6 +73,7 @@ impl Listing {
                 }
                 Event::Chunk(chunk) if chunk.stream == stream => {
                     lister.chunk(reading.last_chunk(), chunk.times, chunk.tokens.grid.t);
+                    take(chunk.tokens)?;
                 }
                 Event::Missing {
                     stream: of,

@@ -152,13 +152,26 @@ impl Sidecar {
             ..video.clone()
         };
         let mut sidecar = Self::new(&video, layout.dtype(), layout.columns);
-        let grid = video.grid(LatentFrames(1));
-        sidecar.shape = vec![listing.steps(), u64::from(grid.h), u64::from(grid.w)];
-        sidecar.shape.extend(layout.columns.map(|columns| columns as u64));
+        sidecar.shape = Self::sides(&video, layout, listing.steps());
         sidecar.chunks.clone_from(&listing.chunks);
         sidecar.metadata.clone_from(&listing.metadata);
         sidecar.chapters.clone_from(&listing.chapters);
         sidecar
+    }
+
+    /// Of an array of so many steps, as far as that alone tells; it has no chunks.
+    pub fn of_steps(video: &VideoStream, layout: Layout, steps: u64) -> Self {
+        Self {
+            shape: Self::sides(video, layout, steps),
+            ..Self::new(video, layout.dtype(), layout.columns)
+        }
+    }
+
+    fn sides(video: &VideoStream, layout: Layout, steps: u64) -> Vec<u64> {
+        let grid = video.grid(LatentFrames(1));
+        let mut sides = vec![steps, u64::from(grid.h), u64::from(grid.w)];
+        sides.extend(layout.columns.map(|columns| columns as u64));
+        sides
     }
 
     /// The JSON of a file of its own.

@@ -49,9 +49,7 @@ pub fn write_values<R: Read>(
         }
         chunk.tokens.truncate_bits(bits);
         buffer.clear();
-        for &value in &chunk.tokens.values {
-            layout.put(&mut buffer, value);
-        }
+        layout.put_all(&mut buffer, &chunk.tokens);
         put(&buffer)?;
     }
     match listed.next() {

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use latentbit_codec::pipeline::{self, Geometry, Options, Output, Work};
-use latentbit_codec::pipeline::{FrameInput, LatentChunk};
+use latentbit_codec::pipeline::{self, Geometry, LatentChunk, Options, Output, Work};
 use serde::Serialize;
 
 use crate::args::LatentsEncodeArgs;
 use crate::exit::{Exit, message};
+use crate::frame_feed::{both, feed};
 use crate::interrupt;
 use crate::join::joined;
 use crate::latents::{About, LATENTS, Scaling, TensorWriter};
-use crate::media::{FrameSource, MediaError, MediaErrorKind, open_source};
+use crate::media::open_source;
 use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
@@ -61,14 +61,10 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let (input, latents) = pipeline::latent_encoder(&bundle, &geometry, &options)?;
     let (writer, frames, fault) = std::thread::scope(|scope| -> anyhow::Result<_> {
         let writing = scope.spawn(|| write(latents, writer, &scaling, &bar));
-        let reading = read(&args.input, source.as_mut(), input);
+        let reading = feed(&args.input, source.as_mut(), input, |_, _| {});
         let written = joined(writing.join(), "writing");
-        match (reading, written) {
-            // A pipeline that closed early is a consequence; the cause is on the other side.
-            (Err(error), _) if !is_closed(&error) => Err(error),
-            (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
-            (Ok(fault), Ok((writer, frames))) => Ok((writer, frames, fault)),
-        }
+        let (fault, (writer, frames)) = both(reading, written)?;
+        Ok((writer, frames, fault))
     })?;
     bar.finish_and_clear();
     let about = About::new(&bundle, &geometry, args.scale, frames, info.frame_rate);
@@ -123,45 +119,4 @@ fn write(
         bar.inc(chunk.frame_count.0);
     }
     Ok((writer, frames))
-}
-
-fn is_closed(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(latentbit_codec::Error::Closed))
-}
-
-/// Pushes all frames. Gives the error that ended the input early, if there are frames before it.
-fn read(
-    place: &str,
-    source: &mut dyn FrameSource,
-    mut input: FrameInput,
-) -> anyhow::Result<Option<anyhow::Error>> {
-    let mut frames = 0u64;
-    let fault = loop {
-        if interrupt::interrupted() {
-            break None;
-        }
-        match source.next_frame() {
-            Ok(Some(frame)) => {
-                input.push(&frame)?;
-                frames += 1;
-            }
-            Ok(None) => break None,
-            Err(error) => {
-                let kept = matches!(
-                    error.kind(),
-                    MediaErrorKind::Truncated { .. } | MediaErrorKind::Invalid
-                );
-                if kept && frames > 0 {
-                    break Some(error.into());
-                }
-                return Err(error.into());
-            }
-        }
-    };
-    if frames == 0 {
-        let message = "there is no frame to encode";
-        return Err(MediaError::new(MediaErrorKind::Invalid, place, message).into());
-    }
-    input.flush()?;
-    Ok(fault)
 }
