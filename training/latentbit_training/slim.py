@@ -1,10 +1,10 @@
-"""A checkpoint made small enough to be carried: the averaged weights in half precision, in parts, and where the run was.
+"""A checkpoint made small enough to be carried: averaged weights in half precision, in parts, and where the run was.
 
     python -m latentbit_training.slim runs/vae/checkpoint.pt runs/carried
     python -m latentbit_training.slim --restore runs/carried runs/vae/checkpoint.pt
 
-A checkpoint has the weights twice and the optimizer's memory of them: about 16 bytes for each weight, where this has 2. A
-run that goes on from it takes the averaged weights for both and gathers momentum anew, which takes some dozen steps.
+A checkpoint has the weights twice and the optimizer's memory of them: 12 to 16 bytes for each weight, where this has 2.
+A run that goes on from it takes the averaged weights for both and gathers momentum anew, which takes some dozen steps.
 """
 
 from __future__ import annotations

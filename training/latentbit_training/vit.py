@@ -115,7 +115,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     batch = q.shape[:2]
     if mask is not None:
         mask = mask.expand(batch[0], -1, -1, -1, -1).flatten(0, 1)
-    out = F.scaled_dot_product_attention(*(x.flatten(0, 1) for x in (q, k, v)), attn_mask=mask)
+    q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return out.unflatten(0, batch)
 
 

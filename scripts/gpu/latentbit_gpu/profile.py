@@ -15,7 +15,7 @@ KINDS = (
     ("copies", ("memcpy", "memset", "copy", "nchwtonhwc", "nhwctonchw", "transpose", "aten::cat", "catarray", "clone")),
     ("convolution", ("conv", "fprop", "implicit_gemm", "winograd", "xmma")),
     ("attention", ("attention", "flash", "fmha", "softmax", "mem_eff", "sdp")),
-    ("product", ("gemm", "aten::mm", "addmm", "bmm", "cutlass", "cublas", "matmul", "linear")),
+    ("product", ("gemm", "aten::mm", "addmm", "bmm", "nvjet", "cutlass", "cublas", "matmul", "linear")),
 )
 REST = "element by element"
 
