@@ -13,12 +13,14 @@ from .deadline import Deadline, FailedError, run
 from .paths import ROOT
 
 RESULT = re.compile(r"test result: (\w+)\. (\d+) passed; (\d+) failed; (\d+) ignored")
+PANIC = re.compile(r"panicked at [^\n]*\n([^\n]+)")
 SKIPPED = re.compile(r"^.*\bskipp?(?:ed|ing|s)\b.*$", re.IGNORECASE | re.MULTILINE)
 
 
 def place(root: Path) -> None:
     """Makes sure that the tests find their data below `root`."""
-    data = root / "testdata" / "golden"
+    # The way that the tests go: through the folder of their package.
+    data = root / "codec" / ".." / "testdata" / "golden"
     if data.is_dir():
         return
     if root.is_symlink():
@@ -29,7 +31,7 @@ def place(root: Path) -> None:
     except OSError as error:
         raise FailedError(f"the tests look for data below {root}, which cannot be made: {error}") from error
     if not data.is_dir():
-        raise FailedError(f"{ROOT} has no testdata/golden")
+        raise FailedError(f"{ROOT} has no testdata/golden, or no codec beside it")
 
 
 def counts(text: str) -> tuple[int, int]:
@@ -53,8 +55,9 @@ def run_tests(program: Path, deadline: Deadline, on_gpu: bool) -> str:
     passed, failed = counts(text) if RESULT.search(text) else (0, 0)
     if outcome.code or failed:
         names = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.MULTILINE) or re.findall(r"^    (\w+)$", text, re.M)
-        raise FailedError(f"{failed} of {passed + failed} failed: {', '.join(sorted(set(names)))[:300]}; "
-                          f"{outcome.last_words}")
+        reason = PANIC.search(text)
+        raise FailedError(f"{failed} of {passed + failed} failed: {', '.join(sorted(set(names)))[:100]}; "
+                          f"{reason.group(1)[:300] if reason else outcome.last_words}")
     left_out = skipped(text)
     if on_gpu and left_out:
         raise FailedError(f"{passed} passed, but the GPU was left out: {left_out[0]}")

@@ -29,6 +29,8 @@ LIMIT_MIB = 64.0
 TREE = (
     "models/default.safetensors", "models/default-predictor.safetensors", "testdata/golden", "testdata/wan",
     "scripts/gpu", "scripts/bench", "training/latentbit_training", "docs/gpu.md", "LICENSE-MIT", "LICENSE-APACHE",
+    # Tests go through the folder of their package to their data.
+    "codec/Cargo.toml",
 )
 CLIP_SIZES = ((192, 192), (256, 144), (128, 128))
 CLIP_FRAMES = 29
@@ -57,6 +59,8 @@ def main(argv: list[str] | None = None) -> int:
         raise SystemExit(f"bundle: {out} is something else: it has no {MANIFEST}")
     shutil.rmtree(out, ignore_errors=True)
     (out / "bin" / "tests").mkdir(parents=True)
+    # So that a folder that was never finished is known as ours.
+    (out / MANIFEST).write_text("{}\n")
     if options.given:
         made = {name: options.given / name for name in ("latentbit", "model")}
         tests = {path.name: path for path in sorted((options.given / "tests").glob("*"))}
