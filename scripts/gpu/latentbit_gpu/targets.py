@@ -33,7 +33,11 @@ def peak(report: Report | None) -> float | None:
     """Peak memory of the card in MB: as the driver counts it, else as the program does."""
     if not report:
         return None
-    for name in ("card_peak_mb", "gpu_peak_mb", "device_peak_mb", "reserved_mb", "peak_mb"):
+    names = ["card_peak_mb", "gpu_peak_mb", "device_peak_mb", "reserved_mb"]
+    if not str(report.get("device", "cpu")).startswith("cuda"):
+        # That of the host.
+        names.append("peak_mb")
+    for name in names:
         if report.get(name):
             return float(report[name])
     return None
