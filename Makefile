@@ -132,6 +132,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python
 	$(PYTHON) -m ruff check scripts training spec
 	$(PYTHON) -m mypy --strict scripts/demo
 	MYPYPATH=training:scripts/bench $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/bench
+	MYPYPATH=training:scripts/bench:scripts/gpu $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/gpu
 	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
 	MYPYPATH=scripts/conceal:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/conceal
 	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
@@ -141,7 +142,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python
 
 .PHONY: lint-shell
 lint-shell: setup-shellcheck
-	shellcheck .ci/run scripts/*/*.sh
+	shellcheck -x .ci/run scripts/*/*.sh scripts/gpu/bundle scripts/gpu/train scripts/gpu/verify
 
 .PHONY: docs
 docs: setup-system ## Build the API documentation; warnings are errors

@@ -55,6 +55,7 @@ def likelihoods(model: Predictor, clips: list[TokenClip], limit: int = 10_000, s
     Where the whole chunk is masked, what the leading planes cost as well.
     """
     bits = model.config.bits
+    device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     sums: dict[str, list[float]] = {}
     planes: list[Tensor] = []
@@ -66,7 +67,8 @@ def likelihoods(model: Predictor, clips: list[TokenClip], limit: int = 10_000, s
             masked[steps.start : steps.stop] = torch.rand(len(steps), *code.shape[1:3], generator=generator) < ratio
             known = (~masked)[..., None].expand_as(code).float()
             end = lost.stop if name == "past_only" else len(code)
-            logits = model(code[None, :end], known[None, :end], starts[None, :end])[0].float()
+            given = (x[None, :end].to(device) for x in (code, known, starts))
+            logits = model(*given)[0].float().cpu()
             at = masked[:end]
             costs = F.softplus(-logits[at] * code[:end][at]).mean(0) / math.log(2)
             sums.setdefault(f"bits_{name}", []).append(float(costs.sum()))

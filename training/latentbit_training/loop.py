@@ -195,6 +195,10 @@ class Run:
         """Training time, earlier parts of a resumed run included."""
         return self.spent + self.clock.seconds
 
+    def paused(self, minutes: float) -> bool:
+        """Whether this process has had its time; 0 is without end. Running the same command again goes on."""
+        return minutes > 0 and self.clock.seconds >= minutes * 60
+
     def log(self, **values: float | int | str) -> None:
         """Prints a line and appends it to `log.jsonl`."""
         record = {"minutes": round(self.seconds / 60, 2), **values}

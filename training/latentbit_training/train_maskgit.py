@@ -140,6 +140,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--init", type=Path, help="start from this predictor")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
+                   help="save and end after so many minutes of this call; the same command goes on")
     p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
@@ -178,7 +180,9 @@ def main(argv: list[str] | None = None) -> Predictor:
     if state:
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
+        # A checkpoint that was made small has weights alone.
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
 
     def clips() -> list[TokenClip]:
@@ -216,7 +220,7 @@ def main(argv: list[str] | None = None) -> Predictor:
     losses: list[float] = []
     latent_errors: list[float] = []
     chunk_steps = whole.tokenizer.chunk_latent_frames // whole.tokenizer.patch[0]
-    while schedule.progress(step, run.seconds) < 1:
+    while schedule.progress(step, run.seconds) < 1 and not run.paused(args.pause_after):
         code, known, starts = (x.to(device) for x in sampler.batch(args.batch))
         # Other lengths are too many to compile for.
         f = compiled if code.shape[:2] == usual else loss_of

@@ -81,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
+                   help="save and end after so many minutes of this call; the same command goes on")
     p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
     p.add_argument("--rate", type=float, default=1e-3)
     p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
@@ -142,7 +144,9 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     if state:
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
+        # A checkpoint that was made small has weights alone.
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
         torch.manual_seed(args.seed + step)
     sampler = Sampler(args.cache, args.seed + 1000 + step)
@@ -182,7 +186,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         pixels = torch.compile(pixels, dynamic=False)
 
     sums: dict[str, list[float]] = {}
-    while (progress := schedule.progress(step, run.seconds)) < 1:
+    while (progress := schedule.progress(step, run.seconds)) < 1 and not run.paused(args.pause_after):
         clip_turn = sampler.rng.random() < args.clip_share
         size = int(sampler.rng.choice(args.size))
         count = same_pixels(args.clip_batch if clip_turn else args.image_batch, args.size[0], size)

@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
     p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
+    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
+                   help="save and end after so many minutes of this call; the same command goes on")
     p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
     p.add_argument("--rate", type=float, default=1.2e-3)
     p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
@@ -115,7 +117,9 @@ def main(argv: list[str] | None = None) -> WanVae:
     if state:
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
+        # A checkpoint that was made small has weights alone.
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
         torch.manual_seed(args.seed + step)
     sampler = Sampler(args.cache, args.seed + step)
@@ -136,7 +140,7 @@ def main(argv: list[str] | None = None) -> WanVae:
 
     run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
     sums: dict[str, list[float]] = {"image": [], "clip": []}
-    while schedule.progress(step, run.seconds) < 1:
+    while schedule.progress(step, run.seconds) < 1 and not run.paused(args.pause_after):
         clip_turn = schedule.progress(step, run.seconds) >= args.clip_start and sampler.rng.random() < args.clip_share
         sizes, batch = (args.clip_size, args.clip_batch) if clip_turn else (args.image_size, args.image_batch)
         size = int(sampler.rng.choice(sizes))

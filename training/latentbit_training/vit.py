@@ -107,6 +107,19 @@ def window_mask(grid: Grid, window: tuple[int, ...], shift: tuple[int, ...]) -> 
     return _window_mask(grid, window, shift)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of (B, windows, heads, tokens, head_dim); `mask` is (1, windows, 1, tokens, tokens)."""
+    if not q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    # On a GPU the kernels that keep scores out of memory take four dimensions, and any other way is many times slower.
+    batch = q.shape[:2]
+    if mask is not None:
+        mask = mask.expand(batch[0], -1, -1, -1, -1).flatten(0, 1)
+    q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return out.unflatten(0, batch)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention within windows."""
 
@@ -129,7 +142,7 @@ class Attention(nn.Module):
         mask = window_mask(grid, window, shift)
         if mask is not None:
             mask = mask[None, :, None].to(x.device)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = attention(q, k, v, mask)
         out = from_windows(out.transpose(2, 3).flatten(3, 4), grid, window, shift)
         return self.proj(out)
 

@@ -1,0 +1,63 @@
+"""What is measured: the shipped bundle through all of its networks, and the official VAE at its full size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PEERS = ("torch-compile", "torch-eager")
+OURS = "latentbit"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task of one model on one clip."""
+
+    model: str
+    task: str
+    width: int
+    height: int
+    frames: int
+    dtype: str = "bf16"
+    pace: int = 0
+    """Latent frames of a step of PyTorch's VAE; 0 for the clip as a whole."""
+    repeats: int = 5
+
+    @property
+    def size(self) -> str:
+        """Width by height, as options of programs have it."""
+        return f"{self.width}x{self.height}"
+
+    @property
+    def label(self) -> str:
+        """Height by width, as papers have it."""
+        return f"{self.model} {self.task} {self.frames}x{self.height}x{self.width} {self.dtype}"
+
+    @property
+    def large(self) -> bool:
+        """Whether it takes minutes to compile or to run."""
+        return self.model == "wan" or self.width * self.height > 1e6
+
+
+def shipped() -> list[Case]:
+    """Through VAE and tokenizer. Small frames come as longer clips."""
+    sizes = ((1920, 1080, 33), (832, 480, 33), (256, 256, 65), (128, 128, 65))
+    return [Case("shipped", task, *size) for size in sizes for task in ("encode", "decode")]
+
+
+def wan() -> list[Case]:
+    """The VAE alone. PyTorch takes it in steps of one latent frame, as the official code does."""
+    sizes = ((832, 480, 81), (1280, 720, 81))
+    return [Case("wan", task, *size, pace=1, repeats=3) for size in sizes for task in ("vae-encode", "vae-decode")]
+
+
+def rehearsed() -> dict[str, list[Case]]:
+    """Tiny ones, for a machine without a GPU."""
+    return {
+        "shipped": [Case("shipped", task, 48, 32, 9, "f32", repeats=2) for task in ("encode", "decode")],
+        "wan": [Case("wan", task, 48, 32, 9, "f32", pace=1, repeats=2) for task in ("vae-encode", "vae-decode")],
+    }
+
+
+def cases(rehearse: bool) -> dict[str, list[Case]]:
+    """By part."""
+    return rehearsed() if rehearse else {"shipped": shipped(), "wan": wan()}

@@ -1,0 +1,37 @@
+"""Prints the folders of CUDA libraries that lie beside PyTorch, as LD_LIBRARY_PATH wants them.
+
+PyTorch's wheels of cuDNN, cuBLAS and NVRTC keep them in nvidia/*/lib. PyTorch itself is not imported: that takes
+seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+
+def beside(packages: Path) -> list[Path]:
+    """The folders with shared libraries below nvidia/ of a folder of packages."""
+    folders = {path.parent for path in packages.glob("nvidia/*/lib/*.so*")}
+    return sorted(folders)
+
+
+def folders() -> list[Path]:
+    """Those beside the PyTorch that would be imported."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    return beside(Path(spec.submodule_search_locations[0]).parent)
+
+
+def main() -> None:
+    found = folders()
+    if not found:
+        print("no CUDA libraries beside PyTorch: LD_LIBRARY_PATH stays as it is", file=sys.stderr)
+    print(os.pathsep.join(map(str, found)))
+
+
+if __name__ == "__main__":
+    main()

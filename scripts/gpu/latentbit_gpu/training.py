@@ -1,0 +1,142 @@
+"""Goes on training the shipped bundle in calls of a few minutes: `scripts/gpu/train`.
+
+    scripts/gpu/train vae --data cache.zip --total 60 --minutes 9 --keep carried/vae
+    scripts/gpu/train tokenizer --data cache.zip --vae runs/gpu-train/vae/vae.pt --total 60 --minutes 9
+    scripts/gpu/train predictor --data runs/tokens --total 30 --minutes 9 -- --latent 0.3
+    scripts/gpu/train export --vae runs/gpu-train/vae/vae.pt --export bundle.safetensors
+
+A call ends with a checkpoint before its minutes are over; the same command goes on from it, until the run has had
+--total minutes. What follows two dashes goes to the training command itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from latentbit_training import bundle, pack, slim
+from latentbit_training.config import vae_json
+
+from .paths import ROOT, SHIPPED, environment
+
+MODULES = {"vae": "train_vae", "tokenizer": "train_tokenizer", "predictor": "train_maskgit"}
+WEIGHTS = {"vae": "vae.pt", "tokenizer": "tokenizer.pt", "predictor": "predictor.safetensors"}
+BATCHES = {
+    "vae": ["--image-batch", "128", "--clip-batch", "24"],
+    "tokenizer": ["--image-batch", "64", "--clip-batch", "8"],
+    "predictor": ["--batch", "16"],
+}
+"""Larger than those for a CPU: so small a network leaves a GPU idle otherwise."""
+FOLDER = ROOT / "runs" / "gpu-train"
+
+
+def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    p = argparse.ArgumentParser(prog="train", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("part", choices=[*MODULES, "export"])
+    p.add_argument("--data", type=Path, help="cache folder, or file of latentbit_training.pack; predictor: tokens")
+    p.add_argument("--run", type=Path, help="folder of checkpoints; default runs/gpu-train/PART")
+    p.add_argument("--total", type=float, default=60, help="minutes of the run as a whole")
+    p.add_argument("--minutes", type=float, default=9, help="of this call")
+    p.add_argument("--init", type=Path, default=SHIPPED, help="bundle (or weights) to begin with")
+    p.add_argument("--vae", type=Path, help="VAE to train the tokenizer on, or to export; default: that of --init")
+    p.add_argument("--tokenizer", type=Path, help="tokenizer to export; default: that of --init")
+    p.add_argument("--keep", type=Path, metavar="FOLDER",
+                   help="write the checkpoint there too, small and in parts; a run without one goes on from there")
+    p.add_argument("--export", type=Path, help="write a bundle (of the predictor: its file) at the end")
+    p.add_argument("--name", default="latentbit-compact", help="of the bundle")
+    p.add_argument("--device", default="cuda")
+    words = sys.argv[1:] if argv is None else argv
+    split = words.index("--") if "--" in words else len(words)
+    options = p.parse_args(words[:split])
+    if options.part != "export" and options.data is None:
+        p.error("--data is missing")
+    if options.part == "export" and options.export is None:
+        p.error("--export is missing")
+    return options, words[split + 1 :]
+
+
+def main(argv: list[str] | None = None) -> int:
+    options, rest = arguments(argv)
+    if options.part == "export":
+        export(options, options.vae, options.tokenizer)
+        return 0
+    run: Path = options.run or FOLDER / options.part
+    checkpoint = run / "checkpoint.pt"
+    if options.keep and not checkpoint.exists() and any(options.keep.glob("part-*")):
+        slim.restore(options.keep, checkpoint)
+        print(f"train: going on from {options.keep}", flush=True)
+    code = subprocess.run(command(options, run, rest), env=environment(), check=False).returncode
+    if code:
+        return code
+    if options.keep:
+        for path in slim.slim(checkpoint, options.keep):
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    if options.export:
+        finish(options, run)
+    return 0
+
+
+def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str]:
+    """The training command of this call. What is given by hand comes last and holds."""
+    part = options.part
+    words = [sys.executable, "-m", f"latentbit_training.{MODULES[part]}", "--out", str(run)]
+    words += ["--device", options.device, "--minutes", str(options.total)]
+    # What is left is for checkpoint and export.
+    words += ["--pause-after", str(max(0.5 * options.minutes, options.minutes - 1)), "--save-every", "1000"]
+    words += BATCHES[part]
+    if part == "predictor":
+        words += ["--tokens", str(options.data), "--bundle", str(options.init)]
+        if options.init == SHIPPED:
+            words += ["--init", str(SHIPPED.with_name("default-predictor.safetensors"))]
+    else:
+        words += ["--cache", str(cache_of(options.data, run)), "--init", str(options.init)]
+    if part == "vae":
+        words += ["--config", str(config_file(options.init, run))]
+    if part == "tokenizer":
+        words += ["--vae", str(options.vae or options.init)]
+    return words + rest
+
+
+def cache_of(data: Path, run: Path) -> Path:
+    """The folder itself, or what a packed file unpacks to."""
+    if data.is_dir():
+        return data
+    folder = run.parent / f"{data.stem}-cache"
+    if not (folder / "cache.json").exists():
+        pack.unpack(data, folder)
+    return folder
+
+
+def config_file(init: Path, run: Path) -> Path:
+    """The configuration of a bundle's VAE, so that the run has the same one."""
+    config, _, _ = bundle.load(init)
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / "config.json"
+    path.write_text(json.dumps(vae_json(config.vae)))
+    return path
+
+
+def finish(options: argparse.Namespace, run: Path) -> None:
+    """Writes what the run came to."""
+    weights = run / WEIGHTS[options.part]
+    if options.part == "predictor":
+        options.export.write_bytes(weights.read_bytes())
+    elif options.part == "vae":
+        export(options, weights, options.tokenizer)
+    else:
+        export(options, options.vae, weights)
+
+
+def export(options: argparse.Namespace, vae: Path | None, tokenizer: Path | None) -> None:
+    """A bundle of two parts; those that are not given are of --init."""
+    words = [sys.executable, "-m", "latentbit_training.export", "--name", options.name]
+    words += ["--vae", str(vae or options.init), "--tokenizer", str(tokenizer or options.init)]
+    subprocess.run([*words, "--out", str(options.export)], env=environment(), check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

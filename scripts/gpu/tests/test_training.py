@@ -1,0 +1,44 @@
+"""`train` in two calls on a tiny bundle, the second one from what was carried away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from latentbit_gpu import training
+from latentbit_gpu.paths import TINY
+from latentbit_training import bundle, pack
+
+SMALL = ["--", "--no-compile", "--image-batch", "2", "--clip-share", "0", "--log-every", "1"]
+
+
+def cache(folder: Path) -> Path:
+    """Pictures without videos."""
+    folder.mkdir()
+    shape = (1, 64, 80, 3)
+    pictures = np.random.default_rng(1).integers(0, 255, (4, *shape), np.uint8)
+    (folder / "images.bin").write_bytes(pictures.tobytes())
+    (folder / "videos.bin").touch()
+    size = int(np.prod(shape))
+    images = [{"file": f"a_{n}.png", "source": "a", "offset": n * size, "shape": list(shape)} for n in range(4)]
+    (folder / "cache.json").write_text(json.dumps({"images": images, "videos": []}))
+    return folder
+
+
+def test_a_run_goes_on_from_what_was_kept(tmp_path: Path) -> None:
+    packed, kept = tmp_path / "small.zip", tmp_path / "kept"
+    pack.pack(cache(tmp_path / "cache"), packed, 1)
+    steps = []
+    for turn in ("first", "second"):
+        # The second one is on a bare machine.
+        run, exported = tmp_path / turn / "vae", tmp_path / f"{turn}.safetensors"
+        words = ["vae", "--data", str(packed), "--run", str(run), "--init", str(TINY), "--device", "cpu"]
+        words += ["--total", "0.2", "--minutes", "0.05", "--keep", str(kept), "--export", str(exported)]
+        assert training.main([*words, *SMALL]) == 0
+        steps.append(torch.load(run / "checkpoint.pt", weights_only=False)["step"])
+        config, _, tokenizer = bundle.load(exported)
+        assert tokenizer is not None
+        assert config.training["vae"]["steps"] >= steps[-1]
+    assert 0 < steps[0] < steps[1]
