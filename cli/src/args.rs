@@ -214,8 +214,9 @@ pub struct ModelArgs {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
 
-    /// Where to compute: auto or cpu. `latentbit info --device cpu` tells which instructions that means;
-    /// LATENTBIT_CPU=amx, avx512, avx2 or portable in the environment asks for others.
+    /// Where to compute: auto (a GPU if this build can use one and there is one, else the CPU), cpu, cuda or cuda:N.
+    /// `latentbit info --device cpu` tells which instructions the CPU uses; LATENTBIT_CPU=amx, avx512, avx2 or portable
+    /// in the environment asks for others.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 
@@ -310,6 +311,8 @@ pub enum DtypeChoice {
     Bf16,
     /// 32-bit floats.
     F32,
+    /// IEEE half precision operands, f32 sums; on GPUs only.
+    F16,
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -528,7 +531,7 @@ pub struct InfoArgs {
     #[arg(allow_hyphen_values = true, required_unless_present = "device")]
     pub file: Option<String>,
 
-    /// Tell what a device computes with, instead of what a file holds: cpu.
+    /// Tell what a device computes with, instead of what a file holds: auto, cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", conflicts_with = "file")]
     pub device: Option<String>,
 

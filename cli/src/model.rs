@@ -12,18 +12,12 @@ use crate::models::resolve::{Choice, resolve};
 
 /// The bundle of `--model`, else the one that is built in, on the device of `--device`.
 pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
-    let device = match args.device.as_str() {
-        "auto" | "cpu" => Device::Cpu,
-        other => {
-            return usage(format!(
-                "--device {other}: this build computes on the CPU only; use auto or cpu"
-            ));
-        }
-    };
+    let device = device(&args.device)?;
     let dtype = match args.dtype {
-        DtypeChoice::Auto => Dtype::auto()?,
+        DtypeChoice::Auto => device.dtype()?,
         DtypeChoice::Bf16 => Dtype::Bf16,
         DtypeChoice::F32 => Dtype::F32,
+        DtypeChoice::F16 => Dtype::F16,
     };
     let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
     let bundle = match &choice {
@@ -40,6 +34,14 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
         bundle.kernels()
     );
     Ok(Arc::new(bundle))
+}
+
+/// The device that `--device` asks for.
+pub fn device(name: &str) -> anyhow::Result<Device> {
+    name.parse().or_else(|error| match error {
+        Error::Parameter { .. } => usage(format!("--device {name}: use auto, cpu, cuda or cuda:N")),
+        other => Err(anyhow::Error::new(other).context(format!("--device {name}"))),
+    })
 }
 
 fn built_in(device: &Device, dtype: Dtype) -> anyhow::Result<Bundle> {

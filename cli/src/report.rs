@@ -58,7 +58,7 @@ impl RunReport {
             frames,
             seconds,
             fps: frames as f64 / seconds,
-            device: "cpu",
+            device: bundle.device().kind(),
             dtype: bundle.dtype().to_string(),
             kernels: bundle.kernels(),
             bundle: (&bundle.id).into(),

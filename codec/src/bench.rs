@@ -1,10 +1,8 @@
-//! Single operators, for `benches/operators`. Not part of the interface of this library: it changes without notice.
+//! Single operators on the CPU, for `benches/operators`. Not part of the interface of this library: it changes without notice.
 
 use crate::error::Result;
-use crate::kernels::{
-    Activation, Attention, AttentionBuffers, Conv, ConvSpec, Dtype, Epsilon, Format, Kind, Operand, RmsNorm,
-    Rotary, Sink, Stream, Target, fill,
-};
+use crate::kernels::cpu::{AttentionBuffers, Conv, Format, Operand, Sink, Stream, Target, attention, fill};
+use crate::kernels::{Activation, Attention, Backend, ConvSpec, Dtype, Epsilon, RmsNorm, Rotary};
 
 /// What a convolution or linear layer does, on top of its extents.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,10 +34,10 @@ pub struct ConvBench {
 }
 
 fn format(dtype: Dtype) -> Result<Format> {
-    Ok(Format {
-        kind: Kind::current()?,
-        dtype,
-    })
+    match Backend::cpu(dtype)? {
+        Backend::Cpu(format) => Ok(format),
+        Backend::Gpu(_) => unreachable!("the CPU is none"),
+    }
 }
 
 /// Numbers that are neither zero nor denormal.
@@ -171,7 +169,7 @@ impl AttentionBench {
         let format = format(dtype)?;
         let positions: usize = grid.iter().product();
         let mut qkv = Operand::default();
-        Attention::windowed(grid, window, [0; 3]).shape(format, width, &mut qkv);
+        qkv.reshape(format, Attention::windowed(grid, window, [0; 3]).extent(width));
         fill(format, &values(positions * 3 * width), &mut qkv);
         Ok(Self {
             format,
@@ -204,8 +202,7 @@ impl AttentionBench {
     pub fn run(&mut self) {
         let positions = self.grid.iter().product();
         self.reader.shape(&mut self.out, [1, 1, positions]);
-        Attention::windowed(self.grid, self.window, [0; 3])
-            .heads(self.heads, &self.rotary)
-            .run(self.format, &self.qkv, &mut self.buffers, &mut self.out);
+        let op = Attention::windowed(self.grid, self.window, [0; 3]).heads(self.heads, &self.rotary);
+        attention::run(&op, self.format, &self.qkv, &mut self.buffers, &mut self.out);
     }
 }

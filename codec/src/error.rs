@@ -49,6 +49,12 @@ pub enum Error {
         /// Why it will not do.
         reason: String,
     },
+    /// A GPU, or a library that it needs, is missing or failed.
+    #[error("GPU: {reason}")]
+    Device {
+        /// What is missing, or what failed.
+        reason: String,
+    },
     /// A stream was made with another bundle.
     #[error(
         "made with the bundle {:?} (SHA-256 {}), but {:?} (SHA-256 {}) was given; use the bundle that it was made with",
@@ -92,6 +98,12 @@ impl Error {
 
     pub(crate) fn predictor(reason: impl Into<String>) -> Self {
         Self::Predictor {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn device(reason: impl Into<String>) -> Self {
+        Self::Device {
             reason: reason.into(),
         }
     }

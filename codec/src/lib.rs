@@ -26,10 +26,15 @@
 //! ```
 #![deny(unsafe_code)]
 
+// Tests that run both inside and outside of this crate name it the same way.
+#[cfg(test)]
+extern crate self as latentbit_codec;
+
 #[doc(hidden)]
 pub mod bench;
 pub mod bundle;
 mod cpu;
+mod device;
 pub mod error;
 mod frame;
 // Raw pointers into matrices and wider instruction sets: the one place that needs them.
@@ -44,8 +49,9 @@ pub mod vae;
 mod vit;
 
 pub use bundle::Bundle;
-pub use candle_core::{Device, Tensor};
+pub use candle_core::{Device as TensorDevice, Tensor};
 pub use cpu::CpuInfo;
+pub use device::{Cuda, Device};
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use kernels::Dtype;

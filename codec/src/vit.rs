@@ -1,13 +1,21 @@
 //! The transformer: pre-norm, 3D rotary positions, attention in (shifted) windows.
 
+use std::borrow::Cow;
+
 use crate::bundle::{Kernel, TokenizerConfig, Weights};
+use crate::error::Result;
 use crate::kernels::{
-    Activation, Attention, AttentionBuffers, Conv, ConvSpec, Epsilon, Format, Operand, RmsNorm, Rotary, Sink,
-    Stream, Target, fill,
+    Activation, Attention, AttentionBuffers, Backend, Conv, ConvSpec, Epsilon, Norm, Operand, Rotary, Sink,
+    Stream, Target, Values, fill,
 };
 
-/// Tokens that pass through an MLP together, so that what is hidden in it stays in cache.
-const BLOCK: usize = 1024;
+/// Tokens that pass through an MLP together, so that what is hidden in it stays in cache; on a GPU, so that it stays small.
+fn block(backend: &Backend) -> usize {
+    match backend {
+        Backend::Cpu(_) => 1024,
+        Backend::Gpu(_) => 16 * 1024,
+    }
+}
 
 /// Sides of a transformer, whoever it works for.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +45,7 @@ impl From<&TokenizerConfig> for VitConfig {
 
 /// Attention and an MLP, each behind a norm and beside a skip.
 struct Layer {
-    norms: [RmsNorm; 2],
+    norms: [Norm; 2],
     qkv: Conv,
     proj: Conv,
     mlp: [Conv; 2],
@@ -68,8 +76,8 @@ impl Layer {
     }
 }
 
-fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> RmsNorm {
-    RmsNorm::load(weights, name, width, Epsilon::Add, false)
+fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Norm {
+    Norm::load(weights, name, width, Epsilon::Add, false)
 }
 
 /// A matrix is a convolution without extent.
@@ -92,8 +100,8 @@ pub(crate) struct Buffers {
     /// The input of a branch, and what is between its operators.
     operands: [Operand; 2],
     qkv: Operand,
-    residual: Vec<f32>,
-    output: Vec<f32>,
+    residual: Values,
+    output: Values,
     attention: AttentionBuffers,
     rotary: Option<([usize; 3], Rotary)>,
     pub(crate) patches: Vec<f32>,
@@ -101,8 +109,8 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// The outputs that [`Vit::forward`] left.
-    pub(crate) fn output(&self, len: usize) -> &[f32] {
-        &self.output[..len]
+    pub(crate) fn output(&self, len: usize) -> Result<Cow<'_, [f32]>> {
+        self.output.first(len)
     }
 }
 
@@ -110,13 +118,13 @@ impl Buffers {
 pub(crate) struct Vit {
     embed: Conv,
     layers: Vec<Layer>,
-    norm: RmsNorm,
+    norm: Norm,
     head: Conv,
     window: Option<[usize; 3]>,
     heads: usize,
     head_width: usize,
     theta: f64,
-    format: Format,
+    backend: Backend,
 }
 
 impl Vit {
@@ -151,20 +159,26 @@ impl Vit {
             heads: config.heads,
             head_width: width / config.heads,
             theta: config.rope_theta,
-            format: weights.format(),
+            backend: weights.backend().clone(),
         }
     }
 
-    /// Words that each token takes in the buffers: the stream, what is read and what is between operators, and queries,
+    /// Bytes that each token takes in the buffers: the stream, what is read and what is between operators, and queries,
     /// keys and values, of which the latter two are packed as well.
-    pub(crate) fn words_per_token(&self) -> usize {
+    pub(crate) fn bytes_per_token(&self) -> usize {
         let width = self.embed.spec().outputs;
-        width + 2 * self.format.words(width) + self.format.words(3 * width) + self.format.words(2 * width)
+        let operand = |channels| self.backend.position_bytes(channels);
+        4 * width + 2 * operand(width) + operand(3 * width) + operand(2 * width)
     }
 
     /// From (tokens, inputs): `x`, or the patches of the buffers. The outputs become tokens of one bit for each (set
     /// exactly when it is above zero) if `tokens` are wanted, else they are left as [`Buffers::output`].
-    pub(crate) fn forward(&self, grid: [usize; 3], buffers: &mut Buffers, tokens: Option<&mut [u64]>) {
+    pub(crate) fn forward(
+        &self,
+        grid: [usize; 3],
+        buffers: &mut Buffers,
+        tokens: Option<&mut [u64]>,
+    ) -> Result<()> {
         let count: usize = grid.iter().product();
         let size = [1, 1, count];
         let Buffers {
@@ -177,25 +191,28 @@ impl Vit {
             patches,
         } = buffers;
         if rotary.as_ref().is_none_or(|(known, _)| *known != grid) {
-            *rotary = Some((grid, Rotary::new(grid, self.head_width, self.theta)));
+            let tables = Rotary::new(grid, self.head_width, self.theta);
+            *rotary = Some((grid, tables.on(&self.backend)?));
         }
-        let Some((_, rotary)) = &*rotary else { return };
+        let Some((_, rotary)) = &*rotary else {
+            return Ok(());
+        };
         let width = self.embed.spec().outputs;
-        let residual = at_least(residual, count * width);
+        residual.reserve(&self.backend, count * width)?;
 
-        self.embed.shape(inner, size);
-        fill(self.format, patches, inner);
+        self.embed.shape(inner, size)?;
+        fill(&self.backend, patches, inner)?;
         let mut next = self.layers.first();
-        let sink = self.layer_end(residual, false, (next, input));
-        self.embed.run(inner, 0, size, sink);
+        let sink = self.layer_end(residual, count, false, (next, input))?;
+        self.embed.run(inner, 0, size, sink)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let attention =
                 Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift).heads(self.heads, rotary);
-            attention.shape(self.format, width, qkv);
-            layer.qkv.run(input, 0, size, Sink::to(qkv));
-            layer.proj.shape(inner, size);
-            attention.run(self.format, qkv, buffers, inner);
-            layer.mlp[0].shape(input, size);
+            attention.shape(&self.backend, width, qkv)?;
+            layer.qkv.run(input, 0, size, Sink::to(qkv))?;
+            layer.proj.shape(inner, size)?;
+            attention.run(&self.backend, qkv, buffers, inner)?;
+            layer.mlp[0].shape(input, size)?;
             let sink = Sink {
                 stream: Some(Stream {
                     values: residual,
@@ -212,20 +229,24 @@ impl Vit {
                 ],
                 tokens: None,
             };
-            layer.proj.run(inner, 0, size, sink);
+            layer.proj.run(inner, 0, size, sink)?;
             next = self.layers.get(index + 1);
-            for start in (0..count).step_by(BLOCK) {
-                let end = count.min(start + BLOCK);
+            let block = block(&self.backend);
+            for start in (0..count).step_by(block) {
+                let end = count.min(start + block);
                 let len = end - start;
-                layer.mlp[1].shape(inner, [1, 1, len]);
-                layer.mlp[0].run_part(input, start..end, 0, [count, len], Sink::to(inner));
+                layer.mlp[1].shape(inner, [1, 1, len])?;
+                layer.mlp[0].run_part(input, start..end, 0, [count, len], Sink::to(inner))?;
                 // Positions of the input that were read become those of the next layer's.
-                let sink = self.layer_end(residual, true, (next, input));
-                layer.mlp[1].run_part(inner, 0..len, start, [len, count], sink);
+                let sink = self.layer_end(residual, count, true, (next, input))?;
+                layer.mlp[1].run_part(inner, 0..len, start, [len, count], sink)?;
             }
         }
-        let stream = tokens.is_none().then(|| Stream {
-            values: at_least(output, count * self.head.spec().outputs),
+        if tokens.is_none() {
+            output.reserve(&self.backend, count * self.head.spec().outputs)?;
+        }
+        let stream = tokens.is_none().then_some(Stream {
+            values: output,
             add: false,
             store: true,
         });
@@ -234,20 +255,21 @@ impl Vit {
             tokens,
             ..Sink::default()
         };
-        self.head.run(input, 0, size, sink);
+        self.head.run(input, 0, size, sink)
     }
 
-    /// Where the end of a layer goes: to the residual stream, and to the operand of the layer `next`, or of the head.
+    /// Where the end of a layer over so many positions goes: to the residual stream, and to the operand of the layer `next`,
+    /// or of the head.
     fn layer_end<'a>(
         &'a self,
-        residual: &'a mut [f32],
+        residual: &'a mut Values,
+        positions: usize,
         add: bool,
         (next, operand): (Option<&'a Layer>, &'a mut Operand),
-    ) -> Sink<'a> {
-        let positions = residual.len() / self.embed.spec().outputs;
+    ) -> Result<Sink<'a>> {
         let (reader, norm) = next.map_or((&self.head, &self.norm), |layer| (&layer.qkv, &layer.norms[0]));
-        reader.shape(operand, [1, 1, positions]);
-        Sink {
+        reader.shape(operand, [1, 1, positions])?;
+        Ok(Sink {
             stream: Some(Stream {
                 values: residual,
                 add,
@@ -262,14 +284,6 @@ impl Vit {
                 None,
             ],
             tokens: None,
-        }
+        })
     }
-}
-
-/// The first `len` values of a buffer that grows as needed.
-fn at_least(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
 }

@@ -47,7 +47,7 @@ impl Parts {
     }
 
     fn load(&self) -> Result<Bundle> {
-        Bundle::from_bytes(&self.bytes(), &Device::Cpu, latentbit_codec::Dtype::F32)
+        Bundle::from_bytes(&self.bytes(), &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32)
     }
 
     fn refusal(&self) -> String {
@@ -66,7 +66,7 @@ fn refusal(result: Result<Bundle>) -> String {
 #[test]
 fn id_is_name_and_hash_of_the_file() {
     let bytes = std::fs::read(path()).unwrap();
-    let bundle = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32).unwrap();
+    let bundle = Bundle::open(path(), &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).unwrap();
     assert_eq!(bundle.id.name, "bsq");
     assert_eq!(bundle.id.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
     assert_eq!(bundle.config.training["note"], "random weights");
@@ -74,7 +74,7 @@ fn id_is_name_and_hash_of_the_file() {
 
 #[test]
 fn config_survives_json() {
-    let config = Bundle::open(path(), &Device::Cpu, latentbit_codec::Dtype::F32)
+    let config = Bundle::open(path(), &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32)
         .unwrap()
         .config;
     let text = serde_json::to_string(&config).unwrap();
@@ -83,7 +83,7 @@ fn config_survives_json() {
 
 #[test]
 fn missing_file_is_named() {
-    let error = Bundle::open("no/such/file", &Device::Cpu, latentbit_codec::Dtype::F32)
+    let error = Bundle::open("no/such/file", &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32)
         .err()
         .unwrap();
     assert!(
@@ -174,7 +174,7 @@ fn damaged_files_are_refused() {
         assert!(
             !refusal(Bundle::from_bytes(
                 &bytes[..len],
-                &Device::Cpu,
+                &latentbit_codec::Device::Cpu,
                 latentbit_codec::Dtype::F32
             ))
             .is_empty(),
@@ -186,7 +186,7 @@ fn damaged_files_are_refused() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
         assert!(
-            Bundle::from_bytes(&damaged, &Device::Cpu, latentbit_codec::Dtype::F32).is_err(),
+            Bundle::from_bytes(&damaged, &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).is_err(),
             "{at}"
         );
     }
@@ -254,7 +254,7 @@ fn int8_needs_its_scale() {
 fn embedded_bundle_loads_where_there_is_one() {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
     assert_eq!(
-        Bundle::embedded(&Device::Cpu, latentbit_codec::Dtype::F32).is_ok(),
+        Bundle::embedded(&latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).is_ok(),
         models.is_file()
     );
 }

@@ -17,7 +17,7 @@ fn folder(model: &str) -> PathBuf {
 }
 
 fn open(path: impl AsRef<Path>) -> Result<Bundle, Error> {
-    Bundle::open(path, &Device::Cpu, Dtype::F32)
+    Bundle::open(path, &latentbit_codec::Device::Cpu, Dtype::F32)
 }
 
 fn refusal(path: &Path) -> String {
@@ -140,7 +140,7 @@ fn a_state_can_be_kept_and_continued() {
     let mut state = EncoderState::default();
     let part = |start, count| frames.narrow(0, start, count).unwrap();
     bundle.vae.encode(&part(0, 5), &mut state).unwrap();
-    let kept = state.clone();
+    let kept = state.try_clone().unwrap();
     let first = bundle.vae.encode(&part(5, 4), &mut state).unwrap();
     let mut again = kept;
     let second = bundle.vae.encode(&part(5, 4), &mut again).unwrap();

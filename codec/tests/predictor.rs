@@ -16,7 +16,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn bundle() -> Bundle {
-    Bundle::open(path("storage-int8"), &Device::Cpu, Dtype::F32).unwrap()
+    Bundle::open(path("storage-int8"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()
 }
 
 fn predictor() -> Predictor {
@@ -60,7 +60,7 @@ fn window(golden: &HashMap<String, Tensor>) -> TokenWindow {
 fn logits_match() {
     let golden = golden();
     let expected: Vec<f32> = golden["logits"].flatten_all().unwrap().to_vec1().unwrap();
-    let found = predictor().logits(&window(&golden));
+    let found = predictor().logits(&window(&golden)).unwrap();
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let difference = found
@@ -150,7 +150,7 @@ fn scores_are_costs_of_bits() {
 #[test]
 fn wrong_files_are_refused() {
     let bytes = std::fs::read(path("predictor-tiny")).unwrap();
-    let other = Bundle::open(path("tokenizer-windows"), &Device::Cpu, Dtype::F32).unwrap();
+    let other = Bundle::open(path("tokenizer-windows"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap();
     let message = |error: Error| {
         assert!(matches!(error, Error::Predictor { .. }), "{error:?}");
         error.to_string()

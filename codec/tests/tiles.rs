@@ -21,7 +21,7 @@ fn path() -> PathBuf {
 
 /// A VAE of every mechanism.
 fn with_attention() -> Bundle {
-    Bundle::open(path(), &Device::Cpu, Dtype::F32).unwrap()
+    Bundle::open(path(), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()
 }
 
 /// The same without attention.
@@ -36,7 +36,7 @@ fn without_attention() -> Bundle {
     let kept = kept.filter(|(name, _)| !name.contains(".middle.1.") && !name.contains(".middle.2."));
     let metadata = HashMap::from([("config".to_owned(), config.to_string())]);
     let bytes = safetensors::serialize(kept, Some(metadata)).unwrap();
-    Bundle::from_bytes(&bytes, &Device::Cpu, Dtype::F32).unwrap()
+    Bundle::from_bytes(&bytes, &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

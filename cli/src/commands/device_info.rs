@@ -1,9 +1,10 @@
 //! `latentbit info --device`.
 
-use latentbit_codec::CpuInfo;
+use latentbit_codec::{CpuInfo, Device};
 use serde::Serialize;
 
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
+use crate::model;
 use crate::report;
 
 #[derive(Debug, Serialize)]
@@ -18,25 +19,25 @@ struct Report {
 
 /// Tells what a device computes with.
 pub fn run(device: &str, json: bool) -> anyhow::Result<Exit> {
-    if !matches!(device, "cpu" | "auto") {
-        return usage(format!(
-            "--device {device}: this build computes on the CPU only; use cpu"
-        ));
-    }
+    let device = model::device(device)?;
     let info = CpuInfo::detect()?;
     let report = Report {
         schema: "latentbit.device/1",
-        device: "cpu",
-        kernels: info.kernels,
+        device: device.kind(),
+        kernels: match &device {
+            Device::Cpu => info.kernels,
+            Device::Cuda(_) => device.to_string(),
+        },
         available: info.available,
-        dtype: info.dtype.to_string(),
+        dtype: device.dtype()?.to_string(),
         threads: info.threads,
     };
     if json {
         report::print(&report, false)?;
     } else {
         report::print_text(&format!(
-            "cpu\n  kernels    {}\n  available  {}\n  dtype      {}\n  threads    {}",
+            "{}\n  kernels    {}\n  available  {}\n  dtype      {}\n  threads    {}",
+            report.device,
             report.kernels,
             report.available.join(", "),
             report.dtype,

@@ -15,7 +15,8 @@ TASK      encode      frames to tokens, through the pipeline
 --input   rgb24 frames for the encoders; for a decoder, what its encoder wrote with --output
 --output  where to write the result: tokens (u64 each), latent (f32) or rgb24 frames; little endian
 --bundle  a bundle's file, or `embedded` (default)
---dtype   auto (default), bf16 or f32
+--device  cpu (default), auto, cuda or cuda:N
+--dtype   auto (default), bf16, f32 or, on GPUs, f16
 --threads threads that compute; 0 (default) for one on each core
 --warmup  runs before the ones that count; default 1
 --repeats runs that count; default 5
@@ -79,6 +80,7 @@ pub struct Args {
     pub output: Option<PathBuf>,
     pub size: Size,
     pub frames: usize,
+    pub device: String,
     pub dtype: String,
     pub threads: usize,
     pub warmup: usize,
@@ -91,7 +93,8 @@ impl Args {
     /// None if nothing is asked for, as when `cargo bench` runs all benchmarks.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Option<Self>> {
         let (mut task, mut input, mut size, mut frames) = (None, None, None, None);
-        let (mut bundle, mut output, mut dtype) = (None, None, "auto".to_owned());
+        let (mut bundle, mut output) = (None, None);
+        let (mut device, mut dtype) = ("cpu".to_owned(), "auto".to_owned());
         let (mut threads, mut warmup, mut repeats) = (0, 1, 5);
         let (mut turns, mut json, mut any) = (false, false, false);
         let mut words = words.into_iter();
@@ -109,6 +112,7 @@ impl Args {
                 "--size" => size = Some(value()?.parse()?),
                 "--frames" => frames = Some(number(&word, &value()?)?),
                 "--bundle" => bundle = Some(value()?).filter(|b| b != "embedded").map(PathBuf::from),
+                "--device" => device = value()?,
                 "--dtype" => dtype = value()?,
                 "--threads" => threads = number(&word, &value()?)?,
                 "--warmup" => warmup = number(&word, &value()?)?,
@@ -129,6 +133,7 @@ impl Args {
             output,
             size: size.ok_or_else(missing("--size"))?,
             frames: frames.ok_or_else(missing("--frames"))?,
+            device,
             dtype,
             threads,
             warmup,

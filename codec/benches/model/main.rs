@@ -42,6 +42,7 @@ fn run() -> Result<()> {
     let described = Described {
         name: bundle.id.name.clone(),
         dtype: bundle.dtype().to_string(),
+        device: bundle.device().kind(),
         kernels: bundle.kernels(),
     };
     let work = work::work(&args, bundle, std::fs::read(&args.input)?)?;
@@ -63,14 +64,15 @@ fn run() -> Result<()> {
 }
 
 fn open(args: &Args) -> Result<Bundle> {
-    let dtype = match args.dtype.as_str() {
-        "auto" => Dtype::auto()?,
+    let device: Device = args.device.parse()?;
+    let dtype: Dtype = match args.dtype.as_str() {
+        "auto" => device.dtype()?,
         name => name.parse()?,
     };
     Ok(match &args.bundle {
-        Some(path) => Bundle::open(path, &Device::Cpu, dtype)?,
+        Some(path) => Bundle::open(path, &device, dtype)?,
         #[cfg(feature = "embedded-bundle")]
-        None => Bundle::embedded(&Device::Cpu, dtype)?,
+        None => Bundle::embedded(&device, dtype)?,
         #[cfg(not(feature = "embedded-bundle"))]
         None => return Err("there is no embedded bundle in this build".into()),
     })
@@ -92,6 +94,7 @@ fn measure(work: &dyn Work, repeats: usize, last: &mut Option<Output>) -> Result
 struct Described {
     name: String,
     dtype: String,
+    device: &'static str,
     kernels: String,
 }
 
@@ -108,6 +111,7 @@ fn report(args: &Args, bundle: &Described, seconds: &[f64], base: Option<f64>) {
             "frames": args.frames,
             "dtype": bundle.dtype,
             "threads": args.threads,
+            "device": bundle.device,
             "cpu": bundle.kernels,
             "seconds": seconds,
             "fps": fps,

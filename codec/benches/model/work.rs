@@ -6,7 +6,7 @@ use std::thread;
 use candle_core::Tensor;
 use latentbit_codec::pipeline::{self, Coded, Options};
 use latentbit_codec::vae::{DecoderState, EncoderState};
-use latentbit_codec::{Bundle, Frame};
+use latentbit_codec::{Bundle, Frame, TensorDevice};
 use latentbit_container::{Chunk, ChunkPlan, PixelFrames, VideoStream};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -169,7 +169,7 @@ impl Work for VaeEncode {
             let (step, later) = rest.split_at(time * height * width * 3);
             rest = later;
             let values = step.iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
-            let frames = Tensor::from_vec(values, (time, height, width, 3), self.bundle.device())?;
+            let frames = Tensor::from_vec(values, (time, height, width, 3), &TensorDevice::Cpu)?;
             let part = self.pool.install(|| vae.encode(&frames, &mut state))?;
             latent.extend(part.flatten_all()?.to_vec1::<f32>()?);
         }
@@ -195,7 +195,7 @@ impl VaeDecode {
         );
         let values: Vec<f32> = words::<4>(input).map(f32::from_le_bytes).collect();
         Ok(Self {
-            latent: Tensor::from_vec(values, shape, bundle.device())?,
+            latent: Tensor::from_vec(values, shape, &TensorDevice::Cpu)?,
             pool: pool(args)?,
             bundle,
         })

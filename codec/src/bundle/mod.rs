@@ -9,7 +9,6 @@ mod weights;
 use std::fmt;
 use std::path::Path;
 
-use candle_core::Device;
 use latentbit_container::BundleId;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +16,8 @@ pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, Token
 pub(crate) use weights::Weights;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Dtype, Format, Kind};
+use crate::device::Device;
+use crate::kernels::{Backend, Dtype};
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;
 pub(crate) use official::Naming;
@@ -35,7 +35,7 @@ pub struct Bundle {
     /// Latent to tokens and back, if the bundle has it.
     pub tokenizer: Option<Tokenizer>,
     device: Device,
-    format: Format,
+    backend: Backend,
 }
 
 impl Bundle {
@@ -43,7 +43,8 @@ impl Bundle {
     ///
     /// # Errors
     /// [`Error::Bundle`] if they are not a bundle, or if tensors are missing, surplus or of a wrong shape; the message
-    /// lists all of these. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
+    /// lists all of these. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks, or if the device does
+    /// not have the number type. [`Error::Device`] if a GPU fails or has no room for it.
     pub fn from_bytes(bytes: &[u8], device: &Device, dtype: Dtype) -> Result<Self> {
         let source = SafetensorsBytes::new(bytes)?;
         let config = source.metadata("config");
@@ -61,11 +62,8 @@ impl Bundle {
         device: &Device,
         dtype: Dtype,
     ) -> Result<Self> {
-        let format = Format {
-            kind: Kind::current()?,
-            dtype,
-        };
-        let mut weights = Weights::new(source, naming, format);
+        let backend = device.backend(dtype)?;
+        let mut weights = Weights::new(source, naming, &backend);
         let vae = WanVae::load(&config.vae, &mut weights);
         let tokenizer = config
             .tokenizer
@@ -82,7 +80,7 @@ impl Bundle {
             vae,
             tokenizer,
             device: device.clone(),
-            format,
+            backend,
         })
     }
 
@@ -95,13 +93,13 @@ impl Bundle {
     /// The number type of its operands.
     #[must_use]
     pub fn dtype(&self) -> Dtype {
-        self.format.dtype
+        self.backend.dtype()
     }
 
-    /// The instructions that its operators use.
+    /// The instructions, or the GPU, that its operators use.
     #[must_use]
     pub fn kernels(&self) -> String {
-        self.format.kind.to_string()
+        self.backend.name()
     }
 
     /// Reads a model: a bundle file, an official checkpoint (`Wan2.1_VAE.pth`, `Wan2.2_VAE.pth`, or the same tensors as

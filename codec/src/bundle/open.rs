@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use candle_core::Device;
 use latentbit_container::MAX_BUNDLE_NAME;
 use sha2::{Digest, Sha256};
 
@@ -12,6 +11,7 @@ use super::Bundle;
 use super::config::{BundleConfig, FORMAT, VaeConfig};
 use super::official::{self, Naming};
 use super::source::{PthFile, SafetensorsFile, Source};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Dtype;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::official::Naming;
 use super::source::{NumberType, Source, Stored};
 use crate::error::{Error, Result};
-use crate::kernels::Format;
+use crate::kernels::Backend;
 
 /// How many problems one error message lists.
 const LISTED: usize = 12;
@@ -17,25 +17,33 @@ const LISTED: usize = 12;
 pub(crate) struct Weights<'a> {
     source: &'a dyn Source,
     naming: Naming,
-    format: Format,
+    backend: &'a Backend,
     taken: BTreeSet<String>,
     problems: Vec<String>,
+    /// What a device said first of weights that it had no room for.
+    failure: Option<Error>,
 }
 
 impl<'a> Weights<'a> {
-    pub(crate) fn new(source: &'a dyn Source, naming: Naming, format: Format) -> Self {
+    pub(crate) fn new(source: &'a dyn Source, naming: Naming, backend: &'a Backend) -> Self {
         Self {
             source,
             naming,
-            format,
+            backend,
             taken: BTreeSet::new(),
             problems: Vec::new(),
+            failure: None,
         }
     }
 
-    /// What operators are to be packed for.
-    pub(crate) fn format(&self) -> Format {
-        self.format
+    /// Where operators are to run.
+    pub(crate) fn backend(&self) -> &'a Backend {
+        self.backend
+    }
+
+    /// What was made of weights; none if that failed, which is noted.
+    pub(crate) fn made<T>(&mut self, made: Result<T>) -> Option<T> {
+        made.map_err(|error| self.failure.get_or_insert(error)).ok()
     }
 
     /// The values of the tensor `name`; none if it is missing or does not have exactly this shape. A first axis of int8
@@ -85,6 +93,9 @@ impl<'a> Weights<'a> {
 
     /// Whether everything was there and nothing is left over.
     pub(crate) fn finish(mut self) -> Result<()> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         for name in self.source.names() {
             if !self.taken.contains(&name) {
                 self.problems.push(format!("{name} is not known"));

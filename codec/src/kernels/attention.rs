@@ -1,14 +1,18 @@
 //! Self-attention within windows of a (time, height, width) grid.
 
-use super::cpu::attention::{AttentionBuffers, attention};
-use super::cpu::operand::{Extent, Operand};
-use super::cpu::words::Format;
+use super::cpu::AttentionBuffers;
+use super::extent::Extent;
+use super::operand::Operand;
+use super::{Backend, cpu, cuda};
+use crate::error::Result;
 
 /// Cosines and sines of the rotary positions along the three axes.
 #[derive(Debug)]
 pub(crate) struct Rotary {
     /// For each axis: how many pairs of a head turn with it, and their cosines and sines at each position.
     axes: [(usize, Vec<f32>, Vec<f32>); 3],
+    /// The same on a GPU.
+    tables: Option<cuda::Tables>,
 }
 
 impl Rotary {
@@ -26,7 +30,16 @@ impl Rotary {
         };
         Self {
             axes: [axis(0), axis(1), axis(2)],
+            tables: None,
         }
+    }
+
+    /// The same where operators run.
+    pub(crate) fn on(mut self, backend: &Backend) -> Result<Self> {
+        if let Backend::Gpu(gpu) = backend {
+            self.tables = Some(cuda::Tables::new(gpu, &self.axes)?);
+        }
+        Ok(self)
     }
 
     /// Writes cosines and sines of all pairs of a head at a position.
@@ -52,6 +65,9 @@ pub(crate) struct Attention<'a> {
     /// Positions along time, height and width.
     pub(crate) grid: [usize; 3],
     pub(crate) heads: usize,
+    /// Extents of a window, at most those of the grid, and by how much windows are shifted.
+    pub(super) window: [usize; 3],
+    pub(super) shift: [usize; 3],
     /// For each axis its runs (start, length); a position sees those of the same three runs.
     runs: [Vec<(usize, usize)>; 3],
     pub(crate) rotary: Option<&'a Rotary>,
@@ -64,9 +80,12 @@ impl<'a> Attention<'a> {
     /// shifted.
     pub(crate) fn windowed(grid: [usize; 3], window: [usize; 3], shift: [usize; 3]) -> Self {
         let runs = std::array::from_fn(|axis| runs(grid[axis], window[axis], shift[axis]));
+        let whole = |axis: usize| grid[axis] <= window[axis];
         Self {
             grid,
             heads: 1,
+            window: std::array::from_fn(|axis| window[axis].min(grid[axis])),
+            shift: std::array::from_fn(|axis| if whole(axis) { 0 } else { shift[axis] }),
             runs,
             rotary: None,
         }
@@ -78,46 +97,66 @@ impl<'a> Attention<'a> {
     }
 
     /// Makes `operand` one for queries, keys and values of `width` channels each.
-    pub(crate) fn shape(&self, format: Format, width: usize, operand: &mut Operand) {
+    pub(crate) fn shape(&self, backend: &Backend, width: usize, operand: &mut Operand) -> Result<()> {
+        let extent = self.extent(width);
+        match backend {
+            Backend::Cpu(format) => {
+                operand.cpu_mut()?.reshape(*format, extent);
+                Ok(())
+            }
+            Backend::Gpu(gpu) => operand.on(gpu)?.reshape(extent, false),
+        }
+    }
+
+    pub(crate) fn extent(&self, width: usize) -> Extent {
         let [frames, height, columns] = self.grid;
-        operand.reshape(
-            format,
-            Extent {
-                frames,
-                height,
-                width: columns,
-                channels: 3 * width,
-                border: [0; 4],
-            },
-        );
+        Extent {
+            frames,
+            height,
+            width: columns,
+            channels: 3 * width,
+            border: [0; 4],
+        }
     }
 
     /// Queries, keys and values (T, H, W, 3 · width), each of them heads side by side, to an operand of as many
-    /// positions of `width` channels without a border. Heads have an even number of channels.
+    /// positions of `width` channels without a border. Heads have an even number of channels. What queries and keys are
+    /// afterwards is not defined.
     ///
     /// # Panics
     /// If operands are not those of the grid: a mistake of the caller.
     pub(crate) fn run(
         &self,
-        format: Format,
-        qkv: &Operand,
+        backend: &Backend,
+        qkv: &mut Operand,
         buffers: &mut AttentionBuffers,
         out: &mut Operand,
-    ) {
-        let positions: usize = self.grid.iter().product();
-        let Some(extent) = qkv.extent() else { return };
-        if positions == 0 {
-            return;
+    ) -> Result<()> {
+        if self.grid.contains(&0) {
+            return Ok(());
         }
-        let width = extent.channels / 3;
-        assert_eq!([extent.frames, extent.height, extent.width], self.grid);
-        assert!(width.is_multiple_of(2 * self.heads) && extent.border == [0; 4]);
-        assert_eq!(out.words().len(), positions * format.words(width));
-        attention(self, format, qkv, width, buffers, out);
+        match backend {
+            Backend::Cpu(format) => {
+                cpu::attention::run(self, *format, qkv.cpu()?, buffers, out.cpu_mut()?);
+                Ok(())
+            }
+            Backend::Gpu(_) => {
+                let tables = self.rotary.and_then(|rotary| rotary.tables.as_ref());
+                cuda::attention(self, tables, qkv.gpu_mut()?, out)
+            }
+        }
     }
 
     pub(super) fn runs(&self) -> &[Vec<(usize, usize)>; 3] {
         &self.runs
+    }
+}
+
+/// Bytes that one head of so many channels over each of T frames of (H, W) positions works in.
+pub(crate) fn frame_bytes(backend: &Backend, size: [usize; 3], channels: usize) -> u64 {
+    match backend {
+        Backend::Cpu(format) => 4 * AttentionBuffers::words(*format, size, channels),
+        Backend::Gpu(gpu) => cuda::frame_bytes(gpu, [size[1], size[2]], channels),
     }
 }
 

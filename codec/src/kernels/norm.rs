@@ -1,6 +1,10 @@
 //! RMS normalisation over channels.
 
+use super::Backend;
+use super::cuda::Memory;
+use super::operand::elsewhere;
 use crate::bundle::Weights;
+use crate::error::Result;
 
 /// What keeps the root away from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +23,23 @@ pub(crate) struct RmsNorm {
     pub(crate) silu: bool,
 }
 
-impl RmsNorm {
+/// A norm where operators run.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    pub(super) rms: RmsNorm,
+    /// The gain on a GPU.
+    gain: Option<Memory>,
+}
+
+impl Norm {
+    fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
+        let gain = match backend {
+            Backend::Cpu(_) => None,
+            Backend::Gpu(gpu) => Some(gpu.exact(&rms.gain)?),
+        };
+        Ok(Self { rms, gain })
+    }
+
     /// Takes `name.gamma`.
     pub(crate) fn load(
         weights: &mut Weights<'_>,
@@ -28,10 +48,13 @@ impl RmsNorm {
         epsilon: Epsilon,
         silu: bool,
     ) -> Self {
-        Self {
-            gain: weights.values(&format!("{name}.gamma"), &[channels]),
-            epsilon,
-            silu,
-        }
+        let gain = weights.values(&format!("{name}.gamma"), &[channels]);
+        let rms = RmsNorm { gain, epsilon, silu };
+        let made = Self::new(weights.backend(), rms.clone());
+        weights.made(made).unwrap_or(Self { rms, gain: None })
+    }
+
+    pub(super) fn gain(&self) -> Result<&Memory> {
+        self.gain.as_ref().ok_or_else(elsewhere)
     }
 }

@@ -1,21 +1,22 @@
 //! Frames and latents to operands, and channels to frames.
 
-use rayon::prelude::*;
-
-use super::cpu::operand::Operand;
-use super::cpu::scratch::{at_least, with_scratch};
-use super::cpu::shared::Shared;
-use super::cpu::words::Format;
+use super::operand::{Operand, elsewhere};
+use super::values::{Later, Values};
+use super::{Backend, cpu, cuda};
+use crate::error::Result;
 
 /// Writes (T, H, W, C) values as the last T frames of an operand.
 ///
 /// # Panics
 /// If the operand has another extent: a mistake of the caller.
-pub(crate) fn fill(format: Format, values: &[f32], operand: &mut Operand) {
-    let channels = operand.extent().map_or(0, |extent| extent.channels);
-    rows(format, values.len(), operand, |index, _, into| {
-        into.copy_from_slice(&values[index * channels..][..channels]);
-    });
+pub(crate) fn fill(backend: &Backend, values: &[f32], operand: &mut Operand) -> Result<()> {
+    match backend {
+        Backend::Cpu(format) => {
+            cpu::fill(*format, values, operand.cpu_mut()?);
+            Ok(())
+        }
+        Backend::Gpu(gpu) => cuda::fill(gpu, values, 1, operand.gpu_mut()?),
+    }
 }
 
 /// Writes (T, H · patch, W · patch, C) values as the last T frames of an operand, whose channel index is
@@ -23,74 +24,59 @@ pub(crate) fn fill(format: Format, values: &[f32], operand: &mut Operand) {
 ///
 /// # Panics
 /// If the operand has another extent: a mistake of the caller.
-pub(crate) fn fill_patches(format: Format, values: &[f32], patch: usize, operand: &mut Operand) {
-    let Some(extent) = operand.extent() else { return };
-    let c = extent.channels / (patch * patch);
-    let line = extent.width * patch * c;
-    let offsets: Vec<usize> = offsets(patch, c, line).collect();
-    rows(format, values.len(), operand, |index, _, into| {
-        let (row, column) = (index / extent.width, index % extent.width);
-        let pixels = &values[row * patch * line + column * patch * c..];
-        for (value, &offset) in into.iter_mut().zip(&offsets) {
-            *value = pixels[offset];
+pub(crate) fn fill_patches(
+    backend: &Backend,
+    values: &[f32],
+    patch: usize,
+    operand: &mut Operand,
+) -> Result<()> {
+    match backend {
+        Backend::Cpu(format) => {
+            cpu::fill_patches(*format, values, patch, operand.cpu_mut()?);
+            Ok(())
         }
-    });
+        Backend::Gpu(gpu) => cuda::fill(gpu, values, patch, operand.gpu_mut()?),
+    }
 }
 
-/// Where each channel of a patch is, from the patch's first pixel on.
-fn offsets(patch: usize, c: usize, line: usize) -> impl Iterator<Item = usize> {
-    (0..c * patch * patch).map(move |channel| {
-        let (row, column) = (channel % patch, channel / patch % patch);
-        row * line + column * c + channel / (patch * patch)
-    })
-}
-
-/// Writes every position of the last frames of an operand: `values` of all of them in one row-major sequence.
-fn rows(format: Format, len: usize, operand: &mut Operand, write: impl Fn(usize, usize, &mut [f32]) + Sync) {
-    let Some(extent) = operand.extent() else { return };
-    let (height, width, channels) = (extent.height, extent.width, extent.channels);
-    let frame = (height * width * channels).max(1);
-    let frames = len / frame;
-    assert!(len.is_multiple_of(frame) && frames <= extent.frames);
-    let lead = extent.frames - frames;
-    let layout = operand.layout();
-    let words = operand.shared();
-    (0..frames * height).into_par_iter().for_each(|line| {
-        let (t, y) = (line / height, line % height);
-        with_scratch(|scratch| {
-            let values = at_least(&mut scratch.spare, channels);
-            for x in 0..width {
-                write(line * width + x, x, values);
-                let at = layout.inner(lead + t, y, x);
-                // SAFETY: tasks have rows of their own.
-                format.write(values, unsafe { words.part(at..at + layout.position) });
-            }
-        });
-    });
-}
-
-/// (T, H, W, C · patch²) values to (T, H · patch, W · patch, C).
+/// (T, H, W, C · patch²) values to (T, H · patch, W · patch, C), which are there once the result was waited for.
 ///
 /// # Panics
 /// If lengths do not fit: a mistake of the caller.
-pub(crate) fn unpatchify(values: &[f32], width: usize, channels: usize, patch: usize, out: &mut [f32]) {
-    let c = channels / (patch * patch);
-    let line = width * patch * c;
-    assert_eq!(values.len(), out.len());
-    let offsets: Vec<usize> = offsets(patch, c, line).collect();
-    let out = Shared::new(out);
-    values
-        .par_chunks_exact(width * channels)
-        .enumerate()
-        .for_each(|(row, patches)| {
-            let band = patch * line;
-            // SAFETY: rows of patches become rows of pixels of their own.
-            let pixels = unsafe { out.part(row * band..(row + 1) * band) };
-            for (x, values) in patches.chunks_exact(channels).enumerate() {
-                let pixels = &mut pixels[x * patch * c..];
-                for (&value, &offset) in values.iter().zip(&offsets) {
-                    pixels[offset] = value;
-                }
-            }
-        });
+pub(crate) fn unpatchify(
+    values: &Values,
+    width: usize,
+    channels: usize,
+    patch: usize,
+    out: &mut [f32],
+) -> Result<Later> {
+    match values {
+        Values::Cpu(values) => {
+            cpu::unpatchify(&values[..out.len()], width, channels, patch, out);
+            Ok(Later::now())
+        }
+        Values::Gpu(values) => cuda::unpatchify(values, out.len(), width, channels, patch).map(Later::coming),
+    }
+}
+
+/// Gives (T, H, W, C) values to a sink.
+///
+/// # Panics
+/// If the sink has another extent: a mistake of the caller.
+pub(crate) fn add(
+    backend: &Backend,
+    values: &Values,
+    size: [usize; 3],
+    channels: usize,
+    sink: super::Sink<'_>,
+) -> Result<()> {
+    match (backend, values) {
+        (Backend::Cpu(format), Values::Cpu(values)) => {
+            let len = size.iter().product::<usize>() * channels;
+            cpu::add(*format, values, size, channels, sink.cpu(len)?);
+            Ok(())
+        }
+        (Backend::Gpu(gpu), Values::Gpu(values)) => cuda::add(gpu, values, size, channels, sink),
+        _ => Err(elsewhere()),
+    }
 }

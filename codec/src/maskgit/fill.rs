@@ -102,7 +102,7 @@ impl Predictor {
             if masked.is_empty() {
                 break;
             }
-            let mut candidates = self.candidates(window, &masked, options, step, draws);
+            let mut candidates = self.candidates(window, &masked, options, step, draws)?;
             report.passes += 1;
             let left = options.schedule.left(total, step + 1, options.steps);
             let settled = masked.len().saturating_sub(left).max(1);
@@ -134,7 +134,7 @@ impl Predictor {
         options: &FillOptions,
         step: u32,
         draws: u32,
-    ) -> Vec<Candidate> {
+    ) -> Result<Vec<Candidate>> {
         let bits = self.config().predictor.bits;
         let left = 1.0 - f64::from(step + 1) / f64::from(options.steps);
         self.with_logits(window, |logits| {

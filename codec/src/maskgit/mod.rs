@@ -28,7 +28,8 @@ pub use window::{Start, TokenWindow};
 
 use crate::bundle::{Bundle, Naming, SafetensorsBytes, Weights};
 use crate::error::{Error, Result};
-use crate::kernels::{Dtype, Format, Kind};
+use crate::device::Device;
+use crate::kernels::Dtype;
 use crate::vit::{Buffers, Vit, VitConfig};
 use bands::Band;
 
@@ -53,7 +54,7 @@ impl Predictor {
     /// [`Error::Predictor`] if they are no predictor, if tensors are missing, surplus or of a wrong shape, or if it is
     /// for another bundle. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
     pub fn from_bytes(bytes: &[u8], bundle: &Bundle, dtype: Dtype) -> Result<Self> {
-        let predictor = Self::load(bytes, dtype).map_err(|error| match error {
+        let predictor = Self::load(bytes, bundle.device(), dtype).map_err(|error| match error {
             Error::Bundle { reason } => Error::Predictor { reason },
             other => other,
         })?;
@@ -79,17 +80,14 @@ impl Predictor {
         Ok(predictor)
     }
 
-    fn load(bytes: &[u8], dtype: Dtype) -> Result<Self> {
+    fn load(bytes: &[u8], device: &Device, dtype: Dtype) -> Result<Self> {
         let source = SafetensorsBytes::new(bytes)?;
         let text = source.metadata("config");
         let config = PredictorFileConfig::from_json(
             text.ok_or_else(|| Error::predictor("its metadata has no \"config\""))?,
         )?;
-        let format = Format {
-            kind: Kind::current()?,
-            dtype,
-        };
-        let mut weights = Weights::new(&source, Naming::Bundle, format);
+        let backend = device.backend(dtype)?;
+        let mut weights = Weights::new(&source, Naming::Bundle, &backend);
         let PredictorConfig { bits, layers, .. } = config.predictor;
         let sides = [2 * bits + MARKS, bits];
         let vit_config = VitConfig::from(&config.predictor);
@@ -169,8 +167,8 @@ impl Predictor {
             .iter()
             .map(|band| band.computed.len() * row)
             .max();
-        let computed = most.unwrap_or(0) * (self.vit.words_per_token() + 3 * bits + MARKS);
-        (computed + grid.len().saturating_mul(bits)) as u64 * 4
+        let computed = most.unwrap_or(0) * (self.vit.bytes_per_token() + 4 * (3 * bits + MARKS));
+        (computed + 4 * grid.len().saturating_mul(bits)) as u64
     }
 
     fn bands(&self, grid: TokenGrid) -> Vec<Band> {
@@ -199,30 +197,32 @@ impl Predictor {
     }
 
     /// The logits of all bits of all tokens of a window, (tokens, D) f32, before any temperature.
-    #[must_use]
-    pub fn logits(&self, window: &TokenWindow) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a GPU fails.
+    pub fn logits(&self, window: &TokenWindow) -> Result<Vec<f32>> {
         self.with_logits(window, <[f32]>::to_vec)
     }
 
     /// Calls `f` with the [`logits`](Self::logits).
-    fn with_logits<R>(&self, window: &TokenWindow, f: impl FnOnce(&[f32]) -> R) -> R {
+    fn with_logits<R>(&self, window: &TokenWindow, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
         let bits = self.config.predictor.bits;
         let grid = window.grid();
         if grid.is_empty() {
-            return f(&[]);
+            return Ok(f(&[]));
         }
         let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = spare().pop().unwrap_or_default();
         let [t, h, w] = [grid.t, grid.h, grid.w].map(|side| side as usize);
         let bands = self.bands(grid);
         let result = if let [whole] = &bands[..] {
-            self.run(window, whole.computed.clone(), &mut buffers);
-            f(buffers.output(t * h * w * bits))
+            self.run(window, whole.computed.clone(), &mut buffers)?;
+            f(&buffers.output(t * h * w * bits)?)
         } else {
             let mut logits = vec![0.0; t * h * w * bits];
             for Band { rows, computed } in bands {
-                self.run(window, computed.clone(), &mut buffers);
-                let output = buffers.output(t * computed.len() * w * bits);
+                self.run(window, computed.clone(), &mut buffers)?;
+                let output = buffers.output(t * computed.len() * w * bits)?;
                 let len = rows.len() * w * bits;
                 for step in 0..t {
                     let from = (step * computed.len() + rows.start - computed.start) * w * bits;
@@ -233,11 +233,11 @@ impl Predictor {
             f(&logits)
         };
         spare().push(buffers);
-        result
+        Ok(result)
     }
 
     /// Leaves the logits of some rows of a window in the buffers, as if there were no others.
-    fn run(&self, window: &TokenWindow, rows: Range<usize>, buffers: &mut Buffers) {
+    fn run(&self, window: &TokenWindow, rows: Range<usize>, buffers: &mut Buffers) -> Result<()> {
         let bits = self.config.predictor.bits;
         let [t, h, w] = {
             let TokenGrid { t, h, w } = window.grid();
@@ -262,7 +262,7 @@ impl Predictor {
             row[2 * bits] = f32::from(u8::from(start == Start::Group));
             row[2 * bits + 1] = f32::from(u8::from(start != Start::Inner));
         }
-        self.vit.forward([t, rows.len(), w], buffers, None);
+        self.vit.forward([t, rows.len(), w], buffers, None)
     }
 }
 
@@ -323,13 +323,13 @@ mod tests {
         )
         .expect("a window");
         let whole = tiny(usize::MAX);
-        let expected = whole.logits(&window);
+        let expected = whole.logits(&window).expect("logits");
         let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         for most in [1, 400, 600] {
             let banded = tiny(most);
             assert!(banded.bands(window.grid()).len() > 1);
             assert!(banded.size(window.grid()) < whole.size(window.grid()));
-            let found = banded.logits(&window);
+            let found = banded.logits(&window).expect("logits");
             let difference = found
                 .iter()
                 .zip(&expected)

@@ -47,7 +47,7 @@ impl Predictor {
                         .sum::<f64>()
                 };
                 now.iter().map(of_token).sum::<f64>()
-            });
+            })?;
             for &at in now {
                 told.settle(at, window.values()[at], window.known()[at]);
             }

@@ -11,7 +11,7 @@ mod conceal;
 
 fn bundle() -> Arc<Bundle> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata/golden/storage-int8.safetensors");
-    Arc::new(Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap())
+    Arc::new(Bundle::open(path, &crate::Device::Cpu, Dtype::F32).unwrap())
 }
 
 const WIDTH: usize = 21;

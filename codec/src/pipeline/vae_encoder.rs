@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use latentbit_container::PixelFrames;
 
 use super::Options;
@@ -64,7 +64,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             return Ok(());
         };
         if let Some(tiles) = &mut self.tiles {
-            let frames = Tensor::from_vec(pixels, (t, h, w, 3), self.bundle.device())?;
+            let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
             latents = vec![context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles))?];
         }
         let chunk = LatentChunk {
@@ -118,7 +118,7 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
             building.pixels.extend_from_slice(&step.pixels);
             building.size = [building.size[0] + t, h, w];
         } else {
-            let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), bundle.device())?;
+            let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), &Device::Cpu)?;
             let latent = context.compute(|| bundle.vae.encode(&frames, state))?;
             building.latents.push(latent);
         }

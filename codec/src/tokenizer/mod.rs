@@ -3,6 +3,7 @@
 mod patch;
 mod quantizer;
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
@@ -85,7 +86,7 @@ impl Tokenizer {
         let grid = self.grid_for(size);
         let mut values = vec![0; grid.len()];
         self.run_encoder(latent, size, |encoder, sides, buffers| {
-            encoder.forward(sides, buffers, Some(&mut values));
+            encoder.forward(sides, buffers, Some(&mut values))
         })?;
         Ok(Tokens {
             grid,
@@ -102,8 +103,8 @@ impl Tokenizer {
         let size = self.latent_size(latent)?;
         let (tokens, bits) = (self.grid_for(size).len(), self.config.bits);
         let outputs = self.run_encoder(latent, size, |encoder, sides, buffers| {
-            encoder.forward(sides, buffers, None);
-            buffers.output(tokens * bits).to_vec()
+            encoder.forward(sides, buffers, None)?;
+            buffers.output(tokens * bits).map(Cow::into_owned)
         })?;
         Ok(Tensor::from_vec(outputs, (tokens, bits), latent.device())?)
     }
@@ -129,7 +130,7 @@ impl Tokenizer {
         let patch_values = self.config.latent_channels * patch.iter().product::<usize>();
         // Patches and outputs, of which one are bits and the other latents.
         let ends = patch_values + self.config.bits;
-        (tokens * (self.encoder.words_per_token() + ends)) as u64 * 4
+        (tokens * (self.encoder.bytes_per_token() + 4 * ends)) as u64
     }
 
     /// Calls `run` with the encoder, its grid, and buffers that hold the latent's patches.
@@ -137,7 +138,7 @@ impl Tokenizer {
         &self,
         latent: &Tensor,
         size: [usize; 3],
-        run: impl FnOnce(&Vit, [usize; 3], &mut Buffers) -> R,
+        run: impl FnOnce(&Vit, [usize; 3], &mut Buffers) -> Result<R>,
     ) -> Result<R> {
         let TokenizerConfig {
             patch,
@@ -149,7 +150,7 @@ impl Tokenizer {
                 patchify(values, size, latent_channels, patch, &mut buffers.patches);
                 run(&self.encoder, self.sides(size), buffers)
             })
-        })
+        })?
     }
 
     /// The normalised latent, f32 `size` + (C,), of one chunk's tokens (equation 2 of the paper).
@@ -189,10 +190,11 @@ impl Tokenizer {
             for (&token, code) in tokens.iter().zip(buffers.patches.chunks_exact_mut(bits)) {
                 self.quantizer.code(token, kept_bits.into(), code);
             }
-            self.decoder.forward(self.sides(size), buffers, None);
+            self.decoder.forward(self.sides(size), buffers, None)?;
             let values = tokens.len() * patch.iter().product::<usize>() * latent_channels;
-            unpatchify(buffers.output(values), size, latent_channels, patch)
-        });
+            let output = buffers.output(values)?;
+            Ok::<_, Error>(unpatchify(&output, size, latent_channels, patch))
+        })?;
         let [t, h, w] = size;
         Ok(Tensor::from_vec(
             latent,

@@ -4,10 +4,9 @@
 //! frame) or a later one.
 
 use super::program::{Operator, Parts, Reader, Values, Want, Wants};
-use super::shortcut::Shortcut;
 use super::state::Slot;
 use crate::bundle::{Kernel, Weights};
-use crate::kernels::{Conv, ConvSpec, Epsilon, RmsNorm};
+use crate::kernels::{Conv, ConvSpec, Epsilon, Norm, ShortcutSpec};
 
 /// The name of a layer's tensor in a bundle.
 pub(super) fn tensor(name: &str) -> String {
@@ -21,7 +20,7 @@ pub(super) fn causal(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, s
 
 /// RMS norm and SiLU, as they precede every convolution but the first ones.
 pub(super) fn norm_silu(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, channels: usize) -> usize {
-    parts.norm(RmsNorm::load(
+    parts.norm(Norm::load(
         weights,
         &tensor(name),
         channels,
@@ -69,7 +68,7 @@ pub(super) enum Layer {
         time: Option<usize>,
     },
     /// Keeps its input, averaged or repeated to the resolution that follows, for [`Layer::Bypass`].
-    Keep(Shortcut),
+    Keep(ShortcutSpec),
     /// Adds what was kept to its input of so many channels.
     Bypass { channels: usize },
 }
@@ -117,7 +116,7 @@ impl Layer {
         channels: usize,
     ) -> Self {
         let name = tensor(name);
-        let norm = RmsNorm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false);
+        let norm = Norm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false);
         let mut matrix = |part: &str, outputs| {
             let spec = ConvSpec::new(channels, outputs, [1; 3]);
             Conv::load(

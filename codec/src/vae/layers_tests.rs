@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::*;
 use crate::bundle::{Naming, SafetensorsBytes};
-use crate::kernels::{Dtype, Format, Kind, fill};
+use crate::kernels::{Backend, Dtype, Values, fill};
 use crate::vae::program::Program;
 use crate::vae::state::State;
 
@@ -31,7 +31,6 @@ fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
 
 /// The layer over the frames of `plan`, the first of which begins a group.
 fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
-    let format = format();
     let (_, h, w, c) = x.dims4().unwrap();
     let frames = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mut frames = frames.chunks(h * w * c);
@@ -51,30 +50,29 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
         let input = [count, h, w];
         for want in &wants.operands {
             let mut operand = state.take(want.slot);
-            parts.shape(want.reader, &mut operand, input);
-            fill(format, &step, &mut operand);
+            parts.shape(want.reader, &mut operand, input).unwrap();
+            fill(parts.backend(), &step, &mut operand).unwrap();
             state.put(want.slot, operand);
         }
         if wants.stream {
-            state.streams[0] = step;
+            state.streams[0] = Values::of(parts.backend(), step).unwrap();
         }
-        size = Program(reversed).run(parts, &mut state, input);
+        size = Program(reversed).run(parts, &mut state, input).unwrap();
         let channels = parts.convs[0].spec().outputs;
-        out.extend_from_slice(&state.streams[0][..size.iter().product::<usize>() * channels]);
+        let len = size.iter().product::<usize>() * channels;
+        out.extend_from_slice(&state.streams[0].first(len).unwrap());
     }
     let channels = parts.convs[0].spec().outputs;
     let count = out.len() / (size[1] * size[2] * channels);
     Tensor::from_vec(out, (count, size[1], size[2], channels), &Device::Cpu).unwrap()
 }
 
-fn format() -> Format {
-    Format {
-        kind: Kind::current().unwrap(),
-        dtype: Dtype::F32,
-    }
+fn backends() -> [Backend; 2] {
+    [crate::Device::Cpu, crate::Device::emulated()].map(|device| device.backend(Dtype::F32).unwrap())
 }
 
 fn check(
+    backend: &Backend,
     kind: &str,
     load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Layer,
     plans: &[&[usize]],
@@ -88,8 +86,8 @@ fn check(
         ("both", true, true),
     ] {
         let source = SafetensorsBytes::new(&bytes).unwrap();
-        let mut weights = Weights::new(&source, Naming::Bundle, format());
-        let mut parts = Parts::new(format());
+        let mut weights = Weights::new(&source, Naming::Bundle, backend);
+        let mut parts = Parts::new(backend);
         let halving = Halving { space, time };
         let layer = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
         let input = &golden["input"];
@@ -115,7 +113,9 @@ fn downsampling_matches_pytorch() {
     let load = |parts: &mut Parts, weights: &mut Weights<'_>, name: &str, halving| {
         Layer::down(parts, weights, name, 8, halving)
     };
-    check("down", load, &[&[9], &[1, 8], &[1, 2, 2, 4], &[5, 4]]);
+    for backend in backends() {
+        check(&backend, "down", load, &[&[9], &[1, 8], &[1, 2, 2, 4], &[5, 4]]);
+    }
 }
 
 #[test]
@@ -124,5 +124,7 @@ fn upsampling_matches_pytorch() {
         let outputs = if halving.space { 4 } else { 8 };
         Layer::up(parts, weights, name, [8, outputs], halving)
     };
-    check("up", load, &[&[9], &[1, 8], &[1, 1, 3, 4], &[4, 5]]);
+    for backend in backends() {
+        check(&backend, "up", load, &[&[9], &[1, 8], &[1, 1, 3, 4], &[4, 5]]);
+    }
 }

@@ -5,7 +5,7 @@ mod layers;
 mod network;
 mod program;
 mod reach;
-mod shortcut;
+mod running;
 mod size;
 mod state;
 mod tiled;
@@ -13,20 +13,21 @@ mod tiling;
 
 use candle_core::{DType, Tensor};
 
+pub use running::Running;
 pub use state::{DecoderState, EncoderState};
 pub use tiled::TiledState;
 pub use tiling::Tiling;
 
 use crate::bundle::{VaeConfig, Weights};
 use crate::error::{Error, Result};
-use crate::kernels::{Format, fill, fill_patches, unpatchify};
+use crate::kernels::{Backend, fill, fill_patches, unpatchify};
 use crate::tensor::with_values;
 use network::Network;
 
 /// A causal video VAE: frames to latent and back, chunk by chunk with the same result as in one piece.
 pub struct WanVae {
     config: VaeConfig,
-    format: Format,
+    backend: Backend,
     encoder: Network,
     decoder: Network,
 }
@@ -35,7 +36,7 @@ impl WanVae {
     pub(crate) fn load(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
         Self {
             config: config.clone(),
-            format: weights.format(),
+            backend: weights.backend().clone(),
             encoder: Network::encoder(config, weights),
             decoder: Network::decoder(config, weights),
         }
@@ -68,6 +69,14 @@ impl WanVae {
     /// # Errors
     /// [`Error::Shape`] for other shapes; `state` is then unchanged. After any other error, reset it.
     pub fn encode(&self, frames: &Tensor, state: &mut EncoderState) -> Result<Tensor> {
+        self.begin_encode(frames, state)?.wait()
+    }
+
+    /// As [`encode`](Self::encode), but on a GPU it does not wait for the result.
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode).
+    pub fn begin_encode(&self, frames: &Tensor, state: &mut EncoderState) -> Result<Running> {
         let [time, height, width] = self.strides();
         let fits = match (frames.dtype(), frames.dims()) {
             (DType::F32, &[t, h, w, 3]) => {
@@ -93,23 +102,24 @@ impl WanVae {
         let patch = self.config.patch;
         let [rows, columns] = size.map(|side| side / patch);
         let frame = size[0] * size[1] * 3;
-        let mut latent = Vec::new();
+        let c = self.encoder.outputs();
+        let first = usize::from(state.is_fresh());
+        let steps = first + (frames.dims().first().copied().unwrap_or(0) - first) / time;
+        let mut running = Running::new([steps, size[0] / height, size[1] / width, c]);
         with_values(frames, |mut rest| {
             while !rest.is_empty() {
                 let count = if state.is_fresh() { 1 } else { time };
                 let (step, later) = rest.split_at(count * frame);
-                let (values, _) = self
-                    .encoder
-                    .step(&mut state.0, [count, rows, columns], |operand| {
-                        fill_patches(self.format, step, patch, operand);
-                    });
-                latent.extend_from_slice(values);
+                let (values, found) =
+                    self.encoder
+                        .step(&mut state.0, [count, rows, columns], |operand| {
+                            fill_patches(&self.backend, step, patch, operand)
+                        })?;
+                running.push(found.iter().product::<usize>() * c, |out| values.read(out))?;
                 rest = later;
             }
-        })?;
-        let (h, w, c) = (size[0] / height, size[1] / width, self.encoder.outputs());
-        let t = latent.len() / (h * w * c);
-        Ok(Tensor::from_vec(latent, (t, h, w, c), frames.device())?)
+            Ok(running)
+        })?
     }
 
     /// Normalised latent to frames.
@@ -120,6 +130,14 @@ impl WanVae {
     /// # Errors
     /// [`Error::Shape`] for other shapes; `state` is then unchanged. After any other error, reset it.
     pub fn decode(&self, latent: &Tensor, state: &mut DecoderState) -> Result<Tensor> {
+        self.begin_decode(latent, state)?.wait()
+    }
+
+    /// As [`decode`](Self::decode), but on a GPU it does not wait for the result.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode).
+    pub fn begin_decode(&self, latent: &Tensor, state: &mut DecoderState) -> Result<Running> {
         let fits = match (latent.dtype(), latent.dims()) {
             (DType::F32, &[t, h, w, c]) => t > 0 && h > 0 && w > 0 && c == self.latent_channels(),
             _ => false,
@@ -141,20 +159,20 @@ impl WanVae {
         } else {
             steps * time
         };
-        let mut frames = vec![0.0; count * h * w * 3];
+        let mut running = Running::new([count, h, w, 3]);
         with_values(latent, |values| {
-            let mut rest = &mut frames[..];
             for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
                 let (patches, [t, _, columns]) =
                     self.decoder.step(&mut state.0, [1, size[0], size[1]], |operand| {
-                        fill(self.format, step, operand);
-                    });
-                let (now, later) = std::mem::take(&mut rest).split_at_mut(t * h * w * 3);
-                unpatchify(patches, columns, self.decoder.outputs(), self.config.patch, now);
-                rest = later;
+                        fill(&self.backend, step, operand)
+                    })?;
+                let (channels, patch) = (self.decoder.outputs(), self.config.patch);
+                running.push(t * h * w * 3, |out| {
+                    unpatchify(patches, columns, channels, patch, out)
+                })?;
             }
-        })?;
-        Ok(Tensor::from_vec(frames, (count, h, w, 3), latent.device())?)
+            Ok(running)
+        })?
     }
 
     /// As [`WanVae::decode`] of latent frames that come later, as the start of a group if `key`; `state` stays as it is.

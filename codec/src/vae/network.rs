@@ -3,10 +3,10 @@
 use super::latent::{Affine, from_latent, to_latent};
 use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
 use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
-use super::shortcut::Shortcut;
 use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
-use crate::kernels::{Conv, ConvSpec, Operand};
+use crate::error::Result;
+use crate::kernels::{Conv, ConvSpec, Operand, ShortcutSpec, Values as Buffer};
 
 /// One of the two networks, ready to run step by step.
 pub(super) struct Network {
@@ -22,7 +22,7 @@ pub(super) struct Network {
 impl Network {
     /// Patches of frames (T, H, W, 3 · patch²) to normalised latent (T', H', W', C).
     pub(super) fn encoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
-        let mut parts = Parts::new(weights.format());
+        let mut parts = Parts::new(weights.backend());
         let mut channels = config.stages.first().map_or(0, |s| s.channels);
         let spec = ConvSpec::new(3 * config.patch * config.patch, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "encoder.conv1", spec);
@@ -46,7 +46,7 @@ impl Network {
                 layers.push(Layer::down(&mut parts, weights, &names.next(), channels, halving));
             }
             if config.shortcuts {
-                let shortcut = Shortcut::average([inputs, channels], stage.factors());
+                let shortcut = ShortcutSpec::average([inputs, channels], stage.factors());
                 around(&mut layers, start, shortcut, channels);
             }
             names.end_stage();
@@ -61,11 +61,11 @@ impl Network {
 
     /// Normalised latent (T', H', W', C) to patches of frames (T, H, W, 3 · patch²).
     pub(super) fn decoder(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
-        let mut parts = Parts::new(weights.format());
+        let mut parts = Parts::new(weights.backend());
         let latent = config.latent_channels;
         let Affine { matrix, bias } = from_latent(config, weights);
         let spec = ConvSpec::new(latent, latent, [1; 3]);
-        let before = parts.conv(Conv::new(weights.format(), spec, &matrix, bias));
+        let before = parts.conv(Conv::new(weights, spec, &matrix, bias));
         let mut channels = config.stages.last().map_or(0, StageConfig::decoder_channels);
         let spec = ConvSpec::new(latent, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "decoder.conv1", spec);
@@ -98,7 +98,7 @@ impl Network {
                 ));
                 channels = outputs;
                 if config.shortcuts {
-                    let shortcut = Shortcut::repeat([inputs, channels], above.factors());
+                    let shortcut = ShortcutSpec::repeat([inputs, channels], above.factors());
                     around(&mut layers, start, shortcut, channels);
                 }
             }
@@ -170,22 +170,21 @@ impl Network {
     }
 
     /// Runs a step over an input of (T, H, W): one frame for a state that is fresh, else as many as the strides in time
-    /// ask for. `fill` writes them to the end of an operand. Gives the output and its (T, H, W).
+    /// ask for. `fill` writes them to the end of an operand. Gives the output, and its (T, H, W) positions.
     pub(super) fn step<'a>(
         &self,
         state: &'a mut State,
         input: [usize; 3],
-        fill: impl FnOnce(&mut Operand),
-    ) -> (&'a [f32], [usize; 3]) {
+        fill: impl FnOnce(&mut Operand) -> Result<()>,
+    ) -> Result<(&'a Buffer, [usize; 3])> {
         let mut operand = state.take(self.entry.slot);
-        self.parts.shape(self.entry.reader, &mut operand, input);
-        fill(&mut operand);
+        self.parts.shape(self.entry.reader, &mut operand, input)?;
+        fill(&mut operand)?;
         state.put(self.entry.slot, operand);
         let program = if state.started { &self.later } else { &self.first };
-        let size = program.run(&self.parts, state, input);
+        let size = program.run(&self.parts, state, input)?;
         state.started = true;
-        let len = size.iter().product::<usize>() * self.outputs;
-        (&state.streams[Values::Output as usize][..len], size)
+        Ok((&state.streams[Values::Output as usize], size))
     }
 }
 
@@ -233,7 +232,7 @@ impl Names {
 }
 
 /// Leads a shortcut around all layers from `start` on, whose output has so many channels.
-fn around(layers: &mut Vec<Layer>, start: usize, shortcut: Shortcut, channels: usize) {
+fn around(layers: &mut Vec<Layer>, start: usize, shortcut: ShortcutSpec, channels: usize) {
     layers.insert(start, Layer::Keep(shortcut));
     layers.push(Layer::Bypass { channels });
 }
@@ -246,7 +245,7 @@ fn head_to_latent(config: &VaeConfig, weights: &mut Weights<'_>, spec: ConvSpec)
     let weight = weights.values(&format!("{name}.weight"), &[moments, spec.inputs, kt, kh, kw]);
     let bias = weights.values(&format!("{name}.bias"), &[moments]);
     let head = to_latent(config, weights).after(&Affine { matrix: weight, bias });
-    Conv::new(weights.format(), spec, &head.matrix, head.bias)
+    Conv::new(weights, spec, &head.matrix, head.bias)
 }
 
 /// Channels of the encoder's last convolution in the model.

@@ -3,29 +3,29 @@
 //! The list is made once, from the last layer to the first, so that each operator knows what its successors want: their
 //! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
 
-use super::shortcut::Shortcut;
 use super::state::{Slot, State};
-use crate::kernels::{Attention, Conv, Format, Operand, RmsNorm, Sink, Stream, Target, add};
+use crate::error::Result;
+use crate::kernels::{Attention, Backend, Conv, Norm, Operand, ShortcutSpec, Sink, Stream, Target, add};
 
 /// All convolutions and norms of a network; operators name them by index.
 pub(super) struct Parts {
-    format: Format,
+    backend: Backend,
     pub(super) convs: Vec<Conv>,
-    pub(super) norms: Vec<RmsNorm>,
+    pub(super) norms: Vec<Norm>,
 }
 
 impl Parts {
-    pub(super) fn new(format: Format) -> Self {
+    pub(super) fn new(backend: &Backend) -> Self {
         Self {
-            format,
+            backend: backend.clone(),
             convs: Vec::new(),
             norms: Vec::new(),
         }
     }
 
-    /// What operands are made for.
-    pub(super) fn format(&self) -> Format {
-        self.format
+    /// Where operators run.
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     pub(super) fn conv(&mut self, conv: Conv) -> usize {
@@ -33,16 +33,16 @@ impl Parts {
         self.convs.len() - 1
     }
 
-    pub(super) fn norm(&mut self, norm: RmsNorm) -> usize {
+    pub(super) fn norm(&mut self, norm: Norm) -> usize {
         self.norms.push(norm);
         self.norms.len() - 1
     }
 
     /// Makes `operand` one that `reader` takes.
-    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, size: [usize; 3]) {
+    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, size: [usize; 3]) -> Result<()> {
         match reader {
             Reader::Conv(conv) => self.convs[conv].shape(operand, size),
-            Reader::Attention(channels) => within_frames(size).shape(self.format, channels, operand),
+            Reader::Attention(channels) => within_frames(size).shape(&self.backend, channels, operand),
         }
     }
 
@@ -106,7 +106,7 @@ pub(super) enum Operator {
     /// The operand of a convolution that does not run got new frames.
     Remember { conv: usize },
     /// Keeps what goes around the layers that follow, made of the residual stream.
-    Keep { shortcut: Shortcut, first: bool },
+    Keep { shortcut: ShortcutSpec, first: bool },
     /// Adds what was kept to the residual stream of so many channels.
     Bypass {
         channels: usize,
@@ -121,7 +121,7 @@ pub(super) struct Program(pub(super) Vec<Operator>);
 
 impl Program {
     /// Runs it over an input of (T, H, W), whose operands are there; gives (T, H, W) of the output.
-    pub(super) fn run(&self, parts: &Parts, state: &mut State, input: [usize; 3]) -> [usize; 3] {
+    pub(super) fn run(&self, parts: &Parts, state: &mut State, input: [usize; 3]) -> Result<[usize; 3]> {
         let mut size = input;
         for operator in &self.0 {
             match operator {
@@ -142,20 +142,21 @@ impl Program {
                         size,
                         (*values, *add, *store),
                         targets,
-                    );
+                    )?;
                     if !matches!(source, Slot::Bypass) {
                         size = conv_size;
                     }
                 }
                 Operator::Attention { source, conv, target } => {
-                    run_attention(&parts.convs[*conv], state, *source, *target, size)
+                    run_attention(parts, *conv, state, *source, *target, size)?
                 }
                 Operator::Keep { shortcut, first } => shortcut.run(
+                    &parts.backend,
                     *first,
                     size,
                     &state.streams[Values::Residual as usize],
                     &mut state.bypass,
-                ),
+                )?,
                 Operator::Bypass {
                     channels,
                     store,
@@ -164,16 +165,16 @@ impl Program {
                     let kept = std::mem::take(&mut state.bypass);
                     let sum = (Values::Residual, true, *store);
                     with_sink(parts, state, size, *channels, sum, targets, |sink| {
-                        add(parts.format, &kept, size, *channels, sink);
-                    });
+                        add(&parts.backend, &kept, size, *channels, sink)
+                    })?;
                     state.bypass = kept;
                 }
                 Operator::Remember { conv } => {
-                    state.remember(*conv, size[0], parts.convs[*conv].spec().lead());
+                    state.remember(*conv, size[0], parts.convs[*conv].spec().lead())?;
                 }
             }
         }
-        size
+        Ok(size)
     }
 }
 
@@ -185,7 +186,7 @@ fn run_conv(
     input: [usize; 3],
     values: (Values, bool, bool),
     targets: &[Want],
-) {
+) -> Result<()> {
     let conv = &parts.convs[index];
     let output = conv.spec().output(input);
     let operand = state.take(source);
@@ -197,14 +198,13 @@ fn run_conv(
         conv.spec().outputs,
         values,
         targets,
-        |sink| {
-            conv.run(&operand, known, input, sink);
-        },
-    );
+        |sink| conv.run(&operand, known, input, sink),
+    )?;
     state.put(source, operand);
     if let Slot::Own(index) = source {
-        state.remember(index, input[0], conv.spec().lead());
+        state.remember(index, input[0], conv.spec().lead())?;
     }
+    Ok(())
 }
 
 /// Runs `f` with a sink for (T, H, W) outputs of so many channels, to the stream and the operands that are wanted.
@@ -215,23 +215,23 @@ fn with_sink(
     channels: usize,
     (values, add, store): (Values, bool, bool),
     targets: &[Want],
-    f: impl FnOnce(Sink<'_>),
-) {
+    f: impl FnOnce(Sink<'_>) -> Result<()>,
+) -> Result<()> {
     let mut taken: [Option<Operand>; 3] = [None, None, None];
     for (taken, want) in taken.iter_mut().zip(targets) {
         let mut target = state.take(want.slot);
-        parts.shape(want.reader, &mut target, output);
+        parts.shape(want.reader, &mut target, output)?;
         *taken = Some(target);
     }
     let mut stream = std::mem::take(&mut state.streams[values as usize]);
     let len = output.iter().product::<usize>() * channels;
-    if (add || store) && stream.len() < len {
-        stream.resize(len, 0.0);
+    if add || store {
+        stream.reserve(&parts.backend, len)?;
     }
     let mut wants = targets.iter();
     f(Sink {
         stream: (add || store).then(|| Stream {
-            values: &mut stream[..len],
+            values: &mut stream,
             add,
             store,
         }),
@@ -243,20 +243,29 @@ fn with_sink(
             })
         }),
         tokens: None,
-    });
+    })?;
     state.streams[values as usize] = stream;
     for (target, want) in taken.into_iter().flatten().zip(targets) {
         state.put(want.slot, target);
     }
+    Ok(())
 }
 
-fn run_attention(conv: &Conv, state: &mut State, source: Slot, target: Slot, size: [usize; 3]) {
-    let qkv = state.take(source);
+fn run_attention(
+    parts: &Parts,
+    conv: usize,
+    state: &mut State,
+    source: Slot,
+    target: Slot,
+    size: [usize; 3],
+) -> Result<()> {
+    let mut qkv = state.take(source);
     let mut operand = state.take(target);
-    conv.shape(&mut operand, size);
-    within_frames(size).run(conv.format(), &qkv, &mut state.attention, &mut operand);
+    parts.convs[conv].shape(&mut operand, size)?;
+    within_frames(size).run(&parts.backend, &mut qkv, &mut state.attention, &mut operand)?;
     state.put(target, operand);
     state.put(source, qkv);
+    Ok(())
 }
 
 fn within_frames([t, h, w]: [usize; 3]) -> Attention<'static> {

@@ -6,7 +6,7 @@ use super::WanVae;
 use super::network::Network;
 use super::program::{Operator, Parts, Program, Reader, Want};
 use super::state::Slot;
-use crate::kernels::AttentionBuffers;
+use crate::kernels::frame_bytes;
 
 /// What a network takes for frames of a size, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +39,25 @@ impl Network {
         let mut sizes = Sizes::default();
         sizes.want(&self.parts, &self.entry, input);
         sizes.run(&self.parts, &self.later, input, self.outputs());
-        let state = sizes.operands.values().sum::<u64>() + sizes.streams.iter().sum::<u64>();
+        let values = sizes.bypass + sizes.streams.iter().sum::<u64>();
         NetworkSize {
-            state: 4 * (state + sizes.bypass + sizes.attention),
-            remembered: 4 * sizes.remembered.values().sum::<u64>(),
+            state: sizes.operands.values().sum::<u64>() + 4 * values + sizes.scratch,
+            remembered: sizes.remembered.values().sum::<u64>(),
         }
     }
 }
 
-/// The most words that each buffer holds.
+/// The most that each buffer holds.
 #[derive(Debug, Default)]
 struct Sizes {
+    /// Bytes of operands, and of the frames that they keep.
     operands: BTreeMap<Slot, u64>,
     remembered: BTreeMap<usize, u64>,
+    /// Values of streams.
     streams: [u64; 2],
     bypass: u64,
-    attention: u64,
+    /// Bytes that operators work in.
+    scratch: u64,
 }
 
 fn most(value: &mut u64, found: u64) {
@@ -63,14 +66,14 @@ fn most(value: &mut u64, found: u64) {
 
 impl Sizes {
     fn want(&mut self, parts: &Parts, want: &Want, size: [usize; 3]) {
-        let (words, frame) = match want.reader {
-            Reader::Conv(conv) => parts.convs[conv].operand_words(size),
+        let (bytes, frame) = match want.reader {
+            Reader::Conv(conv) => parts.convs[conv].operand_bytes(size),
             Reader::Attention(channels) => {
-                let words = size.iter().product::<usize>() * parts.format().words(3 * channels);
-                (words as u64, 0)
+                let position = parts.backend().position_bytes(3 * channels);
+                ((size.iter().product::<usize>() * position) as u64, 0)
             }
         };
-        most(self.operands.entry(want.slot).or_default(), words);
+        most(self.operands.entry(want.slot).or_default(), bytes);
         if let (Slot::Own(conv), Reader::Conv(_)) = (want.slot, want.reader) {
             let lead = parts.convs[conv].spec().lead() as u64;
             most(self.remembered.entry(conv).or_default(), lead * frame);
@@ -89,6 +92,7 @@ impl Sizes {
                     store,
                     targets,
                 } => {
+                    most(&mut self.scratch, parts.convs[*conv].sums_bytes(size));
                     let spec = parts.convs[*conv].spec();
                     let output = spec.output(size);
                     targets.iter().for_each(|want| self.want(parts, want, output));
@@ -108,8 +112,7 @@ impl Sizes {
                     };
                     self.want(parts, &want, size);
                     let channels = parts.convs[*conv].spec().inputs;
-                    let words = AttentionBuffers::words(parts.format(), size, channels);
-                    most(&mut self.attention, words);
+                    most(&mut self.scratch, frame_bytes(parts.backend(), size, channels));
                 }
                 Operator::Keep { shortcut, .. } => most(&mut self.bypass, shortcut.len(size) as u64),
                 Operator::Bypass {

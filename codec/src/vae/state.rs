@@ -1,6 +1,7 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
-use crate::kernels::{AttentionBuffers, Operand};
+use crate::error::Result;
+use crate::kernels::{AttentionBuffers, Operand, Values};
 
 /// Where an operand waits for the operator that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +21,7 @@ pub(super) enum Slot {
 /// What one network remembers of the frames before, and the memory that it works in.
 ///
 /// Its size is that of one step, so memory does not grow with the number of chunks.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct State {
     /// Whether the first frame of the group has passed.
     pub(super) started: bool,
@@ -33,9 +34,9 @@ pub(super) struct State {
     /// How many frames each of `own` keeps at its front.
     kept: Vec<usize>,
     /// The residual stream, and outputs that no operand holds.
-    pub(super) streams: [Vec<f32>; 2],
+    pub(super) streams: [Values; 2],
     /// What goes around the layers of a stage.
-    pub(super) bypass: Vec<f32>,
+    pub(super) bypass: Values,
     pub(super) attention: AttentionBuffers,
 }
 
@@ -84,30 +85,33 @@ impl State {
     }
 
     /// Says that the operand of convolution `index` got `frames` more, of which the newest `lead` are wanted later.
-    pub(super) fn remember(&mut self, index: usize, frames: usize, lead: usize) {
-        self.slot(Slot::Own(index)).keep_newest(lead);
+    pub(super) fn remember(&mut self, index: usize, frames: usize, lead: usize) -> Result<()> {
+        self.slot(Slot::Own(index)).keep_newest(lead)?;
         if self.known.len() <= index {
             self.known.resize(index + 1, 0);
             self.kept.resize(index + 1, 0);
         }
         self.known[index] = (self.known[index] + frames as u32).min(lead as u32);
         self.kept[index] = lead;
+        Ok(())
     }
 
     /// What it remembers of the frames before, without the memory that it works in.
-    pub(super) fn save(&self) -> Saved {
-        let fronts = self.own.iter().zip(&self.kept);
-        let fronts = fronts.map(|(own, &kept)| own.front(kept));
-        let parts = fronts.clone().zip(&self.known);
-        Saved {
-            parts: parts.map(|(front, &known)| [front.len() as u32, known]).collect(),
-            words: fronts.collect::<Vec<_>>().concat(),
+    pub(super) fn save(&self) -> Result<Saved> {
+        let mut saved = Saved {
             size: self.size,
+            ..Saved::default()
+        };
+        for ((own, &kept), &known) in self.own.iter().zip(&self.kept).zip(&self.known) {
+            let front = own.front(kept)?;
+            saved.parts.push([front.len() as u32, known]);
+            saved.words.extend_from_slice(&front);
         }
+        Ok(saved)
     }
 
     /// Makes it remember what was saved by a state of the same network.
-    pub(super) fn load(&mut self, saved: &Saved) {
+    pub(super) fn load(&mut self, saved: &Saved) -> Result<()> {
         self.started = true;
         self.size = saved.size;
         let count = saved.parts.len();
@@ -117,10 +121,28 @@ impl State {
         let mut rest = &saved.words[..];
         for (own, &[len, known]) in self.own.iter_mut().zip(&saved.parts) {
             let (front, after) = rest.split_at(rest.len().min(len as usize));
-            own.restore(front);
+            own.restore(front)?;
             self.known.push(known);
             rest = after;
         }
+        Ok(())
+    }
+
+    /// A copy with memory of its own.
+    fn try_clone(&self) -> Result<Self> {
+        let [input, inner, bypass, resample] = self.slots.each_ref().map(Operand::try_clone);
+        let [residual, output] = self.streams.each_ref().map(Values::try_clone);
+        Ok(Self {
+            started: self.started,
+            size: self.size,
+            slots: [input?, inner?, bypass?, resample?],
+            own: self.own.iter().map(Operand::try_clone).collect::<Result<_>>()?,
+            known: self.known.clone(),
+            kept: self.kept.clone(),
+            streams: [residual?, output?],
+            bypass: self.bypass.try_clone()?,
+            attention: self.attention.clone(),
+        })
     }
 
     /// Forgets all frames, but not the memory.
@@ -143,7 +165,7 @@ impl State {
     fn bytes(&self) -> usize {
         let operands = self.slots.iter().chain(&self.own).map(Operand::bytes);
         let streams = self.streams.iter().chain([&self.bypass]);
-        let streams = streams.map(|s| s.capacity() * 4);
+        let streams = streams.map(Values::bytes);
         operands.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }
 }
@@ -151,7 +173,7 @@ impl State {
 macro_rules! state {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Debug, Default)]
         pub struct $name(pub(super) State);
 
         impl $name {
@@ -164,6 +186,14 @@ macro_rules! state {
             /// Forgets all frames: the next one is the first one of a group. Buffers stay.
             pub fn reset(&mut self) {
                 self.0.reset();
+            }
+
+            /// A copy, with memory of its own.
+            ///
+            /// # Errors
+            /// [`Error::Device`](crate::Error::Device) if it is on a GPU that has no room for another.
+            pub fn try_clone(&self) -> Result<Self> {
+                Ok(Self(self.0.try_clone()?))
             }
 
             /// Memory that the cache and the network's buffers take, in bytes.

@@ -92,7 +92,7 @@ impl TiledState {
         match &mut self.store {
             Store::Memory(saved) => {
                 let place = saved.get_mut(index).ok_or(Error::Stopped)?;
-                self.state.load(place.as_ref().ok_or(Error::Stopped)?);
+                self.state.load(place.as_ref().ok_or(Error::Stopped)?)?;
                 if !stays {
                     *place = None;
                 }
@@ -108,7 +108,7 @@ impl TiledState {
                 file.read_exact(bytemuck::cast_slice_mut(&mut saved.words))
                     .and_then(|()| file.read_exact(bytemuck::cast_slice_mut(&mut saved.parts)))
                     .map_err(disk)?;
-                self.state.load(&saved);
+                self.state.load(&saved)?;
             }
         }
         Ok(())
@@ -116,7 +116,7 @@ impl TiledState {
 
     /// Puts the working state away as that of a tile.
     fn save(&mut self, index: usize) -> Result<()> {
-        let saved = self.state.save();
+        let saved = self.state.save()?;
         match &mut self.store {
             Store::Memory(all) => {
                 if let Some(place) = all.get_mut(index) {

@@ -184,7 +184,7 @@ fn read(
         let last = (index + steps - 1) * time_stride + 1;
         let count = last.min(frames) - first_frame;
         let shape = (steps as usize, file.height, file.width, file.channels);
-        let latent = Tensor::from_vec(latents, shape, &latentbit_codec::Device::Cpu)
+        let latent = Tensor::from_vec(latents, shape, &latentbit_codec::TensorDevice::Cpu)
             .map_err(latentbit_codec::Error::from)?;
         let pushed = input.push(LatentChunk {
             sequence: sequence as u64,

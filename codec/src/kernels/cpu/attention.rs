@@ -6,12 +6,14 @@
 use rayon::prelude::*;
 
 use super::micro::{PANEL, Product, product};
-use super::operand::{Layout, Operand};
+use super::operand::Operand;
+use crate::kernels::extent::Layout;
 use super::scratch::{Scratch, at_least, with_scratch};
 use super::shared::Shared;
 use super::vector;
 use super::words::Format;
-use crate::kernels::{Attention, Dtype};
+use super::words::Number;
+use crate::kernels::Attention;
 
 /// Queries of a task, at most.
 const QUERIES: usize = 32;
@@ -111,15 +113,20 @@ struct Piece {
     start: usize,
 }
 
-/// Queries, keys and values (positions, 3 · width), heads side by side, to the positions of `out`.
-pub(in crate::kernels) fn attention(
+/// See [`Attention::run`].
+pub(crate) fn run(
     op: &Attention<'_>,
     format: Format,
     qkv: &Operand,
-    width: usize,
     buffers: &mut AttentionBuffers,
     out: &mut Operand,
 ) {
+    let positions: usize = op.grid.iter().product();
+    let Some(extent) = qkv.extent() else { return };
+    let width = extent.channels / 3;
+    assert_eq!([extent.frames, extent.height, extent.width], op.grid);
+    assert!(width.is_multiple_of(2 * op.heads) && extent.border == [0; 4]);
+    assert_eq!(out.words().len(), positions * format.words(width));
     let layout = out.layout();
     let job = Job {
         op,
@@ -214,8 +221,8 @@ impl Job<'_> {
         };
         let (cosines, sines) = angles[index * self.head..(index + 1) * self.head].split_at(self.head / 2);
         match self.format.dtype {
-            Dtype::F32 => vector::turn_f32(from, cosines, sines, into),
-            Dtype::Bf16 => vector::turn_bf16(self.format.kind, from, cosines, sines, into),
+            Number::F32 => vector::turn_f32(from, cosines, sines, into),
+            Number::Bf16 => vector::turn_bf16(self.format.kind, from, cosines, sines, into),
         }
     }
 
@@ -272,8 +279,8 @@ impl Job<'_> {
                         row(i).map_or(&[0; PANEL][..to - from], |words| &words[from..to])
                     };
                     match self.format.dtype {
-                        Dtype::F32 => into.copy_from_slice(part(0)),
-                        Dtype::Bf16 => {
+                        Number::F32 => into.copy_from_slice(part(0)),
+                        Number::Bf16 => {
                             let both = part(0).iter().zip(part(1));
                             for ([even, odd], (first, second)) in
                                 into.as_chunks_mut::<2>().0.iter_mut().zip(both)

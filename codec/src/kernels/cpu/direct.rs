@@ -156,9 +156,7 @@ impl Phase {
             let (frame, row, column) = (tap / (kh * kw), tap / kw % kh, tap % kw);
             let source = |axis: usize, tap: usize| {
                 if spec.upsample {
-                    // Floor of half of what may be negative, counted from the border's edge.
-                    let before = spec.border_before(axis);
-                    (place[axis] + tap + 2 * before - spec.kernel[axis] / 2) / 2
+                    spec.doubled(axis, place[axis], tap)
                 } else {
                     tap
                 }

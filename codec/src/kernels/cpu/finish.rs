@@ -1,13 +1,14 @@
 //! The end of products: bias, activation, residual, norm, and the words of the next operator, while sums are in cache.
 
 use super::kind::Kind;
-use super::operand::Layout;
+use crate::kernels::extent::Layout;
 use super::shared::Shared;
 use super::vector;
 use super::words::Format;
-use crate::kernels::Dtype;
+use crate::kernels::cpu::words::Number;
 use crate::kernels::norm::RmsNorm;
-use crate::kernels::sink::{Activation, Sink};
+use super::sink::Sink;
+use crate::kernels::Activation;
 
 struct Target<'a> {
     norm: Option<&'a RmsNorm>,
@@ -169,11 +170,11 @@ impl<'a> Finish<'a> {
         };
         let factor = vector::factor(square, row.len(), norm.epsilon);
         match self.format.dtype {
-            Dtype::Bf16 => {
+            Number::Bf16 => {
                 vector::scale_bf16(self.kind(), row, factor, &norm.gain, norm.silu, words);
                 words[row.len().div_ceil(2)..].fill(0);
             }
-            Dtype::F32 => {
+            Number::F32 => {
                 vector::scale(self.kind(), row, factor, &norm.gain, norm.silu, spare);
                 self.format.write(spare, words);
             }

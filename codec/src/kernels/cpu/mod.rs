@@ -1,7 +1,8 @@
 //! The operators on the CPU. Work is spread over the caller's rayon pool.
 
-pub(crate) mod add;
-pub(in crate::kernels) mod attention;
+pub(in crate::kernels) mod add;
+pub(crate) mod attention;
+pub(in crate::kernels) mod conv;
 pub(in crate::kernels) mod direct;
 pub(in crate::kernels) mod finish;
 pub(crate) mod kind;
@@ -9,6 +10,18 @@ pub(in crate::kernels) mod micro;
 pub(crate) mod operand;
 pub(in crate::kernels) mod scratch;
 pub(in crate::kernels) mod shared;
+pub(in crate::kernels) mod shuffle;
+pub(in crate::kernels) mod sink;
+#[cfg(test)]
+pub(crate) mod tests;
 pub(in crate::kernels) mod vector;
 pub(in crate::kernels) mod winograd;
 pub(crate) mod words;
+
+pub(crate) use add::add;
+pub(crate) use attention::AttentionBuffers;
+pub(crate) use conv::Conv;
+pub(crate) use operand::Operand;
+pub(crate) use shuffle::{fill, fill_patches, unpatchify};
+pub(crate) use sink::{Sink, Stream, Target};
+pub(crate) use words::Format;

@@ -2,18 +2,7 @@
 
 use super::shared::Shared;
 use super::words::Format;
-
-/// Extents of an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
-    /// Those in front included.
-    pub(in crate::kernels) frames: usize,
-    pub(in crate::kernels) height: usize,
-    pub(in crate::kernels) width: usize,
-    pub(in crate::kernels) channels: usize,
-    /// Rows above, columns to the left, rows below, columns to the right.
-    pub(in crate::kernels) border: [usize; 4],
-}
+use crate::kernels::extent::{Extent, Layout};
 
 /// A buffer of words that keeps its memory from one use to the next.
 #[derive(Clone, Debug, Default)]
@@ -24,12 +13,12 @@ pub(crate) struct Operand {
 
 impl Operand {
     /// Makes it an operand of this extent with a border of zeros; what is within is not defined.
-    pub(in crate::kernels) fn reshape(&mut self, format: Format, extent: Extent) {
+    pub(crate) fn reshape(&mut self, format: Format, extent: Extent) {
         if self.shape == Some((format, extent)) {
             return;
         }
         self.shape = Some((format, extent));
-        let layout = Layout::new(format, extent);
+        let layout = layout(format, extent);
         self.words.resize(extent.frames * layout.frame, 0);
         let [above, left, below, right] = extent.border;
         if extent.border == [0; 4] {
@@ -49,7 +38,7 @@ impl Operand {
 
     /// Words of an operand of this extent, and of one of its frames.
     pub(in crate::kernels) fn words_of(format: Format, extent: Extent) -> (u64, u64) {
-        let frame = Layout::new(format, extent).frame as u64;
+        let frame = layout(format, extent).frame as u64;
         (extent.frames as u64 * frame, frame)
     }
 
@@ -66,7 +55,7 @@ impl Operand {
     /// Where things are in [`Operand::words`].
     pub(in crate::kernels) fn layout(&self) -> Layout {
         self.shape
-            .map_or(Layout::default(), |(format, extent)| Layout::new(format, extent))
+            .map_or(Layout::default(), |(format, extent)| layout(format, extent))
     }
 
     pub(in crate::kernels) fn words(&self) -> &[u32] {
@@ -106,44 +95,6 @@ impl Operand {
     }
 }
 
-/// Distances in words.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::kernels) struct Layout {
-    pub(in crate::kernels) position: usize,
-    pub(in crate::kernels) row: usize,
-    pub(in crate::kernels) frame: usize,
-    border: [usize; 4],
-}
-
-impl Layout {
-    fn new(format: Format, extent: Extent) -> Self {
-        let [above, left, below, right] = extent.border;
-        let position = format.words(extent.channels);
-        let row = (left + extent.width + right) * position;
-        Self {
-            position,
-            row,
-            frame: (above + extent.height + below) * row,
-            border: extent.border,
-        }
-    }
-
-    /// The layout of as many positions of frames of another extent, without a border.
-    pub(in crate::kernels) fn flat(self, height: usize, width: usize) -> Self {
-        Self {
-            row: width * self.position,
-            frame: height * width * self.position,
-            ..self
-        }
-    }
-
-    /// Where a position begins; row and column count from the border's edge.
-    pub(in crate::kernels) fn bordered(&self, frame: usize, row: usize, column: usize) -> usize {
-        frame * self.frame + row * self.row + column * self.position
-    }
-
-    /// Where a position begins; row and column count without the border.
-    pub(in crate::kernels) fn inner(&self, frame: usize, row: usize, column: usize) -> usize {
-        self.bordered(frame, row + self.border[0], column + self.border[1])
-    }
+fn layout(format: Format, extent: Extent) -> Layout {
+    Layout::new(format.words(extent.channels), extent)
 }

@@ -3,31 +3,37 @@
 use super::kind::Kind;
 use super::micro::PANEL;
 use super::vector;
-use crate::kernels::Dtype;
+
+/// The type of the operands of products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    F32,
+    Bf16,
+}
 
 /// How values become words on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     pub(crate) kind: Kind,
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: Number,
 }
 
 impl Format {
     /// Words of one position of `channels` values.
     pub(crate) fn words(self, channels: usize) -> usize {
         match (self.dtype, self.kind) {
-            (Dtype::F32, _) => channels,
+            (Number::F32, _) => channels,
             // Tiles take 16 words at a time.
-            (Dtype::Bf16, Kind::Amx) => channels.div_ceil(2).next_multiple_of(16),
-            (Dtype::Bf16, _) => channels.div_ceil(2),
+            (Number::Bf16, Kind::Amx) => channels.div_ceil(2).next_multiple_of(16),
+            (Number::Bf16, _) => channels.div_ceil(2),
         }
     }
 
     /// Values in a word.
     pub(in crate::kernels) fn per_word(self) -> usize {
         match self.dtype {
-            Dtype::F32 => 1,
-            Dtype::Bf16 => 2,
+            Number::F32 => 1,
+            Number::Bf16 => 2,
         }
     }
 
@@ -35,13 +41,13 @@ impl Format {
     #[inline]
     pub(in crate::kernels) fn write(self, values: &[f32], words: &mut [u32]) {
         match self.dtype {
-            Dtype::F32 => {
+            Number::F32 => {
                 for (word, &value) in words.iter_mut().zip(values) {
                     *word = value.to_bits();
                 }
                 words[values.len()..].fill(0);
             }
-            Dtype::Bf16 => {
+            Number::Bf16 => {
                 vector::write_bf16(self.kind, values, words);
                 words[values.len().div_ceil(2)..].fill(0);
             }
@@ -51,8 +57,8 @@ impl Format {
     /// A word of up to two values.
     pub(in crate::kernels) fn word(self, value: impl Fn(usize) -> f32) -> u32 {
         match self.dtype {
-            Dtype::F32 => value(0).to_bits(),
-            Dtype::Bf16 => round(value(0)) >> 16 | round(value(1)) & 0xffff_0000,
+            Number::F32 => value(0).to_bits(),
+            Number::Bf16 => round(value(0)) >> 16 | round(value(1)) & 0xffff_0000,
         }
     }
 }
@@ -115,7 +121,7 @@ mod tests {
         for kind in Kind::available() {
             let format = Format {
                 kind,
-                dtype: Dtype::Bf16,
+                dtype: Number::Bf16,
             };
             let values: Vec<f32> = (0..71).map(|i| (i as f32 - 30.0) * 1.001).collect();
             for len in [0, 1, 2, 15, 16, 31, 32, 33, 71] {

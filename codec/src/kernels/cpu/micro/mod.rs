@@ -15,7 +15,7 @@ mod portable;
 mod tests;
 
 use super::kind::Kind;
-use crate::kernels::Dtype;
+use crate::kernels::cpu::words::Number;
 
 /// Columns of a panel.
 pub(in crate::kernels) const PANEL: usize = 16;
@@ -68,24 +68,24 @@ struct Kernel {
     release: Option<fn()>,
 }
 
-fn kernel(kind: Kind, dtype: Dtype) -> Kernel {
+fn kernel(kind: Kind, dtype: Number) -> Kernel {
     match (kind, dtype) {
         #[cfg(all(test, target_arch = "x86_64"))]
-        (Kind::Amx, Dtype::Bf16) if !Kind::available().contains(&kind) => amx::Model::BF16,
+        (Kind::Amx, Number::Bf16) if !Kind::available().contains(&kind) => amx::Model::BF16,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Amx, Dtype::Bf16) => amx::BF16,
+        (Kind::Amx, Number::Bf16) => amx::BF16,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512Bf16, Dtype::Bf16) => avx512::BF16_DOT,
+        (Kind::Avx512Bf16, Number::Bf16) => avx512::BF16_DOT,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx512, Dtype::Bf16) => avx512::BF16,
+        (Kind::Avx512, Number::Bf16) => avx512::BF16,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Amx | Kind::Avx512Bf16 | Kind::Avx512, Dtype::F32) => avx512::F32,
+        (Kind::Amx | Kind::Avx512Bf16 | Kind::Avx512, Number::F32) => avx512::F32,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Dtype::Bf16) => avx2::BF16,
+        (Kind::Avx2, Number::Bf16) => avx2::BF16,
         #[cfg(target_arch = "x86_64")]
-        (Kind::Avx2, Dtype::F32) => avx2::F32,
-        (_, Dtype::Bf16) => portable::BF16,
-        (_, Dtype::F32) => portable::F32,
+        (Kind::Avx2, Number::F32) => avx2::F32,
+        (_, Number::Bf16) => portable::BF16,
+        (_, Number::F32) => portable::F32,
     }
 }
 
@@ -93,7 +93,7 @@ fn kernel(kind: Kind, dtype: Dtype) -> Kernel {
 ///
 /// # Panics
 /// If the product reaches beyond one of its slices: a mistake of the caller.
-pub(in crate::kernels) fn product(kind: Kind, dtype: Dtype, p: Product<'_>) {
+pub(in crate::kernels) fn product(kind: Kind, dtype: Number, p: Product<'_>) {
     if p.rows == 0 || p.panels == 0 {
         return;
     }

@@ -1,34 +1,34 @@
 use super::*;
-use crate::kernels::tests::Random;
+use crate::kernels::cpu::tests::Random;
 
-fn kernels() -> Vec<(String, Dtype, Kernel)> {
+fn kernels() -> Vec<(String, Number, Kernel)> {
     let mut kernels = Vec::new();
     for kind in Kind::available() {
-        for dtype in [Dtype::F32, Dtype::Bf16] {
-            kernels.push((format!("{kind:?} {dtype}"), dtype, kernel(kind, dtype)));
+        for dtype in [Number::F32, Number::Bf16] {
+            kernels.push((format!("{kind:?} {dtype:?}"), dtype, kernel(kind, dtype)));
         }
     }
     #[cfg(target_arch = "x86_64")]
-    kernels.push(("tile model".to_owned(), Dtype::Bf16, amx::Model::BF16));
+    kernels.push(("tile model".to_owned(), Number::Bf16, amx::Model::BF16));
     kernels
 }
 
-fn value(dtype: Dtype, word: u32) -> Vec<f64> {
+fn value(dtype: Number, word: u32) -> Vec<f64> {
     match dtype {
-        Dtype::F32 => vec![f32::from_bits(word).into()],
-        Dtype::Bf16 => vec![
+        Number::F32 => vec![f32::from_bits(word).into()],
+        Number::Bf16 => vec![
             f32::from_bits(word << 16).into(),
             f32::from_bits(word & 0xffff_0000).into(),
         ],
     }
 }
 
-fn words(dtype: Dtype, random: &mut Random, count: usize) -> Vec<u32> {
+fn words(dtype: Number, random: &mut Random, count: usize) -> Vec<u32> {
     let mut half = || random.value().to_bits() >> 16;
     (0..count)
         .map(|_| match dtype {
-            Dtype::F32 => half() << 16 | half(),
-            Dtype::Bf16 => half() << 16 | half(),
+            Number::F32 => half() << 16 | half(),
+            Number::Bf16 => half() << 16 | half(),
         })
         .collect()
 }
@@ -114,7 +114,7 @@ fn blocks_match_sums_in_f64() {
 fn products_are_cut_into_blocks() {
     let mut random = Random::new(2);
     for kind in Kind::available() {
-        for dtype in [Dtype::F32, Dtype::Bf16] {
+        for dtype in [Number::F32, Number::Bf16] {
             let (rows, panels, steps) = (
                 1 + random.below(70),
                 1 + random.below(7),
@@ -152,7 +152,7 @@ fn products_are_cut_into_blocks() {
                 }
                 assert!(
                     (f64::from(found) - sum).abs() < 1e-4,
-                    "{kind:?} {dtype}: {found} {sum}"
+                    "{kind:?} {dtype:?}: {found} {sum}"
                 );
             }
         }

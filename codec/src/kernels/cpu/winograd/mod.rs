@@ -17,7 +17,8 @@ use super::micro::{PANEL, Product, product};
 use super::operand::Operand;
 use super::scratch::{Scratch, at_least, with_scratch};
 use super::words::{Format, Packed};
-use crate::kernels::{ConvSpec, Dtype};
+use super::words::Number;
+use crate::kernels::ConvSpec;
 
 /// Places of a tile.
 const PLACES: usize = 16;
@@ -62,7 +63,7 @@ impl Block {
 impl Winograd {
     /// Whether it serves a convolution better than the direct way. Tiles of AMX multiply faster than transforms run.
     pub(in crate::kernels) fn suits(format: Format, spec: &ConvSpec) -> bool {
-        let tiles = format.kind == Kind::Amx && format.dtype == Dtype::Bf16;
+        let tiles = format.kind == Kind::Amx && format.dtype == Number::Bf16;
         let plain = spec.stride_time == 1 && spec.stride_space == 1 && spec.phases == 1 && !spec.upsample;
         plain && !tiles && spec.kernel[1..] == [3, 3] && spec.outputs >= OUTPUTS
     }
@@ -243,10 +244,10 @@ impl Winograd {
                 match (self.format.dtype, self.format.kind) {
                     #[cfg(target_arch = "x86_64")]
                     // SAFETY: the machine has what its kind says.
-                    (Dtype::Bf16, Kind::Avx512Bf16) => unsafe { avx512::strip_bf16(&strip, into) },
+                    (Number::Bf16, Kind::Avx512Bf16) => unsafe { avx512::strip_bf16(&strip, into) },
                     #[cfg(target_arch = "x86_64")]
                     // SAFETY: as above.
-                    (Dtype::F32, Kind::Avx512Bf16 | Kind::Avx512 | Kind::Amx) => unsafe {
+                    (Number::F32, Kind::Avx512Bf16 | Kind::Avx512 | Kind::Amx) => unsafe {
                         avx512::strip_f32(&strip, into);
                     },
                     (dtype, _) => plain::strip(dtype, &strip, into),
@@ -304,10 +305,10 @@ struct Back<'a> {
 
 /// Which channel of a group value `index` of the transformed words is. Two registers of even and odd channels are
 /// rounded together, so that the lower half of the words holds even channels and the upper half odd ones.
-fn channel_of(dtype: Dtype, index: usize) -> usize {
+fn channel_of(dtype: Number, index: usize) -> usize {
     match dtype {
-        Dtype::F32 => index,
-        Dtype::Bf16 => index % GROUP * 2 + index / GROUP,
+        Number::F32 => index,
+        Number::Bf16 => index % GROUP * 2 + index / GROUP,
     }
 }
 

@@ -1,16 +1,16 @@
 //! The transforms in plain Rust.
 
 use super::{Back, GROUP, PLACES, Strip, channel_of};
-use crate::kernels::Dtype;
+use crate::kernels::cpu::words::Number;
 use crate::kernels::cpu::micro::PANEL;
 use crate::kernels::cpu::words::round;
 
 type Lane = [f32; 2];
 
-fn values(dtype: Dtype, word: u32) -> Lane {
+fn values(dtype: Number, word: u32) -> Lane {
     match dtype {
-        Dtype::F32 => [f32::from_bits(word), 0.0],
-        Dtype::Bf16 => [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)],
+        Number::F32 => [f32::from_bits(word), 0.0],
+        Number::Bf16 => [f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)],
     }
 }
 
@@ -20,10 +20,10 @@ fn forward([a, b, c, d]: [f32; 4]) -> [f32; 4] {
     [a - c, b + c, c - b, b - d]
 }
 
-pub(super) fn strip(dtype: Dtype, strip: &Strip<'_>, into: &mut [u32]) {
+pub(super) fn strip(dtype: Number, strip: &Strip<'_>, into: &mut [u32]) {
     let per_word = match dtype {
-        Dtype::F32 => 1,
-        Dtype::Bf16 => 2,
+        Number::F32 => 1,
+        Number::Bf16 => 2,
     };
     for tile in 0..strip.tiles {
         let mut results = [[0.0_f32; 2 * GROUP]; PLACES];
@@ -50,8 +50,8 @@ pub(super) fn strip(dtype: Dtype, strip: &Strip<'_>, into: &mut [u32]) {
             let words = &mut into[place * strip.place + tile * strip.tile..][..GROUP];
             for (i, word) in words.iter_mut().enumerate() {
                 *word = match dtype {
-                    Dtype::F32 => values[i].to_bits(),
-                    Dtype::Bf16 => {
+                    Number::F32 => values[i].to_bits(),
+                    Number::Bf16 => {
                         let [low, high] = [0, 1].map(|half| values[channel_of(dtype, 2 * i + half)]);
                         round(low) >> 16 | round(high) & 0xffff_0000
                     }

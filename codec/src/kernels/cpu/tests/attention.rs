@@ -1,7 +1,6 @@
 //! Attention against its definition.
 
 use super::*;
-use crate::kernels::{Attention, AttentionBuffers, Rotary};
 
 /// The definition of windowed attention with rotary positions, pair by pair.
 fn naive_attention(
@@ -89,7 +88,7 @@ fn attention_is_its_definition() {
             let qkv = random.values(format.dtype, n * 3 * width);
             let mut out = poisoned();
             let mut words = poisoned();
-            op.shape(format, width, &mut words);
+            words.reshape(format, op.extent(width));
             fill(format, &qkv, &mut words);
             let row = Conv::new(
                 format,
@@ -98,12 +97,12 @@ fn attention_is_its_definition() {
                 vec![0.0],
             );
             row.shape(&mut out, [1, 1, n]);
-            op.run(format, &words, &mut AttentionBuffers::default(), &mut out);
+            crate::kernels::cpu::attention::run(&op, format, &words, &mut AttentionBuffers::default(), &mut out);
             let found = read(format, &out, width);
             let expected = naive_attention(&qkv, grid, window, shift, heads, width);
             let tolerance = match format.dtype {
-                Dtype::F32 => 1e-5,
-                Dtype::Bf16 => 1e-2,
+                Number::F32 => 1e-5,
+                Number::Bf16 => 1e-2,
             };
             assert_close(
                 &found,

@@ -26,8 +26,8 @@ fn patches_and_back() {
                 let at = layout.inner(1 + i / (h * w), i / w % h, i % w);
                 let words = &operand.words()[at..at + layout.position];
                 let value = move |channel: usize| match format.dtype {
-                    Dtype::F32 => f32::from_bits(words[channel]),
-                    Dtype::Bf16 => {
+                    Number::F32 => f32::from_bits(words[channel]),
+                    Number::Bf16 => {
                         f32::from_bits(words[channel / 2] << (16 * (1 - channel % 2)) & 0xffff_0000)
                     }
                 };

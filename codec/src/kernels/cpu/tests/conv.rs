@@ -20,16 +20,16 @@ struct Case {
 }
 
 impl Case {
-    fn random(random: &mut Random, dtype: Dtype, spec: ConvSpec, input: [usize; 3], known: usize) -> Self {
+    fn random(random: &mut Random, dtype: Number, spec: ConvSpec, input: [usize; 3], known: usize) -> Self {
         let outputs = spec.outputs * spec.phases;
         let taps: usize = spec.kernel.iter().product();
         let positions: usize = spec.output(input).iter().product();
         let frame = input[1] * input[2] * spec.inputs;
         Self {
             weight: random.values(dtype, outputs * spec.inputs * taps),
-            bias: random.values(Dtype::F32, outputs),
+            bias: random.values(Number::F32, outputs),
             x: random.values(dtype, (known + input[0]) * frame),
-            residual: random.values(Dtype::F32, positions * spec.outputs),
+            residual: random.values(Number::F32, positions * spec.outputs),
             spec,
             input,
             known,
@@ -128,7 +128,7 @@ fn check(random: &mut Random, spec: ConvSpec, input: [usize; 3], known: usize) {
     for format in formats() {
         let case = Case::random(random, format.dtype, spec, input, known);
         let norm = RmsNorm {
-            gain: random.values(Dtype::F32, spec.outputs),
+            gain: random.values(Number::F32, spec.outputs),
             epsilon: Epsilon::Clamp,
             silu: known == 0,
         };
@@ -138,7 +138,7 @@ fn check(random: &mut Random, spec: ConvSpec, input: [usize; 3], known: usize) {
         // Transforms and sums of weights are rounded to bf16, which exact inputs do not spare them.
         let folded = spec.upsample || spec.kernel[1..] == [3, 3];
         let tolerance = match format.dtype {
-            Dtype::Bf16 if folded => 1e-2,
+            Number::Bf16 if folded => 1e-2,
             _ => 1e-5,
         };
         assert_close(&values, &expected, tolerance, &what);
@@ -158,8 +158,8 @@ fn check(random: &mut Random, spec: ConvSpec, input: [usize; 3], known: usize) {
             })
             .collect();
         let tolerance = match format.dtype {
-            Dtype::Bf16 => 2e-2,
-            Dtype::F32 => 1e-4,
+            Number::Bf16 => 2e-2,
+            Number::F32 => 1e-4,
         };
         assert_close(&target, &normed, tolerance, &format!("norm of {what}"));
     }
@@ -352,7 +352,7 @@ fn conv_matches_pytorch_with_and_without_cache() {
     let golden = golden();
     let (x, expected) = (flat(&golden["conv.input"]), flat(&golden["conv.output"]));
     let (frame, out_frame) = (7 * 9 * 5, 7 * 9 * 19);
-    for format in formats().into_iter().filter(|format| format.dtype == Dtype::F32) {
+    for format in formats().into_iter().filter(|format| format.dtype == Number::F32) {
         for start in 0..6usize {
             let known = start.min(2);
             let case = Case {
@@ -376,7 +376,7 @@ fn norm_matches_pytorch() {
     let golden = golden();
     let (x, gain) = (flat(&golden["norm.input"]), flat(&golden["norm.gamma"]));
     let channels = gain.len();
-    for format in formats().into_iter().filter(|format| format.dtype == Dtype::F32) {
+    for format in formats().into_iter().filter(|format| format.dtype == Number::F32) {
         for (silu, name) in [(false, "norm.output"), (true, "norm.silu")] {
             // The norm follows a convolution that adds nothing to its residual.
             let case = Case {

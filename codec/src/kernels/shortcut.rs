@@ -2,22 +2,27 @@
 
 use rayon::prelude::*;
 
+use super::operand::elsewhere;
+use super::values::Values;
+use super::{Backend, cuda};
+use crate::error::Result;
+
 /// Averages groups of neighbouring values on the way down, or repeats values on the way up.
 ///
 /// The values of a block of (time, height, width) positions are ordered by channel first, then by place in the block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shortcut {
-    inputs: usize,
-    outputs: usize,
+pub(crate) struct ShortcutSpec {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
     /// Extents of a block in time and in space.
-    time: usize,
-    space: usize,
-    up: bool,
+    pub(super) time: usize,
+    pub(super) space: usize,
+    pub(super) up: bool,
 }
 
-impl Shortcut {
+impl ShortcutSpec {
     /// From `inputs` to `outputs` channels of a resolution that is lower by the factors of time and space.
-    pub(super) fn average([inputs, outputs]: [usize; 2], [time, space]: [usize; 2]) -> Self {
+    pub(crate) fn average([inputs, outputs]: [usize; 2], [time, space]: [usize; 2]) -> Self {
         Self {
             inputs,
             outputs,
@@ -28,7 +33,7 @@ impl Shortcut {
     }
 
     /// From `inputs` to `outputs` channels of a resolution that is higher by the factors of time and space.
-    pub(super) fn repeat([inputs, outputs]: [usize; 2], [time, space]: [usize; 2]) -> Self {
+    pub(crate) fn repeat([inputs, outputs]: [usize; 2], [time, space]: [usize; 2]) -> Self {
         Self {
             up: true,
             ..Self::average([inputs, outputs], [time, space])
@@ -36,18 +41,53 @@ impl Shortcut {
     }
 
     /// Values that become of (T, H, W) positions in a step that does not begin a group.
-    pub(super) fn len(&self, [t, h, w]: [usize; 3]) -> usize {
+    pub(crate) fn len(&self, input: [usize; 3]) -> usize {
+        self.output(false, input).iter().product::<usize>() * self.outputs
+    }
+
+    /// (T, H, W) of what becomes of (T, H, W) positions. `first` says whether the step begins a group.
+    pub(super) fn output(&self, first: bool, [t, h, w]: [usize; 3]) -> [usize; 3] {
         let (time, space) = (self.time, self.space);
-        let positions = match self.up {
-            true => t * time * h * space * w * space,
-            false => t.div_ceil(time) * (h / space) * (w / space),
-        };
-        positions * self.outputs
+        match (self.up, first) {
+            (true, true) => [(t * time).saturating_sub(time - 1), h * space, w * space],
+            (true, false) => [t * time, h * space, w * space],
+            (false, _) => [t.div_ceil(time), h / space, w / space],
+        }
+    }
+
+    /// Frames of the input or the output that come before the first one of a group.
+    pub(super) fn lead(&self, first: bool, [t, ..]: [usize; 3]) -> usize {
+        match (self.up, first) {
+            (true, true) => self.time - 1,
+            (true, false) => 0,
+            (false, _) => t.div_ceil(self.time) * self.time - t,
+        }
     }
 
     /// Writes what becomes of (T, H, W, inputs) values to `out`. `first` says whether the step begins a group: its one
     /// frame is averaged with zeros before it, and repeated in space only.
-    pub(super) fn run(&self, first: bool, [t, h, w]: [usize; 3], values: &[f32], out: &mut Vec<f32>) {
+    pub(crate) fn run(
+        &self,
+        backend: &Backend,
+        first: bool,
+        input: [usize; 3],
+        values: &Values,
+        out: &mut Values,
+    ) -> Result<()> {
+        match (backend, values) {
+            (Backend::Cpu(_), Values::Cpu(values)) => {
+                self.compute(first, input, values, out.cpu_mut()?);
+                Ok(())
+            }
+            (Backend::Gpu(gpu), Values::Gpu(values)) => {
+                cuda::shortcut(gpu, self, first, input, values, out.on(gpu)?)
+            }
+            _ => Err(elsewhere()),
+        }
+    }
+
+    /// The same on the CPU.
+    fn compute(&self, first: bool, input: [usize; 3], values: &[f32], out: &mut Vec<f32>) {
         let Self {
             inputs,
             outputs,
@@ -55,27 +95,15 @@ impl Shortcut {
             space,
             up,
         } = *self;
+        let [_, h, w] = input;
         let block = time * space * space;
-        let (height, width) = match up {
-            true => (h * space, w * space),
-            false => (h / space, w / space),
-        };
-        let frames = match (up, first) {
-            (true, true) => (t * time).saturating_sub(time - 1),
-            (true, false) => t * time,
-            (false, _) => t.div_ceil(time),
-        };
+        let [frames, height, width] = self.output(first, input);
         let row = width * outputs;
         out.resize(frames * height * row, 0.0);
         if row == 0 {
             return;
         }
-        // Frames of the input or the output that come before the first one of a group.
-        let lead = match (up, first) {
-            (true, true) => time - 1,
-            (true, false) => 0,
-            (false, _) => frames * time - t,
-        };
+        let lead = self.lead(first, input);
         let at = |frame: usize, y: usize, x: usize| ((frame * h + y) * w + x) * inputs;
         out.par_chunks_exact_mut(row).enumerate().for_each(|(line, row)| {
             let (frame, y) = (line / height, line % height);
@@ -116,35 +144,35 @@ mod tests {
     fn averages_of_neighbours() {
         // One channel, 2x2 pixels, halved in space: the mean of all four.
         let mut out = Vec::new();
-        let halving = Shortcut::average([1, 1], [1, 2]);
-        halving.run(false, [1, 2, 2], &[1.0, 2.0, 3.0, 6.0], &mut out);
+        let halving = ShortcutSpec::average([1, 1], [1, 2]);
+        halving.compute(false, [1, 2, 2], &[1.0, 2.0, 3.0, 6.0], &mut out);
         assert_eq!(out, [3.0]);
         // With four outputs each keeps one of the places: rows first.
-        Shortcut::average([1, 4], [1, 2]).run(false, [1, 2, 2], &[1.0, 2.0, 3.0, 6.0], &mut out);
+        ShortcutSpec::average([1, 4], [1, 2]).compute(false, [1, 2, 2], &[1.0, 2.0, 3.0, 6.0], &mut out);
         assert_eq!(out, [1.0, 2.0, 3.0, 6.0]);
     }
 
     #[test]
     fn a_first_frame_is_averaged_with_zeros() {
         let mut out = Vec::new();
-        let halving = Shortcut::average([2, 2], [2, 1]);
-        halving.run(true, [1, 1, 1], &[4.0, 6.0], &mut out);
+        let halving = ShortcutSpec::average([2, 2], [2, 1]);
+        halving.compute(true, [1, 1, 1], &[4.0, 6.0], &mut out);
         assert_eq!(out, [2.0, 3.0]);
-        halving.run(false, [2, 1, 1], &[4.0, 6.0, 0.0, 2.0], &mut out);
+        halving.compute(false, [2, 1, 1], &[4.0, 6.0, 0.0, 2.0], &mut out);
         assert_eq!(out, [2.0, 4.0]);
     }
 
     #[test]
     fn repeats_come_in_blocks() {
         let mut out = Vec::new();
-        let doubling = Shortcut::repeat([2, 1], [2, 1]);
+        let doubling = ShortcutSpec::repeat([2, 1], [2, 1]);
         // Two channels become the two frames of one.
-        doubling.run(false, [1, 1, 2], &[1.0, 2.0, 3.0, 4.0], &mut out);
+        doubling.compute(false, [1, 1, 2], &[1.0, 2.0, 3.0, 4.0], &mut out);
         assert_eq!(out, [1.0, 3.0, 2.0, 4.0]);
         // The first frame of a group is the last one of its block.
-        doubling.run(true, [1, 1, 2], &[1.0, 2.0, 3.0, 4.0], &mut out);
+        doubling.compute(true, [1, 1, 2], &[1.0, 2.0, 3.0, 4.0], &mut out);
         assert_eq!(out, [2.0, 4.0]);
-        Shortcut::repeat([1, 1], [1, 2]).run(false, [1, 1, 1], &[5.0], &mut out);
+        ShortcutSpec::repeat([1, 1], [1, 2]).compute(false, [1, 1, 1], &[5.0], &mut out);
         assert_eq!(out, [5.0; 4]);
     }
 }

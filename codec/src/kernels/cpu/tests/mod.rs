@@ -4,7 +4,10 @@ mod attention;
 mod conv;
 mod shuffle;
 
-use super::*;
+use super::kind::Kind;
+use super::words::Number;
+use super::{AttentionBuffers, Conv, Format, Operand, Sink, Stream, Target, fill, fill_patches, unpatchify};
+use crate::kernels::{Activation, Attention, ConvSpec, Epsilon, RmsNorm, Rotary};
 
 /// A small generator of reproducible numbers (Knuth's MMIX constants).
 pub(crate) struct Random(u64);
@@ -32,10 +35,10 @@ impl Random {
     }
 
     /// Values that the number type holds exactly.
-    pub(crate) fn values(&mut self, dtype: Dtype, count: usize) -> Vec<f32> {
+    pub(crate) fn values(&mut self, dtype: Number, count: usize) -> Vec<f32> {
         let exact = |value: f32| match dtype {
-            Dtype::F32 => value,
-            Dtype::Bf16 => f32::from_bits(cpu::words::round(value) & 0xffff_0000),
+            Number::F32 => value,
+            Number::Bf16 => f32::from_bits(super::words::round(value) & 0xffff_0000),
         };
         (0..count).map(|_| exact(self.value())).collect()
     }
@@ -47,7 +50,7 @@ fn formats() -> Vec<Format> {
     if kinds.contains(&Kind::Avx512Bf16) && !kinds.contains(&Kind::Amx) {
         kinds.push(Kind::Amx);
     }
-    let both = |kind| [Dtype::F32, Dtype::Bf16].map(|dtype| Format { kind, dtype });
+    let both = |kind| [Number::F32, Number::Bf16].map(|dtype| Format { kind, dtype });
     kinds.into_iter().flat_map(both).collect()
 }
 
@@ -66,8 +69,8 @@ fn read(format: Format, operand: &Operand, channels: usize) -> Vec<f32> {
             for x in 0..extent.width {
                 let words = &operand.words()[layout.inner(t, y, x)..][..layout.position];
                 let all = words.iter().flat_map(|&word| match format.dtype {
-                    Dtype::F32 => vec![f32::from_bits(word)],
-                    Dtype::Bf16 => vec![f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)],
+                    Number::F32 => vec![f32::from_bits(word)],
+                    Number::Bf16 => vec![f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)],
                 });
                 let mut all: Vec<f32> = all.collect();
                 assert!(all[channels..].iter().all(|&v| v == 0.0));

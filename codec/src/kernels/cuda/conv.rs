@@ -1,0 +1,378 @@
+//! Convolution on a device: one product of the vendor's for each piece of the outputs, and what follows it.
+//!
+//! Where the input is doubled in space, the four outputs that a position becomes meet sums of weights at a few positions
+//! of the input as it is. These are so many more channels of one convolution without doubling.
+
+use std::ops::Range;
+
+use super::driver::{Convolution, Kernel, Product};
+use super::finish::{Finisher, Sums};
+use super::memory::Memory;
+use super::{Gpu, Operand, arguments};
+use crate::error::Result;
+use crate::kernels::extent::Extent;
+use crate::kernels::{ConvSpec, Sink};
+
+/// Bytes of sums at once, at most, if a frame needs less.
+const SUMS: usize = 512 << 20;
+
+/// A convolution with its weights on a device.
+pub(crate) struct Conv {
+    gpu: Gpu,
+    spec: ConvSpec,
+    weight: Memory,
+    bias: Memory,
+    folded: Folded,
+}
+
+/// The convolution that is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Folded {
+    /// Extents along time, height and width.
+    pub(super) kernel: [usize; 3],
+    /// Rows, then columns: where the outputs of either place begin, for a doubled input.
+    pub(super) first: [[usize; 2]; 2],
+    /// Channels of one phase and place, with zeros behind them.
+    pub(super) block: usize,
+    pub(super) blocks: usize,
+}
+
+impl Folded {
+    fn new(gpu: &Gpu, spec: &ConvSpec) -> Self {
+        let mut kernel = spec.kernel;
+        let mut first = [[0; 2]; 2];
+        if spec.upsample {
+            for axis in [1, 2] {
+                let last = spec.kernel[axis] - 1;
+                first[axis - 1] = [0, 1].map(|place| spec.doubled(axis, place, 0));
+                let side = |place: usize| spec.doubled(axis, place, last) - first[axis - 1][place] + 1;
+                kernel[axis] = side(0).max(side(1));
+            }
+        }
+        Self {
+            kernel,
+            first,
+            block: gpu.position(spec.outputs),
+            blocks: spec.phases * spec.zoom() * spec.zoom(),
+        }
+    }
+
+    /// The weight (blocks · block, extents, inputs with zeros behind them).
+    fn weight(&self, spec: &ConvSpec, inputs: usize, weight: &[f32]) -> Vec<f32> {
+        let zoom = spec.zoom();
+        let [kt, kh, kw] = spec.kernel;
+        let [_, rows, columns] = self.kernel;
+        let taps = self.kernel.iter().product::<usize>();
+        let mut folded = vec![0.0; self.blocks * self.block * taps * inputs];
+        for block in 0..self.blocks {
+            let (phase, places) = (block / (zoom * zoom), [block / zoom % zoom, block % zoom]);
+            let side = |axis: usize, tap: usize| match spec.upsample {
+                true => spec.doubled(axis, places[axis - 1], tap) - self.first[axis - 1][places[axis - 1]],
+                false => tap,
+            };
+            for output in 0..spec.outputs {
+                let from = (phase * spec.outputs + output) * spec.inputs * kt * kh * kw;
+                let to = (block * self.block + output) * taps * inputs;
+                for tap in 0..kt * kh * kw {
+                    let (t, y, x) = (tap / (kh * kw), side(1, tap / kw % kh), side(2, tap % kw));
+                    let to = to + ((t * rows + y) * columns + x) * inputs;
+                    for input in 0..spec.inputs {
+                        folded[to + input] += weight[from + input * kt * kh * kw + tap];
+                    }
+                }
+            }
+        }
+        folded
+    }
+}
+
+impl Conv {
+    /// From a weight (phases · outputs, inputs, extents), or none, for a convolution that must not be run.
+    pub(crate) fn new(gpu: &Gpu, spec: ConvSpec, weight: &[f32], bias: &[f32]) -> Result<Self> {
+        let folded = Folded::new(gpu, &spec);
+        let weight = match weight.len() == spec.weight_len() {
+            true => folded.weight(&spec, gpu.position(spec.inputs), weight),
+            false => Vec::new(),
+        };
+        Ok(Self {
+            gpu: gpu.clone(),
+            spec,
+            weight: gpu.rounded(&weight)?,
+            bias: gpu.exact(bias)?,
+            folded,
+        })
+    }
+
+    pub(crate) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of an operand for an input of (T, H, W), and of one of its frames.
+    pub(crate) fn operand_bytes(&self, input: [usize; 3]) -> (u64, u64) {
+        let extent = self.spec.extent(input);
+        let [above, left, below, right] = extent.border;
+        let positions = (above + extent.height + below) * (left + extent.width + right);
+        let frame = positions * self.gpu.position(extent.channels) * self.gpu.element();
+        ((extent.frames * frame) as u64, frame as u64)
+    }
+
+    /// Bytes of the sums of an input of (T, H, W).
+    pub(crate) fn sums_bytes(&self, input: [usize; 3]) -> u64 {
+        let plan = self.plan(input);
+        (plan.step.max(1) * plan.sums) as u64
+    }
+
+    /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
+    pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) -> Result<()> {
+        operand.reshape(self.spec.extent(input), self.spec.lead() > 0)
+    }
+
+    /// See [`Conv::run`](crate::kernels::Conv::run).
+    pub(crate) fn run(
+        &self,
+        operand: &Operand,
+        known: usize,
+        input: [usize; 3],
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        let spec = &self.spec;
+        assert!(input[0].is_multiple_of(spec.stride_time) && known <= spec.lead());
+        assert_eq!(operand.extent(), Some(spec.extent(input)));
+        let output = spec.output(input);
+        if output.contains(&0) {
+            return Ok(());
+        }
+        let frame = operand.layout().frame;
+        let missing = spec.lead() - known;
+        if missing > 0 {
+            let bytes = missing * frame * self.gpu.element();
+            self.gpu.driver().zero(operand.at(0)?, bytes)?;
+        }
+        if self.is_linear() {
+            let count = output.iter().product();
+            return self.product(operand, 0..count, 0, output, sink);
+        }
+        let plan = self.plan(input);
+        let steps = input[0] / spec.stride_time;
+        let finisher = Finisher::new(&self.gpu, spec, output, sink)?;
+        for first in (0..steps).step_by(plan.step) {
+            let count = plan.step.min(steps - first);
+            let convolution = plan.convolution(self, count);
+            let [_, rows, columns, channels] = plan.output(&convolution);
+            let sums = self.gpu.sums(count * plan.sums)?;
+            let from = operand.at(first * spec.stride_time * frame)?;
+            self.convolve(&convolution, from, sums.address)?;
+            let finish = Sums::Convolution {
+                address: sums.address,
+                bias: self.bias.address(),
+                frame: rows * columns * channels,
+                row: columns * channels,
+                folded: self.folded,
+            };
+            let positions = output[1] * output[2] * spec.phases;
+            finisher.run(&finish, first * positions, count * positions)?;
+        }
+        finisher.end()
+    }
+
+    /// See [`Conv::run_part`](crate::kernels::Conv::run_part).
+    pub(crate) fn run_part(
+        &self,
+        operand: &Operand,
+        from: Range<usize>,
+        to: usize,
+        all: [usize; 2],
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        assert_eq!(operand.extent(), Some(self.spec.extent([1, 1, all[0]])));
+        assert!(self.is_linear() && from.end <= all[0] && to + from.len() <= all[1]);
+        self.product(operand, from, to, [1, 1, all[1]], sink)
+    }
+
+    /// Whether it is one product of matrices.
+    fn is_linear(&self) -> bool {
+        let spec = &self.spec;
+        let plain = spec.phases == 1 && !spec.upsample && spec.stride_time == 1 && spec.stride_space == 1;
+        plain && spec.kernel == [1; 3]
+    }
+
+    /// As a product of matrices.
+    fn product(
+        &self,
+        operand: &Operand,
+        from: Range<usize>,
+        to: usize,
+        output: [usize; 3],
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        let stride = operand.layout().position;
+        let block = self.folded.block;
+        let most = (SUMS / (4 * block)).max(1);
+        let finisher = Finisher::new(&self.gpu, &self.spec, output, sink)?;
+        for first in from.clone().step_by(most) {
+            let rows = most.min(from.end - first);
+            let sums = self.gpu.sums(rows * block * 4)?;
+            let product = Product {
+                dtype: self.gpu.dtype(),
+                rows,
+                columns: block,
+                depth: stride,
+                transposed: true,
+                a_stride: stride,
+                b_stride: stride,
+                c_stride: block,
+            };
+            let a = operand.at(first * stride)?;
+            self.gpu
+                .driver()
+                .multiply(&product, a, self.weight.address(), sums.address)?;
+            let finish = Sums::Rows {
+                address: sums.address,
+                bias: self.bias.address(),
+                stride: block,
+            };
+            finisher.run(&finish, to + first - from.start, rows)?;
+        }
+        finisher.end()
+    }
+
+    fn convolve(&self, convolution: &Convolution, input: u64, output: u64) -> Result<()> {
+        let weight = self.weight.address();
+        if self.gpu.0.vendor {
+            return self.gpu.driver().convolve(convolution, input, weight, output);
+        }
+        let (arguments, count) = direct(convolution, input, weight, output);
+        self.gpu.each(Kernel::Direct, &arguments, count)
+    }
+
+    fn plan(&self, input: [usize; 3]) -> Plan {
+        let extent = self.spec.extent(input);
+        let [above, left, below, right] = extent.border;
+        let (rows, columns) = (above + extent.height + below, left + extent.width + right);
+        let spec = &self.spec;
+        let [kt, kh, kw] = self.folded.kernel;
+        // Without a depth, or without an extent in space, these are cases of two dimensions, which libraries know best.
+        let form = match (kt, spec.stride_time, [kh, kw], spec.stride_space) {
+            (1, 1, ..) => Form::Frames,
+            (_, _, [1, 1], 1) => Form::Time,
+            _ => Form::Full,
+        };
+        let mut plan = Plan {
+            form,
+            extent,
+            rows,
+            columns,
+            sums: 0,
+            step: 1,
+        };
+        let [_, out_rows, out_columns, channels] = plan.output(&plan.convolution(self, 1));
+        plan.sums = out_rows * out_columns * channels * self.gpu.element();
+        plan.step = (SUMS / plan.sums.max(1)).clamp(1, (input[0] / self.spec.stride_time).max(1));
+        plan
+    }
+}
+
+/// Which axes a convolution has for the library.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Each frame by itself.
+    Frames,
+    /// Time, and positions.
+    Time,
+    /// Time, height and width.
+    Full,
+}
+
+/// How a convolution is cut into pieces along time.
+struct Plan {
+    form: Form,
+    extent: Extent,
+    /// Of a frame of the input, with its border.
+    rows: usize,
+    columns: usize,
+    /// Bytes of the sums of a step in time.
+    sums: usize,
+    /// Steps in time that are computed together.
+    step: usize,
+}
+
+impl Plan {
+    /// The convolution of `steps` steps in time.
+    fn convolution(&self, conv: &Conv, steps: usize) -> Convolution {
+        let spec = &conv.spec;
+        let [kt, kh, kw] = conv.folded.kernel;
+        let position = conv.gpu.position(self.extent.channels);
+        let frames = steps * spec.stride_time + spec.lead();
+        let space = spec.stride_space;
+        let (input, kernel, stride) = match self.form {
+            Form::Frames => (
+                [frames, 1, self.rows, self.columns, position],
+                [1, kh, kw],
+                [1, space, space],
+            ),
+            Form::Time => (
+                [1, 1, frames, self.rows * self.columns, position],
+                [1, kt, 1],
+                [1, spec.stride_time, 1],
+            ),
+            Form::Full => (
+                [1, frames, self.rows, self.columns, position],
+                [kt, kh, kw],
+                [spec.stride_time, space, space],
+            ),
+        };
+        Convolution {
+            dtype: conv.gpu.dtype(),
+            input,
+            outputs: conv.folded.blocks * conv.folded.block,
+            kernel,
+            stride,
+        }
+    }
+
+    /// Steps in time, rows, columns and channels of its output.
+    fn output(&self, convolution: &Convolution) -> [usize; 4] {
+        let [n, d, h, w, c] = convolution.output();
+        match self.form {
+            Form::Frames => [n, h, w, c],
+            Form::Time => [h, self.rows, self.columns, c],
+            Form::Full => [d, h, w, c],
+        }
+    }
+}
+
+/// A convolution by our own kernel: what it is told, and for how many values.
+pub(super) fn direct(
+    convolution: &Convolution,
+    input: u64,
+    weight: u64,
+    out: u64,
+) -> (arguments::Direct, usize) {
+    let [_, depth, height, width, inputs] = convolution.input.map(|side| side as u64);
+    let output = convolution.output();
+    let [_, out_depth, out_height, out_width, outputs] = output.map(|side| side as u64);
+    let [kernel_depth, kernel_height, kernel_width] = convolution.kernel.map(|side| side as u64);
+    let [stride_depth, stride_height, stride_width] = convolution.stride.map(|side| side as u64);
+    let count = output.iter().product();
+    let arguments = arguments::Direct {
+        input,
+        weight,
+        out,
+        count: count as u64,
+        inputs,
+        outputs,
+        depth,
+        height,
+        width,
+        out_depth,
+        out_height,
+        out_width,
+        kernel_depth,
+        kernel_height,
+        kernel_width,
+        stride_depth,
+        stride_height,
+        stride_width,
+    };
+    (arguments, count)
+}

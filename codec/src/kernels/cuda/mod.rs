@@ -1,0 +1,178 @@
+//! The operators on an NVIDIA GPU.
+//!
+//! Products are the vendor's: convolutions are cuDNN's, matrices are cuBLAS's. A kernel of our own follows each of them
+//! and does all the rest at once: bias, activation, stream, norm, and the operands of the operators that follow. What a
+//! GPU must be able to do is the trait [`Driver`]; all code beside its implementations is the same for a GPU and for the
+//! emulator that the tests run.
+
+mod arguments;
+mod attention;
+mod conv;
+mod driver;
+#[cfg(test)]
+mod emulator;
+mod finish;
+mod memory;
+#[cfg(feature = "cuda")]
+mod nvidia;
+mod operand;
+mod selftest;
+mod shuffle;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use attention::{Tables, attention, frame_bytes};
+pub(crate) use conv::Conv;
+pub(crate) use driver::{Download, Driver};
+#[cfg(test)]
+pub(crate) use emulator::Emulator;
+pub(crate) use finish::add;
+pub(crate) use memory::Memory;
+#[cfg(feature = "cuda")]
+pub(crate) use nvidia::Nvidia;
+pub(crate) use operand::{Operand, Values};
+pub(crate) use shuffle::{fill, shortcut, unpatchify};
+
+use super::Dtype;
+use crate::error::{Error, Result};
+use driver::{Kernel, Launch, THREADS, Variant};
+use memory::at_least;
+
+/// A device and the number type of the operands on it.
+#[derive(Clone)]
+pub(crate) struct Gpu(Arc<Inner>);
+
+struct Inner {
+    driver: Arc<dyn Driver>,
+    dtype: Dtype,
+    /// Whether the vendor's convolutions are right.
+    vendor: bool,
+    /// Sums between a product and what follows it. Locked until both are queued.
+    sums: Mutex<Option<Memory>>,
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({:?}, {})", self.0.driver, self.0.dtype)
+    }
+}
+
+impl Gpu {
+    /// Checks the device's convolutions first, and does without the vendor's where they are wrong.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub(crate) fn new(driver: Arc<dyn Driver>, dtype: Dtype) -> Result<Self> {
+        let vendor = match selftest::run(&driver, dtype) {
+            Ok(()) => true,
+            Err(selftest::Failure::Device(error)) => return Err(error),
+            Err(selftest::Failure::Wrong(what)) => {
+                tracing::warn!(
+                    "{}: convolutions in {dtype} fail their test ({what}): using slower ones of our own",
+                    driver.name()
+                );
+                false
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            driver,
+            dtype,
+            vendor,
+            sums: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.0.dtype
+    }
+
+    /// The device and the libraries that it computes with.
+    pub(crate) fn name(&self) -> String {
+        self.0.driver.name()
+    }
+
+    pub(in crate::kernels) fn driver(&self) -> &Arc<dyn Driver> {
+        &self.0.driver
+    }
+
+    /// Bytes of a value of an operand.
+    pub(in crate::kernels) fn element(&self) -> usize {
+        self.0.dtype.bytes()
+    }
+
+    /// Values of a position of so many channels: tensor cores and wide loads take 16 bytes at a time.
+    pub(in crate::kernels) fn position(&self, channels: usize) -> usize {
+        channels.next_multiple_of(16 / self.element())
+    }
+
+    /// Memory that holds values in the number type of operands.
+    fn rounded(&self, values: &[f32]) -> Result<Memory> {
+        Memory::holding(self.driver(), &self.0.dtype.round(values))
+    }
+
+    /// Memory that holds values as they are.
+    pub(in crate::kernels) fn exact(&self, values: &[f32]) -> Result<Memory> {
+        Memory::holding(self.driver(), bytemuck::cast_slice(values))
+    }
+
+    /// Room for sums, which nobody else uses until the guard goes.
+    fn sums(&self, bytes: usize) -> Result<Sums<'_>> {
+        let mut guard = self.0.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = at_least(&mut guard, self.driver(), bytes, false)?.address();
+        Ok(Sums {
+            address,
+            _guard: guard,
+        })
+    }
+
+    /// Runs a kernel with a thread for each of `count` things.
+    fn each(&self, kernel: Kernel, arguments: &impl bytemuck::Pod, count: usize) -> Result<()> {
+        let blocks = count.div_ceil(THREADS as usize);
+        let blocks = u32::try_from(blocks).ok().filter(|&blocks| blocks <= i32::MAX as u32);
+        let blocks = blocks.ok_or_else(|| Error::device("frames are too large for it; compute them in tiles"))?;
+        if blocks == 0 {
+            return Ok(());
+        }
+        self.launch(kernel, 0, [blocks, 1, 1], THREADS, arguments)
+    }
+
+    fn launch(
+        &self,
+        kernel: Kernel,
+        head: usize,
+        blocks: [u32; 3],
+        threads: u32,
+        arguments: &impl bytemuck::Pod,
+    ) -> Result<()> {
+        self.driver().launch(&Launch {
+            kernel,
+            variant: Variant {
+                dtype: self.0.dtype,
+                head,
+            },
+            blocks,
+            threads,
+            arguments: bytemuck::bytes_of(arguments),
+        })
+    }
+}
+
+/// Room for sums.
+struct Sums<'a> {
+    address: u64,
+    _guard: MutexGuard<'a, Option<Memory>>,
+}
+
+/// The error for a buffer that was lost to an error before.
+fn lost() -> Error {
+    Error::device("a buffer was lost to an error before; reset the state")
+}
+
+/// The largest power of two that is at most 32 and gives each lane work on so many pieces of a row.
+fn lanes(pieces: usize) -> usize {
+    pieces.next_power_of_two().clamp(1, 32)
+}

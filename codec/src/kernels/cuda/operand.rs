@@ -1,0 +1,199 @@
+//! Operands and f32 values on a device.
+
+use std::borrow::Cow;
+
+use super::arguments::Border;
+use super::driver::Kernel;
+use super::memory::{Memory, at_least};
+use super::{Gpu, lost};
+use crate::error::Result;
+use crate::kernels::extent::{Extent, Layout};
+
+/// Activations as a convolution reads them: (T, H, W, C) with a border of zeros, and room in front for the frames before.
+/// Each position has zeros behind its channels.
+#[derive(Debug)]
+pub(crate) struct Operand {
+    gpu: Gpu,
+    memory: Option<Memory>,
+    extent: Option<Extent>,
+}
+
+impl Operand {
+    pub(in crate::kernels) fn new(gpu: &Gpu) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            memory: None,
+            extent: None,
+        }
+    }
+
+    /// Makes it an operand of this extent with a border of zeros. Where `keep`, the frames at its front stay if the size of
+    /// frames does; all else is not defined.
+    pub(in crate::kernels) fn reshape(&mut self, extent: Extent, keep: bool) -> Result<()> {
+        if self.extent == Some(extent) {
+            return Ok(());
+        }
+        self.extent = Some(extent);
+        let bytes = self.bytes_of(extent);
+        let memory = at_least(&mut self.memory, self.gpu.driver(), bytes, keep)?;
+        let [above, left, below, right] = extent.border;
+        if extent.border == [0; 4] {
+            return Ok(());
+        }
+        let (rows, columns) = (above + extent.height + below, left + extent.width + right);
+        let count = extent.frames * rows * columns;
+        let arguments = Border {
+            at: memory.address(),
+            count: count as u64,
+            rows: rows as u64,
+            columns: columns as u64,
+            position: self.gpu.position(extent.channels) as u64,
+            top: above as u64,
+            bottom: (above + extent.height) as u64,
+            left: left as u64,
+            right: (left + extent.width) as u64,
+        };
+        self.gpu.each(Kernel::Border, &arguments, count)
+    }
+
+    fn bytes_of(&self, extent: Extent) -> usize {
+        extent.frames * self.layout_of(extent).frame * self.gpu.element()
+    }
+
+    fn layout_of(&self, extent: Extent) -> Layout {
+        Layout::new(self.gpu.position(extent.channels), extent)
+    }
+
+    pub(in crate::kernels) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    pub(in crate::kernels) fn extent(&self) -> Option<Extent> {
+        self.extent
+    }
+
+    pub(in crate::kernels) fn layout(&self) -> Layout {
+        self.extent
+            .map_or(Layout::default(), |extent| self.layout_of(extent))
+    }
+
+    /// The address of the value at `offset`.
+    pub(in crate::kernels) fn at(&self, offset: usize) -> Result<u64> {
+        let memory = self.memory.as_ref().ok_or_else(lost)?;
+        Ok(memory.address() + (offset * self.gpu.element()) as u64)
+    }
+
+    /// Moves the newest `count` frames to the front.
+    pub(crate) fn keep_newest(&mut self, count: usize) -> Result<()> {
+        let frame = self.layout().frame;
+        let frames = self.extent.map_or(0, |extent| extent.frames);
+        let start = frames.saturating_sub(count);
+        if start == 0 {
+            return Ok(());
+        }
+        // One frame at a time: each move makes room for the next.
+        for index in 0..count {
+            let (from, to) = (self.at((start + index) * frame)?, self.at(index * frame)?);
+            self.gpu.driver().copy(from, to, frame * self.gpu.element())?;
+        }
+        Ok(())
+    }
+
+    /// The words of its first `count` frames.
+    pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
+        let bytes = count * self.layout().frame * self.gpu.element();
+        if bytes == 0 {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        let from = self.at(0)?;
+        let mut words = vec![0; bytes / 4];
+        let download = self
+            .gpu
+            .driver()
+            .download(bytes, &mut |to| self.gpu.driver().copy(from, to, bytes))?;
+        download.wait(&mut |found| bytemuck::cast_slice_mut(&mut words).copy_from_slice(found))?;
+        Ok(Cow::Owned(words))
+    }
+
+    /// Makes it one that was given no extent yet and whose memory begins with these words.
+    pub(crate) fn restore(&mut self, words: &[u32]) -> Result<()> {
+        self.extent = None;
+        if words.is_empty() {
+            return Ok(());
+        }
+        at_least(&mut self.memory, self.gpu.driver(), 4 * words.len(), false)?
+            .write(bytemuck::cast_slice(words))
+    }
+
+    /// Memory that it holds, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, Memory::bytes)
+    }
+
+    /// A copy with memory of its own.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let mut copy = Self::new(&self.gpu);
+        copy.extent = self.extent;
+        if let Some(memory) = &self.memory {
+            let own = at_least(&mut copy.memory, self.gpu.driver(), memory.bytes(), false)?;
+            self.gpu
+                .driver()
+                .copy(memory.address(), own.address(), memory.bytes())?;
+        }
+        Ok(copy)
+    }
+}
+
+/// f32 values, as many as were asked for at most so far.
+#[derive(Debug)]
+pub(crate) struct Values {
+    gpu: Gpu,
+    memory: Option<Memory>,
+}
+
+impl Values {
+    pub(in crate::kernels) fn new(gpu: &Gpu) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            memory: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::kernels) fn of(gpu: &Gpu, values: &[f32]) -> Result<Self> {
+        Ok(Self {
+            gpu: gpu.clone(),
+            memory: Some(gpu.exact(values)?),
+        })
+    }
+
+    /// Makes room for `len` values; those that were there stay.
+    pub(in crate::kernels) fn reserve(&mut self, len: usize) -> Result<()> {
+        at_least(&mut self.memory, self.gpu.driver(), 4 * len, true)?;
+        Ok(())
+    }
+
+    pub(in crate::kernels) fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    pub(in crate::kernels) fn address(&self) -> Result<u64> {
+        Ok(self.memory.as_ref().ok_or_else(lost)?.address())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, Memory::bytes)
+    }
+
+    /// A copy with memory of its own.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let mut copy = Self::new(&self.gpu);
+        if let Some(memory) = &self.memory {
+            let own = at_least(&mut copy.memory, self.gpu.driver(), memory.bytes(), false)?;
+            self.gpu
+                .driver()
+                .copy(memory.address(), own.address(), memory.bytes())?;
+        }
+        Ok(copy)
+    }
+}

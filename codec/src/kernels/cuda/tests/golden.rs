@@ -1,0 +1,53 @@
+//! Whole networks against the tensors that PyTorch gave.
+
+#[path = "../../../../tests/golden/networks.rs"]
+mod networks;
+
+use crate::{Device, Dtype};
+use networks::On;
+
+fn emulated(dtype: Dtype) -> On {
+    On {
+        device: Device::emulated(),
+        dtype,
+        tolerance: match dtype {
+            Dtype::F32 => 1e-4,
+            Dtype::Bf16 => 5e-2,
+            Dtype::F16 => 1e-2,
+        },
+    }
+}
+
+#[test]
+fn vaes_match() {
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+        networks::vaes_match(&emulated(dtype));
+    }
+}
+
+#[test]
+fn vae_in_chunks_is_the_vae_in_one_piece() {
+    networks::vae_in_chunks_is_the_vae_in_one_piece(&emulated(Dtype::F32));
+}
+
+#[test]
+fn vae_keeps_no_more_than_its_cache() {
+    networks::vae_keeps_no_more_than_its_cache(&emulated(Dtype::F32));
+}
+
+#[test]
+fn vae_refuses_other_shapes() {
+    networks::vae_refuses_other_shapes(&emulated(Dtype::F32));
+}
+
+#[test]
+fn tokenizers_match() {
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+        networks::tokenizers_match(&emulated(dtype));
+    }
+}
+
+#[test]
+fn every_storage_loads() {
+    networks::every_storage_loads(&emulated(Dtype::F32));
+}

@@ -1,0 +1,3 @@
+//! The code for GPUs on an emulated one.
+
+mod golden;

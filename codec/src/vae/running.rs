@@ -1,0 +1,65 @@
+//! Results of a network that may still be on their way from a GPU.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+
+use crate::error::Result;
+use crate::kernels::Later;
+
+/// Steps whose results may be on their way at once: one that is computed, one that is copied.
+const STEPS: usize = 2;
+
+/// A result that is computed, or is being computed on a GPU, step by step.
+///
+/// The state that it was begun with can be used for what comes next at once.
+#[must_use]
+pub struct Running {
+    shape: [usize; 4],
+    values: Vec<f32>,
+    coming: VecDeque<(Later, Range<usize>)>,
+    /// Values that were asked for so far.
+    asked: usize,
+}
+
+impl Running {
+    pub(super) fn new(shape: [usize; 4]) -> Self {
+        Self {
+            shape,
+            values: vec![0.0; shape.iter().product()],
+            coming: VecDeque::new(),
+            asked: 0,
+        }
+    }
+
+    /// Has the next `len` values written by what `read` begins.
+    pub(super) fn push(&mut self, len: usize, read: impl FnOnce(&mut [f32]) -> Result<Later>) -> Result<()> {
+        while self.coming.len() >= STEPS {
+            self.wait_for_one()?;
+        }
+        let range = self.asked..self.asked + len;
+        let later = read(&mut self.values[range.clone()])?;
+        self.coming.push_back((later, range));
+        self.asked += len;
+        Ok(())
+    }
+
+    fn wait_for_one(&mut self) -> Result<()> {
+        match self.coming.pop_front() {
+            Some((later, range)) => later.wait(&mut self.values[range]),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the result, f32 on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if a GPU failed. Reset the state then.
+    pub fn wait(mut self) -> Result<Tensor> {
+        while !self.coming.is_empty() {
+            self.wait_for_one()?;
+        }
+        Ok(Tensor::from_vec(self.values, &self.shape, &Device::Cpu)?)
+    }
+}
