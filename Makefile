@@ -126,6 +126,7 @@ lint: lint-rust lint-python lint-shell ## Run clippy, ruff, mypy and shellcheck
 lint-rust: setup-system
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p latentbit --no-default-features --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features latentbit/cuda --locked -- -D warnings
 
 .PHONY: lint-python
 lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python-packages

@@ -40,7 +40,7 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
 pub fn device(name: &str) -> anyhow::Result<Device> {
     name.parse().or_else(|error| match error {
         Error::Parameter { .. } => usage(format!("--device {name}: use auto, cpu, cuda or cuda:N")),
-        other => Err(anyhow::Error::new(other).context(format!("--device {name}"))),
+        other => usage(format!("--device {name}: {other}")),
     })
 }
 

@@ -47,7 +47,11 @@ impl Parts {
     }
 
     fn load(&self) -> Result<Bundle> {
-        Bundle::from_bytes(&self.bytes(), &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32)
+        Bundle::from_bytes(
+            &self.bytes(),
+            &latentbit_codec::Device::Cpu,
+            latentbit_codec::Dtype::F32,
+        )
     }
 
     fn refusal(&self) -> String {
@@ -83,9 +87,13 @@ fn config_survives_json() {
 
 #[test]
 fn missing_file_is_named() {
-    let error = Bundle::open("no/such/file", &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32)
-        .err()
-        .unwrap();
+    let error = Bundle::open(
+        "no/such/file",
+        &latentbit_codec::Device::Cpu,
+        latentbit_codec::Dtype::F32,
+    )
+    .err()
+    .unwrap();
     assert!(
         matches!(&error, Error::Io { .. }) && error.to_string().contains("no/such/file"),
         "{error}"
@@ -186,7 +194,12 @@ fn damaged_files_are_refused() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
         assert!(
-            Bundle::from_bytes(&damaged, &latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).is_err(),
+            Bundle::from_bytes(
+                &damaged,
+                &latentbit_codec::Device::Cpu,
+                latentbit_codec::Dtype::F32
+            )
+            .is_err(),
             "{at}"
         );
     }

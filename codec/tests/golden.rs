@@ -8,43 +8,44 @@ use networks::On;
 
 #[test]
 fn vaes_match() {
-    networks::vaes_match(&On::cpu());
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        networks::vaes_match(&On::of(dtype));
+    }
 }
 
 #[test]
 fn vae_in_chunks_is_the_vae_in_one_piece() {
-    networks::vae_in_chunks_is_the_vae_in_one_piece(&On::cpu());
+    networks::vae_in_chunks_is_the_vae_in_one_piece(&On::of(Dtype::F32));
 }
 
 #[test]
 fn vae_keeps_no_more_than_its_cache() {
-    networks::vae_keeps_no_more_than_its_cache(&On::cpu());
+    networks::vae_keeps_no_more_than_its_cache(&On::of(Dtype::F32));
 }
 
 #[test]
 fn vae_refuses_other_shapes() {
-    networks::vae_refuses_other_shapes(&On::cpu());
+    networks::vae_refuses_other_shapes(&On::of(Dtype::F32));
 }
 
 #[test]
 fn tokenizers_match() {
-    networks::tokenizers_match(&On::cpu());
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        networks::tokenizers_match(&On::of(dtype));
+    }
 }
 
 #[test]
 fn every_storage_loads() {
-    networks::every_storage_loads(&On::cpu());
+    networks::every_storage_loads(&On::of(Dtype::F32));
 }
 
 #[test]
 fn shipped_bundle_matches() {
-    networks::shipped_bundle_matches(&On::cpu());
+    networks::shipped_bundle_matches(&On::of(Dtype::F32));
 }
 
 #[test]
 fn shipped_bundle_in_bf16_is_close() {
-    networks::shipped_bundle_is_close(&On {
-        dtype: Dtype::Bf16,
-        ..On::cpu()
-    });
+    networks::shipped_bundle_is_close(&On::of(Dtype::Bf16));
 }

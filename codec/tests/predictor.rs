@@ -150,7 +150,12 @@ fn scores_are_costs_of_bits() {
 #[test]
 fn wrong_files_are_refused() {
     let bytes = std::fs::read(path("predictor-tiny")).unwrap();
-    let other = Bundle::open(path("tokenizer-windows"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap();
+    let other = Bundle::open(
+        path("tokenizer-windows"),
+        &latentbit_codec::Device::Cpu,
+        Dtype::F32,
+    )
+    .unwrap();
     let message = |error: Error| {
         assert!(matches!(error, Error::Predictor { .. }), "{error:?}");
         error.to_string()

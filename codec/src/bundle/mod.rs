@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, TokenizerConfig, VaeConfig};
 pub(crate) use weights::Weights;
 
-use crate::error::{Error, Result};
 use crate::device::Device;
+use crate::error::{Error, Result};
 use crate::kernels::{Backend, Dtype};
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;

@@ -45,8 +45,12 @@ impl Dtype {
         let mut bytes = Vec::with_capacity(values.len() * self.bytes());
         match self {
             Self::F32 => values.iter().for_each(|v| bytes.extend(v.to_ne_bytes())),
-            Self::Bf16 => values.iter().for_each(|&v| bytes.extend(bf16::from_f32(v).to_ne_bytes())),
-            Self::F16 => values.iter().for_each(|&v| bytes.extend(f16::from_f32(v).to_ne_bytes())),
+            Self::Bf16 => values
+                .iter()
+                .for_each(|&v| bytes.extend(bf16::from_f32(v).to_ne_bytes())),
+            Self::F16 => values
+                .iter()
+                .for_each(|&v| bytes.extend(f16::from_f32(v).to_ne_bytes())),
         }
         bytes
     }
@@ -55,7 +59,12 @@ impl Dtype {
     pub(crate) fn widen(self, bytes: &[u8]) -> Vec<f32> {
         let pairs = bytes.as_chunks::<2>().0.iter().copied();
         match self {
-            Self::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_ne_bytes(b)).collect(),
+            Self::F32 => bytes
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|&b| f32::from_ne_bytes(b))
+                .collect(),
             Self::Bf16 => pairs.map(|b| bf16::from_ne_bytes(b).to_f32()).collect(),
             Self::F16 => pairs.map(|b| f16::from_ne_bytes(b).to_f32()).collect(),
         }

@@ -32,7 +32,7 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
+    pub(super) fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
         let gain = match backend {
             Backend::Cpu(_) => None,
             Backend::Gpu(gpu) => Some(gpu.exact(&rms.gain)?),

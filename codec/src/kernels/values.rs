@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::Backend;
 use super::cuda::{self, Download};
 use super::operand::elsewhere;
-use super::Backend;
 use crate::error::Result;
 
 /// A buffer of f32 values that grows as needed.

@@ -27,8 +27,8 @@ pub use schedule::Schedule;
 pub use window::{Start, TokenWindow};
 
 use crate::bundle::{Bundle, Naming, SafetensorsBytes, Weights};
-use crate::error::{Error, Result};
 use crate::device::Device;
+use crate::error::{Error, Result};
 use crate::kernels::Dtype;
 use crate::vit::{Buffers, Vit, VitConfig};
 use bands::Band;

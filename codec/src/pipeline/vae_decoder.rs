@@ -16,10 +16,11 @@ use super::latents::{LatentChunk, Latents, Next, Predicted};
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::tensor::with_values;
-use crate::vae::{DecoderState, TiledState};
+use crate::vae::{DecoderState, Running, TiledState};
 
 /// Runs the VAE's decoder, a latent frame at a time.
 pub(super) struct VaeDecoder<O> {
@@ -75,6 +76,11 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         }
     }
 
+    fn begin(&mut self, latent: &Tensor, context: &Context<O>) -> Result<Running> {
+        let (vae, state) = (&self.bundle.vae, &mut self.state);
+        context.compute(|| vae.begin_decode(latent, state))
+    }
+
     fn is_fresh(&self) -> bool {
         self.tiles
             .as_ref()
@@ -111,8 +117,23 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         let steps = chunk.latent.dim(0)?;
         // Tiles take turns, so each takes as much as there is.
         let at_once = if self.tiles.is_some() { steps } else { 1 };
+        // A GPU computes the next step while frames of this one are looked after.
+        let looks_ahead = self.tiles.is_none() && matches!(self.bundle.device(), Device::Cuda(_));
+        let mut ahead = None;
         for step in (0..steps).step_by(at_once) {
-            let pixels = self.decode(&chunk.latent.narrow(0, step, at_once)?, context)?;
+            let part = |step| chunk.latent.narrow(0, step, at_once);
+            let pixels = if looks_ahead {
+                let now = match ahead.take() {
+                    Some(running) => running,
+                    None => self.begin(&part(step)?, context)?,
+                };
+                if step + at_once < steps {
+                    ahead = Some(self.begin(&part(step + at_once)?, context)?);
+                }
+                now.wait()?
+            } else {
+                self.decode(&part(step)?, context)?
+            };
             for index in 0..pixels.dim(0)? {
                 if left == 0 {
                     break;

@@ -13,14 +13,14 @@ use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::vae::{EncoderState, TiledState};
+use crate::vae::{EncoderState, Running, TiledState};
 
 /// A chunk in the making.
 struct Building {
     start: ChunkStart,
     frames: u64,
     steps: usize,
-    latents: Vec<Tensor>,
+    latents: Vec<Running>,
     /// With tiles: frames whose latents are made when the chunk is complete, and (T, H, W) of them.
     pixels: Vec<f32>,
     size: [usize; 3],
@@ -55,7 +55,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
         let Some(Building {
             start,
             frames,
-            mut latents,
+            latents,
             pixels,
             size: [t, h, w],
             ..
@@ -63,16 +63,19 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
         else {
             return Ok(());
         };
-        if let Some(tiles) = &mut self.tiles {
+        let latent = if let Some(tiles) = &mut self.tiles {
             let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
-            latents = vec![context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles))?];
-        }
+            context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles))?
+        } else {
+            let latents = latents.into_iter().map(Running::wait);
+            Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?
+        };
         let chunk = LatentChunk {
             sequence: start.sequence,
             first_frame: start.first_frame,
             key: start.key,
             frame_count: PixelFrames(frames),
-            latent: Tensor::cat(&latents, 0)?,
+            latent,
         };
         context.send(chunk.into())
     }
@@ -119,7 +122,8 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
             building.size = [building.size[0] + t, h, w];
         } else {
             let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), &Device::Cpu)?;
-            let latent = context.compute(|| bundle.vae.encode(&frames, state))?;
+            // On a GPU the next frames come while it computes.
+            let latent = context.compute(|| bundle.vae.begin_encode(&frames, state))?;
             building.latents.push(latent);
         }
         building.frames += step.frames as u64;

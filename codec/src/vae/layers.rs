@@ -20,13 +20,7 @@ pub(super) fn causal(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, s
 
 /// RMS norm and SiLU, as they precede every convolution but the first ones.
 pub(super) fn norm_silu(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, channels: usize) -> usize {
-    parts.norm(Norm::load(
-        weights,
-        &tensor(name),
-        channels,
-        Epsilon::Clamp,
-        true,
-    ))
+    parts.norm(Norm::load(weights, &tensor(name), channels, Epsilon::Clamp, true))
 }
 
 /// A convolution whose outputs go to what follows.

@@ -110,11 +110,11 @@ impl WanVae {
             while !rest.is_empty() {
                 let count = if state.is_fresh() { 1 } else { time };
                 let (step, later) = rest.split_at(count * frame);
-                let (values, found) =
-                    self.encoder
-                        .step(&mut state.0, [count, rows, columns], |operand| {
-                            fill_patches(&self.backend, step, patch, operand)
-                        })?;
+                let (values, found) = self
+                    .encoder
+                    .step(&mut state.0, [count, rows, columns], |operand| {
+                        fill_patches(&self.backend, step, patch, operand)
+                    })?;
                 running.push(found.iter().product::<usize>() * c, |out| values.read(out))?;
                 rest = later;
             }
@@ -163,9 +163,10 @@ impl WanVae {
         with_values(latent, |values| {
             for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
                 let (patches, [t, _, columns]) =
-                    self.decoder.step(&mut state.0, [1, size[0], size[1]], |operand| {
-                        fill(&self.backend, step, operand)
-                    })?;
+                    self.decoder
+                        .step(&mut state.0, [1, size[0], size[1]], |operand| {
+                            fill(&self.backend, step, operand)
+                        })?;
                 let (channels, patch) = (self.decoder.outputs(), self.config.patch);
                 running.push(t * h * w * 3, |out| {
                     unpatchify(patches, columns, channels, patch, out)

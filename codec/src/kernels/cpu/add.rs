@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::finish::{Finish, Place};
 use super::scratch::{at_least, with_scratch};
-use super::words::Format;
 use super::sink::Sink;
+use super::words::Format;
 use crate::kernels::Activation;
 
 /// Gives (T, H, W, C) values to a sink.

@@ -7,13 +7,13 @@ use rayon::prelude::*;
 
 use super::micro::{PANEL, Product, product};
 use super::operand::Operand;
-use crate::kernels::extent::Layout;
 use super::scratch::{Scratch, at_least, with_scratch};
 use super::shared::Shared;
 use super::vector;
 use super::words::Format;
 use super::words::Number;
 use crate::kernels::Attention;
+use crate::kernels::extent::Layout;
 
 /// Queries of a task, at most.
 const QUERIES: usize = 32;

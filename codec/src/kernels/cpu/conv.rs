@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::direct::{Direct, Shift};
 use super::finish::Finish;
 use super::operand::Operand;
-use crate::kernels::extent::Extent;
 use super::sink::Sink;
 use super::winograd::Winograd;
 use super::words::Format;
 use crate::kernels::ConvSpec;
+use crate::kernels::extent::Extent;
 
 /// How a convolution is computed.
 enum Algorithm {

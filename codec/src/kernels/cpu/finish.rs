@@ -1,14 +1,14 @@
 //! The end of products: bias, activation, residual, norm, and the words of the next operator, while sums are in cache.
 
 use super::kind::Kind;
-use crate::kernels::extent::Layout;
 use super::shared::Shared;
+use super::sink::Sink;
 use super::vector;
 use super::words::Format;
-use crate::kernels::cpu::words::Number;
-use crate::kernels::norm::RmsNorm;
-use super::sink::Sink;
 use crate::kernels::Activation;
+use crate::kernels::cpu::words::Number;
+use crate::kernels::extent::Layout;
+use crate::kernels::norm::RmsNorm;
 
 struct Target<'a> {
     norm: Option<&'a RmsNorm>,

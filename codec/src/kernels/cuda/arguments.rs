@@ -2,15 +2,27 @@
 
 /// A field's type: how many 64-bit numbers it has, and how C++ declares it.
 macro_rules! field {
-    (number $name:ident) => { concat!("wide ", stringify!($name), "; ") };
-    (axes $name:ident) => { concat!("wide ", stringify!($name), "[3]; ") };
-    (targets $name:ident) => { concat!("Target ", stringify!($name), "[3]; ") };
+    (number $name:ident) => {
+        concat!("wide ", stringify!($name), "; ")
+    };
+    (axes $name:ident) => {
+        concat!("wide ", stringify!($name), "[3]; ")
+    };
+    (targets $name:ident) => {
+        concat!("Target ", stringify!($name), "[3]; ")
+    };
 }
 
 macro_rules! rust_type {
-    (number) => { u64 };
-    (axes) => { [u64; 3] };
-    (targets) => { [Target; 3] };
+    (number) => {
+        u64
+    };
+    (axes) => {
+        [u64; 3]
+    };
+    (targets) => {
+        [Target; 3]
+    };
 }
 
 macro_rules! arguments {

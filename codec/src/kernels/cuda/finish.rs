@@ -48,12 +48,7 @@ impl<'a> Finisher<'a> {
     ///
     /// # Panics
     /// As for [`new`](Self::new).
-    pub(super) fn plain(
-        gpu: &'a Gpu,
-        channels: usize,
-        output: [usize; 3],
-        sink: Sink<'a>,
-    ) -> Result<Self> {
+    pub(super) fn plain(gpu: &'a Gpu, channels: usize, output: [usize; 3], sink: Sink<'a>) -> Result<Self> {
         let [_, height, width] = output;
         let positions: usize = output.iter().product();
         let vector = if channels.is_multiple_of(4) { 4 } else { 1 };
@@ -68,7 +63,9 @@ impl<'a> Finisher<'a> {
             ..arguments::Finish::default()
         };
         if u32::try_from(positions).is_err() {
-            return Err(Error::device("frames are too large for it; compute them in tiles"));
+            return Err(Error::device(
+                "frames are too large for it; compute them in tiles",
+            ));
         }
         if let Some(stream) = sink.stream {
             arguments.stream = stream.values.gpu()?.address()?;
@@ -102,7 +99,11 @@ impl<'a> Finisher<'a> {
             ..self.arguments
         };
         match *sums {
-            Sums::Rows { address, bias, stride } => {
+            Sums::Rows {
+                address,
+                bias,
+                stride,
+            } => {
                 arguments.sums = address;
                 arguments.bias = bias;
                 arguments.linear = 1;
@@ -128,8 +129,11 @@ impl<'a> Finisher<'a> {
             }
         }
         let groups = THREADS as usize / arguments.lanes as usize;
-        self.gpu
-            .each(Kernel::Finish, &arguments, count.div_ceil(groups) * THREADS as usize)
+        self.gpu.each(
+            Kernel::Finish,
+            &arguments,
+            count.div_ceil(groups) * THREADS as usize,
+        )
     }
 
     /// Waits for the tokens, if there are to be any.

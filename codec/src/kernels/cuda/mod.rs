@@ -86,6 +86,11 @@ impl Gpu {
         })))
     }
 
+    #[cfg(test)]
+    pub(super) fn trusts_its_library(&self) -> bool {
+        self.0.vendor
+    }
+
     pub(crate) fn dtype(&self) -> Dtype {
         self.0.dtype
     }
@@ -132,8 +137,11 @@ impl Gpu {
     /// Runs a kernel with a thread for each of `count` things.
     fn each(&self, kernel: Kernel, arguments: &impl bytemuck::Pod, count: usize) -> Result<()> {
         let blocks = count.div_ceil(THREADS as usize);
-        let blocks = u32::try_from(blocks).ok().filter(|&blocks| blocks <= i32::MAX as u32);
-        let blocks = blocks.ok_or_else(|| Error::device("frames are too large for it; compute them in tiles"))?;
+        let blocks = u32::try_from(blocks)
+            .ok()
+            .filter(|&blocks| blocks <= i32::MAX as u32);
+        let blocks =
+            blocks.ok_or_else(|| Error::device("frames are too large for it; compute them in tiles"))?;
         if blocks == 0 {
             return Ok(());
         }

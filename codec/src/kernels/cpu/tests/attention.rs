@@ -97,7 +97,13 @@ fn attention_is_its_definition() {
                 vec![0.0],
             );
             row.shape(&mut out, [1, 1, n]);
-            crate::kernels::cpu::attention::run(&op, format, &words, &mut AttentionBuffers::default(), &mut out);
+            crate::kernels::cpu::attention::run(
+                &op,
+                format,
+                &words,
+                &mut AttentionBuffers::default(),
+                &mut out,
+            );
             let found = read(format, &out, width);
             let expected = naive_attention(&qkv, grid, window, shift, heads, width);
             let tolerance = match format.dtype {

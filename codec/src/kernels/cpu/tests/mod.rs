@@ -34,6 +34,10 @@ impl Random {
         self.next() as f32 / (1u64 << 30) as f32 - 1.0
     }
 
+    pub(crate) fn values_f32(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.value()).collect()
+    }
+
     /// Values that the number type holds exactly.
     pub(crate) fn values(&mut self, dtype: Number, count: usize) -> Vec<f32> {
         let exact = |value: f32| match dtype {

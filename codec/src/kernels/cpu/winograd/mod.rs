@@ -16,8 +16,8 @@ use super::kind::Kind;
 use super::micro::{PANEL, Product, product};
 use super::operand::Operand;
 use super::scratch::{Scratch, at_least, with_scratch};
-use super::words::{Format, Packed};
 use super::words::Number;
+use super::words::{Format, Packed};
 use crate::kernels::ConvSpec;
 
 /// Places of a tile.

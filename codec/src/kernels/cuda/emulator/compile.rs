@@ -29,7 +29,10 @@ pub(super) fn function(variant: Variant, kernel: Kernel) -> Function {
 
 fn compile(variant: Variant) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
-    let (text, library) = (folder.path().join("kernels.cpp"), folder.path().join("kernels.so"));
+    let (text, library) = (
+        folder.path().join("kernels.cpp"),
+        folder.path().join("kernels.so"),
+    );
     let host = include_str!("../source/host.h");
     std::fs::write(&text, [host, &source::text()].join("\n")).expect("room on disk");
     let output = Command::new("c++")
@@ -40,7 +43,11 @@ fn compile(variant: Variant) -> usize {
         .args([&library, &text])
         .output()
         .expect("a C++ compiler (c++), which the tests need");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let path = CString::new(library.to_str().expect("a path")).expect("a path");
     // SAFETY: the library is ours and does nothing when it is opened.
     let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };

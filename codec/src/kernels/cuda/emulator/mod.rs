@@ -68,7 +68,10 @@ impl Driver for Emulator {
         let memory = all.remove(&address).expect("memory of this device");
         let (guard, poison) = (GUARD / 16, u128::from_ne_bytes([POISON; 16]));
         let whole = memory[..guard].iter().chain(&memory[memory.len() - guard..]);
-        assert!(whole.copied().all(|word| word == poison), "written beyond the end");
+        assert!(
+            whole.copied().all(|word| word == poison),
+            "written beyond the end"
+        );
     }
 
     fn copy(&self, from: u64, to: u64, len: usize) -> Result<()> {

@@ -35,13 +35,17 @@ pub(super) fn convolution(convolution: &Convolution, x: &[f32], w: &[f32]) -> Ve
 }
 
 pub(super) fn product(product: &Product, a: &[f32], b: &[f32], c: &mut [f32]) {
-    c.par_chunks_mut(product.c_stride).enumerate().for_each(|(row, c)| {
-        let a = &a[row * product.a_stride..][..product.depth];
-        for (column, c) in c[..product.columns].iter_mut().enumerate() {
-            *c = match product.transposed {
-                true => dot(a, &b[column * product.b_stride..][..product.depth]),
-                false => (0..product.depth).map(|k| a[k] * b[k * product.b_stride + column]).sum(),
-            };
-        }
-    });
+    c.par_chunks_mut(product.c_stride)
+        .enumerate()
+        .for_each(|(row, c)| {
+            let a = &a[row * product.a_stride..][..product.depth];
+            for (column, c) in c[..product.columns].iter_mut().enumerate() {
+                *c = match product.transposed {
+                    true => dot(a, &b[column * product.b_stride..][..product.depth]),
+                    false => (0..product.depth)
+                        .map(|k| a[k] * b[k * product.b_stride + column])
+                        .sum(),
+                };
+            }
+        });
 }

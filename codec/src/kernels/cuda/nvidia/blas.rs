@@ -32,8 +32,8 @@ impl Blas {
         // SAFETY: the handle was just made, and the stream lives as long as the process.
         unsafe { result::set_stream(handle, stream.cast()) }.map_err(refused)?;
         // SAFETY: the memory is never given back.
-        let workspace =
-            unsafe { cudarc::driver::result::malloc_sync(WORKSPACE) }.map_err(failed("taking memory for cuBLAS"))?;
+        let workspace = unsafe { cudarc::driver::result::malloc_sync(WORKSPACE) }
+            .map_err(failed("taking memory for cuBLAS"))?;
         // SAFETY: as above.
         let set = unsafe { sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, WORKSPACE) };
         set.result().map_err(refused)?;
@@ -53,7 +53,11 @@ impl Blas {
         let done = unsafe {
             result::gemm_ex(
                 self.handle,
-                if product.transposed { CUBLAS_OP_T } else { CUBLAS_OP_N },
+                if product.transposed {
+                    CUBLAS_OP_T
+                } else {
+                    CUBLAS_OP_N
+                },
                 CUBLAS_OP_N,
                 int(product.columns)?,
                 int(product.rows)?,

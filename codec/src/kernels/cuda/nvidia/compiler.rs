@@ -10,9 +10,13 @@ use crate::error::{Error, Result};
 
 /// The machine code of a variant for a compute capability.
 pub(super) fn compile(variant: Variant, (major, minor): (i32, i32)) -> Result<Vec<u8>> {
-    let text = CString::new(source::text()).map_err(|_| Error::device("the kernels' text has a zero in it"))?;
+    let text =
+        CString::new(source::text()).map_err(|_| Error::device("the kernels' text has a zero in it"))?;
     let program = result::create_program(&text, None).map_err(|error| failed("starts", error))?;
-    let mut options = vec![format!("--gpu-architecture=sm_{major}{minor}"), "--std=c++17".to_owned()];
+    let mut options = vec![
+        format!("--gpu-architecture=sm_{major}{minor}"),
+        "--std=c++17".to_owned(),
+    ];
     options.extend(source::defines(variant));
     // SAFETY: the program was just made, and is destroyed below.
     let compiled = unsafe { result::compile_program(program, &options) };

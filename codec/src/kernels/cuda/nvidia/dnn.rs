@@ -40,8 +40,9 @@ fn refused(error: result::CudnnError) -> Error {
 /// are four of each.
 fn sides([n, d, h, w, c]: [usize; 5], flat: bool) -> Result<(Vec<i32>, Vec<i32>)> {
     let int = |value: usize| {
-        i32::try_from(value)
-            .map_err(|_| Error::device("frames are too large for cuDNN; compute them in tiles (--max-memory)"))
+        i32::try_from(value).map_err(|_| {
+            Error::device("frames are too large for cuDNN; compute them in tiles (--max-memory)")
+        })
     };
     // All offsets must fit, not only the strides.
     int(n * d * h * w * c)?;
@@ -165,7 +166,12 @@ fn describe(convolution: &Convolution) -> Result<Plan> {
         Dtype::Bf16 | Dtype::F16 => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
     };
     let flat = convolution.input[1] == 1 && convolution.kernel[0] == 1;
-    let axes = |values: [usize; 3]| values[usize::from(flat)..].iter().map(|&v| v as i32).collect::<Vec<_>>();
+    let axes = |values: [usize; 3]| {
+        values[usize::from(flat)..]
+            .iter()
+            .map(|&v| v as i32)
+            .collect::<Vec<_>>()
+    };
     let (kernel, stride) = (axes(convolution.kernel), axes(convolution.stride));
     let (zeros, ones) = (vec![0; kernel.len()], vec![1; kernel.len()]);
     let filter: Vec<i32> = [convolution.outputs as i32, convolution.input[4] as i32]
@@ -177,7 +183,13 @@ fn describe(convolution: &Convolution) -> Result<Plan> {
         let descriptor = result::create_tensor_descriptor().map_err(refused)?;
         // SAFETY: the descriptor was just made, and the lists have as many numbers as is said.
         let set = unsafe {
-            result::set_tensornd_descriptor(descriptor, number, dims.len() as i32, dims.as_ptr(), strides.as_ptr())
+            result::set_tensornd_descriptor(
+                descriptor,
+                number,
+                dims.len() as i32,
+                dims.as_ptr(),
+                strides.as_ptr(),
+            )
         };
         set.map_err(refused)?;
         Ok(descriptor)

@@ -82,7 +82,8 @@ impl Nvidia {
         let device = result::device::get(ordinal).map_err(failed("opening it"))?;
         let attribute = |attribute| {
             // SAFETY: the device was just got.
-            unsafe { result::device::get_attribute(device, attribute) }.map_err(failed("asking for its abilities"))
+            unsafe { result::device::get_attribute(device, attribute) }
+                .map_err(failed("asking for its abilities"))
         };
         use sys::CUdevice_attribute_enum as Attribute;
         let capability = (
@@ -101,7 +102,9 @@ impl Nvidia {
         // SAFETY: the context was just made.
         unsafe { result::ctx::set_current(context) }.map_err(failed("entering the context"))?;
         keep_freed_memory(device)?;
-        let stream = || result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("making a stream"));
+        let stream = || {
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(failed("making a stream"))
+        };
         let compute = stream()?;
         let dnn = Dnn::new(compute)?;
         let version = dnn.version();

@@ -121,7 +121,9 @@ impl Staging {
         let mut free = lock(&self.free);
         free.push(slot);
         if free.len() > KEPT {
-            let smallest = (0..free.len()).min_by_key(|&index| free[index].bytes).unwrap_or(0);
+            let smallest = (0..free.len())
+                .min_by_key(|&index| free[index].bytes)
+                .unwrap_or(0);
             drop(free.remove(smallest));
         }
     }

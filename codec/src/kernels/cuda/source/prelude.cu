@@ -78,9 +78,8 @@ DEVICE element narrow(float value) {
 #endif
 
 // V values that lie side by side, moved in one piece where the hardware can.
-constexpr int piece(int bytes) { return bytes < 16 ? bytes : 16; }
-template <int V> struct alignas(piece(V * sizeof(element))) Pack { element at[V]; };
-template <int V> struct alignas(piece(V * sizeof(float))) Floats { float at[V]; };
+template <int V, int BYTES = V * (int)sizeof(element)> struct alignas(BYTES < 16 ? BYTES : 16) Pack { element at[V]; };
+template <int V, int BYTES = V * (int)sizeof(float)> struct alignas(BYTES < 16 ? BYTES : 16) Floats { float at[V]; };
 
 #if ELEMENT != 0
 template <int V> DEVICE void load(const element *from, float *values) {

@@ -9,12 +9,7 @@ use networks::On;
 fn emulated(dtype: Dtype) -> On {
     On {
         device: Device::emulated(),
-        dtype,
-        tolerance: match dtype {
-            Dtype::F32 => 1e-4,
-            Dtype::Bf16 => 5e-2,
-            Dtype::F16 => 1e-2,
-        },
+        ..On::of(dtype)
     }
 }
 

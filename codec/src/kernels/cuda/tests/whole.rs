@@ -1,0 +1,141 @@
+//! What a pipeline, tiles and the predictor make of an emulated GPU, against the CPU.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::kernels::cpu::tests::Random;
+use crate::maskgit::{Predictor, Start, TokenWindow};
+use crate::pipeline::{self, Coded, Options};
+use crate::vae::{DecoderState, TiledState, Tiling};
+use crate::{Bundle, Device, Dtype, Error, Frame, TensorDevice};
+
+fn bundle(name: &str, device: &Device) -> Bundle {
+    let path = format!(
+        "{}/../testdata/golden/{name}.safetensors",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    Bundle::open(path, device, Dtype::F32).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let difference = found
+        .iter()
+        .zip(expected)
+        .fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(difference <= 1e-4 * largest, "{difference} of {largest}");
+}
+
+#[test]
+fn tiles_wait_for_their_turn() {
+    let [cpu, gpu] = [Device::Cpu, Device::emulated()].map(|device| bundle("vae-tiny", &device).vae);
+    let latent = Random::new(3).values_f32(2 * 2 * 14 * 18 * 4);
+    let parts = latent
+        .chunks_exact(latent.len() / 2)
+        .map(|part| Tensor::from_vec(part.to_vec(), (2, 14, 18, 4), &TensorDevice::Cpu).unwrap());
+    for on_disk in [false, true] {
+        let tiling = Tiling::new([14, 18], [1, 2], 2, true);
+        let [mut on_cpu, mut on_gpu] = [0, 1].map(|_| TiledState::new(tiling.clone(), on_disk).unwrap());
+        for part in parts.clone() {
+            let expected = cpu.decode_tiled(&part, &mut on_cpu).unwrap();
+            let found = gpu.decode_tiled(&part, &mut on_gpu).unwrap();
+            assert_close(&values(&found), &values(&expected));
+        }
+    }
+}
+
+#[test]
+fn states_have_copies_and_one_device() {
+    let [cpu, gpu] = [Device::Cpu, Device::emulated()].map(|device| bundle("vae-tiny", &device).vae);
+    let latent = Random::new(4).values_f32(3 * 4 * 4 * 4);
+    let latent = Tensor::from_vec(latent, (3, 4, 4, 4), &TensorDevice::Cpu).unwrap();
+    let part = |at: usize| latent.narrow(0, at, 1).unwrap();
+    let mut state = DecoderState::default();
+    gpu.decode(&part(0), &mut state).unwrap();
+    let mut copy = state.try_clone().unwrap();
+    let later = gpu.decode(&part(1), &mut state).unwrap();
+    gpu.decode(&part(2), &mut state).unwrap();
+    assert_eq!(values(&gpu.decode(&part(1), &mut copy).unwrap()), values(&later));
+    let error = cpu.decode(&part(2), &mut state).unwrap_err();
+    assert!(matches!(error, Error::Device { .. }), "{error}");
+}
+
+#[test]
+fn f16_is_for_gpus() {
+    let path = format!(
+        "{}/../testdata/golden/vae-tiny.safetensors",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let error = Bundle::open(&path, &Device::Cpu, Dtype::F16).unwrap_err();
+    assert!(error.to_string().contains("GPUs only"), "{error}");
+    Bundle::open(&path, &Device::emulated(), Dtype::F16).unwrap();
+}
+
+#[test]
+fn a_pipeline_gives_what_the_cpu_gives() {
+    let (width, height) = (40, 24);
+    let frame = move |seed: u64| Frame {
+        width,
+        height,
+        data: Random::new(seed)
+            .values_f32(width * height * 3)
+            .iter()
+            .map(|v| v.abs())
+            .collect(),
+    };
+    let run = |device: Device| {
+        let bundle = Arc::new(bundle("storage-int8", &device));
+        let stream = pipeline::video_stream_for(&bundle, width as u32, height as u32).unwrap();
+        let (mut input, output) = pipeline::encoder(&bundle, &stream, &Options::default()).unwrap();
+        let pushing = std::thread::spawn(move || {
+            (0..21).for_each(|index| input.push(&frame(index)).unwrap());
+            input.flush().unwrap();
+        });
+        let chunks: Vec<_> = output.map(Result::unwrap).collect();
+        pushing.join().unwrap();
+        let (mut input, output) = pipeline::decoder(&bundle, &stream, &Options::default()).unwrap();
+        let tokens: Vec<u64> = chunks
+            .iter()
+            .flat_map(|chunk| chunk.tokens.values.clone())
+            .collect();
+        let pushing = std::thread::spawn(move || {
+            chunks
+                .into_iter()
+                .for_each(|chunk| input.push(Coded::Chunk(chunk)).unwrap());
+            input.flush().unwrap();
+        });
+        let pixels: Vec<f32> = output.flat_map(|frame| frame.unwrap().frame.data).collect();
+        pushing.join().unwrap();
+        (tokens, pixels)
+    };
+    let (expected, found) = (run(Device::Cpu), run(Device::emulated()));
+    assert_eq!(found.1.len(), 21 * width * height * 3);
+    assert_eq!(found.0, expected.0);
+    assert_close(&found.1, &expected.1);
+}
+
+#[test]
+fn a_predictor_says_what_it_says_on_the_cpu() {
+    let (h, w, steps) = (9, 7, 3);
+    let path = format!(
+        "{}/../testdata/golden/predictor-tiny.safetensors",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let tokens: Vec<u64> = (0..h * w * steps)
+        .map(|at| (at as u64 * 0x9e37_79b9) & 0x3ff)
+        .collect();
+    let known = tokens.iter().map(|token| token & 0x1f).collect();
+    let starts = vec![Start::Group, Start::Inner, Start::Chunk];
+    let window = TokenWindow::from_parts(h as u32, w as u32, tokens, known, starts).unwrap();
+    let [expected, found] = [Device::Cpu, Device::emulated()].map(|device| {
+        let predictor = Predictor::open(&path, &bundle("storage-int8", &device), Dtype::F32).unwrap();
+        predictor.logits(&window).unwrap()
+    });
+    assert_close(&found, &expected);
+}
