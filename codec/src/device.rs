@@ -60,7 +60,7 @@ impl Device {
     /// A GPU that is emulated on the CPU.
     #[cfg(test)]
     pub(crate) fn emulated() -> Self {
-        Self::Cuda(Cuda(crate::kernels::Emulator::new()))
+        Self::Cuda(Cuda(crate::kernels::Emulator::right()))
     }
 
     /// Its kind, as in its name: `cpu` or `cuda`.

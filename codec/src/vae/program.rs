@@ -230,7 +230,7 @@ fn with_sink(
     }
     let mut wants = targets.iter();
     f(Sink {
-        stream: (add || store).then(|| Stream {
+        stream: (add || store).then_some(Stream {
             values: &mut stream,
             add,
             store,

@@ -27,14 +27,3 @@ pub(crate) struct Sink<'a> {
     /// One token for each position: bit j is set exactly when channel j is above zero.
     pub(crate) tokens: Option<&'a mut [u64]>,
 }
-
-#[cfg(test)]
-impl<'a> Sink<'a> {
-    /// One operand, as it is.
-    pub(crate) fn to(operand: &'a mut Operand) -> Self {
-        Self {
-            targets: [Some(Target { norm: None, operand }), None, None],
-            ..Self::default()
-        }
-    }
-}

@@ -26,7 +26,7 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    pub(crate) fn new() -> Arc<dyn Driver> {
+    pub(crate) fn right() -> Arc<dyn Driver> {
         Arc::new(Self::default())
     }
 

@@ -56,3 +56,28 @@ fn refused(program: sys::nvrtcProgram, error: result::NvrtcError) -> Error {
 fn failed(what: &str, error: result::NvrtcError) -> Error {
     Error::device(format!("no compiler that {what}: {error:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Dtype;
+
+    #[test]
+    fn kernels_compile() {
+        // SAFETY: loading the library has no effect beside that.
+        if !unsafe { sys::is_culib_present() } {
+            eprintln!(
+                "skipped: there is no libnvrtc.so.13 to try; `pip install nvidia-cuda-nvrtc` brings one"
+            );
+            return;
+        }
+        for capability in [(8, 0), (9, 0)] {
+            for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+                for head in [0, 10, 32, 64, 128] {
+                    let image = compile(Variant { dtype, head }, capability).unwrap();
+                    assert!(image.starts_with(b"\x7fELF"), "{dtype} {head} {capability:?}");
+                }
+            }
+        }
+    }
+}

@@ -108,10 +108,10 @@ impl Staging {
         let mut free = lock(&self.free);
         let large = free.iter().filter(|slot| slot.bytes >= bytes).count();
         // The first use of a size makes a second slot for it.
-        if large > 1 || (large == 1 && self.direction == Direction::ToHost) {
-            if let Some(index) = free.iter().position(|slot| slot.bytes >= bytes) {
-                return Ok(free.remove(index));
-            }
+        if (large > 1 || self.direction == Direction::ToHost)
+            && let Some(index) = free.iter().position(|slot| slot.bytes >= bytes)
+        {
+            return Ok(free.remove(index));
         }
         drop(free);
         Slot::new(self.context, bytes.max(1)).map_err(failed("taking memory for copies"))
