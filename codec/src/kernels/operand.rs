@@ -31,7 +31,7 @@ impl Operand {
         }
     }
 
-    /// The words of its first `count` frames.
+    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
     pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
         match self {
             Self::Cpu(operand) => Ok(Cow::Borrowed(operand.front(count))),

@@ -16,6 +16,8 @@ pub(crate) struct Operand {
     gpu: Gpu,
     memory: Option<Memory>,
     extent: Option<Extent>,
+    /// Words that were restored, as long as it has no extent.
+    restored: usize,
 }
 
 impl Operand {
@@ -24,6 +26,7 @@ impl Operand {
             gpu: gpu.clone(),
             memory: None,
             extent: None,
+            restored: 0,
         }
     }
 
@@ -99,9 +102,12 @@ impl Operand {
         Ok(())
     }
 
-    /// The words of its first `count` frames.
+    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
     pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
-        let bytes = count * self.layout().frame * self.gpu.element();
+        let bytes = match self.extent {
+            Some(_) => count * self.layout().frame * self.gpu.element(),
+            None => 4 * self.restored,
+        };
         if bytes == 0 {
             return Ok(Cow::Borrowed(&[]));
         }
@@ -118,6 +124,7 @@ impl Operand {
     /// Makes it one that was given no extent yet and whose memory begins with these words.
     pub(crate) fn restore(&mut self, words: &[u32]) -> Result<()> {
         self.extent = None;
+        self.restored = words.len();
         if words.is_empty() {
             return Ok(());
         }
@@ -134,6 +141,7 @@ impl Operand {
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let mut copy = Self::new(&self.gpu);
         copy.extent = self.extent;
+        copy.restored = self.restored;
         if let Some(memory) = &self.memory {
             let own = at_least(&mut copy.memory, self.gpu.driver(), memory.bytes(), false)?;
             self.gpu

@@ -60,8 +60,14 @@ fn states_have_copies_and_one_device() {
     gpu.decode(&part(0), &mut state).unwrap();
     let mut copy = state.try_clone().unwrap();
     let later = gpu.decode(&part(1), &mut state).unwrap();
-    gpu.decode(&part(2), &mut state).unwrap();
+    let third = gpu.decode(&part(2), &mut state).unwrap();
+    // What comes later can be looked at without a trace, more than once.
+    for key in [true, false] {
+        let ahead = gpu.decode_ahead(&part(2), key, &mut copy).unwrap();
+        assert_eq!(ahead.dim(0).unwrap(), if key { 1 } else { 4 });
+    }
     assert_eq!(values(&gpu.decode(&part(1), &mut copy).unwrap()), values(&later));
+    assert_eq!(values(&gpu.decode(&part(2), &mut copy).unwrap()), values(&third));
     let error = cpu.decode(&part(2), &mut state).unwrap_err();
     assert!(matches!(error, Error::Device { .. }), "{error}");
 }
