@@ -88,7 +88,7 @@ parity: build $(PARITY_VENV)/.packages ## Compare the VAE with that of diffusers
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/parity/run.py $(PARITY)
 
 .PHONY: bench-archive
-bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with PyTorch, and reading tokens with npz, npy, Parquet and WebDataset: 7 minutes, on a machine that does nothing else
+bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with PyTorch, and reading tokens with npz, npy, Parquet and WebDataset: 5 minutes, on a machine that does nothing else
 	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/latentbit-*.whl
 	PYTHONPATH=training:scripts/bench $(PYTHON) python/bench/measure.py $(BENCH)
 
