@@ -7,8 +7,6 @@ mod products;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rayon::prelude::*;
-
 use super::driver::{Convolution, Download, Driver, Launch, Product};
 use crate::error::Result;
 
@@ -89,7 +87,8 @@ impl Driver for Emulator {
     fn launch(&self, launch: &Launch<'_>) -> Result<()> {
         let function = compile::function(launch.variant, launch.kernel);
         let blocks: u32 = launch.blocks.iter().product();
-        (0..blocks).into_par_iter().for_each(|block| {
+        // One after the other: a thread that helps others meanwhile could wait for a lock that its caller holds.
+        (0..blocks).for_each(|block| {
             // SAFETY: the function is `run_…` of `host.h`, whose argument is the struct that the caller filled in.
             unsafe {
                 function(

@@ -1,7 +1,5 @@
 //! Convolutions and matrix products by their definition.
 
-use rayon::prelude::*;
-
 use super::super::driver::{Convolution, Product};
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -14,7 +12,7 @@ pub(super) fn convolution(convolution: &Convolution, x: &[f32], w: &[f32]) -> Ve
     let [kd, kh, kw] = convolution.kernel;
     let [sd, sh, sw] = convolution.stride;
     let mut y = vec![0.0; n * out_depth * out_height * out_width * outputs];
-    y.par_chunks_exact_mut(outputs).enumerate().for_each(|(at, y)| {
+    for (at, y) in y.chunks_exact_mut(outputs).enumerate() {
         let (rest, column) = (at / out_width, at % out_width);
         let (rest, row) = (rest / out_height, rest % out_height);
         let (batch, frame) = (rest / out_depth, rest % out_depth);
@@ -30,22 +28,20 @@ pub(super) fn convolution(convolution: &Convolution, x: &[f32], w: &[f32]) -> Ve
                 }
             }
         }
-    });
+    }
     y
 }
 
 pub(super) fn product(product: &Product, a: &[f32], b: &[f32], c: &mut [f32]) {
-    c.par_chunks_mut(product.c_stride)
-        .enumerate()
-        .for_each(|(row, c)| {
-            let a = &a[row * product.a_stride..][..product.depth];
-            for (column, c) in c[..product.columns].iter_mut().enumerate() {
-                *c = match product.transposed {
-                    true => dot(a, &b[column * product.b_stride..][..product.depth]),
-                    false => (0..product.depth)
-                        .map(|k| a[k] * b[k * product.b_stride + column])
-                        .sum(),
-                };
-            }
-        });
+    for (row, c) in c.chunks_mut(product.c_stride).enumerate() {
+        let a = &a[row * product.a_stride..][..product.depth];
+        for (column, c) in c[..product.columns].iter_mut().enumerate() {
+            *c = match product.transposed {
+                true => dot(a, &b[column * product.b_stride..][..product.depth]),
+                false => (0..product.depth)
+                    .map(|k| a[k] * b[k * product.b_stride + column])
+                    .sum(),
+            };
+        }
+    }
 }
