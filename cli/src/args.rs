@@ -459,7 +459,7 @@ pub struct ConcealArgs {
 /// Values of `--conceal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ConcealChoice {
-    /// Tokens that the predictor finds likely between those before and after them.
+    /// Tokens that the predictor finds likely between those before and after them, their frames mixed with those of blend.
     Maskgit,
     /// Copies of the last good frame before them.
     Freeze,

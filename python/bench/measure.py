@@ -1,6 +1,6 @@
 """Measures archiving beside PyTorch and reading beside other forms: `make bench-archive`.
 
-    make bench-archive                                              # all of it, about 7 minutes on two cores
+    make bench-archive                                              # all of it, about 5 minutes on two cores
     make bench-archive BENCH="--quick"                              # whether it works, in a minute
     make bench-archive BENCH="--only reading"
     make bench-archive BENCH="--markdown docs/datasets.md"          # and renew the tables of the document

@@ -43,8 +43,9 @@ pub enum Conceal {
     /// Latents between the good one before and the good one after them, which the VAE turns into frames, so that its cache
     /// goes on; copies of one of the two where the other is missing.
     Latent,
-    /// Tokens that a predictor finds likely between those before and after them, decoded as all others are. Of a chunk that
-    /// has fewer planes than another one before it in its segment, those that it lacks are predicted too.
+    /// Tokens that a predictor finds likely between those before and after them, decoded as all others are; their frames are
+    /// mixed with those of [`Blend`](Self::Blend), or with the one good frame beside them. Of a chunk that has fewer planes
+    /// than another one before it in its segment, those that it lacks are predicted too, and nothing is mixed.
     MaskGit {
         /// The predictor, which must be one for the bundle of the stream.
         predictor: Arc<Predictor>,
