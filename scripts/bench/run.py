@@ -186,6 +186,9 @@ def main() -> None:
         cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1
     cases = select(cases, options.only, tuple(options.peers))
+    if not machine.has_bf16() and any(case.dtype == "bf16" for case in cases):
+        say("bench: bf16 is left out: this CPU has no instructions for it")
+        cases = [case for case in cases if case.dtype != "bf16"]
     with_operators = not options.ours and not options.wan and options.only in ([], [OPERATORS])
     if options.list:
         print("\n".join([*([OPERATORS] if with_operators else []), *(case.label for case in cases)]))
