@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use latentbit_codec::Device;
 use latentbit_codec::maskgit::FillOptions;
 use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
 use latentbit_container::{Compression, WriterOptions};
@@ -854,7 +855,7 @@ pub struct ArchiveArgs {
     #[arg(long, value_name = "N")]
     pub max_errors: Option<u64>,
 
-    /// Clips that are made at once; 0 for one on each core.
+    /// Clips that are made at once; 0 for one on each core, or 32 on a GPU, which computes small ones together.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     pub workers: usize,
 
@@ -903,10 +904,11 @@ impl ArchiveArgs {
     }
 
     /// Of so many clips, those that are made at once.
-    pub fn workers(&self, clips: usize) -> usize {
-        let workers = match self.workers {
-            0 => self.all_threads(),
-            workers => workers,
+    pub fn workers(&self, clips: usize, device: &Device) -> usize {
+        let workers = match (self.workers, device) {
+            (0, Device::Cpu) => self.all_threads(),
+            (0, Device::Cuda(_)) => Device::CLIPS_TOGETHER,
+            (workers, _) => workers,
         };
         workers.min(clips).max(1)
     }

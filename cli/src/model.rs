@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::{Bundle, Device, Dtype, Error, pipeline};
 use latentbit_container::VideoStream;
 
@@ -10,8 +11,8 @@ use crate::args::{DtypeChoice, ModelArgs};
 use crate::exit::usage;
 use crate::models::resolve::{Choice, resolve};
 
-/// The bundle of `--model`, else the one that is built in, on the device of `--device`.
-pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
+/// The bundle of `--model`, else the one that is built in, on the device of `--device`; what is not wanted takes no memory.
+pub fn load(args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
     let device = device(&args.device)?;
     let dtype = match args.dtype {
         DtypeChoice::Auto => device.dtype()?,
@@ -22,9 +23,9 @@ pub fn load(args: &ModelArgs) -> anyhow::Result<Arc<Bundle>> {
     let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
     let bundle = match &choice {
         Choice::Path(path) => {
-            Bundle::open(path, &device, dtype).with_context(|| path.display().to_string())?
+            Bundle::open_with(path, halves, &device, dtype).with_context(|| path.display().to_string())?
         }
-        Choice::BuiltIn => built_in(&device, dtype)?,
+        Choice::BuiltIn => built_in(halves, &device, dtype)?,
     };
     tracing::info!(
         "bundle {:?}, SHA-256 {}, {} with {}",
@@ -44,8 +45,8 @@ pub fn device(name: &str) -> anyhow::Result<Device> {
     })
 }
 
-fn built_in(device: &Device, dtype: Dtype) -> anyhow::Result<Bundle> {
-    Bundle::embedded(device, dtype).context("the built-in model; name another one with --model")
+fn built_in(halves: Halves, device: &Device, dtype: Dtype) -> anyhow::Result<Bundle> {
+    Bundle::embedded_with(halves, device, dtype).context("the built-in model; name another one with --model")
 }
 
 /// Checks that a stream, `place` in messages, was made with `bundle`.

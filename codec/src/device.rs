@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Backend, Driver, Dtype, Gpu};
+use crate::kernels::{Backend, Driver, Dtype, Gpu, OperatorTime, Profiler};
 
 /// Where networks run. A clone is the same device.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub enum Device {
 }
 
 impl Device {
+    /// Clips that a GPU computes together, at most, where their frames are small.
+    pub const CLIPS_TOGETHER: usize = 32;
+
     /// The first GPU if this build can use one and there is one that works, else the CPU. Says which at the level of
     /// information.
     #[must_use]
@@ -39,7 +42,7 @@ impl Device {
     /// [`Error::Device`] that says what is missing: a part of this build, the driver, a library or the GPU.
     pub fn cuda(index: usize) -> Result<Self> {
         #[cfg(feature = "cuda")]
-        return Ok(Self::Cuda(Cuda(crate::kernels::Nvidia::open(index)?)));
+        return Ok(Self::Cuda(Cuda::new(crate::kernels::Nvidia::open(index)?)));
         #[cfg(not(feature = "cuda"))]
         Err(Error::device(format!(
             "number {index} cannot be used: this build computes on the CPU only; build it with `--features cuda`"
@@ -60,7 +63,19 @@ impl Device {
     /// A GPU that is emulated on the CPU.
     #[cfg(test)]
     pub(crate) fn emulated() -> Self {
-        Self::Cuda(Cuda(crate::kernels::Emulator::right()))
+        Self::Cuda(Cuda::new(crate::kernels::Emulator::right()))
+    }
+
+    /// Runs `f`, and tells how long each operator took that it ran on this GPU, whichever thread ran it: the longest
+    /// first. Nothing else should use the device meanwhile. On the CPU there is nothing to tell.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the GPU failed.
+    pub fn profile<R>(&self, f: impl FnOnce() -> R) -> Result<(R, Vec<OperatorTime>)> {
+        match self {
+            Self::Cpu => Ok((f(), Vec::new())),
+            Self::Cuda(Cuda(profiler)) => profiler.profile(f),
+        }
     }
 
     /// Its kind, as in its name: `cpu` or `cuda`.
@@ -75,20 +90,30 @@ impl Device {
     pub(crate) fn backend(&self, dtype: Dtype) -> Result<Backend> {
         match self {
             Self::Cpu => Backend::cpu(dtype),
-            Self::Cuda(Cuda(driver)) => Ok(Backend::Gpu(Gpu::new(driver.clone(), dtype)?)),
+            Self::Cuda(Cuda(profiler)) => {
+                let driver: Arc<dyn Driver> = profiler.clone();
+                Ok(Backend::Gpu(Gpu::new(driver, dtype)?))
+            }
         }
     }
 }
 
 /// An NVIDIA GPU that is ready to compute.
 #[derive(Clone)]
-pub struct Cuda(Arc<dyn Driver>);
+pub struct Cuda(Arc<Profiler>);
+
+#[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code))]
+impl Cuda {
+    fn new(driver: Arc<dyn Driver>) -> Self {
+        Self(Profiler::around(driver))
+    }
+}
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("the CPU"),
-            Self::Cuda(Cuda(driver)) => f.write_str(&driver.name()),
+            Self::Cuda(Cuda(profiler)) => f.write_str(&profiler.name()),
         }
     }
 }

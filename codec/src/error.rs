@@ -108,6 +108,16 @@ impl Error {
         }
     }
 
+    /// The same error for so many callers.
+    pub(crate) fn for_each<T>(self, count: usize) -> Vec<Result<T>> {
+        let reason = match &self {
+            Self::Device { reason } => reason.clone(),
+            other => other.to_string(),
+        };
+        let others = (1..count).map(|_| Err(Self::device(reason.clone())));
+        std::iter::once(Err(self)).chain(others).collect()
+    }
+
     pub(crate) fn parameter(name: &'static str, reason: impl Into<String>) -> Self {
         Self::Parameter {
             name,

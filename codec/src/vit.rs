@@ -171,15 +171,17 @@ impl Vit {
         4 * width + 2 * operand(width) + operand(3 * width) + operand(2 * width)
     }
 
-    /// From (tokens, inputs): `x`, or the patches of the buffers. The outputs become tokens of one bit for each (set
-    /// exactly when it is above zero) if `tokens` are wanted, else they are left as [`Buffers::output`].
+    /// From (tokens, inputs), the patches of the buffers, of a grid or of several one after the other, which is for GPUs
+    /// only. The outputs become tokens of one bit for each (set exactly when it is above zero) if `tokens` are wanted, else
+    /// they are left as [`Buffers::output`].
     pub(crate) fn forward(
         &self,
         grid: [usize; 3],
+        clips: usize,
         buffers: &mut Buffers,
         tokens: Option<&mut [u64]>,
     ) -> Result<()> {
-        let count: usize = grid.iter().product();
+        let count = clips * grid.iter().product::<usize>();
         let size = [1, 1, count];
         let Buffers {
             operands: [input, inner],
@@ -206,8 +208,9 @@ impl Vit {
         let sink = self.layer_end(residual, count, false, (next, input))?;
         self.embed.run(inner, 0, size, sink)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let attention =
-                Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift).heads(self.heads, rotary);
+            let attention = Attention::windowed(grid, self.window.unwrap_or(grid), layer.shift)
+                .heads(self.heads, rotary)
+                .clips(clips);
             attention.shape(&self.backend, width, qkv)?;
             layer.qkv.run(input, 0, size, Sink::to(qkv))?;
             layer.proj.shape(inner, size)?;

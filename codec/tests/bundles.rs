@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use latentbit_codec::bundle::{Bundle, BundleConfig};
+use latentbit_codec::bundle::{Bundle, BundleConfig, Halves};
+use latentbit_codec::vae::{DecoderState, EncoderState};
 use latentbit_codec::{Error, Result};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -270,4 +271,63 @@ fn embedded_bundle_loads_where_there_is_one() {
         Bundle::embedded(&latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).is_ok(),
         models.is_file()
     );
+}
+
+#[test]
+fn half_of_a_model_does_half_of_the_work() {
+    let open = |halves| {
+        Bundle::open_with(
+            path(),
+            halves,
+            &latentbit_codec::Device::Cpu,
+            latentbit_codec::Dtype::F32,
+        )
+        .unwrap()
+    };
+    let [both, encoder, decoder] = [Halves::Both, Halves::Encoder, Halves::Decoder].map(open);
+    let [_, rows, columns] = both.vae.strides();
+    let (height, width) = (2 * rows, 2 * columns);
+    let values = (0..height * width * 3)
+        .map(|i| (i % 17) as f32 / 8.5 - 1.0)
+        .collect();
+    let frame = Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu).unwrap();
+    let encode = |bundle: &Bundle| {
+        let latent = bundle.vae.encode(&frame, &mut EncoderState::default())?;
+        let tokens = bundle.tokenizer()?.encode(&latent)?;
+        Ok::<_, Error>((latent, tokens))
+    };
+    let (latent, tokens) = encode(&both).unwrap();
+    assert_eq!(encode(&encoder).unwrap().1, tokens);
+    let decode = |bundle: &Bundle| {
+        let size = [1, 2, 2];
+        let latent = bundle
+            .tokenizer()?
+            .decode(&tokens.values, tokens.grid, tokens.bits, size)?;
+        let frames = bundle.vae.decode(&latent, &mut DecoderState::default())?;
+        Ok::<_, Error>(frames.flatten_all()?.to_vec1::<f32>()?)
+    };
+    assert_eq!(decode(&decoder).unwrap(), decode(&both).unwrap());
+    let reason = |result: Result<()>| match result {
+        Err(Error::Bundle { reason }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert!(reason(encode(&decoder).map(drop)).contains("without its encoders"));
+    assert!(reason(decode(&encoder).map(drop)).contains("without its decoders"));
+    let decoded = encoder.vae.decode(&latent, &mut DecoderState::default());
+    assert!(reason(decoded.map(drop)).contains("without its decoders"));
+}
+
+#[test]
+fn the_other_half_must_be_there_too() {
+    let mut parts = Parts::read();
+    parts.tensors.remove("vae.decoder.conv1.weight").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), parts.bytes()).unwrap();
+    let reason = refusal(Bundle::open_with(
+        file.path(),
+        Halves::Encoder,
+        &latentbit_codec::Device::Cpu,
+        latentbit_codec::Dtype::F32,
+    ));
+    assert!(reason.contains("vae.decoder.conv1.weight is missing"), "{reason}");
 }

@@ -2,7 +2,8 @@
 //!
 //! Clips are made by several workers and put into the archive one after the other, in the order of the list. So the same
 //! list gives the same archive, byte for byte, however many workers there are and however often a run was ended: what
-//! counts is a journal that says how far the list has been put into it.
+//! counts is a journal that says how far the list has been put into it. (On a GPU only with one worker: what small clips
+//! are rounded to depends on how many are computed together.)
 
 mod check;
 mod columns;
@@ -41,6 +42,7 @@ use crate::interrupt;
 use crate::media::MediaError;
 use crate::model;
 use crate::report::resident_bytes;
+use latentbit_codec::bundle::Halves;
 
 use journal::{Begin, Journal, Reading, SCHEMA};
 use list::{ListOptions, gather};
@@ -69,7 +71,11 @@ pub fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Resu
             plan.repeated
         );
     }
-    let bundle = model::load(&args.model)?;
+    let halves = match args.quality_sample {
+        0 => Halves::Encoder,
+        _ => Halves::Both,
+    };
+    let bundle = model::load(&args.model, halves)?;
     let lock = folder.prepare(part)?;
     let begin = Begin {
         schema: SCHEMA.to_owned(),
@@ -82,7 +88,7 @@ pub fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Resu
     let (journal, resumed) = begin_or_go_on(folder, begin, args.format)?;
     let before = resumed.tally.clips;
     let left = plan.clips.get(before as usize..).unwrap_or_default();
-    let workers = args.workers(left.len());
+    let workers = args.workers(left.len(), bundle.device());
     let recipe = Recipe::new(args, args.threads_each(workers), memory_each(args, workers)?);
     let store = Store::open(folder, part, args.format, recipe.full, resumed.progress)?;
     let tally = Mutex::new(resumed.tally);

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Conceal, DecodedFrame, Geometry, Options, Work};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
@@ -52,7 +53,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     let input = lbit_input::open(&args.input, mode)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Decoder)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let conceal = match args.strict {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{Options, Work};
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Encoder)?;
     let video = describe(&bundle, &info, args.bits)?;
 
     let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Encode, 0, quiet)?;

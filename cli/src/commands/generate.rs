@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 use latentbit_codec::{Bundle, pipeline};
 use latentbit_container::metadata::key;
@@ -43,7 +44,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         .as_ref()
         .map(|file| lbit_input::open(file, ReadMode::Strict))
         .transpose()?;
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Both)?;
     if let Some(input) = &input {
         model::check(&bundle, &input.video, &input.place)?;
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream, bit_mask};
 use serde::Serialize;
@@ -36,7 +37,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
     }
     let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &video, &input.place)?;
     let predictor = predict::load(args.fill.predictor.as_deref(), &bundle)?;
     if let Some(mask) = args.mask

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, VideoStream};
 use serde::Serialize;
@@ -42,7 +43,7 @@ struct Report<'a> {
 /// Runs the command.
 pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.input, ReadMode::Strict)?;
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &input.video, &input.place)?;
     let predictor = predict::load(args.predictor.as_deref(), &bundle)?;
     let threads = rayon::ThreadPoolBuilder::new()

@@ -20,6 +20,8 @@ TASK      encode      frames to tokens, through the pipeline
 --threads threads that compute; 0 (default) for one on each core
 --warmup  runs before the ones that count; default 1
 --repeats runs that count; default 5
+--clips   the same clip so many times at once, each by a thread of its own; default 1
+--operators  report how long each operator takes, in one more run (on GPUs)
 --turns   run and report again for each line on stdin, until it ends
 --json    report in JSON";
 
@@ -85,6 +87,8 @@ pub struct Args {
     pub threads: usize,
     pub warmup: usize,
     pub repeats: usize,
+    pub clips: usize,
+    pub operators: bool,
     pub turns: bool,
     pub json: bool,
 }
@@ -96,6 +100,7 @@ impl Args {
         let (mut bundle, mut output) = (None, None);
         let (mut device, mut dtype) = ("cpu".to_owned(), "auto".to_owned());
         let (mut threads, mut warmup, mut repeats) = (0, 1, 5);
+        let (mut clips, mut operators) = (1, false);
         let (mut turns, mut json, mut any) = (false, false, false);
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
@@ -117,6 +122,8 @@ impl Args {
                 "--threads" => threads = number(&word, &value()?)?,
                 "--warmup" => warmup = number(&word, &value()?)?,
                 "--repeats" => repeats = number(&word, &value()?)?.max(1),
+                "--clips" => clips = number(&word, &value()?)?.max(1),
+                "--operators" => operators = true,
                 "--turns" => turns = true,
                 "--json" => json = true,
                 _ => return Err(format!("what is {word:?}?\n\n{USAGE}").into()),
@@ -138,6 +145,8 @@ impl Args {
             threads,
             warmup,
             repeats,
+            clips,
+            operators,
             turns,
             json,
         }))

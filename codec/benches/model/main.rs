@@ -7,12 +7,15 @@ mod work;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use latentbit_codec::{Bundle, Device, Dtype};
+use latentbit_codec::bundle::Halves;
+use latentbit_codec::{Bundle, Device, Dtype, OperatorTime};
 use serde_json::{Value, json};
 
-use args::{Args, Result, USAGE};
+use args::{Args, Result, Task, USAGE};
 use work::{Output, Work};
 
 fn main() -> ExitCode {
@@ -38,23 +41,32 @@ fn run() -> Result<()> {
         return Ok(());
     };
     let base = memory::megabytes("VmRSS");
-    let bundle = open(&args)?;
+    let bundle = Arc::new(open(&args)?);
     let described = Described {
         name: bundle.id.name.clone(),
         dtype: bundle.dtype().to_string(),
         device: bundle.device().kind(),
         kernels: bundle.kernels(),
     };
-    let work = work::work(&args, bundle, std::fs::read(&args.input)?)?;
+    let work = work::work(&args, bundle.clone(), std::fs::read(&args.input)?)?;
     let mut last = None;
-    measure(&*work, args.warmup, &mut last)?;
-    let mut seconds = measure(&*work, args.repeats, &mut last)?;
-    report(&args, &described, &seconds, base);
+    let measure = |repeats, last: &mut Option<Output>| measure(&*work, args.clips, repeats, last);
+    measure(args.warmup, &mut last)?;
+    let mut seconds = measure(args.repeats, &mut last)?;
+    let operators = match args.operators {
+        true => {
+            let (run, operators) = bundle.device().profile(|| measure(1, &mut last))?;
+            run?;
+            operators
+        }
+        false => Vec::new(),
+    };
+    report(&args, &described, &seconds, &operators, base);
     if args.turns {
         let mut line = String::new();
         while io::stdin().read_line(&mut line)? > 0 {
-            seconds = measure(&*work, args.repeats, &mut last)?;
-            report(&args, &described, &seconds, base);
+            seconds = measure(args.repeats, &mut last)?;
+            report(&args, &described, &seconds, &operators, base);
         }
     }
     if let (Some(path), Some(output)) = (&args.output, last) {
@@ -69,22 +81,34 @@ fn open(args: &Args) -> Result<Bundle> {
         "auto" => device.dtype()?,
         name => name.parse()?,
     };
+    let halves = match args.task {
+        Task::Encode | Task::VaeEncode => Halves::Encoder,
+        Task::Decode | Task::VaeDecode => Halves::Decoder,
+    };
     Ok(match &args.bundle {
-        Some(path) => Bundle::open(path, &device, dtype)?,
+        Some(path) => Bundle::open_with(path, halves, &device, dtype)?,
         #[cfg(feature = "embedded-bundle")]
-        None => Bundle::embedded(&device, dtype)?,
+        None => Bundle::embedded_with(halves, &device, dtype)?,
         #[cfg(not(feature = "embedded-bundle"))]
         None => return Err("there is no embedded bundle in this build".into()),
     })
 }
 
 /// Seconds of each run; `last` becomes the result of the last one.
-fn measure(work: &dyn Work, repeats: usize, last: &mut Option<Output>) -> Result<Vec<f64>> {
+fn measure(work: &dyn Work, clips: usize, repeats: usize, last: &mut Option<Output>) -> Result<Vec<f64>> {
     let timed = |_| {
         // No two results at once: that would add to the peak memory.
         *last = None;
         let start = Instant::now();
-        *last = Some(work.run()?);
+        *last = Some(thread::scope(|scope| {
+            let run = || work.run().map_err(|error| error.to_string());
+            let others: Vec<_> = (1..clips).map(|_| scope.spawn(run)).collect();
+            let result = work.run();
+            for other in others {
+                other.join().map_err(|_| "a clip panicked")??;
+            }
+            result
+        })?);
         Ok(start.elapsed().as_secs_f64())
     };
     (0..repeats).map(timed).collect()
@@ -98,8 +122,8 @@ struct Described {
     kernels: String,
 }
 
-fn report(args: &Args, bundle: &Described, seconds: &[f64], base: Option<f64>) {
-    let fps = args.frames as f64 / median(seconds);
+fn report(args: &Args, bundle: &Described, seconds: &[f64], operators: &[OperatorTime], base: Option<f64>) {
+    let fps = (args.clips * args.frames) as f64 / median(seconds);
     let size = format!("{}x{}", args.size.width, args.size.height);
     let peak = memory::megabytes("VmHWM");
     if args.json {
@@ -109,6 +133,7 @@ fn report(args: &Args, bundle: &Described, seconds: &[f64], base: Option<f64>) {
             "task": args.task.name(),
             "size": size,
             "frames": args.frames,
+            "clips": args.clips,
             "dtype": bundle.dtype,
             "threads": args.threads,
             "device": bundle.device,
@@ -117,16 +142,25 @@ fn report(args: &Args, bundle: &Described, seconds: &[f64], base: Option<f64>) {
             "fps": fps,
             "base_mb": base,
             "peak_mb": peak,
+            "operators": operators.iter().map(operator).collect::<Vec<_>>(),
         });
         println!("{line}");
     } else {
         let peak = peak.map_or_else(String::new, |mb| format!(", peak {mb:.0} MB"));
         let name = args.task.name();
         println!(
-            "{} {name} {size} {}, {} frames: {fps:.2} frames/s{peak}",
-            bundle.name, bundle.dtype, args.frames
+            "{} {name} {size} {}, {} frames, {} at once: {fps:.2} frames/s{peak}",
+            bundle.name, bundle.dtype, args.frames, args.clips
         );
+        for time in operators {
+            let ms = time.seconds * 1e3;
+            println!("{ms:10.3} ms  {:6} x  {}", time.calls, time.name);
+        }
     }
+}
+
+fn operator(time: &OperatorTime) -> Value {
+    json!({ "name": time.name, "calls": time.calls, "seconds": time.seconds })
 }
 
 fn median(seconds: &[f64]) -> f64 {

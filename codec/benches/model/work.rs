@@ -13,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::args::{Args, Result, Task};
 
 /// Something to measure.
-pub trait Work {
+pub trait Work: Sync {
     /// Does it once. The result is in memory: rgb24 frames, tokens (u64) or latent (f32).
     fn run(&self) -> Result<Output>;
 }
@@ -40,8 +40,7 @@ impl Output {
 }
 
 /// Sets up what is asked for; `input` is what the input file holds.
-pub fn work(args: &Args, bundle: Bundle, input: Vec<u8>) -> Result<Box<dyn Work>> {
-    let bundle = Arc::new(bundle);
+pub fn work(args: &Args, bundle: Arc<Bundle>, input: Vec<u8>) -> Result<Box<dyn Work>> {
     Ok(match args.task {
         Task::Encode => Box::new(Encode {
             stream: stream(args, &bundle)?,

@@ -1,6 +1,7 @@
 //! Models on disk: one safetensors file whose metadata holds the config, or the official weights of a Wan VAE.
 
 mod config;
+mod halves;
 mod official;
 mod open;
 mod source;
@@ -13,6 +14,7 @@ use latentbit_container::BundleId;
 use sha2::{Digest, Sha256};
 
 pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, TokenizerConfig, VaeConfig};
+pub use halves::Halves;
 pub(crate) use weights::Weights;
 
 use crate::device::Device;
@@ -46,12 +48,16 @@ impl Bundle {
     /// lists all of these. [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks, or if the device does
     /// not have the number type. [`Error::Device`] if a GPU fails or has no room for it.
     pub fn from_bytes(bytes: &[u8], device: &Device, dtype: Dtype) -> Result<Self> {
+        Self::from_bytes_with(bytes, Halves::Both, device, dtype)
+    }
+
+    fn from_bytes_with(bytes: &[u8], halves: Halves, device: &Device, dtype: Dtype) -> Result<Self> {
         let source = SafetensorsBytes::new(bytes)?;
         let config = source.metadata("config");
         let config = config.ok_or_else(|| Error::bundle("its metadata has no \"config\""))?;
         let config = BundleConfig::from_json(config)?;
         let sha256 = Sha256::digest(bytes).into();
-        Self::load(config, sha256, &source, Naming::Bundle, device, dtype)
+        Self::load(config, sha256, &source, Naming::Bundle, (halves, device, dtype))
     }
 
     fn load(
@@ -59,11 +65,10 @@ impl Bundle {
         sha256: [u8; 32],
         source: &dyn Source,
         naming: Naming,
-        device: &Device,
-        dtype: Dtype,
+        (halves, device, dtype): (Halves, &Device, Dtype),
     ) -> Result<Self> {
         let backend = device.backend(dtype)?;
-        let mut weights = Weights::new(source, naming, &backend);
+        let mut weights = Weights::new(source, naming, &backend).with(halves);
         let vae = WanVae::load(&config.vae, &mut weights);
         let tokenizer = config
             .tokenizer
@@ -111,7 +116,15 @@ impl Bundle {
     /// # Errors
     /// [`Error::Io`] if a file cannot be read, else as [`Bundle::from_bytes`].
     pub fn open(path: impl AsRef<Path>, device: &Device, dtype: Dtype) -> Result<Self> {
-        open::open(path.as_ref(), device, dtype)
+        Self::open_with(path, Halves::Both, device, dtype)
+    }
+
+    /// As [`Bundle::open`], with one half of its networks only.
+    ///
+    /// # Errors
+    /// As for [`Bundle::open`]. What the other half would do gives [`Error::Bundle`].
+    pub fn open_with(path: impl AsRef<Path>, halves: Halves, device: &Device, dtype: Dtype) -> Result<Self> {
+        open::open(path.as_ref(), (halves, device, dtype))
     }
 
     /// The bundle that is built into this library.
@@ -120,6 +133,15 @@ impl Bundle {
     /// [`Error::Bundle`] if this library was built without one.
     #[cfg(feature = "embedded-bundle")]
     pub fn embedded(device: &Device, dtype: Dtype) -> Result<Self> {
+        Self::embedded_with(Halves::Both, device, dtype)
+    }
+
+    /// As [`Bundle::embedded`], with one half of its networks only.
+    ///
+    /// # Errors
+    /// As for [`Bundle::embedded`]. What the other half would do gives [`Error::Bundle`].
+    #[cfg(feature = "embedded-bundle")]
+    pub fn embedded_with(halves: Halves, device: &Device, dtype: Dtype) -> Result<Self> {
         #[cfg(bundle_present)]
         const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_BUNDLE"));
         #[cfg(not(bundle_present))]
@@ -127,7 +149,7 @@ impl Bundle {
         if EMBEDDED.is_empty() {
             return Err(Error::bundle("there is none in this build"));
         }
-        Self::from_bytes(EMBEDDED, device, dtype)
+        Self::from_bytes_with(EMBEDDED, halves, device, dtype)
     }
 
     /// The tokenizer, for work that cannot do without.

@@ -7,44 +7,48 @@ use std::path::Path;
 use latentbit_container::MAX_BUNDLE_NAME;
 use sha2::{Digest, Sha256};
 
-use super::Bundle;
 use super::config::{BundleConfig, FORMAT, VaeConfig};
 use super::official::{self, Naming};
 use super::source::{PthFile, SafetensorsFile, Source};
+use super::{Bundle, Halves};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Dtype;
 
-pub(super) fn open(path: &Path, device: &Device, dtype: Dtype) -> Result<Bundle> {
+/// With which halves, where, and in which number type.
+type How<'a> = (Halves, &'a Device, Dtype);
+
+pub(super) fn open(path: &Path, how: How<'_>) -> Result<Bundle> {
     if path.is_dir() {
-        return open_folder(path, device, dtype);
+        return open_folder(path, how);
     }
     let mut magic = [0; 4];
     let len = read_start(path, &mut magic)?;
     if magic[..len].starts_with(b"PK") {
         let source = PthFile::open(path)?;
         let vae = official::config_of_pth(&source)?;
-        return load(path, path, vae, &source, Naming::Official, device, dtype);
+        return load(path, path, vae, &source, Naming::Official, how);
     }
     if let Ok(source) = SafetensorsFile::open(path)
         && source.shape("vae.conv2.weight").is_none()
     {
         if source.shape("conv2.weight").is_some() {
             let vae = official::config_of_pth(&source)?;
-            return load(path, path, vae, &source, Naming::Official, device, dtype);
+            return load(path, path, vae, &source, Naming::Official, how);
         }
         if source.shape("post_quant_conv.weight").is_some()
             && let Some(folder) = path.parent()
             && path.with_file_name("config.json").is_file()
         {
-            return open_folder(folder, device, dtype);
+            return open_folder(folder, how);
         }
     }
     let bytes = std::fs::read(path).map_err(|source| io_error(path, source))?;
-    Bundle::from_bytes(&bytes, device, dtype)
+    let (halves, device, dtype) = how;
+    Bundle::from_bytes_with(&bytes, halves, device, dtype)
 }
 
-fn open_folder(folder: &Path, device: &Device, dtype: Dtype) -> Result<Bundle> {
+fn open_folder(folder: &Path, how: How<'_>) -> Result<Bundle> {
     let config = official::config_name(folder).ok_or_else(|| {
         Error::bundle(
             "there is no config.json in this folder; give the folder of a diffusers VAE, or the file of a model",
@@ -59,7 +63,7 @@ fn open_folder(folder: &Path, device: &Device, dtype: Dtype) -> Result<Bundle> {
         encoder_blocks: blocks.map_or(0, |stage| stage.encoder_blocks),
         decoder_blocks: blocks.map_or(0, |stage| stage.decoder_blocks),
     };
-    load(folder, &weights, vae, &source, naming, device, dtype)
+    load(folder, &weights, vae, &source, naming, how)
 }
 
 /// Loads a VAE without a tokenizer.
@@ -69,8 +73,7 @@ fn load(
     vae: VaeConfig,
     source: &dyn Source,
     naming: Naming,
-    device: &Device,
-    dtype: Dtype,
+    how: How<'_>,
 ) -> Result<Bundle> {
     let config = BundleConfig {
         name: name_of(place),
@@ -81,7 +84,7 @@ fn load(
     };
     config.validate()?;
     let sha256 = hash(weights)?;
-    Bundle::load(config, sha256, source, naming, device, dtype)
+    Bundle::load(config, sha256, source, naming, how)
 }
 
 /// A name for people: that of the file or folder, or of the folder that holds a folder `vae`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::halves::Halves;
 use super::official::Naming;
 use super::source::{NumberType, Source, Stored};
 use crate::error::{Error, Result};
@@ -18,6 +19,9 @@ pub(crate) struct Weights<'a> {
     source: &'a dyn Source,
     naming: Naming,
     backend: &'a Backend,
+    halves: Halves,
+    /// Whether tensors are looked at, but not wanted.
+    skips: bool,
     taken: BTreeSet<String>,
     problems: Vec<String>,
     /// What a device said first of weights that it had no room for.
@@ -30,15 +34,35 @@ impl<'a> Weights<'a> {
             source,
             naming,
             backend,
+            halves: Halves::Both,
+            skips: false,
             taken: BTreeSet::new(),
             problems: Vec::new(),
             failure: None,
         }
     }
 
+    /// The same for a model of which only these halves are wanted.
+    pub(super) fn with(self, halves: Halves) -> Self {
+        Self { halves, ..self }
+    }
+
     /// Where operators are to run.
     pub(crate) fn backend(&self) -> &'a Backend {
         self.backend
+    }
+
+    /// Which halves are wanted.
+    pub(crate) fn halves(&self) -> Halves {
+        self.halves
+    }
+
+    /// Makes a half of the networks. If it is not wanted, it is made of no values and must not be used.
+    pub(crate) fn half<T>(&mut self, half: Halves, make: impl FnOnce(&mut Self) -> T) -> T {
+        self.skips = !self.halves.has(half);
+        let made = make(self);
+        self.skips = false;
+        made
     }
 
     /// What was made of weights; none if that failed, which is noted.
@@ -58,16 +82,23 @@ impl<'a> Weights<'a> {
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
         let name = self.naming.stored(name);
         self.taken.insert(name.clone());
-        let Some(stored) = self.source.tensor(&name)? else {
+        let Some(found) = self.source.shape(&name) else {
             return Err(format!("{name} is missing"));
         };
         // PyTorch's gains have sides of 1, so that they spread over pictures.
-        if stored.shape != shape && without_ones(&stored.shape) != without_ones(shape) {
-            return Err(format!(
-                "{name} has shape {:?}, but must be {shape:?}",
-                stored.shape
-            ));
+        if found != shape && without_ones(&found) != without_ones(shape) {
+            return Err(format!("{name} has shape {found:?}, but must be {shape:?}"));
         }
+        if self.skips {
+            let scale = format!("{name}.scale");
+            if self.source.shape(&scale).is_some() {
+                self.taken.insert(scale);
+            }
+            return Ok(Vec::new());
+        }
+        let Some(stored) = self.source.tensor(&name)? else {
+            return Err(format!("{name} is missing"));
+        };
         if stored.number_type == NumberType::I8 {
             return self.dequantize(&name, &stored, shape);
         }

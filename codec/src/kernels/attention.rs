@@ -64,6 +64,8 @@ fn angles(positions: usize, count: usize, theta: f64) -> impl Iterator<Item = f6
 pub(crate) struct Attention<'a> {
     /// Positions along time, height and width.
     pub(crate) grid: [usize; 3],
+    /// How many such grids lie one after the other. Above 1 on GPUs only.
+    pub(crate) clips: usize,
     pub(crate) heads: usize,
     /// Extents of a window, at most those of the grid, and by how much windows are shifted.
     pub(super) window: [usize; 3],
@@ -83,6 +85,7 @@ impl<'a> Attention<'a> {
         let whole = |axis: usize| grid[axis] <= window[axis];
         Self {
             grid,
+            clips: 1,
             heads: 1,
             window: std::array::from_fn(|axis| window[axis].min(grid[axis])),
             shift: std::array::from_fn(|axis| if whole(axis) { 0 } else { shift[axis] }),
@@ -94,6 +97,10 @@ impl<'a> Attention<'a> {
     pub(crate) fn heads(mut self, heads: usize, rotary: &'a Rotary) -> Self {
         (self.heads, self.rotary) = (heads, Some(rotary));
         self
+    }
+
+    pub(crate) fn clips(self, clips: usize) -> Self {
+        Self { clips, ..self }
     }
 
     /// Makes `operand` one for queries, keys and values of `width` channels each.
@@ -111,7 +118,7 @@ impl<'a> Attention<'a> {
     pub(crate) fn extent(&self, width: usize) -> Extent {
         let [frames, height, columns] = self.grid;
         Extent {
-            frames,
+            frames: frames * self.clips,
             height,
             width: columns,
             channels: 3 * width,
@@ -124,7 +131,7 @@ impl<'a> Attention<'a> {
     /// afterwards is not defined.
     ///
     /// # Panics
-    /// If operands are not those of the grid: a mistake of the caller.
+    /// If operands are not those of the grid, or there are several grids on the CPU: a mistake of the caller.
     pub(crate) fn run(
         &self,
         backend: &Backend,
@@ -137,6 +144,7 @@ impl<'a> Attention<'a> {
         }
         match backend {
             Backend::Cpu(format) => {
+                assert_eq!(self.clips, 1);
                 cpu::attention::run(self, *format, qkv.cpu()?, buffers, out.cpu_mut()?);
                 Ok(())
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::operand::Operand;
 use super::sink::Sink;
-use super::{Backend, ConvSpec, cpu, cuda};
+use super::{Backend, ConvSpec, Input, cpu, cuda};
 use crate::bundle::Weights;
 use crate::error::Result;
 
@@ -77,11 +77,16 @@ impl Conv {
         }
     }
 
-    /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
-    pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) -> Result<()> {
+    /// Makes `operand` one that this convolution takes for an input.
+    ///
+    /// # Panics
+    /// If there are several clips on the CPU: a mistake of the caller.
+    pub(crate) fn shape(&self, operand: &mut Operand, input: impl Into<Input>) -> Result<()> {
+        let input = input.into();
         match &self.device {
             On::Cpu(conv) => {
-                conv.shape(operand.cpu_mut()?, input);
+                assert_eq!(input.clips, 1);
+                conv.shape(operand.cpu_mut()?, input.size);
                 Ok(())
             }
             On::Gpu(conv) => conv.shape(operand.on(conv.gpu())?, input),
@@ -89,22 +94,24 @@ impl Conv {
         }
     }
 
-    /// Runs it over an input of (T, H, W), which `operand` holds behind [`ConvSpec::lead`] frames; of those the newest
+    /// Runs it over an input, which `operand` holds behind [`ConvSpec::lead`] frames of each clip; of those the newest
     /// `known` count, the others are taken as zeros.
     ///
     /// # Panics
-    /// If operand or sink have other extents: a mistake of the caller.
+    /// If operand or sink have other extents, or there are several clips on the CPU: a mistake of the caller.
     pub(crate) fn run(
         &self,
         operand: &Operand,
         known: usize,
-        input: [usize; 3],
+        input: impl Into<Input>,
         sink: Sink<'_>,
     ) -> Result<()> {
+        let input = input.into();
         match &self.device {
             On::Cpu(conv) => {
-                let len = self.spec.output(input).iter().product::<usize>() * self.spec.outputs;
-                conv.run(operand.cpu()?, known, input, sink.cpu(len)?);
+                assert_eq!(input.clips, 1);
+                let len = self.spec.output(input.size).iter().product::<usize>() * self.spec.outputs;
+                conv.run(operand.cpu()?, known, input.size, sink.cpu(len)?);
                 Ok(())
             }
             On::Gpu(conv) => conv.run(operand.gpu()?, known, input, sink),

@@ -33,12 +33,13 @@ pub(crate) use cpu::kind::Kind;
 pub(crate) use cuda::Emulator;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::Nvidia;
-pub(crate) use cuda::{Driver, Gpu};
+pub use cuda::OperatorTime;
+pub(crate) use cuda::{Copies, Driver, Gpu, Profiler};
 pub use dtype::Dtype;
 pub(crate) use norm::{Epsilon, Norm, RmsNorm};
 pub(crate) use operand::Operand;
 pub(crate) use shortcut::ShortcutSpec;
-pub(crate) use shuffle::{add, fill, fill_patches, unpatchify};
+pub(crate) use shuffle::{add, fill, fill_clip, fill_patches, unpatchify, unpatchify_clip};
 pub(crate) use sink::{Sink, Stream, Target};
-pub(crate) use spec::{Activation, ConvSpec};
+pub(crate) use spec::{Activation, ConvSpec, Input};
 pub(crate) use values::{Later, Values};

@@ -80,7 +80,7 @@ impl Operand {
         }
     }
 
-    pub(super) fn gpu(&self) -> Result<&cuda::Operand> {
+    pub(crate) fn gpu(&self) -> Result<&cuda::Operand> {
         match self {
             Self::Gpu(operand) => Ok(operand),
             Self::Cpu(_) => Err(elsewhere()),
@@ -95,7 +95,7 @@ impl Operand {
     }
 
     /// Makes it one on a GPU, with the words that were restored to it before.
-    pub(super) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Operand> {
+    pub(crate) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Operand> {
         if let Self::Cpu(restored) = self {
             let mut operand = cuda::Operand::new(gpu);
             operand.restore(restored.words())?;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::operand::elsewhere;
 use super::values::Values;
-use super::{Backend, cuda};
+use super::{Backend, Input, cuda};
 use crate::error::Result;
 
 /// Averages groups of neighbouring values on the way down, or repeats values on the way up.
@@ -66,17 +66,21 @@ impl ShortcutSpec {
 
     /// Writes what becomes of (T, H, W, inputs) values to `out`. `first` says whether the step begins a group: its one
     /// frame is averaged with zeros before it, and repeated in space only.
+    ///
+    /// # Panics
+    /// If there are several clips on the CPU: a mistake of the caller.
     pub(crate) fn run(
         &self,
         backend: &Backend,
         first: bool,
-        input: [usize; 3],
+        input: Input,
         values: &Values,
         out: &mut Values,
     ) -> Result<()> {
         match (backend, values) {
             (Backend::Cpu(_), Values::Cpu(values)) => {
-                self.compute(first, input, values, out.cpu_mut()?);
+                assert_eq!(input.clips, 1);
+                self.compute(first, input.size, values, out.cpu_mut()?);
                 Ok(())
             }
             (Backend::Gpu(gpu), Values::Gpu(values)) => {

@@ -39,7 +39,22 @@ pub(crate) fn fill_patches(
     }
 }
 
-/// (T, H, W, C · patch²) values to (T, H · patch, W · patch, C), which are there once the result was waited for.
+/// As [`fill_patches`], with the first `len` of values that are on a GPU already. They become frames of clip `clip` of
+/// `clips`.
+///
+/// # Panics
+/// As for [`fill_patches`].
+pub(crate) fn fill_clip(
+    values: &Values,
+    len: usize,
+    patch: usize,
+    turn: [usize; 2],
+    operand: &mut Operand,
+) -> Result<()> {
+    cuda::fill_clip(values.gpu()?, len, patch, turn, operand.gpu_mut()?)
+}
+
+/// (T, H, W, C · patch²) values on the CPU to (T, H · patch, W · patch, C).
 ///
 /// # Panics
 /// If lengths do not fit: a mistake of the caller.
@@ -49,14 +64,21 @@ pub(crate) fn unpatchify(
     channels: usize,
     patch: usize,
     out: &mut [f32],
+) -> Result<()> {
+    cpu::unpatchify(&values.cpu()?[..out.len()], width, channels, patch, out);
+    Ok(())
+}
+
+/// Brings (T, H · patch, W · patch, C) values from a GPU, where they are (T, H, W, C · patch²). Of the values of `clips`
+/// clips, whose frames take turns, they are those of clip `clip`.
+pub(crate) fn unpatchify_clip(
+    values: &Values,
+    size: [usize; 3],
+    channels: usize,
+    patch: usize,
+    turn: [usize; 2],
 ) -> Result<Later> {
-    match values {
-        Values::Cpu(values) => {
-            cpu::unpatchify(&values[..out.len()], width, channels, patch, out);
-            Ok(Later::now())
-        }
-        Values::Gpu(values) => cuda::unpatchify(values, out.len(), width, channels, patch).map(Later::coming),
-    }
+    cuda::unpatchify(values.gpu()?, size, channels, patch, turn).map(Later::coming)
 }
 
 /// Gives (T, H, W, C) values to a sink.

@@ -10,6 +10,36 @@ pub(crate) enum Activation {
     Gelu,
 }
 
+/// What an operator runs over: (T, H, W) of one clip, or of each of several that are computed together.
+///
+/// Frames of the clips take turns: frame t of clip n is frame t · clips + n of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Input {
+    /// Above 1 on GPUs only.
+    pub(crate) clips: usize,
+    /// Of each clip.
+    pub(crate) size: [usize; 3],
+}
+
+impl From<[usize; 3]> for Input {
+    fn from(size: [usize; 3]) -> Self {
+        Self { clips: 1, size }
+    }
+}
+
+impl Input {
+    /// (T, H, W) of all frames.
+    pub(crate) fn all(self) -> [usize; 3] {
+        let [t, h, w] = self.size;
+        [t * self.clips, h, w]
+    }
+
+    /// The same clips with another size.
+    pub(crate) fn with(self, size: [usize; 3]) -> Self {
+        Self { size, ..self }
+    }
+}
+
 /// What a convolution does.
 ///
 /// All padding is with zeros. In time it is in front, as much as makes T output frames of T input frames (T / 2 with a
@@ -73,8 +103,12 @@ impl ConvSpec {
         }
     }
 
-    /// The extent of an input of `frames` new frames.
-    pub(super) fn extent(&self, [frames, height, width]: [usize; 3]) -> Extent {
+    /// The extent of an operand for an input.
+    pub(super) fn extent(&self, input: impl Into<Input>) -> Extent {
+        let Input {
+            clips,
+            size: [frames, height, width],
+        } = input.into();
         let [_, out_height, out_width] = self.output([frames, height, width]);
         let before = [self.border_before(1), self.border_before(2)];
         let after = |axis: usize, size: usize, out: usize| match self.upsample {
@@ -83,7 +117,7 @@ impl ConvSpec {
                 .saturating_sub(size + before[axis]),
         };
         Extent {
-            frames: self.lead() + frames,
+            frames: (self.lead() + frames) * clips,
             height,
             width,
             channels: self.inputs,

@@ -81,6 +81,18 @@ impl Values {
         })
     }
 
+    /// Makes them these, on a GPU.
+    pub(crate) fn write(&mut self, gpu: &cuda::Gpu, values: &[f32]) -> Result<()> {
+        self.on(gpu)?.write(values)
+    }
+
+    pub(super) fn cpu(&self) -> Result<&[f32]> {
+        match self {
+            Self::Cpu(values) => Ok(values),
+            Self::Gpu(_) => Err(elsewhere()),
+        }
+    }
+
     pub(super) fn cpu_mut(&mut self) -> Result<&mut Vec<f32>> {
         match self {
             Self::Cpu(values) => Ok(values),
@@ -112,7 +124,8 @@ impl Values {
 pub(crate) struct Later(Option<Box<dyn Download>>);
 
 impl Later {
-    pub(super) fn now() -> Self {
+    /// Values that are there.
+    pub(crate) fn now() -> Self {
         Self(None)
     }
 

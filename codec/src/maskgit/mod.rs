@@ -262,7 +262,7 @@ impl Predictor {
             row[2 * bits] = f32::from(u8::from(start == Start::Group));
             row[2 * bits + 1] = f32::from(u8::from(start != Start::Inner));
         }
-        self.vit.forward([t, rows.len(), w], buffers, None)
+        self.vit.forward([t, rows.len(), w], 1, buffers, None)
     }
 }
 

@@ -1,30 +1,28 @@
 //! The tokenizer: patches of the normalised latent, ViT encoder, binary code, ViT decoder.
 
+mod half;
 mod patch;
 mod quantizer;
-
-use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 use latentbit_container::{TokenGrid, Tokens};
 
 pub use quantizer::{Bsq, Lfq, Quantizer};
 
-use crate::bundle::{TokenizerConfig, Weights};
+use crate::bundle::{Halves, TokenizerConfig, Weights};
 use crate::error::{Error, Result};
 use crate::tensor::with_values;
-use crate::vit::{Buffers, Vit, VitConfig};
+use crate::vit::VitConfig;
+use half::Half;
 use patch::{patchify, unpatchify};
 
 /// Turns one chunk of normalised latent into tokens and back. Chunks know nothing of each other.
 pub struct Tokenizer {
     config: TokenizerConfig,
-    encoder: Vit,
-    decoder: Vit,
+    halves: Halves,
+    encoder: Half,
+    decoder: Half,
     quantizer: Box<dyn Quantizer>,
-    /// Those that no call works in at the moment.
-    buffers: Mutex<Vec<Buffers>>,
 }
 
 impl Tokenizer {
@@ -32,23 +30,28 @@ impl Tokenizer {
         let patch = config.patch.iter().product::<usize>() * config.latent_channels;
         let bits = config.bits;
         let vit_config = VitConfig::from(config);
-        let mut vit = |name: &str, sides, layers| Vit::load(weights, name, &vit_config, sides, layers);
+        let mut half = |half, name: &str, sides, layers| {
+            weights.half(half, |weights| {
+                Half::load(weights, name, &vit_config, sides, layers)
+            })
+        };
         Self {
-            encoder: vit("tokenizer.encoder", [patch, bits], config.encoder_layers),
-            decoder: vit("tokenizer.decoder", [bits, patch], config.decoder_layers),
+            encoder: half(
+                Halves::Encoder,
+                "tokenizer.encoder",
+                [patch, bits],
+                config.encoder_layers,
+            ),
+            decoder: half(
+                Halves::Decoder,
+                "tokenizer.decoder",
+                [bits, patch],
+                config.decoder_layers,
+            ),
+            halves: weights.halves(),
             config: config.clone(),
             quantizer: quantizer::quantizer(config.quantizer),
-            buffers: Mutex::default(),
         }
-    }
-
-    /// Calls `f` with memory to work in, which it leaves for the next call.
-    fn with_buffers<R>(&self, f: impl FnOnce(&mut Buffers) -> R) -> R {
-        let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffers = spare().pop().unwrap_or_default();
-        let result = f(&mut buffers);
-        spare().push(buffers);
-        result
     }
 
     /// Its config.
@@ -82,14 +85,15 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Shape`] for other shapes.
     pub fn encode(&self, latent: &Tensor) -> Result<Tokens> {
+        self.halves.need(Halves::Encoder)?;
         let size = self.latent_size(latent)?;
-        let grid = self.grid_for(size);
-        let mut values = vec![0; grid.len()];
-        self.run_encoder(latent, size, |encoder, sides, buffers| {
-            encoder.forward(sides, buffers, Some(&mut values))
-        })?;
+        let fill = self.patches_of(size);
+        let values = with_values(latent, |values| {
+            self.encoder
+                .tokens(self.sides(size), |patches| fill(values, patches))
+        })??;
         Ok(Tokens {
-            grid,
+            grid: self.grid_for(size),
             bits: self.bits(),
             values,
         })
@@ -100,12 +104,14 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Shape`] for a latent that is not (T', h, w, C).
     pub fn encoder_output(&self, latent: &Tensor) -> Result<Tensor> {
+        self.halves.need(Halves::Encoder)?;
         let size = self.latent_size(latent)?;
         let (tokens, bits) = (self.grid_for(size).len(), self.config.bits);
-        let outputs = self.run_encoder(latent, size, |encoder, sides, buffers| {
-            encoder.forward(sides, buffers, None)?;
-            buffers.output(tokens * bits).map(Cow::into_owned)
-        })?;
+        let fill = self.patches_of(size);
+        let outputs = with_values(latent, |values| {
+            self.encoder
+                .values(self.sides(size), |patches| fill(values, patches))
+        })??;
         Ok(Tensor::from_vec(outputs, (tokens, bits), latent.device())?)
     }
 
@@ -130,27 +136,13 @@ impl Tokenizer {
         let patch_values = self.config.latent_channels * patch.iter().product::<usize>();
         // Patches and outputs, of which one are bits and the other latents.
         let ends = patch_values + self.config.bits;
-        (tokens * (self.encoder.bytes_per_token() + 4 * ends)) as u64
+        (tokens * (self.encoder.vit().bytes_per_token() + 4 * ends)) as u64
     }
 
-    /// Calls `run` with the encoder, its grid, and buffers that hold the latent's patches.
-    fn run_encoder<R>(
-        &self,
-        latent: &Tensor,
-        size: [usize; 3],
-        run: impl FnOnce(&Vit, [usize; 3], &mut Buffers) -> Result<R>,
-    ) -> Result<R> {
-        let TokenizerConfig {
-            patch,
-            latent_channels,
-            ..
-        } = self.config;
-        with_values(latent, |values| {
-            self.with_buffers(|buffers| {
-                patchify(values, size, latent_channels, patch, &mut buffers.patches);
-                run(&self.encoder, self.sides(size), buffers)
-            })
-        })?
+    /// Writes the patches of a latent of (T', h, w).
+    fn patches_of(&self, size: [usize; 3]) -> impl Fn(&[f32], &mut Vec<f32>) {
+        let (patch, channels) = (self.config.patch, self.config.latent_channels);
+        move |latent, patches| patchify(latent, size, channels, patch, patches)
     }
 
     /// The normalised latent, f32 `size` + (C,), of one chunk's tokens (equation 2 of the paper).
@@ -160,6 +152,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Parameter`] if `kept_bits` is above D or `grid` is not that of `size` and `tokens`.
     pub fn decode(&self, tokens: &[u64], grid: TokenGrid, kept_bits: u8, size: [usize; 3]) -> Result<Tensor> {
+        self.halves.need(Halves::Decoder)?;
         if kept_bits > self.bits() {
             return Err(Error::parameter(
                 "kept_bits",
@@ -184,17 +177,14 @@ impl Tokenizer {
             latent_channels,
             ..
         } = self.config;
-        let latent = self.with_buffers(|buffers| {
-            buffers.patches.clear();
-            buffers.patches.resize(tokens.len() * bits, 0.0);
-            for (&token, code) in tokens.iter().zip(buffers.patches.chunks_exact_mut(bits)) {
+        let output = self.decoder.values(self.sides(size), |codes| {
+            codes.clear();
+            codes.resize(tokens.len() * bits, 0.0);
+            for (&token, code) in tokens.iter().zip(codes.chunks_exact_mut(bits)) {
                 self.quantizer.code(token, kept_bits.into(), code);
             }
-            self.decoder.forward(self.sides(size), buffers, None)?;
-            let values = tokens.len() * patch.iter().product::<usize>() * latent_channels;
-            let output = buffers.output(values)?;
-            Ok::<_, Error>(unpatchify(&output, size, latent_channels, patch))
         })?;
+        let latent = unpatchify(&output, size, latent_channels, patch);
         let [t, h, w] = size;
         Ok(Tensor::from_vec(
             latent,

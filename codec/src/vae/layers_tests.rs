@@ -50,14 +50,16 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
         let input = [count, h, w];
         for want in &wants.operands {
             let mut operand = state.take(want.slot);
-            parts.shape(want.reader, &mut operand, input).unwrap();
+            parts.shape(want.reader, &mut operand, input.into()).unwrap();
             fill(parts.backend(), &step, &mut operand).unwrap();
             state.put(want.slot, operand);
         }
         if wants.stream {
             state.streams[0] = Values::of(parts.backend(), step).unwrap();
         }
-        size = Program(reversed).run(parts, &mut state, input).unwrap();
+        let program = Program(reversed);
+        program.run(parts, &mut state, input.into()).unwrap();
+        size = program.output(parts, input);
         let channels = parts.convs[0].spec().outputs;
         let len = size.iter().product::<usize>() * channels;
         out.extend_from_slice(&state.streams[0].first(len).unwrap());

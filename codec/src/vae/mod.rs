@@ -1,5 +1,6 @@
 //! The Wan family of causal video VAEs, chunk by chunk.
 
+mod batch;
 mod latent;
 mod layers;
 mod network;
@@ -18,16 +19,15 @@ pub use state::{DecoderState, EncoderState};
 pub use tiled::TiledState;
 pub use tiling::Tiling;
 
-use crate::bundle::{VaeConfig, Weights};
+use crate::bundle::{Halves, VaeConfig, Weights};
 use crate::error::{Error, Result};
-use crate::kernels::{Backend, fill, fill_patches, unpatchify};
 use crate::tensor::with_values;
 use network::Network;
 
 /// A causal video VAE: frames to latent and back, chunk by chunk with the same result as in one piece.
 pub struct WanVae {
     config: VaeConfig,
-    backend: Backend,
+    halves: Halves,
     encoder: Network,
     decoder: Network,
 }
@@ -36,9 +36,9 @@ impl WanVae {
     pub(crate) fn load(config: &VaeConfig, weights: &mut Weights<'_>) -> Self {
         Self {
             config: config.clone(),
-            backend: weights.backend().clone(),
-            encoder: Network::encoder(config, weights),
-            decoder: Network::decoder(config, weights),
+            halves: weights.halves(),
+            encoder: weights.half(Halves::Encoder, |weights| Network::encoder(config, weights)),
+            decoder: weights.half(Halves::Decoder, |weights| Network::decoder(config, weights)),
         }
     }
 
@@ -77,6 +77,7 @@ impl WanVae {
     /// # Errors
     /// As for [`encode`](Self::encode).
     pub fn begin_encode(&self, frames: &Tensor, state: &mut EncoderState) -> Result<Running> {
+        self.halves.need(Halves::Encoder)?;
         let [time, height, width] = self.strides();
         let fits = match (frames.dtype(), frames.dims()) {
             (DType::F32, &[t, h, w, 3]) => {
@@ -102,7 +103,7 @@ impl WanVae {
         let patch = self.config.patch;
         let [rows, columns] = size.map(|side| side / patch);
         let frame = size[0] * size[1] * 3;
-        let c = self.encoder.outputs();
+        let c = self.latent_channels();
         let first = usize::from(state.is_fresh());
         let steps = first + (frames.dims().first().copied().unwrap_or(0) - first) / time;
         let mut running = Running::new([steps, size[0] / height, size[1] / width, c]);
@@ -110,12 +111,9 @@ impl WanVae {
             while !rest.is_empty() {
                 let count = if state.is_fresh() { 1 } else { time };
                 let (step, later) = rest.split_at(count * frame);
-                let (values, found) = self
-                    .encoder
-                    .step(&mut state.0, [count, rows, columns], |operand| {
-                        fill_patches(&self.backend, step, patch, operand)
-                    })?;
-                running.push(found.iter().product::<usize>() * c, |out| values.read(out))?;
+                let input = [count, rows, columns];
+                let len = self.encoder.output_len(&state.0, input);
+                running.push(len, |out| self.encoder.begin(&mut state.0, input, step, out))?;
                 rest = later;
             }
             Ok(running)
@@ -138,6 +136,7 @@ impl WanVae {
     /// # Errors
     /// As for [`decode`](Self::decode).
     pub fn begin_decode(&self, latent: &Tensor, state: &mut DecoderState) -> Result<Running> {
+        self.halves.need(Halves::Decoder)?;
         let fits = match (latent.dtype(), latent.dims()) {
             (DType::F32, &[t, h, w, c]) => t > 0 && h > 0 && w > 0 && c == self.latent_channels(),
             _ => false,
@@ -162,15 +161,9 @@ impl WanVae {
         let mut running = Running::new([count, h, w, 3]);
         with_values(latent, |values| {
             for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
-                let (patches, [t, _, columns]) =
-                    self.decoder
-                        .step(&mut state.0, [1, size[0], size[1]], |operand| {
-                            fill(&self.backend, step, operand)
-                        })?;
-                let (channels, patch) = (self.decoder.outputs(), self.config.patch);
-                running.push(t * h * w * 3, |out| {
-                    unpatchify(patches, columns, channels, patch, out)
-                })?;
+                let input = [1, size[0], size[1]];
+                let len = self.decoder.output_len(&state.0, input);
+                running.push(len, |out| self.decoder.begin(&mut state.0, input, step, out))?;
             }
             Ok(running)
         })?

@@ -1,12 +1,15 @@
 //! Encoder and decoder: the order of their layers.
 
+use super::batch::Steps;
 use super::latent::{Affine, from_latent, to_latent};
 use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
 use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
 use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
 use crate::error::Result;
-use crate::kernels::{Conv, ConvSpec, Operand, ShortcutSpec, Values as Buffer};
+use crate::kernels::{
+    Backend, Conv, ConvSpec, Input, Later, Operand, ShortcutSpec, fill_patches, unpatchify,
+};
 
 /// One of the two networks, ready to run step by step.
 pub(super) struct Network {
@@ -16,7 +19,12 @@ pub(super) struct Network {
     /// For the step that begins a group, of one frame, and for later ones.
     first: Program,
     pub(super) later: Program,
-    outputs: usize,
+    /// Channels of the output.
+    pub(super) outputs: usize,
+    /// Sides of the patches of its input and of its output.
+    pub(super) patches: [usize; 2],
+    /// Those that wait on a GPU.
+    pub(super) steps: Steps,
 }
 
 impl Network {
@@ -56,7 +64,7 @@ impl Network {
         let spec = ConvSpec::new(channels, config.latent_channels, config.io_kernel);
         let head = head_to_latent(config, weights, spec);
         let head = parts.conv(head);
-        Self::new(parts, None, entry, layers, norm, head)
+        Self::new(parts, [config.patch, 1], None, entry, layers, norm, head)
     }
 
     /// Normalised latent (T', H', W', C) to patches of frames (T, H, W, 3 · patch²).
@@ -107,11 +115,12 @@ impl Network {
         let norm = norm_silu(&mut parts, weights, "decoder.head.0", channels);
         let spec = ConvSpec::new(channels, 3 * config.patch * config.patch, config.io_kernel);
         let head = causal(&mut parts, weights, "decoder.head.2", spec);
-        Self::new(parts, Some(before), entry, layers, norm, head)
+        Self::new(parts, [1, config.patch], Some(before), entry, layers, norm, head)
     }
 
     fn new(
         parts: Parts,
+        patches: [usize; 2],
         before: Option<usize>,
         entry: usize,
         layers: Vec<Layer>,
@@ -158,33 +167,64 @@ impl Network {
                 at(before, Slot::Resample, None)
             }),
             outputs: parts.convs[head].spec().outputs,
+            patches,
+            steps: Steps::default(),
             first,
             later,
             parts,
         }
     }
 
-    /// Channels of the output.
-    pub(super) fn outputs(&self) -> usize {
-        self.outputs
+    pub(super) fn program(&self, state: &State) -> &Program {
+        if state.started { &self.later } else { &self.first }
     }
 
-    /// Runs a step over an input of (T, H, W): one frame for a state that is fresh, else as many as the strides in time
-    /// ask for. `fill` writes them to the end of an operand. Gives the output, and its (T, H, W) positions.
-    pub(super) fn step<'a>(
+    /// How many values become of an input of (T, H, W) patches.
+    pub(super) fn output_len(&self, state: &State, input: [usize; 3]) -> usize {
+        let output = self.program(state).output(&self.parts, input);
+        output.iter().product::<usize>() * self.outputs
+    }
+
+    /// Begins a step over (T, H · patch, W · patch, C) values, T, H and W being those of `input`: one frame for a state that
+    /// is fresh, else as many as the strides in time ask for. What becomes of them is in `out` once the result was waited
+    /// for.
+    pub(super) fn begin(
         &self,
-        state: &'a mut State,
+        state: &mut State,
         input: [usize; 3],
+        values: &[f32],
+        out: &mut [f32],
+    ) -> Result<Later> {
+        let backend = self.parts.backend();
+        if let Backend::Gpu(gpu) = backend {
+            return self.begin_on(gpu, state, input, values);
+        }
+        let output = self.program(state).output(&self.parts, input);
+        self.step(state, input.into(), |operand| {
+            fill_patches(backend, values, self.patches[0], operand)
+        })?;
+        let found = &state.streams[Values::Output as usize];
+        match self.patches[1] {
+            1 => return found.read(out),
+            patch => unpatchify(found, output[2], self.outputs, patch, out)?,
+        }
+        Ok(Later::now())
+    }
+
+    /// Runs a step. `fill` writes its input to the end of an operand.
+    pub(super) fn step(
+        &self,
+        state: &mut State,
+        input: Input,
         fill: impl FnOnce(&mut Operand) -> Result<()>,
-    ) -> Result<(&'a Buffer, [usize; 3])> {
+    ) -> Result<()> {
         let mut operand = state.take(self.entry.slot);
         self.parts.shape(self.entry.reader, &mut operand, input)?;
         fill(&mut operand)?;
         state.put(self.entry.slot, operand);
-        let program = if state.started { &self.later } else { &self.first };
-        let size = program.run(&self.parts, state, input)?;
+        self.program(state).run(&self.parts, state, input)?;
         state.started = true;
-        Ok((&state.streams[Values::Output as usize], size))
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@
 
 use super::state::{Slot, State};
 use crate::error::Result;
-use crate::kernels::{Attention, Backend, Conv, Norm, Operand, ShortcutSpec, Sink, Stream, Target, add};
+use crate::kernels::{
+    Attention, Backend, Conv, Input, Norm, Operand, ShortcutSpec, Sink, Stream, Target, add,
+};
 
 /// All convolutions and norms of a network; operators name them by index.
 pub(super) struct Parts {
@@ -39,10 +41,10 @@ impl Parts {
     }
 
     /// Makes `operand` one that `reader` takes.
-    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, size: [usize; 3]) -> Result<()> {
+    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, input: Input) -> Result<()> {
         match reader {
-            Reader::Conv(conv) => self.convs[conv].shape(operand, size),
-            Reader::Attention(channels) => within_frames(size).shape(&self.backend, channels, operand),
+            Reader::Conv(conv) => self.convs[conv].shape(operand, input),
+            Reader::Attention(channels) => within_frames(input.all()).shape(&self.backend, channels, operand),
         }
     }
 
@@ -120,9 +122,18 @@ pub(super) enum Operator {
 pub(super) struct Program(pub(super) Vec<Operator>);
 
 impl Program {
-    /// Runs it over an input of (T, H, W), whose operands are there; gives (T, H, W) of the output.
-    pub(super) fn run(&self, parts: &Parts, state: &mut State, input: [usize; 3]) -> Result<[usize; 3]> {
-        let mut size = input;
+    /// (T, H, W) of the output for an input of (T, H, W).
+    pub(super) fn output(&self, parts: &Parts, input: [usize; 3]) -> [usize; 3] {
+        self.0.iter().fold(input, |size, operator| match operator {
+            Operator::Conv { conv, source, .. } if !matches!(source, Slot::Bypass) => {
+                parts.convs[*conv].spec().output(size)
+            }
+            _ => size,
+        })
+    }
+
+    /// Runs it over an input, whose operands are there.
+    pub(super) fn run(&self, parts: &Parts, state: &mut State, mut input: Input) -> Result<()> {
         for operator in &self.0 {
             match operator {
                 Operator::Conv {
@@ -133,27 +144,26 @@ impl Program {
                     store,
                     targets,
                 } => {
-                    let conv_size = parts.convs[*conv].spec().output(size);
                     run_conv(
                         parts,
                         state,
                         *conv,
                         *source,
-                        size,
+                        input,
                         (*values, *add, *store),
                         targets,
                     )?;
                     if !matches!(source, Slot::Bypass) {
-                        size = conv_size;
+                        input = input.with(parts.convs[*conv].spec().output(input.size));
                     }
                 }
                 Operator::Attention { source, conv, target } => {
-                    run_attention(parts, *conv, state, *source, *target, size)?
+                    run_attention(parts, *conv, state, *source, *target, input)?
                 }
                 Operator::Keep { shortcut, first } => shortcut.run(
                     &parts.backend,
                     *first,
-                    size,
+                    input,
                     &state.streams[Values::Residual as usize],
                     &mut state.bypass,
                 )?,
@@ -164,17 +174,17 @@ impl Program {
                 } => {
                     let kept = std::mem::take(&mut state.bypass);
                     let sum = (Values::Residual, true, *store);
-                    with_sink(parts, state, size, *channels, sum, targets, |sink| {
-                        add(&parts.backend, &kept, size, *channels, sink)
+                    with_sink(parts, state, input, *channels, sum, targets, |sink| {
+                        add(&parts.backend, &kept, input.all(), *channels, sink)
                     })?;
                     state.bypass = kept;
                 }
                 Operator::Remember { conv } => {
-                    state.remember(*conv, size[0], parts.convs[*conv].spec().lead())?;
+                    state.remember(*conv, input, parts.convs[*conv].spec().lead())?;
                 }
             }
         }
-        Ok(size)
+        Ok(())
     }
 }
 
@@ -183,12 +193,12 @@ fn run_conv(
     state: &mut State,
     index: usize,
     source: Slot,
-    input: [usize; 3],
+    input: Input,
     values: (Values, bool, bool),
     targets: &[Want],
 ) -> Result<()> {
     let conv = &parts.convs[index];
-    let output = conv.spec().output(input);
+    let output = input.with(conv.spec().output(input.size));
     let operand = state.take(source);
     let known = state.known(source);
     with_sink(
@@ -202,16 +212,16 @@ fn run_conv(
     )?;
     state.put(source, operand);
     if let Slot::Own(index) = source {
-        state.remember(index, input[0], conv.spec().lead())?;
+        state.remember(index, input, conv.spec().lead())?;
     }
     Ok(())
 }
 
-/// Runs `f` with a sink for (T, H, W) outputs of so many channels, to the stream and the operands that are wanted.
+/// Runs `f` with a sink for outputs of so many channels, to the stream and the operands that are wanted.
 fn with_sink(
     parts: &Parts,
     state: &mut State,
-    output: [usize; 3],
+    output: Input,
     channels: usize,
     (values, add, store): (Values, bool, bool),
     targets: &[Want],
@@ -224,7 +234,7 @@ fn with_sink(
         *taken = Some(target);
     }
     let mut stream = std::mem::take(&mut state.streams[values as usize]);
-    let len = output.iter().product::<usize>() * channels;
+    let len = output.all().iter().product::<usize>() * channels;
     if add || store {
         stream.reserve(&parts.backend, len)?;
     }
@@ -257,12 +267,12 @@ fn run_attention(
     state: &mut State,
     source: Slot,
     target: Slot,
-    size: [usize; 3],
+    input: Input,
 ) -> Result<()> {
     let mut qkv = state.take(source);
     let mut operand = state.take(target);
-    parts.convs[conv].shape(&mut operand, size)?;
-    within_frames(size).run(&parts.backend, &mut qkv, &mut state.attention, &mut operand)?;
+    parts.convs[conv].shape(&mut operand, input)?;
+    within_frames(input.all()).run(&parts.backend, &mut qkv, &mut state.attention, &mut operand)?;
     state.put(target, operand);
     state.put(source, qkv);
     Ok(())

@@ -6,7 +6,7 @@ use super::WanVae;
 use super::network::Network;
 use super::program::{Operator, Parts, Program, Reader, Want};
 use super::state::Slot;
-use crate::kernels::frame_bytes;
+use crate::kernels::{Backend, frame_bytes};
 
 /// What a network takes for frames of a size, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,14 @@ impl Network {
     fn size(&self, input: [usize; 3]) -> NetworkSize {
         let mut sizes = Sizes::default();
         sizes.want(&self.parts, &self.entry, input);
-        sizes.run(&self.parts, &self.later, input, self.outputs());
-        let values = sizes.bypass + sizes.streams.iter().sum::<u64>();
+        sizes.run(&self.parts, &self.later, input, self.outputs);
+        let waiting = match (self.parts.backend(), self.entry.reader) {
+            (Backend::Gpu(_), Reader::Conv(conv)) => {
+                input.iter().product::<usize>() * self.parts.convs[conv].spec().inputs
+            }
+            _ => 0,
+        };
+        let values = sizes.bypass + sizes.streams.iter().sum::<u64>() + waiting as u64;
         NetworkSize {
             state: sizes.operands.values().sum::<u64>() + 4 * values + sizes.scratch,
             remembered: sizes.remembered.values().sum::<u64>(),

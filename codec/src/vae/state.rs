@@ -1,7 +1,7 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
 use crate::error::Result;
-use crate::kernels::{AttentionBuffers, Operand, Values};
+use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Operand, Values};
 
 /// Where an operand waits for the operator that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +38,8 @@ pub(super) struct State {
     /// What goes around the layers of a stage.
     pub(super) bypass: Values,
     pub(super) attention: AttentionBuffers,
+    /// The input of a step that waits for its turn, on a GPU.
+    pub(super) input: Values,
 }
 
 /// What a [`State`] remembers.
@@ -84,14 +86,15 @@ impl State {
         }
     }
 
-    /// Says that the operand of convolution `index` got `frames` more, of which the newest `lead` are wanted later.
-    pub(super) fn remember(&mut self, index: usize, frames: usize, lead: usize) -> Result<()> {
-        self.slot(Slot::Own(index)).keep_newest(lead)?;
+    /// Says that the operand of convolution `index` got the frames of an input, of which the newest `lead` of each clip are
+    /// wanted later.
+    pub(super) fn remember(&mut self, index: usize, input: Input, lead: usize) -> Result<()> {
+        self.slot(Slot::Own(index)).keep_newest(lead * input.clips)?;
         if self.known.len() <= index {
             self.known.resize(index + 1, 0);
             self.kept.resize(index + 1, 0);
         }
-        self.known[index] = (self.known[index] + frames as u32).min(lead as u32);
+        self.known[index] = (self.known[index] + input.size[0] as u32).min(lead as u32);
         self.kept[index] = lead;
         Ok(())
     }
@@ -128,6 +131,61 @@ impl State {
         Ok(())
     }
 
+    /// Whether what both remember is of the same kind, so that one step can go on from both.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let known = |state: &Self| state.started.then(|| state.known.clone());
+        self.size == other.size && known(self) == known(other)
+    }
+
+    /// Makes it, which is that of several clips, remember what the states of single ones do. `lead` says how many frames
+    /// the operand of a convolution keeps.
+    pub(super) fn gather(
+        &mut self,
+        gpu: &Gpu,
+        lead: impl Fn(usize) -> usize,
+        clips: &mut [&mut Self],
+    ) -> Result<()> {
+        self.reset();
+        let Some(first) = clips.first() else {
+            return Ok(());
+        };
+        (self.started, self.size) = (first.started, first.size);
+        if !first.started {
+            return Ok(());
+        }
+        self.known.clone_from(&first.known);
+        self.kept = (0..self.known.len()).map(lead).collect();
+        let count = self.own.len().max(self.known.len());
+        self.own.resize_with(count, Operand::default);
+        let mut copies = Copies::default();
+        for (index, _) in self.known.iter().enumerate().filter(|&(_, &known)| known > 0) {
+            let own: Vec<_> = clips
+                .iter_mut()
+                .map(|clip| clip.own[index].on(gpu).map(|own| &*own))
+                .collect::<Result<_>>()?;
+            copies.gather(self.kept[index], own.into_iter(), self.own[index].on(gpu)?)?;
+        }
+        copies.run(gpu)
+    }
+
+    /// Makes the states of single clips remember what this one does.
+    pub(super) fn scatter(&self, gpu: &Gpu, clips: &mut [&mut Self]) -> Result<()> {
+        for clip in clips.iter_mut() {
+            (clip.started, clip.size) = (self.started, self.size);
+            clip.known.clone_from(&self.known);
+            clip.kept.clone_from(&self.kept);
+            let count = clip.own.len().max(self.known.len());
+            clip.own.resize_with(count, Operand::default);
+        }
+        let mut copies = Copies::default();
+        for (index, &kept) in self.kept.iter().enumerate().filter(|&(_, &kept)| kept > 0) {
+            let own = clips.iter_mut().map(|clip| clip.own[index].on(gpu));
+            let own = own.collect::<Result<Vec<_>>>()?;
+            copies.scatter(kept, self.own[index].gpu()?, own.into_iter())?;
+        }
+        copies.run(gpu)
+    }
+
     /// A copy with memory of its own.
     fn try_clone(&self) -> Result<Self> {
         let [input, inner, bypass, resample] = self.slots.each_ref().map(Operand::try_clone);
@@ -142,6 +200,7 @@ impl State {
             streams: [residual?, output?],
             bypass: self.bypass.try_clone()?,
             attention: self.attention.clone(),
+            input: self.input.try_clone()?,
         })
     }
 
@@ -164,7 +223,7 @@ impl State {
 
     fn bytes(&self) -> usize {
         let operands = self.slots.iter().chain(&self.own).map(Operand::bytes);
-        let streams = self.streams.iter().chain([&self.bypass]);
+        let streams = self.streams.iter().chain([&self.bypass, &self.input]);
         let streams = streams.map(Values::bytes);
         operands.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }

@@ -21,6 +21,8 @@ class Case:
     pace: int = 0
     """Latent frames of a step of PyTorch's VAE; 0 for the clip as a whole."""
     repeats: int = 5
+    clips: int = 1
+    """So many of them at once."""
 
     @property
     def size(self) -> str:
@@ -30,7 +32,13 @@ class Case:
     @property
     def label(self) -> str:
         """Height by width, as papers have it."""
-        return f"{self.model} {self.task} {self.frames}x{self.height}x{self.width} {self.dtype}"
+        many = f"{self.clips} of " if self.clips > 1 else ""
+        return f"{self.model} {self.task} {many}{self.frames}x{self.height}x{self.width} {self.dtype}"
+
+    @property
+    def length(self) -> str:
+        """Frames, and of how many clips."""
+        return f"{self.clips} × {self.frames}" if self.clips > 1 else str(self.frames)
 
     @property
     def large(self) -> bool:
@@ -39,9 +47,14 @@ class Case:
 
 
 def shipped() -> list[Case]:
-    """Through VAE and tokenizer. Small frames come as longer clips."""
+    """Through VAE and tokenizer. Small frames come as longer clips, and many clips at once."""
     sizes = ((1920, 1080, 33), (832, 480, 33), (256, 256, 65), (128, 128, 65))
-    return [Case("shipped", task, *size) for size in sizes for task in ("encode", "decode")]
+    single = [Case("shipped", task, *size) for size in sizes for task in ("encode", "decode")]
+    small = ((256, 256, 33, 16), (128, 128, 33, 32))
+    return single + [
+        Case("shipped", task, width, height, frames, clips=clips)
+        for width, height, frames, clips in small for task in ("encode", "decode")
+    ]
 
 
 def wan() -> list[Case]:
@@ -53,7 +66,10 @@ def wan() -> list[Case]:
 def rehearsed() -> dict[str, list[Case]]:
     """Tiny ones, for a machine without a GPU."""
     return {
-        "shipped": [Case("shipped", task, 48, 32, 9, "f32", repeats=2) for task in ("encode", "decode")],
+        "shipped": [
+            Case("shipped", task, 48, 32, 9, "f32", repeats=2, clips=clips)
+            for clips in (1, 2) for task in ("encode", "decode")
+        ],
         "wan": [Case("wan", task, 48, 32, 9, "f32", pace=1, repeats=2) for task in ("vae-encode", "vae-decode")],
     }
 

@@ -136,11 +136,12 @@ def command_of(context: Context, case: Case, name: str) -> list[str | Path]:
     options: list[str | Path] = [
         "--bundle", model(context, case), "--task", case.task, "--input", source(context, case), "--size", case.size,
         "--frames", str(case.frames), "--dtype", case.dtype, "--repeats", str(case.repeats),
+        "--clips", str(case.clips),
     ]
     if name == OURS:
         # A bench program without CUDA knows no --device.
         on = [] if context.rehearse and context.device == "cpu" else ["--device", context.device]
-        return [context.built.model, *options, "--json", *on]
+        return [context.built.model, *options, "--json", "--operators", *on]
     mode = name.removeprefix("torch-")
     options += ["--mode", mode, "--device", context.device, "--pace", str(case.pace)]
     if context.rehearse:
@@ -205,6 +206,8 @@ def weigh(context: Context, case: Case) -> None:
     else:
         work = count.of_bundle(model(context, case), case.task, size, case.frames, DTYPES[case.dtype])
     floor = work.floor(results.rates[f"product_{case.dtype}"], results.rates["copy"])
+    # A batch reads its weights once, which are little beside activations: what it takes is so many times as much.
     results.work[case.label] = {
-        "flops": work.flops, "bytes": work.bytes, "floor_seconds": floor, "flops_by_kind": work.by_kind(),
+        "flops": case.clips * work.flops, "bytes": case.clips * work.bytes, "floor_seconds": case.clips * floor,
+        "flops_by_kind": work.by_kind(),
     }

@@ -55,7 +55,7 @@ def line(results: Results, case: Case) -> list[str]:
     """The cells of a case."""
     runs = results.runs[case.label]
     ours, peers = runs.get(OURS), [runs.get(name) for name in PEERS]
-    cells = [case.model, case.task, f"{case.height}×{case.width}", str(case.frames), case.dtype, fps(ours)]
+    cells = [case.model, case.task, f"{case.height}×{case.width}", case.length, case.dtype, fps(ours)]
     own = seconds(ours)
     for peer in peers:
         theirs = seconds(peer)
@@ -71,7 +71,8 @@ def fps(report: Report | None) -> str:
     """Frames per second, or that there are none."""
     if not report:
         return NONE
-    return "failed" if "failed" in report else figure(report["frames"] / median(report["seconds"]))
+    frames = report.get("frames", 0) * report.get("clips", 1)
+    return "failed" if "failed" in report else figure(frames / median(report["seconds"]))
 
 
 def megabytes(report: Report | None) -> str:
@@ -95,7 +96,8 @@ def operators(results: Results, rehearse: bool) -> str:
     rows = []
     for case, name, shares in lines:
         total = sum(shares.values())
-        cells = [f"{case.model} {case.task} {case.height}×{case.width}", name, f"{1e3 * total:.1f}"]
+        told_of = f"{case.model} {case.task} {case.length} of {case.height}×{case.width}"
+        cells = [told_of, name, f"{1e3 * total:.1f}"]
         rows.append(cells + [f"{100 * shares.get(kind, 0) / total:.0f} %" for kind in kinds])
     return in_table(["case", "program", "all, ms", *kinds], rows, text=2)
 

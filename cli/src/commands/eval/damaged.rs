@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
 use latentbit_codec::pipeline::{self, DecodedFrame, Fidelity, Options};
 use latentbit_container::ReadMode;
@@ -59,7 +60,7 @@ impl From<&Meter> for Part {
 pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.file, ReadMode::Resync)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
 use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
 use latentbit_codec::{Bundle, Frame};
@@ -40,7 +41,7 @@ struct Report<'a> {
 pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.file, ReadMode::Strict)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let bits = args.bits.unwrap_or(video.bits);

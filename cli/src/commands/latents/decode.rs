@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, LatentInput, Options, Work};
 use latentbit_codec::{Bundle, Tensor};
 use latentbit_container::{Chroma, PixelFrames, Rational};
@@ -33,7 +34,7 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let file = TensorFile::open(&args.input)?;
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Decoder)?;
     let (geometry, frames) = geometry(&args.input, &file, &bundle)?;
     let scale = match (args.scale, &file.about) {
         (Some(scale), _) => scale,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use indicatif::ProgressBar;
+use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, Options, Output, Work};
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     }
     let mut source = open_source(&args.input, &args.source.input_options(args.model.threads))?;
     let info = source.info().clone();
-    let bundle = model::load(&args.model)?;
+    let bundle = model::load(&args.model, Halves::Encoder)?;
     let geometry = Geometry::new(&bundle, info.width, info.height);
     let planned = memory::plan(&args.memory, &bundle, &geometry, Work::EncodeLatents, 0, quiet)?;
     let options = Options {

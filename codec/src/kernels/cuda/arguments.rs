@@ -55,8 +55,9 @@ arguments! {
     Finish {
         sums: number, bias: number, stream: number, tokens: number,
         count: number, first: number, height: number, width: number,
-        linear: number, wide_sums: number, sums_frame: number, sums_row: number, sums_position: number,
-        phases: number, zoom: number, block: number,
+        linear: number, wide_sums: number,
+        sums_step: number, sums_clip: number, sums_row: number, sums_position: number,
+        clips: number, phases: number, zoom: number, block: number,
         first_row: number, second_row: number, first_column: number, second_column: number,
         channels: number, gelu: number, add: number, store: number, lanes: number, vector: number,
         targets: targets,
@@ -65,7 +66,13 @@ arguments! {
         values: number, at: number, count: number, frame: number, row: number, position: number,
         height: number, width: number, channels: number, patch: number,
     }
-    Unpatchify { values: number, out: number, count: number, width: number, channels: number, patch: number }
+    /// `height` and `width` are those of frames of patches.
+    Unpatchify {
+        values: number, out: number, count: number, height: number, width: number, channels: number, patch: number,
+        clips: number, clip: number,
+    }
+    /// `list` has three numbers for each copy: from, to, bytes. So many blocks work on each.
+    Copies { list: number, blocks: number }
     /// Rows and columns from `top` and `left` to `bottom` and `right` are within the border.
     Border {
         at: number, count: number, rows: number, columns: number, position: number,
@@ -74,7 +81,7 @@ arguments! {
     Shortcut {
         values: number, out: number, count: number, inputs: number, outputs: number,
         height: number, width: number, from_height: number, from_width: number,
-        time: number, space: number, up: number, lead: number,
+        time: number, space: number, up: number, lead: number, clips: number,
     }
     Direct {
         input: number, weight: number, out: number, count: number, inputs: number, outputs: number,
@@ -83,7 +90,7 @@ arguments! {
         stride_depth: number, stride_height: number, stride_width: number,
     }
     Turn {
-        qkv: number, tables: number, count: number, height: number, width: number, position: number,
+        qkv: number, tables: number, count: number, frames: number, height: number, width: number, position: number,
         heads: number, head: number, pairs: axes, cosines: axes, sines: axes,
     }
     Softmax {

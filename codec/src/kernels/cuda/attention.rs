@@ -67,11 +67,12 @@ pub(crate) fn frame_bytes(gpu: &Gpu, [height, width]: [usize; 2], channels: usiz
 
 fn turn(gpu: &Gpu, op: &Attention<'_>, tables: &Tables, qkv: &Operand, width: usize) -> Result<()> {
     let head = width / op.heads;
-    let count = op.grid.iter().product::<usize>() * width;
+    let count = op.clips * op.grid.iter().product::<usize>() * width;
     let arguments = Turn {
         qkv: qkv.at(0)?,
         tables: tables.memory.address(),
         count: count as u64,
+        frames: op.grid[0] as u64,
         height: op.grid[1] as u64,
         width: op.grid[2] as u64,
         position: qkv.layout().position as u64,
@@ -108,7 +109,7 @@ fn windows(gpu: &Gpu, op: &Attention<'_>, qkv: &Operand, width: usize, out: &Ope
     let blocks = [
         runs.iter().product::<usize>() as u32,
         most.div_ceil(threads as usize) as u32,
-        op.heads as u32,
+        (op.heads * op.clips) as u32,
     ];
     gpu.launch(Kernel::Attention, head, blocks, threads, &arguments)
 }
@@ -149,7 +150,7 @@ fn frames(
     out: &mut crate::kernels::Operand,
 ) -> Result<()> {
     let [count, height, columns] = op.grid;
-    assert!(op.heads == 1 && op.window[1..] == op.grid[1..] && op.window[0] == 1);
+    assert!(op.clips == 1 && op.heads == 1 && op.window[1..] == op.grid[1..] && op.window[0] == 1);
     let keys = height * columns;
     let sizes = Sizes::new(gpu, keys, width);
     let stride = qkv.layout().position;
@@ -171,6 +172,10 @@ fn frames(
         columns: keys,
         depth: width,
         transposed: true,
+        add: false,
+        count: 1,
+        a_step: 0,
+        c_step: 0,
         a_stride: stride,
         b_stride: stride,
         c_stride: keys,

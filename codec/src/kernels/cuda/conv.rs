@@ -5,13 +5,12 @@
 
 use std::ops::Range;
 
-use super::driver::{Convolution, Kernel, Product};
+use super::driver::{Convolution, Product};
 use super::finish::{Finisher, Sums};
 use super::memory::Memory;
-use super::{Gpu, Operand, arguments};
+use super::{Gpu, Operand, Room, products};
 use crate::error::Result;
-use crate::kernels::extent::Extent;
-use crate::kernels::{ConvSpec, Sink};
+use crate::kernels::{ConvSpec, Input, Sink};
 
 /// Bytes of sums at once, at most, if a frame needs less.
 const SUMS: usize = if cfg!(test) { 1 << 14 } else { 512 << 20 };
@@ -118,31 +117,27 @@ impl Conv {
 
     /// Bytes of the sums of an input of (T, H, W).
     pub(crate) fn sums_bytes(&self, input: [usize; 3]) -> u64 {
-        let plan = self.plan(input);
+        let plan = self.plan(input.into());
         (plan.step.max(1) * plan.sums) as u64
     }
 
-    /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
-    pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) -> Result<()> {
+    /// Makes `operand` one that this convolution takes for an input.
+    pub(crate) fn shape(&self, operand: &mut Operand, input: Input) -> Result<()> {
         operand.reshape(self.spec.extent(input), self.spec.lead() > 0)
     }
 
     /// See [`Conv::run`](crate::kernels::Conv::run).
-    pub(crate) fn run(
-        &self,
-        operand: &Operand,
-        known: usize,
-        input: [usize; 3],
-        sink: Sink<'_>,
-    ) -> Result<()> {
+    pub(crate) fn run(&self, operand: &Operand, known: usize, input: Input, sink: Sink<'_>) -> Result<()> {
         let spec = &self.spec;
-        assert!(input[0].is_multiple_of(spec.stride_time) && known <= spec.lead());
+        let [frames, ..] = input.size;
+        assert!(frames.is_multiple_of(spec.stride_time) && known <= spec.lead());
         assert_eq!(operand.extent(), Some(spec.extent(input)));
-        let output = spec.output(input);
+        let output = input.with(spec.output(input.size)).all();
         if output.contains(&0) {
             return Ok(());
         }
-        let frame = operand.layout().frame;
+        // A frame of each clip.
+        let frame = operand.layout().frame * input.clips;
         let missing = spec.lead() - known;
         if missing > 0 {
             let bytes = missing * frame * self.gpu.element();
@@ -153,23 +148,25 @@ impl Conv {
             return self.product(operand, 0..count, 0, output, sink);
         }
         let plan = self.plan(input);
-        let steps = input[0] / spec.stride_time;
+        let steps = frames / spec.stride_time;
         let finisher = Finisher::new(&self.gpu, spec, output, sink)?;
         for first in (0..steps).step_by(plan.step) {
             let count = plan.step.min(steps - first);
             let convolution = plan.convolution(self, count);
-            let [_, rows, columns, channels] = plan.output(&convolution);
-            let sums = self.gpu.sums(count * plan.sums)?;
             let from = operand.at(first * spec.stride_time * frame)?;
-            self.convolve(&convolution, from, sums.address)?;
+            let (sums, wide) = self.convolve(&convolution, from)?;
+            let [step, clip, row] = plan.strides(&convolution, wide);
             let finish = Sums::Convolution {
                 address: sums.address,
                 bias: self.bias.address(),
-                frame: rows * columns * channels,
-                row: columns * channels,
+                wide,
+                clips: input.clips,
+                step,
+                clip,
+                row,
                 folded: self.folded,
             };
-            let positions = output[1] * output[2] * spec.phases;
+            let positions = input.clips * output[1] * output[2] * spec.phases;
             finisher.run(&finish, first * positions, count * positions)?;
         }
         finisher.end()
@@ -218,6 +215,10 @@ impl Conv {
                 columns: block,
                 depth: stride,
                 transposed: true,
+                add: false,
+                count: 1,
+                a_step: 0,
+                c_step: 0,
                 a_stride: stride,
                 b_stride: stride,
                 c_stride: block,
@@ -236,16 +237,23 @@ impl Conv {
         finisher.end()
     }
 
-    fn convolve(&self, convolution: &Convolution, input: u64, output: u64) -> Result<()> {
-        let weight = self.weight.address();
-        if self.gpu.0.vendor {
-            return self.gpu.driver().convolve(convolution, input, weight, output);
+    /// Queues a convolution. Gives its sums, and whether they are f32: see [`products`].
+    fn convolve(&self, convolution: &Convolution, input: u64) -> Result<(Room<'_>, bool)> {
+        let (gpu, weight) = (&self.gpu, self.weight.address());
+        if gpu.has(convolution) {
+            let count: usize = convolution.output().iter().product();
+            let sums = gpu.sums(count * gpu.element())?;
+            if gpu.driver().convolve(convolution, input, weight, sums.address)? {
+                return Ok((sums, false));
+            }
+            gpu.misses(*convolution);
         }
-        let (arguments, count) = direct(convolution, input, weight, output);
-        self.gpu.each(Kernel::Direct, &arguments, count)
+        let sums = gpu.sums(4 * products::values(convolution))?;
+        products::convolve(gpu.driver().as_ref(), convolution, input, weight, sums.address)?;
+        Ok((sums, true))
     }
 
-    fn plan(&self, input: [usize; 3]) -> Plan {
+    fn plan(&self, input: Input) -> Plan {
         let extent = self.spec.extent(input);
         let [above, left, below, right] = extent.border;
         let (rows, columns) = (above + extent.height + below, left + extent.width + right);
@@ -257,17 +265,21 @@ impl Conv {
             (_, _, [1, 1], 1) => Form::Time,
             _ => Form::Full,
         };
+        // Frames that lie one below the other are one large frame. Where a kernel reaches from one into the next, nobody
+        // looks at its outputs.
+        assert!(spec.stride_space == 1 || !matches!(form, Form::Full) || input.clips == 1);
         let mut plan = Plan {
             form,
-            extent,
+            clips: input.clips,
+            channels: extent.channels,
             rows,
             columns,
             sums: 0,
             step: 1,
         };
-        let [_, out_rows, out_columns, channels] = plan.output(&plan.convolution(self, 1));
-        plan.sums = out_rows * out_columns * channels * self.gpu.element();
-        plan.step = (SUMS / plan.sums.max(1)).clamp(1, (input[0] / self.spec.stride_time).max(1));
+        let [step, ..] = plan.strides(&plan.convolution(self, 1), false);
+        plan.sums = step * self.gpu.element();
+        plan.step = (SUMS / plan.sums.max(1)).clamp(1, (input.size[0] / self.spec.stride_time).max(1));
         plan
     }
 }
@@ -286,11 +298,12 @@ enum Form {
 /// How a convolution is cut into pieces along time.
 struct Plan {
     form: Form,
-    extent: Extent,
+    clips: usize,
+    channels: usize,
     /// Of a frame of the input, with its border.
     rows: usize,
     columns: usize,
-    /// Bytes of the sums of a step in time.
+    /// Bytes of the sums of a step in time, of all clips.
     sums: usize,
     /// Steps in time that are computed together.
     step: usize,
@@ -301,22 +314,22 @@ impl Plan {
     fn convolution(&self, conv: &Conv, steps: usize) -> Convolution {
         let spec = &conv.spec;
         let [kt, kh, kw] = conv.folded.kernel;
-        let position = conv.gpu.position(self.extent.channels);
+        let position = conv.gpu.position(self.channels);
         let frames = steps * spec.stride_time + spec.lead();
         let space = spec.stride_space;
         let (input, kernel, stride) = match self.form {
             Form::Frames => (
-                [frames, 1, self.rows, self.columns, position],
+                [frames * self.clips, 1, self.rows, self.columns, position],
                 [1, kh, kw],
                 [1, space, space],
             ),
             Form::Time => (
-                [1, 1, frames, self.rows * self.columns, position],
+                [1, 1, frames, self.clips * self.rows * self.columns, position],
                 [1, kt, 1],
                 [1, spec.stride_time, 1],
             ),
             Form::Full => (
-                [1, frames, self.rows, self.columns, position],
+                [1, frames, self.clips * self.rows, self.columns, position],
                 [kt, kh, kw],
                 [spec.stride_time, space, space],
             ),
@@ -329,50 +342,22 @@ impl Plan {
             stride,
         }
     }
-
-    /// Steps in time, rows, columns and channels of its output.
-    fn output(&self, convolution: &Convolution) -> [usize; 4] {
-        let [n, d, h, w, c] = convolution.output();
-        match self.form {
-            Form::Frames => [n, h, w, c],
-            Form::Time => [h, self.rows, self.columns, c],
-            Form::Full => [d, h, w, c],
-        }
+    /// Sums from one step in time, clip and row to the next. Those of products have gaps where rows of the input have a
+    /// border.
+    fn strides(&self, convolution: &Convolution, wide: bool) -> [usize; 3] {
+        let [_, _, height, width, channels] = match wide && products::in_one(convolution) {
+            true => products::rows(convolution),
+            false => convolution.output(),
+        };
+        let (row, clip) = match self.form {
+            Form::Frames => (width, height * width),
+            Form::Time => (self.columns, self.rows * self.columns),
+            Form::Full => (width, self.rows * width),
+        };
+        let step = match self.form {
+            Form::Frames | Form::Time => self.clips * clip,
+            Form::Full => height * width,
+        };
+        [step, clip, row].map(|positions| positions * channels)
     }
-}
-
-/// A convolution by our own kernel: what it is told, and for how many values.
-pub(super) fn direct(
-    convolution: &Convolution,
-    input: u64,
-    weight: u64,
-    out: u64,
-) -> (arguments::Direct, usize) {
-    let [_, depth, height, width, inputs] = convolution.input.map(|side| side as u64);
-    let output = convolution.output();
-    let [_, out_depth, out_height, out_width, outputs] = output.map(|side| side as u64);
-    let [kernel_depth, kernel_height, kernel_width] = convolution.kernel.map(|side| side as u64);
-    let [stride_depth, stride_height, stride_width] = convolution.stride.map(|side| side as u64);
-    let count = output.iter().product();
-    let arguments = arguments::Direct {
-        input,
-        weight,
-        out,
-        count: count as u64,
-        inputs,
-        outputs,
-        depth,
-        height,
-        width,
-        out_depth,
-        out_height,
-        out_width,
-        kernel_depth,
-        kernel_height,
-        kernel_width,
-        stride_depth,
-        stride_height,
-        stride_width,
-    };
-    (arguments, count)
 }

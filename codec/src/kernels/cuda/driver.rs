@@ -14,6 +14,7 @@ pub(crate) enum Kernel {
     Finish,
     Fill,
     Unpatchify,
+    Copies,
     Border,
     Shortcut,
     Direct,
@@ -29,6 +30,7 @@ impl Kernel {
             Self::Finish => "finish",
             Self::Fill => "fill",
             Self::Unpatchify => "unpatchify",
+            Self::Copies => "copies",
             Self::Border => "border",
             Self::Shortcut => "shortcut",
             Self::Direct => "direct",
@@ -85,6 +87,8 @@ impl Convolution {
 
 /// `C (rows, columns) = A (rows, depth) · B`, with B (depth, columns) or, if `transposed`, (columns, depth). A and B are
 /// of the number type of operands, C is f32. Strides are those of the rows in memory, in values.
+///
+/// There are `count` such products with the same B; `a_step` and `c_step` lead from one to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Product {
     pub(super) dtype: Dtype,
@@ -92,10 +96,18 @@ pub(crate) struct Product {
     pub(super) columns: usize,
     pub(super) depth: usize,
     pub(super) transposed: bool,
+    /// Whether C is added to instead of written.
+    pub(super) add: bool,
+    pub(super) count: usize,
+    pub(super) a_step: usize,
+    pub(super) c_step: usize,
     pub(super) a_stride: usize,
     pub(super) b_stride: usize,
     pub(super) c_stride: usize,
 }
+
+/// A moment in the order of the work, known to the driver that made it.
+pub(crate) type Mark = u64;
 
 /// Bytes on their way from the device.
 pub(crate) trait Download: Send {
@@ -125,8 +137,9 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
 
     fn launch(&self, launch: &Launch<'_>) -> Result<()>;
 
-    /// Output from input and weight, which are at these addresses.
-    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<()>;
+    /// Output from input and weight, which are at these addresses. Does nothing and gives false where the library has no
+    /// way to do it.
+    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<bool>;
 
     /// C from A and B, which are at these addresses.
     fn multiply(&self, product: &Product, a: u64, b: u64, c: u64) -> Result<()>;
@@ -134,6 +147,12 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     /// Brings bytes to the device. `read` queues the work that reads them, at the address that it is given; work that is
     /// queued later must not.
     fn upload(&self, bytes: &[u8], read: &mut dyn FnMut(u64) -> Result<()>) -> Result<()>;
+
+    /// Remembers when the work that is queued so far is done.
+    fn mark(&self) -> Result<Mark>;
+
+    /// Waits for the second mark, and gives the seconds from the first one to it. Both are gone then.
+    fn seconds(&self, marks: [Mark; 2]) -> Result<f64>;
 
     /// Brings bytes from the device. `write` queues the work that writes them, to the address that it is given.
     fn download(&self, bytes: usize, write: &mut dyn FnMut(u64) -> Result<()>) -> Result<Box<dyn Download>>;

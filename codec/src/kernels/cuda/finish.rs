@@ -16,7 +16,12 @@ pub(super) enum Sums {
     Convolution {
         address: u64,
         bias: u64,
-        frame: usize,
+        /// Whether they are f32 instead.
+        wide: bool,
+        clips: usize,
+        /// Of all clips.
+        step: usize,
+        clip: usize,
         row: usize,
         folded: Folded,
     },
@@ -55,6 +60,7 @@ impl<'a> Finisher<'a> {
         let mut arguments = arguments::Finish {
             height: height as u64,
             width: width as u64,
+            clips: 1,
             phases: 1,
             zoom: 1,
             channels: channels as u64,
@@ -113,13 +119,19 @@ impl<'a> Finisher<'a> {
             Sums::Convolution {
                 address,
                 bias,
-                frame,
+                wide,
+                clips,
+                step,
+                clip,
                 row,
                 folded,
             } => {
                 arguments.sums = address;
                 arguments.bias = bias;
-                arguments.sums_frame = frame as u64;
+                arguments.wide_sums = u64::from(wide);
+                arguments.clips = clips as u64;
+                arguments.sums_step = step as u64;
+                arguments.sums_clip = clip as u64;
                 arguments.sums_row = row as u64;
                 arguments.sums_position = (folded.blocks * folded.block) as u64;
                 arguments.block = folded.block as u64;

@@ -8,6 +8,7 @@
 mod arguments;
 mod attention;
 mod conv;
+mod copies;
 mod driver;
 #[cfg(test)]
 mod emulator;
@@ -16,17 +17,21 @@ mod memory;
 #[cfg(feature = "cuda")]
 mod nvidia;
 mod operand;
+mod products;
+mod profile;
 mod selftest;
 mod shuffle;
 mod source;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use attention::{Tables, attention, frame_bytes};
 pub(crate) use conv::Conv;
+pub(crate) use copies::Copies;
 pub(crate) use driver::{Download, Driver};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
@@ -35,11 +40,13 @@ pub(crate) use memory::Memory;
 #[cfg(feature = "cuda")]
 pub(crate) use nvidia::Nvidia;
 pub(crate) use operand::{Operand, Values};
-pub(crate) use shuffle::{fill, shortcut, unpatchify};
+pub use profile::OperatorTime;
+pub(crate) use profile::Profiler;
+pub(crate) use shuffle::{fill, fill_clip, shortcut, unpatchify};
 
 use super::Dtype;
 use crate::error::{Error, Result};
-use driver::{Kernel, Launch, THREADS, Variant};
+use driver::{Convolution, Kernel, Launch, THREADS, Variant};
 use memory::at_least;
 
 /// A device and the number type of the operands on it.
@@ -51,6 +58,8 @@ struct Inner {
     dtype: Dtype,
     /// Whether the vendor's convolutions are right.
     vendor: bool,
+    /// Those that the vendor has not.
+    missing: Mutex<HashSet<Convolution>>,
     /// Sums between a product and what follows it. Locked until both are queued.
     sums: Mutex<Option<Memory>>,
 }
@@ -72,7 +81,7 @@ impl Gpu {
             Err(selftest::Failure::Device(error)) => return Err(error),
             Err(selftest::Failure::Wrong(what)) => {
                 tracing::warn!(
-                    "{}: convolutions in {dtype} fail their test ({what}): using slower ones of our own",
+                    "{}: convolutions in {dtype} fail their test ({what}): products of matrices take their place",
                     driver.name()
                 );
                 false
@@ -82,8 +91,21 @@ impl Gpu {
             driver,
             dtype,
             vendor,
+            missing: Mutex::default(),
             sums: Mutex::default(),
         })))
+    }
+
+    /// Whether the vendor has such a convolution, as far as is known.
+    fn has(&self, convolution: &Convolution) -> bool {
+        let missing = self.0.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.vendor && !missing.contains(convolution)
+    }
+
+    /// Says that the vendor has it not.
+    fn misses(&self, convolution: Convolution) {
+        let mut missing = self.0.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.insert(convolution);
     }
 
     #[cfg(test)]
@@ -125,10 +147,10 @@ impl Gpu {
     }
 
     /// Room for sums, which nobody else uses until the guard goes.
-    fn sums(&self, bytes: usize) -> Result<Sums<'_>> {
+    fn sums(&self, bytes: usize) -> Result<Room<'_>> {
         let mut guard = self.0.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let address = at_least(&mut guard, self.driver(), bytes, false)?.address();
-        Ok(Sums {
+        Ok(Room {
             address,
             _guard: guard,
         })
@@ -170,7 +192,7 @@ impl Gpu {
 }
 
 /// Room for sums.
-struct Sums<'a> {
+struct Room<'a> {
     address: u64,
     _guard: MutexGuard<'a, Option<Memory>>,
 }

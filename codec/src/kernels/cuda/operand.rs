@@ -94,20 +94,20 @@ impl Operand {
         if start == 0 {
             return Ok(());
         }
-        // One frame at a time: each move makes room for the next.
-        for index in 0..count {
+        // As many frames at a time as do not overlap: each move makes room for the next.
+        for index in (0..count).step_by(start) {
             let (from, to) = (self.at((start + index) * frame)?, self.at(index * frame)?);
-            self.gpu.driver().copy(from, to, frame * self.gpu.element())?;
+            let moved = start.min(count - index);
+            self.gpu
+                .driver()
+                .copy(from, to, moved * frame * self.gpu.element())?;
         }
         Ok(())
     }
 
     /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
     pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
-        let bytes = match self.extent {
-            Some(_) => count * self.layout().frame * self.gpu.element(),
-            None => 4 * self.restored,
-        };
+        let bytes = self.front_bytes(count);
         if bytes == 0 {
             return Ok(Cow::Borrowed(&[]));
         }
@@ -123,13 +123,37 @@ impl Operand {
 
     /// Makes it one that was given no extent yet and whose memory begins with these words.
     pub(crate) fn restore(&mut self, words: &[u32]) -> Result<()> {
-        self.extent = None;
-        self.restored = words.len();
-        if words.is_empty() {
-            return Ok(());
+        match self.restore_as(4 * words.len())? {
+            Some(memory) => memory.write(bytemuck::cast_slice(words)),
+            None => Ok(()),
         }
-        at_least(&mut self.memory, self.gpu.driver(), 4 * words.len(), false)?
-            .write(bytemuck::cast_slice(words))
+    }
+
+    /// The same for so many bytes that are yet to be written.
+    pub(super) fn restore_as(&mut self, bytes: usize) -> Result<Option<&Memory>> {
+        self.extent = None;
+        self.restored = bytes / 4;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        at_least(&mut self.memory, self.gpu.driver(), bytes, false).map(Some)
+    }
+
+    /// Room for so many bytes of frames at its front, which [`reshape`](Self::reshape) is to keep.
+    pub(super) fn make_room(&mut self, bytes: usize) -> Result<u64> {
+        if self.bytes() < bytes {
+            // The border is lost with the memory.
+            self.extent = None;
+        }
+        Ok(at_least(&mut self.memory, self.gpu.driver(), bytes, false)?.address())
+    }
+
+    /// Bytes of its first `count` frames; all that there are, if it has been given no extent since they were restored.
+    pub(super) fn front_bytes(&self, count: usize) -> usize {
+        match self.extent {
+            Some(_) => count * self.layout().frame * self.gpu.element(),
+            None => 4 * self.restored,
+        }
     }
 
     /// Memory that it holds, in bytes.
@@ -185,8 +209,12 @@ impl Values {
         &self.gpu
     }
 
+    pub(super) fn memory(&self) -> Result<&Memory> {
+        self.memory.as_ref().ok_or_else(lost)
+    }
+
     pub(in crate::kernels) fn address(&self) -> Result<u64> {
-        Ok(self.memory.as_ref().ok_or_else(lost)?.address())
+        Ok(self.memory()?.address())
     }
 
     pub(crate) fn bytes(&self) -> usize {

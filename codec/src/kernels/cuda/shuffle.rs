@@ -4,7 +4,7 @@ use super::arguments::{Fill, Shortcut, Unpatchify};
 use super::driver::{Download, Kernel};
 use super::{Gpu, Operand, Values, lost};
 use crate::error::Result;
-use crate::kernels::ShortcutSpec;
+use crate::kernels::{Input, ShortcutSpec};
 
 /// Writes (T, H · patch, W · patch, C) values as the last T frames of an operand, whose channel index is
 /// (c, column in patch, row in patch).
@@ -12,17 +12,38 @@ use crate::kernels::ShortcutSpec;
 /// # Panics
 /// If the operand has another extent: a mistake of the caller.
 pub(crate) fn fill(gpu: &Gpu, values: &[f32], patch: usize, operand: &mut Operand) -> Result<()> {
+    let (mut arguments, count) = filling(operand, values.len(), patch, [1, 0])?;
+    gpu.driver().upload(bytemuck::cast_slice(values), &mut |at| {
+        arguments.values = at;
+        gpu.each(Kernel::Fill, &arguments, count)
+    })
+}
+
+/// As [`fill`], with the first `len` values on the device, which become frames of clip `clip` of `clips`.
+pub(crate) fn fill_clip(
+    values: &Values,
+    len: usize,
+    patch: usize,
+    [clips, clip]: [usize; 2],
+    operand: &mut Operand,
+) -> Result<()> {
+    let (mut arguments, count) = filling(operand, len, patch, [clips, clip])?;
+    arguments.values = values.address()?;
+    values.gpu().each(Kernel::Fill, &arguments, count)
+}
+
+fn filling(operand: &Operand, len: usize, patch: usize, [clips, clip]: [usize; 2]) -> Result<(Fill, usize)> {
     let extent = operand.extent().ok_or_else(lost)?;
     let frame = (extent.height * extent.width * extent.channels).max(1);
-    let frames = values.len() / frame;
-    assert!(values.len().is_multiple_of(frame) && frames <= extent.frames);
+    let frames = len / frame;
+    assert!(len.is_multiple_of(frame) && frames * clips <= extent.frames);
     let layout = operand.layout();
     let count = frames * extent.height * extent.width * layout.position;
-    let mut arguments = Fill {
+    let arguments = Fill {
         values: 0,
-        at: operand.at(layout.inner(extent.frames - frames, 0, 0))?,
+        at: operand.at(layout.inner(extent.frames - frames * clips + clip, 0, 0))?,
         count: count as u64,
-        frame: layout.frame as u64,
+        frame: (clips * layout.frame) as u64,
         row: layout.row as u64,
         position: layout.position as u64,
         height: extent.height as u64,
@@ -30,36 +51,43 @@ pub(crate) fn fill(gpu: &Gpu, values: &[f32], patch: usize, operand: &mut Operan
         channels: extent.channels as u64,
         patch: patch as u64,
     };
-    gpu.driver().upload(bytemuck::cast_slice(values), &mut |at| {
-        arguments.values = at;
-        gpu.each(Kernel::Fill, &arguments, count)
-    })
+    Ok((arguments, count))
 }
 
-/// Brings (T, H, W, C · patch²) values to the host as (T, H · patch, W · patch, C).
+/// Brings (T, H, W, C · patch²) values of clip `clip` of `clips` to the host as (T, H · patch, W · patch, C).
 pub(crate) fn unpatchify(
     values: &Values,
-    len: usize,
-    width: usize,
+    [frames, height, width]: [usize; 3],
     channels: usize,
     patch: usize,
+    [clips, clip]: [usize; 2],
 ) -> Result<Box<dyn Download>> {
     let gpu = values.gpu();
     let from = values.address()?;
+    let len = frames * height * width * channels;
     gpu.driver().download(4 * len, &mut |out| {
         let arguments = Unpatchify {
             values: from,
             out,
             count: len as u64,
+            height: height as u64,
             width: width as u64,
             channels: channels as u64,
             patch: patch as u64,
+            clips: clips as u64,
+            clip: clip as u64,
         };
         gpu.each(Kernel::Unpatchify, &arguments, len)
     })
 }
 
 impl Values {
+    /// Makes them these.
+    pub(crate) fn write(&mut self, values: &[f32]) -> Result<()> {
+        self.reserve(values.len())?;
+        self.memory()?.write(bytemuck::cast_slice(values))
+    }
+
     /// Brings the first `len` values to the host.
     pub(crate) fn download(&self, len: usize) -> Result<Box<dyn Download>> {
         let (driver, from) = (self.gpu().driver(), self.address()?);
@@ -72,11 +100,12 @@ pub(crate) fn shortcut(
     gpu: &Gpu,
     spec: &ShortcutSpec,
     first: bool,
-    input: [usize; 3],
+    input: Input,
     values: &Values,
     out: &mut Values,
 ) -> Result<()> {
-    let [frames, height, width] = spec.output(first, input);
+    let Input { clips, size } = input;
+    let [frames, height, width] = input.with(spec.output(first, size)).all();
     let count = frames * height * width * spec.outputs;
     out.reserve(count)?;
     let arguments = Shortcut {
@@ -87,12 +116,13 @@ pub(crate) fn shortcut(
         outputs: spec.outputs as u64,
         height: height as u64,
         width: width as u64,
-        from_height: input[1] as u64,
-        from_width: input[2] as u64,
+        from_height: size[1] as u64,
+        from_width: size[2] as u64,
         time: spec.time as u64,
         space: spec.space as u64,
         up: u64::from(spec.up),
-        lead: spec.lead(first, input) as u64,
+        lead: spec.lead(first, size) as u64,
+        clips: clips as u64,
     };
     gpu.each(Kernel::Shortcut, &arguments, count)
 }

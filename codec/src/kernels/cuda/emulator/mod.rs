@@ -5,9 +5,10 @@ mod compile;
 mod products;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
-use super::driver::{Convolution, Download, Driver, Launch, Product};
+use super::driver::{Convolution, Download, Driver, Launch, Mark, Product};
 use crate::error::Result;
 
 /// Bytes on either side of memory that nobody may touch.
@@ -21,6 +22,10 @@ pub(crate) struct Emulator {
     memory: Mutex<HashMap<u64, Vec<u128>>>,
     /// Whether convolutions are wrong, as those of some versions of cuDNN are.
     wrong: bool,
+    /// Whether there is none with a depth.
+    flat: bool,
+    /// What marks count from.
+    start: OnceLock<Instant>,
 }
 
 impl Emulator {
@@ -32,6 +37,14 @@ impl Emulator {
     pub(crate) fn wrong() -> Arc<dyn Driver> {
         Arc::new(Self {
             wrong: true,
+            ..Self::default()
+        })
+    }
+
+    /// One that has no convolutions with a depth.
+    pub(crate) fn flat() -> Arc<dyn Driver> {
+        Arc::new(Self {
+            flat: true,
             ..Self::default()
         })
     }
@@ -102,7 +115,10 @@ impl Driver for Emulator {
         Ok(())
     }
 
-    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<()> {
+    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<bool> {
+        if self.flat && convolution.input[1] > 1 {
+            return Ok(false);
+        }
         let [_, _, _, _, inputs] = convolution.input;
         let taps: usize = convolution.kernel.iter().product();
         let values = |address, count: usize| {
@@ -117,7 +133,7 @@ impl Driver for Emulator {
         }
         let y = convolution.dtype.round(&y);
         bytes(output, y.len()).copy_from_slice(&y);
-        Ok(())
+        Ok(true)
     }
 
     fn multiply(&self, product: &Product, a: u64, b: u64, c: u64) -> Result<()> {
@@ -131,12 +147,25 @@ impl Driver for Emulator {
             true => (product.columns, product.depth),
             false => (product.depth, product.columns),
         };
-        let a = values(a, product.rows, product.depth, product.a_stride);
         let b = values(b, b_rows, b_columns, product.b_stride);
-        let count = (product.rows - 1) * product.c_stride + product.columns;
-        let c: &mut [f32] = bytemuck::cast_slice_mut(bytes(c, 4 * count));
-        products::product(product, &a, &b, c);
+        for index in 0..product.count {
+            let a = a + (index * product.a_step * each) as u64;
+            let a = values(a, product.rows, product.depth, product.a_stride);
+            let count = (product.rows - 1) * product.c_stride + product.columns;
+            let c = c + (index * product.c_step * 4) as u64;
+            let c: &mut [f32] = bytemuck::cast_slice_mut(bytes(c, 4 * count));
+            products::product(product, &a, &b, c);
+        }
         Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        let now = self.start.get_or_init(Instant::now).elapsed();
+        Ok(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn seconds(&self, [from, to]: [Mark; 2]) -> Result<f64> {
+        Ok((to - from) as f64 / 1e9)
     }
 
     fn upload(&self, from: &[u8], read: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {

@@ -32,16 +32,18 @@ pub(super) fn convolution(convolution: &Convolution, x: &[f32], w: &[f32]) -> Ve
     y
 }
 
+/// One of the products that are asked for.
 pub(super) fn product(product: &Product, a: &[f32], b: &[f32], c: &mut [f32]) {
     for (row, c) in c.chunks_mut(product.c_stride).enumerate() {
         let a = &a[row * product.a_stride..][..product.depth];
         for (column, c) in c[..product.columns].iter_mut().enumerate() {
-            *c = match product.transposed {
+            let sum: f32 = match product.transposed {
                 true => dot(a, &b[column * product.b_stride..][..product.depth]),
                 false => (0..product.depth)
                     .map(|k| a[k] * b[k * product.b_stride + column])
                     .sum(),
             };
+            *c = if product.add { *c + sum } else { sum };
         }
     }
 }

@@ -47,11 +47,12 @@ impl Blas {
             Dtype::Bf16 => sys::cudaDataType::CUDA_R_16BF,
             Dtype::F16 => sys::cudaDataType::CUDA_R_16F,
         };
-        let (one, zero) = (1.0f32, 0.0f32);
+        let (one, old) = (1.0f32, if product.add { 1.0f32 } else { 0.0 });
+        let step = |values: usize| values as i64;
         // For cuBLAS columns lie side by side, so it is told the transpose of everything: C' = B' · A'.
         // SAFETY: the caller vouches for the matrices; the scalars are read before the call returns.
         let done = unsafe {
-            result::gemm_ex(
+            result::gemm_strided_batched_ex(
                 self.handle,
                 if product.transposed {
                     CUBLAS_OP_T
@@ -66,13 +67,17 @@ impl Blas {
                 b as *const c_void,
                 number,
                 int(product.b_stride)?,
+                0,
                 a as *const c_void,
                 number,
                 int(product.a_stride)?,
-                (&raw const zero).cast(),
+                step(product.a_step),
+                (&raw const old).cast(),
                 c as *mut c_void,
                 sys::cudaDataType::CUDA_R_32F,
                 int(product.c_stride)?,
+                step(product.c_step),
+                int(product.count)?,
                 sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
                 sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
             )

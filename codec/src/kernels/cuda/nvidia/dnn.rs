@@ -20,7 +20,8 @@ const TRIED: usize = 8;
 pub(super) struct Dnn {
     handle: sys::cudnnHandle_t,
     workspace: u64,
-    plans: HashMap<Convolution, Plan>,
+    /// None, where there is no way to do it.
+    plans: HashMap<Convolution, Option<Plan>>,
 }
 
 #[derive(Clone, Copy)]
@@ -80,14 +81,22 @@ impl Dnn {
         input: u64,
         weight: u64,
         output: u64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let plan = match self.plans.get(convolution) {
             Some(&plan) => plan,
             None => {
-                let plan = self.plan(convolution, input, weight, output)?;
+                let plan = self.plan(convolution, input, weight, output);
+                let plan = plan
+                    .inspect_err(|error| {
+                        tracing::warn!("{convolution:?}: {error}: it is computed as products of matrices");
+                    })
+                    .ok();
                 self.plans.insert(*convolution, plan);
                 plan
             }
+        };
+        let Some(plan) = plan else {
+            return Ok(false);
         };
         let (one, zero) = (1.0f32, 0.0f32);
         // SAFETY: the descriptors live as long as the process, and the caller vouches for the tensors.
@@ -108,7 +117,7 @@ impl Dnn {
                 output as *mut c_void,
             )
         };
-        done.map_err(refused)
+        done.map_err(refused).map(|()| true)
     }
 
     /// Tries the algorithms on the tensors themselves: what is written to the output is written again.

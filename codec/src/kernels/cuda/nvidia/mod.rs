@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
-use super::driver::{Convolution, Download, Driver, Kernel, Launch, Product, Variant};
+use super::driver::{Convolution, Download, Driver, Kernel, Launch, Mark, Product, Variant};
 use crate::error::{Error, Result};
 use blas::Blas;
 use dnn::Dnn;
@@ -217,7 +217,7 @@ impl Driver for Nvidia {
         launched.map_err(failed(launch.kernel.name()))
     }
 
-    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<()> {
+    fn convolve(&self, convolution: &Convolution, input: u64, weight: u64, output: u64) -> Result<bool> {
         self.enter()?;
         lock(&self.dnn).convolve(convolution, input, weight, output)
     }
@@ -225,6 +225,27 @@ impl Driver for Nvidia {
     fn multiply(&self, product: &Product, a: u64, b: u64, c: u64) -> Result<()> {
         self.enter()?;
         lock(&self.blas).multiply(product, a, b, c)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.enter()?;
+        let flags = sys::CUevent_flags::CU_EVENT_DEFAULT;
+        let event = result::event::create(flags).map_err(failed("making an event"))?;
+        // SAFETY: event and stream live.
+        unsafe { result::event::record(event, self.compute) }.map_err(failed("recording an event"))?;
+        Ok(event as u64)
+    }
+
+    fn seconds(&self, marks: [Mark; 2]) -> Result<f64> {
+        self.enter()?;
+        let [from, to] = marks.map(|mark| mark as sys::CUevent);
+        // SAFETY: marks are events that `mark` made, and each is asked for once.
+        let milliseconds = unsafe {
+            let found = result::event::synchronize(to).and_then(|()| result::event::elapsed(from, to));
+            let destroyed = result::event::destroy(from).and(result::event::destroy(to));
+            found.and_then(|found| destroyed.map(|()| found))
+        };
+        Ok(f64::from(milliseconds.map_err(failed("looking at the clock"))?) / 1e3)
     }
 
     fn upload(&self, bytes: &[u8], read: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {

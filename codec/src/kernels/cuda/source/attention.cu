@@ -8,7 +8,7 @@ KERNEL(turn, Turn) {
     int pair = (int)(index % pairs);
     wide head = index / pairs % (2 * a.heads), position = index / pairs / (2 * a.heads);
     element *at = (element *)a.qkv + position * a.position + head * a.head + 2 * pair;
-    wide place[3] = {position / (a.height * a.width), position / a.width % a.height, position % a.width};
+    wide place[3] = {position / (a.height * a.width) % a.frames, position / a.width % a.height, position % a.width};
     const float *table = (const float *)a.tables;
     for (int axis = 0; axis < 3; ++axis) {
         int count = (int)a.pairs[axis];
@@ -66,12 +66,14 @@ KERNEL(attention, Attention) {
     int seen = count[0] * count[1] * count[2];
     int query = blockIdx.y * blockDim.x + threadIdx.x;
     if (query >= seen) return;
-    int head = blockIdx.z;
+    int heads = (int)a.width / HEAD, head = blockIdx.z % heads;
+    // Clips lie one after the other.
+    wide clip = blockIdx.z / heads * (a.length[0] * a.length[1] * a.length[2]);
     const element *qkv = (const element *)a.qkv;
     auto place = [&](int index) {
         int t = start[0] + index / (count[1] * count[2]);
         int y = start[1] + index / count[2] % count[1], x = start[2] + index % count[2];
-        return (t * a.length[1] + y) * a.length[2] + x;
+        return clip + (t * a.length[1] + y) * a.length[2] + x;
     };
     float q[HEAD], sum[HEAD];
     wide own = place(query);

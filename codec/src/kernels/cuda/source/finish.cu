@@ -40,10 +40,11 @@ template <int V> DEVICE void finish_position(const Finish &a, unsigned position,
         sums = (wide)position * a.sums_position;
     } else {
         int zoom = (int)a.zoom, phases = (int)a.phases;
-        int pf = f % phases, py = y % zoom, px = x % zoom;
+        unsigned clips = (unsigned)a.clips, clip = f % clips, step = f / clips;
+        int pf = step % phases, py = y % zoom, px = x % zoom;
         wide row = y / zoom + (py ? a.second_row : a.first_row);
         wide column = x / zoom + (px ? a.second_column : a.first_column);
-        sums = (f / phases) * a.sums_frame + row * a.sums_row + column * a.sums_position +
+        sums = (step / phases) * a.sums_step + clip * a.sums_clip + row * a.sums_row + column * a.sums_position +
                ((pf * zoom + py) * zoom + px) * a.block;
         if (bias) bias += pf * a.channels;
     }

@@ -1,4 +1,4 @@
-// Convolution without the vendor's library: slow, and right. It checks that library, and stands in where it fails.
+// Convolution without the vendor's library: slow, and right. It checks that library.
 KERNEL(direct, Direct) {
     wide index = thread_index();
     if (index >= a.count) return;

@@ -10,12 +10,14 @@ use crate::kernels::{
     Rotary, Sink, Stream, Target, Values, fill,
 };
 
-/// The CPU, a GPU, and one that must do without its library's convolutions, in f32.
-fn backends() -> [Backend; 3] {
+/// The CPU, a GPU, and two that must do without convolutions of their library, all or those with a depth, in f32.
+fn backends() -> [Backend; 4] {
     let [cpu, gpu] = [Device::Cpu, Device::emulated()].map(|device| device.backend(Dtype::F32).unwrap());
     let wrong = Gpu::new(Emulator::wrong(), Dtype::F32).unwrap();
     assert!(!wrong.trusts_its_library());
-    [cpu, gpu, Backend::Gpu(wrong)]
+    let flat = Gpu::new(Emulator::flat(), Dtype::F32).unwrap();
+    assert!(flat.trusts_its_library());
+    [cpu, gpu, Backend::Gpu(wrong), Backend::Gpu(flat)]
 }
 
 /// Calls `f` with weights that nothing is taken from.
@@ -147,11 +149,11 @@ fn convolutions_are_those_of_the_cpu() {
         (double, [2, 3, 4], 0),
         (double, [2, 3, 4], 2),
     ];
-    let [cpu, gpu, wrong] = backends();
+    let [cpu, gpu, wrong, flat] = backends();
     for (spec, input, known) in cases {
         for silu in [false, true] {
             let expected = outputs(&cpu, spec, input, known, silu);
-            for gpu in [&gpu, &wrong] {
+            for gpu in [&gpu, &wrong, &flat] {
                 let what = format!("{spec:?} of {input:?} after {known}");
                 assert_close(&outputs(gpu, spec, input, known, silu), &expected, &what);
             }
@@ -176,7 +178,7 @@ fn signs_are_those_of_the_cpu() {
         conv.run(&operand, 0, [1, 1, 700], sink).unwrap();
         tokens
     };
-    let [cpu, gpu, _] = backends();
+    let [cpu, gpu, ..] = backends();
     assert_eq!(tokens(&gpu), tokens(&cpu));
 }
 
@@ -219,7 +221,7 @@ fn attended(
 
 #[test]
 fn attention_is_that_of_the_cpu() {
-    let [cpu, gpu, _] = backends();
+    let [cpu, gpu, ..] = backends();
     for (grid, window, shift, heads, width) in [
         ([3, 5, 7], [2, 3, 3], [1, 1, 2], 2, 24),
         ([2, 9, 4], [4, 4, 4], [0, 2, 2], 2, 20),

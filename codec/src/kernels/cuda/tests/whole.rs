@@ -127,6 +127,76 @@ fn a_pipeline_gives_what_the_cpu_gives() {
 }
 
 #[test]
+fn clips_at_once_are_what_they_are_alone() {
+    let (width, height) = (40, 24);
+    let bundle = Arc::new(bundle("storage-int8", &Device::emulated()));
+    let stream = pipeline::video_stream_for(&bundle, width as u32, height as u32).unwrap();
+    let options = Options {
+        threads: 1,
+        chunks_per_group: 1,
+        ..Options::default()
+    };
+    let run = |clip: u64| {
+        let (mut input, output) = pipeline::encoder(&bundle, &stream, &options).unwrap();
+        let pushing = std::thread::spawn(move || {
+            // Of different lengths, so that they do not stay in step.
+            for index in 0..9 + 4 * clip {
+                let data = Random::new(100 * clip + index).values_f32(width * height * 3);
+                let data = data.iter().map(|v| v.abs()).collect();
+                input.push(&Frame { width, height, data }).unwrap();
+            }
+            input.flush().unwrap();
+        });
+        let chunks: Vec<_> = output.map(Result::unwrap).collect();
+        pushing.join().unwrap();
+        let (mut input, output) = pipeline::decoder(&bundle, &stream, &options).unwrap();
+        let parts = chunks.clone();
+        let pushing = std::thread::spawn(move || {
+            parts
+                .into_iter()
+                .for_each(|chunk| input.push(Coded::Chunk(chunk)).unwrap());
+            input.flush().unwrap();
+        });
+        let pixels: Vec<f32> = output.flat_map(|frame| frame.unwrap().frame.data).collect();
+        pushing.join().unwrap();
+        let tokens: Vec<_> = chunks.into_iter().map(|chunk| chunk.tokens.values).collect();
+        (tokens, pixels)
+    };
+    let alone: Vec<_> = (0..4).map(run).collect();
+    let at_once: Vec<_> = std::thread::scope(|scope| {
+        let run = &run;
+        let clips: Vec<_> = (0..4).map(|clip| scope.spawn(move || run(clip))).collect();
+        clips.into_iter().map(|clip| clip.join().unwrap()).collect()
+    });
+    assert!(alone == at_once);
+}
+
+#[test]
+fn operators_are_timed_when_asked_to() {
+    let device = Device::emulated();
+    let vae = bundle("vae-tiny", &device).vae;
+    let latent = Tensor::from_vec(Random::new(8).values_f32(64), (1, 4, 4, 4), &TensorDevice::Cpu).unwrap();
+    let decode = || vae.decode(&latent, &mut DecoderState::default()).unwrap();
+    decode();
+    let (frames, times) = device.profile(decode).unwrap();
+    assert_eq!(values(&frames), values(&decode()));
+    for name in ["conv ", "finish", "fill", "unpatchify"] {
+        let time = times.iter().find(|time| time.name.starts_with(name));
+        assert!(
+            time.is_some_and(|time| time.calls > 0 && time.seconds > 0.0),
+            "{name}"
+        );
+    }
+    let descending = times.windows(2).all(|pair| pair[0].seconds >= pair[1].seconds);
+    assert!(descending);
+    // Nobody looks at the clock otherwise.
+    let (_, none) = device.profile(|| ()).unwrap();
+    assert_eq!(none, []);
+    let (_, none) = Device::Cpu.profile(|| ()).unwrap();
+    assert_eq!(none, []);
+}
+
+#[test]
 fn a_predictor_says_what_it_says_on_the_cpu() {
     let (h, w, steps) = (9, 7, 3);
     let path = format!(

@@ -1,0 +1,53 @@
+"""The tasks in PyTorch for several clips at once, along the batch axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from tasks import Model
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch(Model):
+    """A model whose inputs and outputs have a first axis more, for the clips."""
+
+    def video(self, pixels: Tensor) -> Tensor:
+        """(N, T, H, W, 3) bytes to (N, 3, T, H, W) in -1…1."""
+        return (pixels.to(self.dtype) / 127.5 - 1).permute(0, 4, 1, 2, 3)
+
+    def pixels(self, video: Tensor) -> Tensor:
+        """The way back."""
+        return ((video.permute(0, 2, 3, 4, 1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Frames to bits, (N, tokens, D) of all chunks in order."""
+        assert self.tokenizer
+        chunks = self.vae_encode(pixels).split(self.tokenizer.config.chunk_latent_frames, dim=2)
+        return torch.cat([self.tokenizer.bits(chunk)[0] for chunk in chunks], dim=1)
+
+    def decode(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
+        """Bits to frames, for latents of `size` (T', h, w)."""
+        assert self.tokenizer
+        config, parts = self.tokenizer.config, []
+        for start in range(0, size[0], config.chunk_latent_frames):
+            chunk = (min(config.chunk_latent_frames, size[0] - start), *size[1:])
+            grid = (-(-chunk[0] // config.patch[0]), -(-chunk[1] // config.patch[1]), -(-chunk[2] // config.patch[2]))
+            count = grid[0] * grid[1] * grid[2]
+            code = (bits[:, :count].to(self.dtype) * 2 - 1) * self.tokenizer.quantizer.scale
+            parts.append(self.tokenizer.decode(code, grid, chunk))
+            bits = bits[:, count:]
+        return self.vae_decode(torch.cat(parts, dim=2))
+
+
+def repeated(tensor: Tensor, clips: int, task: str) -> Tensor:
+    """The input of a task for so many clips. Latents have an axis for them already."""
+    if task == "vae-decode":
+        return tensor.expand(clips, *tensor.shape[1:]).contiguous()
+    return tensor.expand(clips, *tensor.shape).contiguous()
+
+
+def first(result: Tensor, task: str) -> Tensor:
+    """What became of the first clip."""
+    return result[:1] if task == "vae-encode" else result[0]
