@@ -111,7 +111,7 @@ impl<'a> Attention<'a> {
                 operand.cpu_mut()?.reshape(*format, extent);
                 Ok(())
             }
-            Backend::Gpu(gpu) => operand.on(gpu)?.reshape(extent, false),
+            Backend::Gpu(gpu) => operand.on(gpu)?.reshape(extent),
         }
     }
 

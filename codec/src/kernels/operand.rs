@@ -1,7 +1,5 @@
 //! Activations as an operator reads them, wherever they are.
 
-use std::borrow::Cow;
-
 use super::{cpu, cuda};
 use crate::error::{Error, Result};
 
@@ -20,36 +18,6 @@ impl Default for Operand {
 }
 
 impl Operand {
-    /// Moves the newest `count` frames to the front.
-    pub(crate) fn keep_newest(&mut self, count: usize) -> Result<()> {
-        match self {
-            Self::Cpu(operand) => {
-                operand.keep_newest(count);
-                Ok(())
-            }
-            Self::Gpu(operand) => operand.keep_newest(count),
-        }
-    }
-
-    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
-    pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
-        match self {
-            Self::Cpu(operand) => Ok(Cow::Borrowed(operand.front(count))),
-            Self::Gpu(operand) => operand.front(count),
-        }
-    }
-
-    /// Makes it one that was given no extent yet and whose memory begins with these words.
-    pub(crate) fn restore(&mut self, words: &[u32]) -> Result<()> {
-        match self {
-            Self::Cpu(operand) => {
-                operand.restore(words);
-                Ok(())
-            }
-            Self::Gpu(operand) => operand.restore(words),
-        }
-    }
-
     /// Memory that it holds, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -80,7 +48,7 @@ impl Operand {
         }
     }
 
-    pub(crate) fn gpu(&self) -> Result<&cuda::Operand> {
+    pub(super) fn gpu(&self) -> Result<&cuda::Operand> {
         match self {
             Self::Gpu(operand) => Ok(operand),
             Self::Cpu(_) => Err(elsewhere()),
@@ -94,12 +62,10 @@ impl Operand {
         }
     }
 
-    /// Makes it one on a GPU, with the words that were restored to it before.
-    pub(crate) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Operand> {
-        if let Self::Cpu(restored) = self {
-            let mut operand = cuda::Operand::new(gpu);
-            operand.restore(restored.words())?;
-            *self = Self::Gpu(operand);
+    /// Makes it one on a GPU.
+    pub(super) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Operand> {
+        if let Self::Cpu(_) = self {
+            *self = Self::Gpu(cuda::Operand::new(gpu));
         }
         self.gpu_mut()
     }

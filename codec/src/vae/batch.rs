@@ -96,7 +96,7 @@ impl Network {
             let mut states = states.iter().enumerate();
             states.try_for_each(|(clip, state)| fill_clip(&state.input, len, before, [clips, clip], operand))
         })?;
-        all.scatter(gpu, &mut states)?;
+        all.scatter(gpu, lead, &mut states)?;
         (0..clips).map(|clip| read(all, [clips, clip])).collect()
     }
 }

@@ -187,7 +187,7 @@ impl Layer {
         reversed: &mut Vec<Operator>,
     ) -> Wants {
         let want = |conv: usize, slot: Slot, norm: Option<usize>| Want {
-            slot: parts.slot(conv, slot),
+            slot,
             reader: Reader::Conv(conv),
             norm,
         };
@@ -276,9 +276,12 @@ impl Layer {
             Self::Down { space, time } => {
                 let after_space = match time {
                     Some(time) if first => {
-                        reversed.push(Operator::Remember { conv: time });
+                        reversed.push(Operator::Remember {
+                            conv: time,
+                            source: Slot::Aside,
+                        });
                         let mut wants = next;
-                        wants.operands.push(want(time, Slot::Inner, None));
+                        wants.operands.push(want(time, Slot::Aside, None));
                         wants
                     }
                     Some(time) => {

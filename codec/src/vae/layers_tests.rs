@@ -50,7 +50,9 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
         let input = [count, h, w];
         for want in &wants.operands {
             let mut operand = state.take(want.slot);
-            parts.shape(want.reader, &mut operand, input.into()).unwrap();
+            parts
+                .shape(&state, want.reader, &mut operand, input.into())
+                .unwrap();
             fill(parts.backend(), &step, &mut operand).unwrap();
             state.put(want.slot, operand);
         }

@@ -128,7 +128,7 @@ impl Network {
         head: usize,
     ) -> Self {
         let at = |conv: usize, slot: Slot, norm: Option<usize>| Want {
-            slot: parts.slot(conv, slot),
+            slot,
             reader: Reader::Conv(conv),
             norm,
         };
@@ -219,7 +219,7 @@ impl Network {
         fill: impl FnOnce(&mut Operand) -> Result<()>,
     ) -> Result<()> {
         let mut operand = state.take(self.entry.slot);
-        self.parts.shape(self.entry.reader, &mut operand, input)?;
+        self.parts.shape(state, self.entry.reader, &mut operand, input)?;
         fill(&mut operand)?;
         state.put(self.entry.slot, operand);
         self.program(state).run(&self.parts, state, input)?;

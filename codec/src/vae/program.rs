@@ -40,20 +40,20 @@ impl Parts {
         self.norms.len() - 1
     }
 
-    /// Makes `operand` one that `reader` takes.
-    pub(super) fn shape(&self, reader: Reader, operand: &mut Operand, input: Input) -> Result<()> {
+    /// Makes `operand` one that `reader` takes, with what it remembers in front.
+    pub(super) fn shape(
+        &self,
+        state: &State,
+        reader: Reader,
+        operand: &mut Operand,
+        input: Input,
+    ) -> Result<()> {
         match reader {
-            Reader::Conv(conv) => self.convs[conv].shape(operand, input),
+            Reader::Conv(conv) => {
+                self.convs[conv].shape(operand, input)?;
+                state.recall(conv, operand)
+            }
             Reader::Attention(channels) => within_frames(input.all()).shape(&self.backend, channels, operand),
-        }
-    }
-
-    /// Where the operand of a convolution waits: `slot`, or one of its own if it keeps frames.
-    pub(super) fn slot(&self, conv: usize, slot: Slot) -> Slot {
-        if self.convs[conv].spec().lead() > 0 {
-            Slot::Own(conv)
-        } else {
-            slot
         }
     }
 }
@@ -106,7 +106,7 @@ pub(super) enum Operator {
     /// Attention within each frame, to the operand of a convolution.
     Attention { source: Slot, conv: usize, target: Slot },
     /// The operand of a convolution that does not run got new frames.
-    Remember { conv: usize },
+    Remember { conv: usize, source: Slot },
     /// Keeps what goes around the layers that follow, made of the residual stream.
     Keep { shortcut: ShortcutSpec, first: bool },
     /// Adds what was kept to the residual stream of so many channels.
@@ -179,8 +179,10 @@ impl Program {
                     })?;
                     state.bypass = kept;
                 }
-                Operator::Remember { conv } => {
-                    state.remember(*conv, input, parts.convs[*conv].spec().lead())?;
+                Operator::Remember { conv, source } => {
+                    let operand = state.take(*source);
+                    state.remember(*conv, input, parts.convs[*conv].spec().lead(), &operand)?;
+                    state.put(*source, operand);
                 }
             }
         }
@@ -200,7 +202,7 @@ fn run_conv(
     let conv = &parts.convs[index];
     let output = input.with(conv.spec().output(input.size));
     let operand = state.take(source);
-    let known = state.known(source);
+    let known = state.known(index);
     with_sink(
         parts,
         state,
@@ -210,9 +212,13 @@ fn run_conv(
         targets,
         |sink| conv.run(&operand, known, input, sink),
     )?;
-    state.put(source, operand);
-    if let Slot::Own(index) = source {
-        state.remember(index, input, conv.spec().lead())?;
+    let lead = conv.spec().lead();
+    if lead > 0 {
+        state.remember(index, input, lead, &operand)?;
+    }
+    // A target in the same place is there already.
+    if targets.iter().all(|want| want.slot != source) {
+        state.put(source, operand);
     }
     Ok(())
 }
@@ -230,7 +236,7 @@ fn with_sink(
     let mut taken: [Option<Operand>; 3] = [None, None, None];
     for (taken, want) in taken.iter_mut().zip(targets) {
         let mut target = state.take(want.slot);
-        parts.shape(want.reader, &mut target, output)?;
+        parts.shape(state, want.reader, &mut target, output)?;
         *taken = Some(target);
     }
     let mut stream = std::mem::take(&mut state.streams[values as usize]);

@@ -46,9 +46,10 @@ impl Network {
             _ => 0,
         };
         let values = sizes.bypass + sizes.streams.iter().sum::<u64>() + waiting as u64;
+        let remembered = sizes.remembered.values().sum::<u64>();
         NetworkSize {
-            state: sizes.operands.values().sum::<u64>() + 4 * values + sizes.scratch,
-            remembered: sizes.remembered.values().sum::<u64>(),
+            state: sizes.operands.values().sum::<u64>() + remembered + 4 * values + sizes.scratch,
+            remembered,
         }
     }
 }
@@ -80,7 +81,7 @@ impl Sizes {
             }
         };
         most(self.operands.entry(want.slot).or_default(), bytes);
-        if let (Slot::Own(conv), Reader::Conv(_)) = (want.slot, want.reader) {
+        if let Reader::Conv(conv) = want.reader {
             let lead = parts.convs[conv].spec().lead() as u64;
             most(self.remembered.entry(conv).or_default(), lead * frame);
         }

@@ -1,7 +1,9 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
+use std::borrow::Cow;
+
 use crate::error::Result;
-use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Operand, Values};
+use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values};
 
 /// Where an operand waits for the operator that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +16,8 @@ pub(super) enum Slot {
     Bypass,
     /// The input of a change of resolution.
     Resample,
-    /// The convolution of this index keeps frames, and so has an operand of its own.
-    Own(usize),
+    /// The input of a convolution that does not run in this step.
+    Aside,
 }
 
 /// What one network remembers of the frames before, and the memory that it works in.
@@ -27,12 +29,11 @@ pub(super) struct State {
     pub(super) started: bool,
     /// Height and width of the group.
     size: Option<[usize; 2]>,
-    slots: [Operand; 4],
-    own: Vec<Operand>,
-    /// How many frames before the next one each of `own` holds.
+    slots: [Operand; 5],
+    /// The frames that each convolution wants to see again.
+    kept: Vec<Kept>,
+    /// How many of them count: those before the group do not.
     known: Vec<u32>,
-    /// How many frames each of `own` keeps at its front.
-    kept: Vec<usize>,
     /// The residual stream, and outputs that no operand holds.
     pub(super) streams: [Values; 2],
     /// What goes around the layers of a stage.
@@ -45,9 +46,9 @@ pub(super) struct State {
 /// What a [`State`] remembers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Saved {
-    /// The frames that operands keep, one operand after the other.
+    /// The frames that are kept, of one convolution after the other.
     pub(super) words: Vec<u32>,
-    /// For each operand how many words it keeps, and how many frames of them count.
+    /// For each convolution how many words are kept, and how many frames of them count.
     pub(super) parts: Vec<[u32; 2]>,
     /// Height and width of the group.
     pub(super) size: Option<[usize; 2]>,
@@ -55,18 +56,7 @@ pub(super) struct Saved {
 
 impl State {
     fn slot(&mut self, slot: Slot) -> &mut Operand {
-        match slot {
-            Slot::Input => &mut self.slots[0],
-            Slot::Inner => &mut self.slots[1],
-            Slot::Bypass => &mut self.slots[2],
-            Slot::Resample => &mut self.slots[3],
-            Slot::Own(index) => {
-                if self.own.len() <= index {
-                    self.own.resize_with(index + 1, Operand::default);
-                }
-                &mut self.own[index]
-            }
-        }
+        &mut self.slots[slot as usize]
     }
 
     /// Takes an operand out, to be brought back with [`State::put`].
@@ -78,25 +68,33 @@ impl State {
         *self.slot(slot) = operand;
     }
 
-    /// How many frames the operand of a convolution holds from before.
-    pub(super) fn known(&self, slot: Slot) -> usize {
-        match slot {
-            Slot::Own(index) => self.known.get(index).map_or(0, |&known| known as usize),
-            _ => 0,
+    /// How many frames before the next one convolution `index` knows.
+    pub(super) fn known(&self, index: usize) -> usize {
+        self.known.get(index).map_or(0, |&known| known as usize)
+    }
+
+    /// Gives the operand of convolution `index` the frames that it keeps, in front.
+    pub(super) fn recall(&self, index: usize, operand: &mut Operand) -> Result<()> {
+        match self.kept.get(index) {
+            Some(kept) if self.known(index) > 0 => kept.put(operand),
+            _ => Ok(()),
         }
     }
 
-    /// Says that the operand of convolution `index` got the frames of an input, of which the newest `lead` of each clip are
-    /// wanted later.
-    pub(super) fn remember(&mut self, index: usize, input: Input, lead: usize) -> Result<()> {
-        self.slot(Slot::Own(index)).keep_newest(lead * input.clips)?;
+    /// Keeps the newest frames of the operand of convolution `index`: `lead` of each clip of the input.
+    pub(super) fn remember(
+        &mut self,
+        index: usize,
+        input: Input,
+        lead: usize,
+        operand: &Operand,
+    ) -> Result<()> {
         if self.known.len() <= index {
             self.known.resize(index + 1, 0);
-            self.kept.resize(index + 1, 0);
+            self.kept.resize_with(index + 1, Kept::default);
         }
         self.known[index] = (self.known[index] + input.size[0] as u32).min(lead as u32);
-        self.kept[index] = lead;
-        Ok(())
+        self.kept[index].take(operand, lead * input.clips)
     }
 
     /// What it remembers of the frames before, without the memory that it works in.
@@ -105,10 +103,14 @@ impl State {
             size: self.size,
             ..Saved::default()
         };
-        for ((own, &kept), &known) in self.own.iter().zip(&self.kept).zip(&self.known) {
-            let front = own.front(kept)?;
-            saved.parts.push([front.len() as u32, known]);
-            saved.words.extend_from_slice(&front);
+        for (kept, &known) in self.kept.iter().zip(&self.known) {
+            // What is there may be of an earlier group.
+            let words = match known {
+                0 => Cow::default(),
+                _ => kept.words()?,
+            };
+            saved.parts.push([words.len() as u32, known]);
+            saved.words.extend_from_slice(&words);
         }
         Ok(saved)
     }
@@ -117,14 +119,12 @@ impl State {
     pub(super) fn load(&mut self, saved: &Saved) -> Result<()> {
         self.started = true;
         self.size = saved.size;
-        let count = saved.parts.len();
-        self.own.resize_with(count, Operand::default);
         self.known.clear();
-        self.kept.resize(count, 0);
+        self.kept.clear();
         let mut rest = &saved.words[..];
-        for (own, &[len, known]) in self.own.iter_mut().zip(&saved.parts) {
-            let (front, after) = rest.split_at(rest.len().min(len as usize));
-            own.restore(front)?;
+        for &[len, known] in &saved.parts {
+            let (words, after) = rest.split_at(rest.len().min(len as usize));
+            self.kept.push(Kept::of(words));
             self.known.push(known);
             rest = after;
         }
@@ -137,8 +137,8 @@ impl State {
         self.size == other.size && known(self) == known(other)
     }
 
-    /// Makes it, which is that of several clips, remember what the states of single ones do. `lead` says how many frames
-    /// the operand of a convolution keeps.
+    /// Makes it, which is that of several clips, remember what the states of single ones do. `lead` says how many frames a
+    /// convolution keeps.
     pub(super) fn gather(
         &mut self,
         gpu: &Gpu,
@@ -154,49 +154,52 @@ impl State {
             return Ok(());
         }
         self.known.clone_from(&first.known);
-        self.kept = (0..self.known.len()).map(lead).collect();
-        let count = self.own.len().max(self.known.len());
-        self.own.resize_with(count, Operand::default);
+        let count = self.kept.len().max(self.known.len());
+        self.kept.resize_with(count, Kept::default);
         let mut copies = Copies::default();
         for (index, _) in self.known.iter().enumerate().filter(|&(_, &known)| known > 0) {
             let own: Vec<_> = clips
                 .iter_mut()
-                .map(|clip| clip.own[index].on(gpu).map(|own| &*own))
+                .map(|clip| clip.kept[index].on(gpu).map(|kept| &*kept))
                 .collect::<Result<_>>()?;
-            copies.gather(self.kept[index], own.into_iter(), self.own[index].on(gpu)?)?;
+            copies.gather(lead(index), &own, self.kept[index].on(gpu)?)?;
         }
         copies.run(gpu)
     }
 
     /// Makes the states of single clips remember what this one does.
-    pub(super) fn scatter(&self, gpu: &Gpu, clips: &mut [&mut Self]) -> Result<()> {
+    pub(super) fn scatter(
+        &mut self,
+        gpu: &Gpu,
+        lead: impl Fn(usize) -> usize,
+        clips: &mut [&mut Self],
+    ) -> Result<()> {
         for clip in clips.iter_mut() {
             (clip.started, clip.size) = (self.started, self.size);
             clip.known.clone_from(&self.known);
-            clip.kept.clone_from(&self.kept);
-            let count = clip.own.len().max(self.known.len());
-            clip.own.resize_with(count, Operand::default);
+            clip.kept.resize_with(self.known.len(), Kept::default);
         }
         let mut copies = Copies::default();
-        for (index, &kept) in self.kept.iter().enumerate().filter(|&(_, &kept)| kept > 0) {
-            let own = clips.iter_mut().map(|clip| clip.own[index].on(gpu));
-            let own = own.collect::<Result<Vec<_>>>()?;
-            copies.scatter(kept, self.own[index].gpu()?, own.into_iter())?;
+        for (index, _) in self.known.iter().enumerate().filter(|&(_, &known)| known > 0) {
+            let mut own: Vec<_> = clips
+                .iter_mut()
+                .map(|clip| clip.kept[index].on(gpu))
+                .collect::<Result<_>>()?;
+            copies.scatter(lead(index), self.kept[index].on(gpu)?, &mut own)?;
         }
         copies.run(gpu)
     }
 
     /// A copy with memory of its own.
     fn try_clone(&self) -> Result<Self> {
-        let [input, inner, bypass, resample] = self.slots.each_ref().map(Operand::try_clone);
+        let [input, inner, bypass, resample, aside] = self.slots.each_ref().map(Operand::try_clone);
         let [residual, output] = self.streams.each_ref().map(Values::try_clone);
         Ok(Self {
             started: self.started,
             size: self.size,
-            slots: [input?, inner?, bypass?, resample?],
-            own: self.own.iter().map(Operand::try_clone).collect::<Result<_>>()?,
+            slots: [input?, inner?, bypass?, resample?, aside?],
+            kept: self.kept.iter().map(Kept::try_clone).collect::<Result<_>>()?,
             known: self.known.clone(),
-            kept: self.kept.clone(),
             streams: [residual?, output?],
             bypass: self.bypass.try_clone()?,
             attention: self.attention.clone(),
@@ -222,10 +225,11 @@ impl State {
     }
 
     fn bytes(&self) -> usize {
-        let operands = self.slots.iter().chain(&self.own).map(Operand::bytes);
+        let operands = self.slots.iter().map(Operand::bytes);
+        let kept = self.kept.iter().map(Kept::bytes);
         let streams = self.streams.iter().chain([&self.bypass, &self.input]);
         let streams = streams.map(Values::bytes);
-        operands.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
+        operands.sum::<usize>() + kept.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }
 }
 

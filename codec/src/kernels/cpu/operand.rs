@@ -66,27 +66,15 @@ impl Operand {
         Shared::new(&mut self.words)
     }
 
-    /// Moves the newest `count` frames to the front.
-    pub(crate) fn keep_newest(&mut self, count: usize) {
-        let frame = self.layout().frame;
-        let start = self.words.len().saturating_sub(count * frame);
-        self.words.copy_within(start.., 0);
+    /// The words of its newest `count` frames.
+    pub(in crate::kernels) fn newest(&self, count: usize) -> &[u32] {
+        let start = self.words.len().saturating_sub(count * self.layout().frame);
+        &self.words[start..]
     }
 
-    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
-    pub(crate) fn front(&self, count: usize) -> &[u32] {
-        let len = match self.shape {
-            Some(_) => (count * self.layout().frame).min(self.words.len()),
-            None => self.words.len(),
-        };
-        &self.words[..len]
-    }
-
-    /// Makes it one that was given no extent yet and whose memory begins with these words.
-    pub(crate) fn restore(&mut self, words: &[u32]) {
-        self.shape = None;
-        self.words.clear();
-        self.words.extend_from_slice(words);
+    /// Its first `len` words; none, if it has less.
+    pub(in crate::kernels) fn front_mut(&mut self, len: usize) -> Option<&mut [u32]> {
+        self.words.get_mut(..len)
     }
 
     /// Memory that it holds, in bytes.

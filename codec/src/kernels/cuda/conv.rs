@@ -123,7 +123,7 @@ impl Conv {
 
     /// Makes `operand` one that this convolution takes for an input.
     pub(crate) fn shape(&self, operand: &mut Operand, input: Input) -> Result<()> {
-        operand.reshape(self.spec.extent(input), self.spec.lead() > 0)
+        operand.reshape(self.spec.extent(input))
     }
 
     /// See [`Conv::run`](crate::kernels::Conv::run).

@@ -8,11 +8,11 @@
 mod arguments;
 mod attention;
 mod conv;
-mod copies;
 mod driver;
 #[cfg(test)]
 mod emulator;
 mod finish;
+mod kept;
 mod memory;
 #[cfg(feature = "cuda")]
 mod nvidia;
@@ -31,11 +31,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use attention::{Tables, attention, frame_bytes};
 pub(crate) use conv::Conv;
-pub(crate) use copies::Copies;
 pub(crate) use driver::{Download, Driver};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
 pub(crate) use finish::add;
+pub(crate) use kept::{Copies, Kept};
 pub(crate) use memory::Memory;
 #[cfg(feature = "cuda")]
 pub(crate) use nvidia::Nvidia;

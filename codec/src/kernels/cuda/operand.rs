@@ -1,13 +1,12 @@
 //! Operands and f32 values on a device.
 
-use std::borrow::Cow;
-
 use super::arguments::Border;
 use super::driver::Kernel;
 use super::memory::{Memory, at_least};
 use super::{Gpu, lost};
 use crate::error::Result;
 use crate::kernels::extent::{Extent, Layout};
+use crate::kernels::operand::elsewhere;
 
 /// Activations as a convolution reads them: (T, H, W, C) with a border of zeros, and room in front for the frames before.
 /// Each position has zeros behind its channels.
@@ -16,8 +15,6 @@ pub(crate) struct Operand {
     gpu: Gpu,
     memory: Option<Memory>,
     extent: Option<Extent>,
-    /// Words that were restored, as long as it has no extent.
-    restored: usize,
 }
 
 impl Operand {
@@ -26,19 +23,17 @@ impl Operand {
             gpu: gpu.clone(),
             memory: None,
             extent: None,
-            restored: 0,
         }
     }
 
-    /// Makes it an operand of this extent with a border of zeros. Where `keep`, the frames at its front stay if the size of
-    /// frames does; all else is not defined.
-    pub(in crate::kernels) fn reshape(&mut self, extent: Extent, keep: bool) -> Result<()> {
+    /// Makes it an operand of this extent with a border of zeros; what is within is not defined.
+    pub(in crate::kernels) fn reshape(&mut self, extent: Extent) -> Result<()> {
         if self.extent == Some(extent) {
             return Ok(());
         }
         self.extent = Some(extent);
         let bytes = self.bytes_of(extent);
-        let memory = at_least(&mut self.memory, self.gpu.driver(), bytes, keep)?;
+        let memory = at_least(&mut self.memory, self.gpu.driver(), bytes, false)?;
         let [above, left, below, right] = extent.border;
         if extent.border == [0; 4] {
             return Ok(());
@@ -86,74 +81,27 @@ impl Operand {
         Ok(memory.address() + (offset * self.gpu.element()) as u64)
     }
 
-    /// Moves the newest `count` frames to the front.
-    pub(crate) fn keep_newest(&mut self, count: usize) -> Result<()> {
-        let frame = self.layout().frame;
+    /// Bytes of a frame with its border, and how many there are.
+    pub(super) fn frames(&self) -> (usize, usize) {
         let frames = self.extent.map_or(0, |extent| extent.frames);
-        let start = frames.saturating_sub(count);
-        if start == 0 {
-            return Ok(());
-        }
-        // As many frames at a time as do not overlap: each move makes room for the next.
-        for index in (0..count).step_by(start) {
-            let (from, to) = (self.at((start + index) * frame)?, self.at(index * frame)?);
-            let moved = start.min(count - index);
-            self.gpu
-                .driver()
-                .copy(from, to, moved * frame * self.gpu.element())?;
-        }
-        Ok(())
+        (self.layout().frame * self.gpu.element(), frames)
     }
 
-    /// The words of its first `count` frames; all that there are, if it has been given no extent since they were restored.
-    pub(crate) fn front(&self, count: usize) -> Result<Cow<'_, [u32]>> {
-        let bytes = self.front_bytes(count);
-        if bytes == 0 {
-            return Ok(Cow::Borrowed(&[]));
-        }
-        let from = self.at(0)?;
-        let mut words = vec![0; bytes / 4];
-        let download = self
-            .gpu
-            .driver()
-            .download(bytes, &mut |to| self.gpu.driver().copy(from, to, bytes))?;
-        download.wait(&mut |found| bytemuck::cast_slice_mut(&mut words).copy_from_slice(found))?;
-        Ok(Cow::Owned(words))
+    /// The address of a frame with its border.
+    pub(super) fn at_frame(&self, index: usize) -> Result<u64> {
+        self.at(index * self.layout().frame)
     }
 
-    /// Makes it one that was given no extent yet and whose memory begins with these words.
-    pub(crate) fn restore(&mut self, words: &[u32]) -> Result<()> {
-        match self.restore_as(4 * words.len())? {
-            Some(memory) => memory.write(bytemuck::cast_slice(words)),
-            None => Ok(()),
+    /// Makes these words its beginning.
+    pub(crate) fn write_front(&self, words: &[u32]) -> Result<()> {
+        let (frame, frames) = self.frames();
+        if 4 * words.len() > frame * frames {
+            return Err(elsewhere());
         }
-    }
-
-    /// The same for so many bytes that are yet to be written.
-    pub(super) fn restore_as(&mut self, bytes: usize) -> Result<Option<&Memory>> {
-        self.extent = None;
-        self.restored = bytes / 4;
-        if bytes == 0 {
-            return Ok(None);
-        }
-        at_least(&mut self.memory, self.gpu.driver(), bytes, false).map(Some)
-    }
-
-    /// Room for so many bytes of frames at its front, which [`reshape`](Self::reshape) is to keep.
-    pub(super) fn make_room(&mut self, bytes: usize) -> Result<u64> {
-        if self.bytes() < bytes {
-            // The border is lost with the memory.
-            self.extent = None;
-        }
-        Ok(at_least(&mut self.memory, self.gpu.driver(), bytes, false)?.address())
-    }
-
-    /// Bytes of its first `count` frames; all that there are, if it has been given no extent since they were restored.
-    pub(super) fn front_bytes(&self, count: usize) -> usize {
-        match self.extent {
-            Some(_) => count * self.layout().frame * self.gpu.element(),
-            None => 4 * self.restored,
-        }
+        self.memory
+            .as_ref()
+            .ok_or_else(lost)?
+            .write(bytemuck::cast_slice(words))
     }
 
     /// Memory that it holds, in bytes.
@@ -165,7 +113,6 @@ impl Operand {
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let mut copy = Self::new(&self.gpu);
         copy.extent = self.extent;
-        copy.restored = self.restored;
         if let Some(memory) = &self.memory {
             let own = at_least(&mut copy.memory, self.gpu.driver(), memory.bytes(), false)?;
             self.gpu
