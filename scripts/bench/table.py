@@ -20,11 +20,16 @@ def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
         made.append({
             "model": ours["bundle"], "task": ours["task"], "size": size, "frames": ours["frames"],
             "dtype": ours["dtype"], "peer": peer["implementation"],
-            "ours_fps": round(ours["fps"], 3), "peer_fps": round(peer["fps"], 3), "ratio": round(ratio, 3),
+            "ours_fps": rounded(ours["fps"]), "peer_fps": rounded(peer["fps"]), "ratio": round(ratio, 3),
             "ours_peak_mb": round(ours["peak_mb"], 1), "peer_peak_mb": round(peer["peak_mb"], 1),
             "ours_base_mb": round(ours["base_mb"], 1), "peer_base_mb": round(peer["base_mb"], 1),
         })
     return made
+
+
+def rounded(value: float) -> float:
+    """To four digits that count."""
+    return float(f"{value:.4g}")
 
 
 def speed(all_rows: list[Row]) -> str:
