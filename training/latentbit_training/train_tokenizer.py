@@ -9,7 +9,8 @@ paper's objective). Run the same command again to go on from the last checkpoint
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .bundle import STORAGES
-from .config import TOKENIZER_PRESETS
+from .config import TOKENIZER_PRESETS, tokenizer_config
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
 from .latents import LatentSampler, frozen, sensitivity
@@ -75,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
                    help="folder made by latentbit_training.latents of that VAE; else each step makes its own")
     p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
+    p.add_argument("--config", type=Path,
+                   help="JSON file of what is other than in the preset (configs/tokenizer/)")
     p.add_argument("--bits", type=int, help="bits per token, instead of the preset's")
     p.add_argument("--quantizer", choices=["lfq", "bsq"], help="instead of the preset's")
     p.add_argument("--init", type=Path, help="start from this bundle or tokenizer.pt")
@@ -132,6 +135,8 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     vae.decoder.recompute(args.recompute)
 
     config = TOKENIZER_PRESETS[args.preset]()
+    if args.config:
+        config = tokenizer_config(asdict(config) | json.loads(args.config.read_text()))
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer,
                      latent_channels=vae.config.latent_channels)
     model = Tokenizer(config)
