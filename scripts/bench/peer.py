@@ -82,6 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="at least 1")
     parser.add_argument("--turns", action="store_true", help="run and report again for each line on stdin")
     parser.add_argument("--json", action="store_true", help="the default, here to match the other program")
+    parser.add_argument("--operators", action="store_true", help="the same; on a CPU there are none to tell of")
     return parser.parse_args()
 
 

@@ -136,7 +136,7 @@ def command_of(context: Context, case: Case, name: str) -> list[str | Path]:
     options: list[str | Path] = [
         "--bundle", model(context, case), "--task", case.task, "--input", source(context, case), "--size", case.size,
         "--frames", str(case.frames), "--dtype", case.dtype, "--repeats", str(case.repeats),
-        "--clips", str(case.clips),
+        *(["--clips", str(case.clips)] if case.clips > 1 else []),
     ]
     if name == OURS:
         # A bench program without CUDA knows no --device.

@@ -109,8 +109,8 @@ def agreements(results: Results, rehearse: bool) -> str:
         runs = results.runs[case.label]
         cells = [told(case.task, runs.get(name, {})) for name in PEERS]
         if any(text != NONE for text in cells):
-            rows.append([case.model, case.task, f"{case.height}×{case.width}", case.dtype, *cells])
-    return in_table(["model", "task", "size", "type", *PEERS], rows, text=4)
+            rows.append([case.model, case.task, f"{case.length} of {case.height}×{case.width}", case.dtype, *cells])
+    return in_table(["model", "task", "frames", "type", *PEERS], rows, text=4)
 
 
 def told(task: str, report: Report) -> str:
