@@ -8,7 +8,10 @@ use crate::kernels::extent::{Extent, Layout};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Operand {
     shape: Option<(Format, Extent)>,
+    /// As many as the largest extent so far wanted: growing again would clear them.
     words: Vec<u32>,
+    /// How many of them count.
+    len: usize,
 }
 
 impl Operand {
@@ -19,12 +22,15 @@ impl Operand {
         }
         self.shape = Some((format, extent));
         let layout = layout(format, extent);
-        self.words.resize(extent.frames * layout.frame, 0);
+        self.len = extent.frames * layout.frame;
+        if self.words.len() < self.len {
+            self.words.resize(self.len, 0);
+        }
         let [above, left, below, right] = extent.border;
         if extent.border == [0; 4] {
             return;
         }
-        for frame in self.words.chunks_exact_mut(layout.frame) {
+        for frame in self.words[..self.len].chunks_exact_mut(layout.frame) {
             frame[..above * layout.row].fill(0);
             let end = frame.len() - below * layout.row;
             frame[end..].fill(0);
@@ -45,7 +51,12 @@ impl Operand {
     /// An operand whose memory holds these words before it is given an extent.
     #[cfg(test)]
     pub(in crate::kernels) fn of_words(words: Vec<u32>) -> Self {
-        Self { shape: None, words }
+        let len = words.len();
+        Self {
+            shape: None,
+            words,
+            len,
+        }
     }
 
     pub(in crate::kernels) fn extent(&self) -> Option<Extent> {
@@ -59,22 +70,22 @@ impl Operand {
     }
 
     pub(in crate::kernels) fn words(&self) -> &[u32] {
-        &self.words
+        &self.words[..self.len]
     }
 
     pub(in crate::kernels) fn shared(&mut self) -> Shared<'_, u32> {
-        Shared::new(&mut self.words)
+        Shared::new(&mut self.words[..self.len])
     }
 
     /// The words of its newest `count` frames.
     pub(in crate::kernels) fn newest(&self, count: usize) -> &[u32] {
-        let start = self.words.len().saturating_sub(count * self.layout().frame);
-        &self.words[start..]
+        let start = self.len.saturating_sub(count * self.layout().frame);
+        &self.words[start..self.len]
     }
 
     /// Its first `len` words; none, if it has less.
     pub(in crate::kernels) fn front_mut(&mut self, len: usize) -> Option<&mut [u32]> {
-        self.words.get_mut(..len)
+        self.words[..self.len].get_mut(..len)
     }
 
     /// Memory that it holds, in bytes.
