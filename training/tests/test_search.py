@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from latentbit_training import search
-from latentbit_training.config import VAE_PRESETS, compact, vae_config
+from latentbit_training.config import TOKENIZER_PRESETS, VAE_PRESETS, compact, tokenizer_config, vae_config
 from latentbit_training.cost import costs
+from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.json"))
@@ -44,3 +45,15 @@ def test_search(
     log = (tmp_path / "runs" / "other" / "log.jsonl").read_text()
     assert search.main([*command, "--configs", str(other)]) == results
     assert (tmp_path / "runs" / "other" / "log.jsonl").read_text() == log
+
+
+def test_the_tokenizers_configs_change_the_preset_they_name() -> None:
+    shipped = TOKENIZER_PRESETS["compact"]()
+    weights = sum(p.numel() for p in Tokenizer(shipped).parameters())
+    files = sorted((Path(__file__).parents[1] / "configs" / "tokenizer").glob("*.json"))
+    assert files
+    for file in files:
+        config = tokenizer_config(asdict(shipped) | json.loads(file.read_text()))
+        assert config != shipped
+        found = sum(p.numel() for p in Tokenizer(config).parameters())
+        assert 0.8 * weights < found < 1.25 * weights, file.name
