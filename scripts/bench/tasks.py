@@ -43,24 +43,32 @@ class Model:
         """The way back."""
         return self.pixels(self.vae.decode(self.vae.denormalize(latent.to(self.dtype))))
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Frames to bits, (tokens, D) of all chunks in order."""
+    def bits(self, latent: Tensor) -> Tensor:
+        """Normalised latents to bits, (N, tokens, D) of all chunks in order."""
         assert self.tokenizer
-        chunks = self.vae_encode(pixels).split(self.tokenizer.config.chunk_latent_frames, dim=2)
-        return torch.cat([self.tokenizer.bits(chunk)[0][0] for chunk in chunks])
+        chunks = latent.split(self.tokenizer.config.chunk_latent_frames, dim=2)
+        return torch.cat([self.tokenizer.bits(chunk)[0] for chunk in chunks], dim=1)
 
-    def decode(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
-        """Bits to frames, for a latent of `size` (T', h, w)."""
+    def latent(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
+        """The way back, for latents of `size` (T', h, w)."""
         assert self.tokenizer
         config, parts = self.tokenizer.config, []
         for start in range(0, size[0], config.chunk_latent_frames):
             chunk = (min(config.chunk_latent_frames, size[0] - start), *size[1:])
             grid = (-(-chunk[0] // config.patch[0]), -(-chunk[1] // config.patch[1]), -(-chunk[2] // config.patch[2]))
             count = grid[0] * grid[1] * grid[2]
-            code = (bits[None, :count].to(self.dtype) * 2 - 1) * self.tokenizer.quantizer.scale
+            code = (bits[:, :count].to(self.dtype) * 2 - 1) * self.tokenizer.quantizer.scale
             parts.append(self.tokenizer.decode(code, grid, chunk))
-            bits = bits[count:]
-        return self.vae_decode(torch.cat(parts, dim=2))
+            bits = bits[:, count:]
+        return torch.cat(parts, dim=2)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Frames to bits, (tokens, D) of all chunks in order."""
+        return self.bits(self.vae_encode(pixels))[0]
+
+    def decode(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
+        """Bits to frames, for a latent of `size` (T', h, w)."""
+        return self.vae_decode(self.latent(bits[None], size))
 
 
 def load(path: Path, dtype: torch.dtype) -> tuple[str, Model]:

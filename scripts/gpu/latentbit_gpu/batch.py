@@ -23,22 +23,11 @@ class Batch(Model):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Frames to bits, (N, tokens, D) of all chunks in order."""
-        assert self.tokenizer
-        chunks = self.vae_encode(pixels).split(self.tokenizer.config.chunk_latent_frames, dim=2)
-        return torch.cat([self.tokenizer.bits(chunk)[0] for chunk in chunks], dim=1)
+        return self.bits(self.vae_encode(pixels))
 
     def decode(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
         """Bits to frames, for latents of `size` (T', h, w)."""
-        assert self.tokenizer
-        config, parts = self.tokenizer.config, []
-        for start in range(0, size[0], config.chunk_latent_frames):
-            chunk = (min(config.chunk_latent_frames, size[0] - start), *size[1:])
-            grid = (-(-chunk[0] // config.patch[0]), -(-chunk[1] // config.patch[1]), -(-chunk[2] // config.patch[2]))
-            count = grid[0] * grid[1] * grid[2]
-            code = (bits[:, :count].to(self.dtype) * 2 - 1) * self.tokenizer.quantizer.scale
-            parts.append(self.tokenizer.decode(code, grid, chunk))
-            bits = bits[:, count:]
-        return self.vae_decode(torch.cat(parts, dim=2))
+        return self.vae_decode(self.latent(bits, size))
 
 
 def repeated(tensor: Tensor, clips: int, task: str) -> Tensor:

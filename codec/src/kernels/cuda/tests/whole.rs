@@ -83,85 +83,69 @@ fn f16_is_for_gpus() {
     Bundle::open(&path, &Device::emulated(), Dtype::F16).unwrap();
 }
 
+const WIDTH: usize = 40;
+const HEIGHT: usize = 24;
+
+/// Through a pipeline and back: tokens, and pixels.
+fn there_and_back(
+    bundle: &Arc<Bundle>,
+    options: &Options,
+    seeds: impl Iterator<Item = u64> + Send + 'static,
+) -> (Vec<u64>, Vec<f32>) {
+    let stream = pipeline::video_stream_for(bundle, WIDTH as u32, HEIGHT as u32).unwrap();
+    let (mut input, output) = pipeline::encoder(bundle, &stream, options).unwrap();
+    let pushing = std::thread::spawn(move || {
+        for seed in seeds {
+            let data = Random::new(seed).values_f32(WIDTH * HEIGHT * 3);
+            let frame = Frame {
+                width: WIDTH,
+                height: HEIGHT,
+                data: data.iter().map(|v| v.abs()).collect(),
+            };
+            input.push(&frame).unwrap();
+        }
+        input.flush().unwrap();
+    });
+    let chunks: Vec<_> = output.map(Result::unwrap).collect();
+    pushing.join().unwrap();
+    let (mut input, output) = pipeline::decoder(bundle, &stream, options).unwrap();
+    let tokens: Vec<u64> = chunks
+        .iter()
+        .flat_map(|chunk| chunk.tokens.values.clone())
+        .collect();
+    let pushing = std::thread::spawn(move || {
+        chunks
+            .into_iter()
+            .for_each(|chunk| input.push(Coded::Chunk(chunk)).unwrap());
+        input.flush().unwrap();
+    });
+    let pixels: Vec<f32> = output.flat_map(|frame| frame.unwrap().frame.data).collect();
+    pushing.join().unwrap();
+    (tokens, pixels)
+}
+
 #[test]
 fn a_pipeline_gives_what_the_cpu_gives() {
-    let (width, height) = (40, 24);
-    let frame = move |seed: u64| Frame {
-        width,
-        height,
-        data: Random::new(seed)
-            .values_f32(width * height * 3)
-            .iter()
-            .map(|v| v.abs())
-            .collect(),
-    };
     let run = |device: Device| {
         let bundle = Arc::new(bundle("storage-int8", &device));
-        let stream = pipeline::video_stream_for(&bundle, width as u32, height as u32).unwrap();
-        let (mut input, output) = pipeline::encoder(&bundle, &stream, &Options::default()).unwrap();
-        let pushing = std::thread::spawn(move || {
-            (0..21).for_each(|index| input.push(&frame(index)).unwrap());
-            input.flush().unwrap();
-        });
-        let chunks: Vec<_> = output.map(Result::unwrap).collect();
-        pushing.join().unwrap();
-        let (mut input, output) = pipeline::decoder(&bundle, &stream, &Options::default()).unwrap();
-        let tokens: Vec<u64> = chunks
-            .iter()
-            .flat_map(|chunk| chunk.tokens.values.clone())
-            .collect();
-        let pushing = std::thread::spawn(move || {
-            chunks
-                .into_iter()
-                .for_each(|chunk| input.push(Coded::Chunk(chunk)).unwrap());
-            input.flush().unwrap();
-        });
-        let pixels: Vec<f32> = output.flat_map(|frame| frame.unwrap().frame.data).collect();
-        pushing.join().unwrap();
-        (tokens, pixels)
+        there_and_back(&bundle, &Options::default(), 0..21)
     };
     let (expected, found) = (run(Device::Cpu), run(Device::emulated()));
-    assert_eq!(found.1.len(), 21 * width * height * 3);
+    assert_eq!(found.1.len(), 21 * WIDTH * HEIGHT * 3);
     assert_eq!(found.0, expected.0);
     assert_close(&found.1, &expected.1);
 }
 
 #[test]
 fn clips_at_once_are_what_they_are_alone() {
-    let (width, height) = (40, 24);
     let bundle = Arc::new(bundle("storage-int8", &Device::emulated()));
-    let stream = pipeline::video_stream_for(&bundle, width as u32, height as u32).unwrap();
     let options = Options {
         threads: 1,
         chunks_per_group: 1,
         ..Options::default()
     };
-    let run = |clip: u64| {
-        let (mut input, output) = pipeline::encoder(&bundle, &stream, &options).unwrap();
-        let pushing = std::thread::spawn(move || {
-            // Of different lengths, so that they do not stay in step.
-            for index in 0..9 + 4 * clip {
-                let data = Random::new(100 * clip + index).values_f32(width * height * 3);
-                let data = data.iter().map(|v| v.abs()).collect();
-                input.push(&Frame { width, height, data }).unwrap();
-            }
-            input.flush().unwrap();
-        });
-        let chunks: Vec<_> = output.map(Result::unwrap).collect();
-        pushing.join().unwrap();
-        let (mut input, output) = pipeline::decoder(&bundle, &stream, &options).unwrap();
-        let parts = chunks.clone();
-        let pushing = std::thread::spawn(move || {
-            parts
-                .into_iter()
-                .for_each(|chunk| input.push(Coded::Chunk(chunk)).unwrap());
-            input.flush().unwrap();
-        });
-        let pixels: Vec<f32> = output.flat_map(|frame| frame.unwrap().frame.data).collect();
-        pushing.join().unwrap();
-        let tokens: Vec<_> = chunks.into_iter().map(|chunk| chunk.tokens.values).collect();
-        (tokens, pixels)
-    };
+    // Of different lengths, so that they do not stay in step.
+    let run = |clip: u64| there_and_back(&bundle, &options, 100 * clip..100 * clip + 9 + 4 * clip);
     let alone: Vec<_> = (0..4).map(run).collect();
     let at_once: Vec<_> = std::thread::scope(|scope| {
         let run = &run;
