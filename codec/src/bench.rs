@@ -169,7 +169,8 @@ impl AttentionBench {
         let format = format(dtype)?;
         let positions: usize = grid.iter().product();
         let mut qkv = Operand::default();
-        qkv.reshape(format, Attention::windowed(grid, window, [0; 3]).extent(width));
+        let extent = Attention::windowed(grid, window, [0; 3]).extent(width);
+        qkv.reshape(format, extent, 0);
         fill(format, &values(positions * 3 * width), &mut qkv);
         Ok(Self {
             format,

@@ -108,7 +108,7 @@ impl<'a> Attention<'a> {
         let extent = self.extent(width);
         match backend {
             Backend::Cpu(format) => {
-                operand.cpu_mut()?.reshape(*format, extent);
+                operand.cpu_mut()?.reshape(*format, extent, 0);
                 Ok(())
             }
             Backend::Gpu(gpu) => operand.on(gpu)?.reshape(extent),

@@ -43,13 +43,13 @@ impl Layout {
         }
     }
 
-    /// Where a position begins; row and column count from the border's edge.
-    pub(in crate::kernels) fn bordered(&self, frame: usize, row: usize, column: usize) -> usize {
-        frame * self.frame + row * self.row + column * self.position
+    /// Where a position begins in its frame; row and column count from the border's edge.
+    pub(in crate::kernels) fn bordered(&self, row: usize, column: usize) -> usize {
+        row * self.row + column * self.position
     }
 
-    /// Where a position begins; row and column count without the border.
-    pub(in crate::kernels) fn inner(&self, frame: usize, row: usize, column: usize) -> usize {
-        self.bordered(frame, row + self.border[0], column + self.border[1])
+    /// Where a position begins in its frame; row and column count without the border.
+    pub(in crate::kernels) fn inner(&self, row: usize, column: usize) -> usize {
+        self.bordered(row + self.border[0], column + self.border[1])
     }
 }

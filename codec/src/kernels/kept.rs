@@ -1,21 +1,15 @@
 //! Frames that a convolution wants to see again in the step that follows.
 
-use std::borrow::Cow;
-
-use rayon::prelude::*;
-
 use super::cuda;
 use super::operand::{Operand, elsewhere};
 use crate::error::Result;
 
-/// Words that a thread copies at a time.
-const PART: usize = 1 << 16;
-
 /// The newest frames of an operand, with the border that they have in it. Only these need memory of their own from one
-/// step to the next; operands can be shared.
+/// step to the next; operands can be shared. On the CPU they are handed over, not copied.
 #[derive(Debug)]
 pub(crate) enum Kept {
-    Cpu(Vec<u32>),
+    /// Frames, or what a GPU is to hold.
+    Cpu(Vec<Vec<u32>>),
     Gpu(cuda::Kept),
 }
 
@@ -25,58 +19,61 @@ impl Default for Kept {
     }
 }
 
-fn copy(from: &[u32], to: &mut [u32]) {
-    let parts = to.par_chunks_mut(PART).zip(from.par_chunks(PART));
-    parts.for_each(|(to, from)| to.copy_from_slice(from));
-}
-
 impl Kept {
-    /// From words that [`Kept::words`] gave.
-    pub(crate) fn of(words: &[u32]) -> Self {
-        Self::Cpu(words.to_vec())
+    /// What [`Kept::stow`] gave.
+    pub(crate) fn of(frames: Vec<Vec<u32>>) -> Self {
+        Self::Cpu(frames)
     }
 
-    /// Keeps the newest `count` frames of an operand.
-    pub(crate) fn take(&mut self, operand: &Operand, count: usize) -> Result<()> {
+    /// Keeps the newest `count` frames of an operand, which needs an extent before it is used again.
+    pub(crate) fn take(&mut self, operand: &mut Operand, count: usize) -> Result<()> {
         match operand {
             Operand::Cpu(operand) => {
-                let Self::Cpu(words) = self else {
+                let Self::Cpu(frames) = self else {
                     return Err(elsewhere());
                 };
-                let newest = operand.newest(count);
-                words.resize(newest.len(), 0);
-                copy(newest, words);
+                *frames = operand.take_newest(count);
                 Ok(())
             }
             Operand::Gpu(operand) => self.on(operand.gpu())?.take(operand, count),
         }
     }
 
-    /// Makes them the first frames of an operand.
-    pub(crate) fn put(&self, operand: &mut Operand) -> Result<()> {
+    /// Makes them the frames of an operand before those of the step, of which `known` count.
+    pub(crate) fn put(&mut self, operand: &mut Operand, known: usize) -> Result<()> {
         match (self, operand) {
-            (Self::Cpu(words), Operand::Cpu(operand)) => {
-                copy(words, operand.front_mut(words.len()).ok_or_else(elsewhere)?);
-                Ok(())
+            (Self::Cpu(frames), Operand::Cpu(operand)) => operand
+                .recall(std::mem::take(frames), known)
+                .then_some(())
+                .ok_or_else(elsewhere),
+            (_, Operand::Gpu(_)) if known == 0 => Ok(()),
+            (Self::Cpu(frames), Operand::Gpu(operand)) => {
+                operand.write_front(frames.first().map_or(&[], |words| words))
             }
-            (Self::Cpu(words), Operand::Gpu(operand)) => operand.write_front(words),
             (Self::Gpu(kept), Operand::Gpu(operand)) => kept.put(operand),
             (Self::Gpu(_), Operand::Cpu(_)) => Err(elsewhere()),
         }
     }
 
-    /// Their words.
-    pub(crate) fn words(&self) -> Result<Cow<'_, [u32]>> {
+    /// Takes them out of the network's memory, as parts of words on the host.
+    pub(crate) fn stow(&mut self) -> Result<Vec<Vec<u32>>> {
         match self {
-            Self::Cpu(words) => Ok(Cow::Borrowed(words)),
-            Self::Gpu(kept) => kept.words().map(Cow::Owned),
+            Self::Cpu(frames) => Ok(std::mem::take(frames)),
+            Self::Gpu(kept) => Ok(vec![kept.words()?]),
+        }
+    }
+
+    /// Gives back memory that only frames of the same size would use again.
+    pub(crate) fn trim(&mut self) {
+        if let Self::Cpu(frames) = self {
+            frames.clear();
         }
     }
 
     /// Memory that they take, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Cpu(words) => 4 * words.capacity(),
+            Self::Cpu(frames) => 4 * frames.iter().map(Vec::capacity).sum::<usize>(),
             Self::Gpu(kept) => kept.room(),
         }
     }
@@ -84,14 +81,15 @@ impl Kept {
     /// A copy with memory of its own.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         Ok(match self {
-            Self::Cpu(words) => Self::Cpu(words.clone()),
+            Self::Cpu(frames) => Self::Cpu(frames.clone()),
             Self::Gpu(kept) => Self::Gpu(kept.try_clone()?),
         })
     }
 
     /// The same on a GPU.
     pub(crate) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Kept> {
-        if let Self::Cpu(words) = self {
+        if let Self::Cpu(frames) = self {
+            let words = frames.first().map_or(&[][..], |words| words);
             *self = Self::Gpu(cuda::Kept::holding(gpu, words)?);
         }
         match self {

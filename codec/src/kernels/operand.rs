@@ -18,6 +18,13 @@ impl Default for Operand {
 }
 
 impl Operand {
+    /// Gives back memory that only frames of the same size would use again.
+    pub(crate) fn trim(&mut self) {
+        if let Self::Cpu(operand) = self {
+            operand.trim();
+        }
+    }
+
     /// Memory that it holds, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -176,7 +176,7 @@ mod tests {
             if index == 4 {
                 let saved = clips[1].save().unwrap();
                 clips[1].reset();
-                clips[1].load(&saved).unwrap();
+                clips[1].load(saved);
             }
             let size = [if index == 0 { 1 } else { time }, height, width];
             let patch = network.patches[0];

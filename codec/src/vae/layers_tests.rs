@@ -51,7 +51,7 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
         for want in &wants.operands {
             let mut operand = state.take(want.slot);
             parts
-                .shape(&state, want.reader, &mut operand, input.into())
+                .shape(&mut state, want.reader, &mut operand, input.into())
                 .unwrap();
             fill(parts.backend(), &step, &mut operand).unwrap();
             state.put(want.slot, operand);

@@ -175,12 +175,12 @@ impl WanVae {
     /// As for [`WanVae::decode`].
     pub fn decode_ahead(&self, latent: &Tensor, key: bool, state: &mut DecoderState) -> Result<Tensor> {
         let known = (!state.is_fresh()).then(|| state.0.save()).transpose()?;
-        if key {
-            state.reset();
+        if let Some(known) = known.as_ref().filter(|_| !key) {
+            state.0.load(known.clone());
         }
         let frames = self.decode(latent, state);
         match known {
-            Some(known) => state.0.load(&known)?,
+            Some(known) => state.0.load(known),
             None => state.reset(),
         }
         frames

@@ -43,7 +43,7 @@ impl Parts {
     /// Makes `operand` one that `reader` takes, with what it remembers in front.
     pub(super) fn shape(
         &self,
-        state: &State,
+        state: &mut State,
         reader: Reader,
         operand: &mut Operand,
         input: Input,
@@ -180,8 +180,8 @@ impl Program {
                     state.bypass = kept;
                 }
                 Operator::Remember { conv, source } => {
-                    let operand = state.take(*source);
-                    state.remember(*conv, input, parts.convs[*conv].spec().lead(), &operand)?;
+                    let mut operand = state.take(*source);
+                    state.remember(*conv, input, parts.convs[*conv].spec().lead(), &mut operand)?;
                     state.put(*source, operand);
                 }
             }
@@ -201,7 +201,7 @@ fn run_conv(
 ) -> Result<()> {
     let conv = &parts.convs[index];
     let output = input.with(conv.spec().output(input.size));
-    let operand = state.take(source);
+    let mut operand = state.take(source);
     let known = state.known(index);
     with_sink(
         parts,
@@ -214,7 +214,7 @@ fn run_conv(
     )?;
     let lead = conv.spec().lead();
     if lead > 0 {
-        state.remember(index, input, lead, &operand)?;
+        state.remember(index, input, lead, &mut operand)?;
     }
     // A target in the same place is there already.
     if targets.iter().all(|want| want.slot != source) {

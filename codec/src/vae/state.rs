@@ -1,7 +1,5 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
-use std::borrow::Cow;
-
 use crate::error::Result;
 use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values};
 
@@ -29,6 +27,8 @@ pub(super) struct State {
     pub(super) started: bool,
     /// Height and width of the group.
     size: Option<[usize; 2]>,
+    /// Those that the memory is made for.
+    made_for: Option<[usize; 2]>,
     slots: [Operand; 5],
     /// The frames that each convolution wants to see again.
     kept: Vec<Kept>,
@@ -46,10 +46,8 @@ pub(super) struct State {
 /// What a [`State`] remembers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Saved {
-    /// The frames that are kept, of one convolution after the other.
-    pub(super) words: Vec<u32>,
-    /// For each convolution how many words are kept, and how many frames of them count.
-    pub(super) parts: Vec<[u32; 2]>,
+    /// For each convolution the frames that it keeps, in parts of words, and how many of them count.
+    pub(super) kept: Vec<(Vec<Vec<u32>>, u32)>,
     /// Height and width of the group.
     pub(super) size: Option<[usize; 2]>,
 }
@@ -74,20 +72,22 @@ impl State {
     }
 
     /// Gives the operand of convolution `index` the frames that it keeps, in front.
-    pub(super) fn recall(&self, index: usize, operand: &mut Operand) -> Result<()> {
-        match self.kept.get(index) {
-            Some(kept) if self.known(index) > 0 => kept.put(operand),
-            _ => Ok(()),
+    pub(super) fn recall(&mut self, index: usize, operand: &mut Operand) -> Result<()> {
+        let known = self.known(index);
+        match self.kept.get_mut(index) {
+            Some(kept) => kept.put(operand, known),
+            None => Ok(()),
         }
     }
 
-    /// Keeps the newest frames of the operand of convolution `index`: `lead` of each clip of the input.
+    /// Keeps the newest frames of the operand of convolution `index`: `lead` of each clip of the input. The operand needs
+    /// an extent before it is used again.
     pub(super) fn remember(
         &mut self,
         index: usize,
         input: Input,
         lead: usize,
-        operand: &Operand,
+        operand: &mut Operand,
     ) -> Result<()> {
         if self.known.len() <= index {
             self.known.resize(index + 1, 0);
@@ -97,38 +97,31 @@ impl State {
         self.kept[index].take(operand, lead * input.clips)
     }
 
-    /// What it remembers of the frames before, without the memory that it works in.
-    pub(super) fn save(&self) -> Result<Saved> {
+    /// Takes out what it remembers of the frames before; the memory that it works in stays. Afterwards it is to be given
+    /// something to remember, or to be reset.
+    pub(super) fn save(&mut self) -> Result<Saved> {
         let mut saved = Saved {
+            kept: Vec::with_capacity(self.kept.len()),
             size: self.size,
-            ..Saved::default()
         };
-        for (kept, &known) in self.kept.iter().zip(&self.known) {
+        for (kept, &known) in self.kept.iter_mut().zip(&self.known) {
             // What is there may be of an earlier group.
-            let words = match known {
-                0 => Cow::default(),
-                _ => kept.words()?,
-            };
-            saved.parts.push([words.len() as u32, known]);
-            saved.words.extend_from_slice(&words);
+            let frames = if known == 0 { Vec::new() } else { kept.stow()? };
+            saved.kept.push((frames, known));
         }
+        self.reset();
         Ok(saved)
     }
 
     /// Makes it remember what was saved by a state of the same network.
-    pub(super) fn load(&mut self, saved: &Saved) -> Result<()> {
+    pub(super) fn load(&mut self, saved: Saved) {
         self.started = true;
-        self.size = saved.size;
-        self.known.clear();
-        self.kept.clear();
-        let mut rest = &saved.words[..];
-        for &[len, known] in &saved.parts {
-            let (words, after) = rest.split_at(rest.len().min(len as usize));
-            self.kept.push(Kept::of(words));
-            self.known.push(known);
-            rest = after;
+        if let Some(size) = saved.size {
+            self.set_size(size);
         }
-        Ok(())
+        let (kept, known) = saved.kept.into_iter().unzip::<_, _, Vec<_>, _>();
+        self.kept = kept.into_iter().map(Kept::of).collect();
+        self.known = known;
     }
 
     /// Whether what both remember is of the same kind, so that one step can go on from both.
@@ -197,6 +190,7 @@ impl State {
         Ok(Self {
             started: self.started,
             size: self.size,
+            made_for: self.made_for,
             slots: [input?, inner?, bypass?, resample?, aside?],
             kept: self.kept.iter().map(Kept::try_clone).collect::<Result<_>>()?,
             known: self.known.clone(),
@@ -222,6 +216,12 @@ impl State {
     /// Makes (height, width) those of the group.
     pub(super) fn set_size(&mut self, size: [usize; 2]) {
         self.size = Some(size);
+        if self.made_for != self.size {
+            self.made_for = self.size;
+            self.slots.iter_mut().for_each(Operand::trim);
+            // What is there is of an earlier group of another size.
+            self.kept.iter_mut().for_each(Kept::trim);
+        }
     }
 
     fn bytes(&self) -> usize {

@@ -24,12 +24,18 @@ enum Store {
 }
 
 /// Where a tile's state is in the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     start: u64,
-    words: usize,
-    parts: usize,
+    /// For each convolution the lengths of its parts, and how many frames count.
+    parts: Vec<(Vec<usize>, u32)>,
     size: Option<[usize; 2]>,
+}
+
+impl Place {
+    fn words(&self) -> usize {
+        self.parts.iter().flat_map(|(lens, _)| lens).sum()
+    }
 }
 
 /// What a network remembers of each tile between chunks of a group, and the memory that it works in.
@@ -92,23 +98,26 @@ impl TiledState {
         match &mut self.store {
             Store::Memory(saved) => {
                 let place = saved.get_mut(index).ok_or(Error::Stopped)?;
-                self.state.load(place.as_ref().ok_or(Error::Stopped)?)?;
-                if !stays {
-                    *place = None;
-                }
+                let saved = if stays { place.clone() } else { place.take() };
+                self.state.load(saved.ok_or(Error::Stopped)?);
             }
             Store::Disk { file, places, .. } => {
-                let place = places.get(index).copied().flatten().ok_or(Error::Stopped)?;
-                let mut saved = Saved {
-                    words: vec![0; place.words],
-                    parts: vec![[0; 2]; place.parts],
-                    size: place.size,
-                };
+                let place = places.get(index).and_then(Option::as_ref).ok_or(Error::Stopped)?;
                 file.seek(SeekFrom::Start(place.start)).map_err(disk)?;
-                file.read_exact(bytemuck::cast_slice_mut(&mut saved.words))
-                    .and_then(|()| file.read_exact(bytemuck::cast_slice_mut(&mut saved.parts)))
-                    .map_err(disk)?;
-                self.state.load(&saved)?;
+                let mut read = |&len: &usize| {
+                    let mut words = vec![0; len];
+                    file.read_exact(bytemuck::cast_slice_mut(&mut words))
+                        .map_err(disk)?;
+                    Ok(words)
+                };
+                let mut kept = Vec::with_capacity(place.parts.len());
+                for (lens, known) in &place.parts {
+                    kept.push((lens.iter().map(&mut read).collect::<Result<_>>()?, *known));
+                }
+                self.state.load(Saved {
+                    kept,
+                    size: place.size,
+                });
             }
         }
         Ok(())
@@ -124,26 +133,27 @@ impl TiledState {
                 }
             }
             Store::Disk { file, places, end } => {
-                let (words, parts) = (saved.words.len(), saved.parts.len());
-                let known = places.get(index).copied().flatten();
-                // A tile's state has the same size whenever it is saved, but for the first step of a group.
-                let start = match known.filter(|known| (known.words, known.parts) == (words, parts)) {
-                    Some(known) => known.start,
-                    None => *end,
+                let parts = saved.kept.iter();
+                let parts = parts.map(|(frames, known)| (frames.iter().map(Vec::len).collect(), *known));
+                let mut place = Place {
+                    start: *end,
+                    parts: parts.collect(),
+                    size: saved.size,
                 };
-                *end = (*end).max(start + 4 * words as u64 + 8 * parts as u64);
-                if let Some(place) = places.get_mut(index) {
-                    *place = Some(Place {
-                        start,
-                        words,
-                        parts,
-                        size: saved.size,
-                    });
+                let words = place.words();
+                // A tile's state has the same size whenever it is saved, but for the first step of a group.
+                let known = places.get(index).and_then(Option::as_ref);
+                if let Some(known) = known.filter(|known| known.words() == words) {
+                    place.start = known.start;
                 }
-                file.seek(SeekFrom::Start(start)).map_err(disk)?;
-                file.write_all(bytemuck::cast_slice(&saved.words))
-                    .and_then(|()| file.write_all(bytemuck::cast_slice(&saved.parts)))
-                    .map_err(disk)?;
+                *end = (*end).max(place.start + 4 * words as u64);
+                file.seek(SeekFrom::Start(place.start)).map_err(disk)?;
+                for frame in saved.kept.iter().flat_map(|(frames, _)| frames) {
+                    file.write_all(bytemuck::cast_slice(frame)).map_err(disk)?;
+                }
+                if let Some(known) = places.get_mut(index) {
+                    *known = Some(place);
+                }
             }
         }
         Ok(())

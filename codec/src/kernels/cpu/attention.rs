@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::micro::{PANEL, Product, product};
-use super::operand::Operand;
+use super::operand::{Frames, Operand};
 use super::scratch::{Scratch, at_least, with_scratch};
 use super::shared::Shared;
 use super::vector;
@@ -69,7 +69,7 @@ struct Job<'a> {
     stride: usize,
     width: usize,
     head: usize,
-    out: Shared<'a, u32>,
+    out: Frames<'a>,
     layout: Layout,
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn run(
         stride: qkv.layout().position,
         width,
         head: width / op.heads,
-        out: out.shared(),
+        out: out.frames_from(0),
         layout,
     };
     let mut len = 0;
@@ -363,9 +363,8 @@ impl Job<'_> {
                 format.kind,
                 format.dtype,
                 Product {
-                    a: queries,
+                    segments: &[queries],
                     a_stride: sizes.head_words,
-                    segments: &[0],
                     steps: sizes.head_words,
                     b: &keys[start / PANEL * sizes.head_words * PANEL..],
                     b_stride: sizes.head_words * PANEL,
@@ -396,9 +395,8 @@ impl Job<'_> {
                 format.kind,
                 format.dtype,
                 Product {
-                    a: weights,
+                    segments: &[weights],
                     a_stride: steps,
-                    segments: &[0],
                     steps,
                     b: &values[start / format.per_word() * PANEL..],
                     b_stride: sizes.key_words * PANEL,
@@ -416,7 +414,7 @@ impl Job<'_> {
             let factor = 1.0 / totals[query];
             output.iter_mut().for_each(|o| *o *= factor);
             let position = self.index(window.position(first + query));
-            let at = self.layout.bordered(0, 0, position);
+            let at = self.layout.bordered(0, position);
             let last = head + 1 == self.op.heads;
             let end = if last {
                 self.layout.position
@@ -424,7 +422,7 @@ impl Job<'_> {
                 (head + 1) * part
             };
             // SAFETY: every head of every position belongs to one task.
-            let words = unsafe { self.out.part(at + head * part..at + end) };
+            let words = unsafe { self.out.part(0, at + head * part..at + end) };
             format.write(output, words);
         }
     }

@@ -69,7 +69,7 @@ impl Conv {
 
     /// Makes `operand` one that this convolution takes, for an input of (T, H, W).
     pub(crate) fn shape(&self, operand: &mut Operand, input: [usize; 3]) {
-        operand.reshape(self.format, self.extent(input));
+        operand.reshape(self.format, self.extent(input), self.spec.lead());
     }
 
     /// Runs it over an input of (T, H, W), of which `operand` holds the words behind [`ConvSpec::lead`] frames; of

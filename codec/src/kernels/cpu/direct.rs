@@ -117,23 +117,19 @@ impl Direct {
         scratch: &mut Scratch,
     ) {
         let layout = operand.layout();
-        let Scratch { sums, segments, .. } = scratch;
+        let sums = &mut scratch.sums;
         // Taps on frames that are not there come first.
         let skipped = phase.taps.partition_point(|tap| frame + tap.frame < missing);
-        segments.clear();
-        segments.extend(
-            phase.taps[skipped..]
-                .iter()
-                .map(|tap| layout.bordered(tap.frame, tap.row, tap.column)),
-        );
+        let segment =
+            |tap: &Tap| &operand.frame(frame + tap.frame)[layout.bordered(row + tap.row, column + tap.column)..];
+        let segments: Vec<&[u32]> = phase.taps[skipped..].iter().map(segment).collect();
         let stride = phase.weight.panels * PANEL;
         product(
             self.format.kind,
             self.format.dtype,
             Product {
-                a: &operand.words()[layout.bordered(frame, row, column)..],
+                segments: &segments,
                 a_stride: layout.position * self.spec.stride_space,
-                segments,
                 steps: layout.position,
                 b: &phase.weight.words[skipped * layout.position * PANEL..],
                 b_stride: phase.weight.stride,

@@ -1,6 +1,7 @@
 //! The end of products: bias, activation, residual, norm, and the words of the next operator, while sums are in cache.
 
 use super::kind::Kind;
+use super::operand::Frames;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::vector;
@@ -12,7 +13,7 @@ use crate::kernels::norm::RmsNorm;
 
 struct Target<'a> {
     norm: Option<&'a RmsNorm>,
-    words: Shared<'a, u32>,
+    frames: Frames<'a>,
     layout: Layout,
     /// Frames before the first output.
     lead: usize,
@@ -66,6 +67,7 @@ impl<'a> Finish<'a> {
             assert_eq!(extent.channels, channels);
             // Without a border, positions follow each other whatever the extents.
             let flat = extent.border == [0; 4] && extent.frames * extent.height * extent.width == positions;
+            let lead = if flat { 0 } else { extent.frames - frames };
             assert!(flat || [extent.height, extent.width] == [height, width]);
             assert!(target.norm.is_none_or(|norm| norm.gain.len() == channels));
             Some(Target {
@@ -75,8 +77,12 @@ impl<'a> Finish<'a> {
                 } else {
                     target.operand.layout()
                 },
-                lead: if flat { 0 } else { extent.frames - frames },
-                words: target.operand.shared(),
+                lead,
+                frames: if flat {
+                    target.operand.flat(height * width * target.operand.layout().position)
+                } else {
+                    target.operand.frames_from(lead)
+                },
             })
         });
         Self {
@@ -147,9 +153,10 @@ impl<'a> Finish<'a> {
                 values.copy_from_slice(row);
             }
             for target in self.targets.iter().flatten() {
-                let at = target.layout.inner(target.lead + place.frame, place.row, column);
+                let at = target.layout.inner(place.row, column);
+                let range = at..at + target.layout.position;
                 // SAFETY: as above.
-                let words = unsafe { target.words.part(at..at + target.layout.position) };
+                let words = unsafe { target.frames.part(target.lead + place.frame, range) };
                 self.write(target.norm, row, square, &mut spare[..n], words);
             }
             if let Some(tokens) = &self.tokens {

@@ -9,7 +9,6 @@ pub(in crate::kernels) struct Scratch {
     pub(in crate::kernels) sums: Vec<f32>,
     pub(in crate::kernels) rows: Vec<f32>,
     pub(in crate::kernels) spare: Vec<f32>,
-    pub(in crate::kernels) segments: Vec<usize>,
 }
 
 thread_local! {

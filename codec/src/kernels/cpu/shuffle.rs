@@ -54,16 +54,17 @@ fn rows(format: Format, len: usize, operand: &mut Operand, write: impl Fn(usize,
     assert!(len.is_multiple_of(frame) && frames <= extent.frames);
     let lead = extent.frames - frames;
     let layout = operand.layout();
-    let words = operand.shared();
+    let into = operand.frames_from(lead);
     (0..frames * height).into_par_iter().for_each(|line| {
         let (t, y) = (line / height, line % height);
         with_scratch(|scratch| {
             let values = at_least(&mut scratch.spare, channels);
             for x in 0..width {
                 write(line * width + x, x, values);
-                let at = layout.inner(lead + t, y, x);
+                let at = layout.inner(y, x);
                 // SAFETY: tasks have rows of their own.
-                format.write(values, unsafe { words.part(at..at + layout.position) });
+                let words = unsafe { into.part(lead + t, at..at + layout.position) };
+                format.write(values, words);
             }
         });
     });

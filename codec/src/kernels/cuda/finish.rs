@@ -186,7 +186,7 @@ fn write_target(target: Target<'_>, channels: usize, output: [usize; 3]) -> Resu
         silu = u64::from(norm.rms.silu);
     }
     Ok(arguments::Target {
-        at: operand.at(layout.inner(lead, 0, 0))?,
+        at: operand.at(lead * layout.frame + layout.inner(0, 0))?,
         gain,
         norm: kind,
         silu,

@@ -41,7 +41,7 @@ fn filling(operand: &Operand, len: usize, patch: usize, [clips, clip]: [usize; 2
     let count = frames * extent.height * extent.width * layout.position;
     let arguments = Fill {
         values: 0,
-        at: operand.at(layout.inner(extent.frames - frames * clips + clip, 0, 0))?,
+        at: operand.at((extent.frames - frames * clips + clip) * layout.frame + layout.inner(0, 0))?,
         count: count as u64,
         frame: (clips * layout.frame) as u64,
         row: layout.row as u64,

@@ -153,7 +153,7 @@ unsafe fn by_registers(k: Block<'_>) {
         // SAFETY: a part of the block, within the same bounds.
         unsafe {
             (avx512::BF16_DOT.run)(Block {
-                a: k.a.add(row.start * k.a_stride),
+                a_start: k.a_start + row.start * k.a_stride,
                 c: k.c.add(row.start * k.c_stride),
                 rows: row.len,
                 ..k
@@ -184,9 +184,9 @@ unsafe fn tiled<T: Tiles>(tiles: &mut T, k: Block<'_>) {
             }
         }
         let mut b = k.b;
-        for &segment in k.segments {
+        for segment in k.segments {
             for step in (0..k.steps).step_by(ROWS) {
-                let a = k.a.add(segment + step);
+                let a = segment.as_ptr().add(k.a_start + step);
                 tiles.load::<4>(a, a_bytes);
                 tiles.load::<6>(b, 64);
                 tiles.dot::<0, 4, 6>();

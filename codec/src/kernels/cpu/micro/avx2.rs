@@ -23,10 +23,10 @@ macro_rules! block_kernel {
         unsafe fn $sized<const R: usize>(k: Block<'_>) {
             let mut sums = [[_mm256_setzero_ps(); 2]; R];
             let mut b = k.b;
-            for &segment in k.segments {
+            for segment in k.segments {
                 // SAFETY: the caller vouches that rows and panels lie within their slices, for all of this function.
                 unsafe {
-                    let a = k.a.add(segment);
+                    let a = segment.as_ptr().add(k.a_start);
                     for step in 0..k.steps {
                         let panel = [
                             _mm256_loadu_si256(b.cast()),

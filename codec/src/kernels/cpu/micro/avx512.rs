@@ -33,11 +33,12 @@ macro_rules! block_kernel {
         unsafe fn $sized<const R: usize, const P: usize>(k: Block<'_>) {
             let mut sums = [[_mm512_setzero_ps(); P]; R];
             let mut b = k.b;
-            for &segment in k.segments {
+            for segment in k.segments {
                 // SAFETY: the caller vouches that rows and panels lie within their slices, for all of this function.
                 unsafe {
                     // A pointer for each row, so that the loop has one index to move.
-                    let rows: [*const u32; R] = std::array::from_fn(|r| k.a.add(segment + r * k.a_stride));
+                    let a = segment.as_ptr().add(k.a_start);
+                    let rows: [*const u32; R] = std::array::from_fn(|r| a.add(r * k.a_stride));
                     for step in 0..k.steps {
                         let mut panels = [_mm512_setzero_si512(); P];
                         for (p, panel) in panels.iter_mut().enumerate() {

@@ -22,12 +22,11 @@ pub(in crate::kernels) const PANEL: usize = 16;
 
 /// `c = a · b`, or `c += a · b`.
 ///
-/// Row r of `a` is, for each segment in turn, the `steps` words from `segments[..] + r · a_stride` on. Panel p of `b`
-/// begins at word `p · b_stride`, with all segments' steps one after the other.
+/// Row r of `a` is, for each segment in turn, its `steps` words from `r · a_stride` on. Panel p of `b` begins at word
+/// `p · b_stride`, with all segments' steps one after the other.
 pub(in crate::kernels) struct Product<'a> {
-    pub(in crate::kernels) a: &'a [u32],
+    pub(in crate::kernels) segments: &'a [&'a [u32]],
     pub(in crate::kernels) a_stride: usize,
-    pub(in crate::kernels) segments: &'a [usize],
     pub(in crate::kernels) steps: usize,
     pub(in crate::kernels) b: &'a [u32],
     pub(in crate::kernels) b_stride: usize,
@@ -42,9 +41,10 @@ pub(in crate::kernels) struct Product<'a> {
 /// A block of a product, small enough for the registers. All of what it names lies within the slices of the product.
 #[derive(Clone, Copy)]
 struct Block<'a> {
-    a: *const u32,
+    segments: &'a [&'a [u32]],
+    /// Where the block's first row begins in each segment.
+    a_start: usize,
     a_stride: usize,
-    segments: &'a [usize],
     steps: usize,
     b: *const u32,
     b_stride: usize,
@@ -98,8 +98,8 @@ pub(in crate::kernels) fn product(kind: Kind, dtype: Number, p: Product<'_>) {
         return;
     }
     let depth = p.segments.len() * p.steps;
-    let furthest = p.segments.iter().copied().max().unwrap_or(0);
-    assert!(depth == 0 || furthest + (p.rows - 1) * p.a_stride + p.steps <= p.a.len());
+    let reach = (p.rows - 1) * p.a_stride + p.steps;
+    assert!(p.steps == 0 || p.segments.iter().all(|segment| reach <= segment.len()));
     assert!((p.panels - 1) * p.b_stride + depth * PANEL <= p.b.len());
     assert!((p.rows - 1) * p.c_stride + p.panels * PANEL <= p.c.len());
     let kernel = kernel(kind, dtype);
@@ -107,15 +107,11 @@ pub(in crate::kernels) fn product(kind: Kind, dtype: Number, p: Product<'_>) {
     for panel in Shares::new(p.panels, kernel.panels) {
         for row in Shares::new(p.rows, kernel.rows) {
             let block = Block {
-                // SAFETY: rows, panels and depth were checked against the slices above.
-                a: unsafe {
-                    p.a.as_ptr()
-                        .add(if depth == 0 { 0 } else { row.start * p.a_stride })
-                },
-                a_stride: p.a_stride,
                 segments: p.segments,
+                a_start: row.start * p.a_stride,
+                a_stride: p.a_stride,
                 steps: p.steps,
-                // SAFETY: as above.
+                // SAFETY: rows, panels and depth were checked against the slices above.
                 b: unsafe { p.b.as_ptr().add(panel.start * p.b_stride) },
                 b_stride: p.b_stride,
                 // SAFETY: as above.

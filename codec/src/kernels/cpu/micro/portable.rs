@@ -46,10 +46,10 @@ unsafe fn by_rows(k: Block<'_>, step: impl Fn(&mut f32, u32, u32)) {
 unsafe fn sized<const R: usize>(k: Block<'_>, step: impl Fn(&mut f32, u32, u32)) {
     let mut sums = [[0.0_f32; PANEL]; R];
     let mut b = k.b;
-    for &segment in k.segments {
+    for segment in k.segments {
         // SAFETY: the caller vouches that rows and panels lie within their slices, for all of this function.
         unsafe {
-            let a = k.a.add(segment);
+            let a = segment.as_ptr().add(k.a_start);
             for i in 0..k.steps {
                 let panel: [u32; PANEL] = b.cast::<[u32; PANEL]>().read();
                 b = b.add(PANEL);

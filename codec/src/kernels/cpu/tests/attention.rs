@@ -88,7 +88,7 @@ fn attention_is_its_definition() {
             let qkv = random.values(format.dtype, n * 3 * width);
             let mut out = poisoned();
             let mut words = poisoned();
-            words.reshape(format, op.extent(width));
+            words.reshape(format, op.extent(width), 0);
             fill(format, &qkv, &mut words);
             let row = Conv::new(
                 format,

@@ -60,7 +60,7 @@ fn formats() -> Vec<Format> {
 
 /// An operand whose memory is full of NaNs.
 fn poisoned() -> Operand {
-    Operand::of_words(vec![0x7fc1_7fc1; 1 << 21])
+    Operand::full_of(0x7fc1_7fc1)
 }
 
 /// The values within the border of an operand.
@@ -71,7 +71,7 @@ fn read(format: Format, operand: &Operand, channels: usize) -> Vec<f32> {
     for t in 0..extent.frames {
         for y in 0..extent.height {
             for x in 0..extent.width {
-                let words = &operand.words()[layout.inner(t, y, x)..][..layout.position];
+                let words = &operand.frame(t)[layout.inner(y, x)..][..layout.position];
                 let all = words.iter().flat_map(|&word| match format.dtype {
                     Number::F32 => vec![f32::from_bits(word)],
                     Number::Bf16 => vec![f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)],

@@ -23,8 +23,8 @@ fn patches_and_back() {
         let layout = operand.layout();
         let patches: Vec<f32> = (0..t * h * w)
             .flat_map(|i| {
-                let at = layout.inner(1 + i / (h * w), i / w % h, i % w);
-                let words = &operand.words()[at..at + layout.position];
+                let at = layout.inner(i / w % h, i % w);
+                let words = &operand.frame(1 + i / (h * w))[at..at + layout.position];
                 let value = move |channel: usize| match format.dtype {
                     Number::F32 => f32::from_bits(words[channel]),
                     Number::Bf16 => {

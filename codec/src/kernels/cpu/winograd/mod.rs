@@ -179,9 +179,8 @@ impl Winograd {
                     self.format.kind,
                     self.format.dtype,
                     Product {
-                        a: &words[place * tiles * depth..],
+                        segments: &[&words[place * tiles * depth..]],
                         a_stride: depth,
-                        segments: &[0],
                         steps: depth,
                         b: &weight.words[first * weight.stride + skipped * self.groups * GROUP * PANEL..],
                         b_stride: weight.stride,
@@ -227,12 +226,13 @@ impl Winograd {
         words: &mut [u32],
     ) {
         let layout = operand.layout();
+        let from = operand.frame(frame);
         let place_stride = block.tiles() * depth;
         for column in 0..block.size[1] {
             for group in 0..self.groups {
-                let at = layout.bordered(frame, 2 * block.start[0], 2 * (block.start[1] + column));
+                let at = layout.bordered(2 * block.start[0], 2 * (block.start[1] + column));
                 let strip = Strip {
-                    from: &operand.words()[at + group * GROUP..],
+                    from: &from[at + group * GROUP..],
                     row: layout.row,
                     position: layout.position,
                     lanes: (layout.position - group * GROUP).min(GROUP),
