@@ -81,13 +81,14 @@ pub(crate) fn unpatchify_clip(
     cuda::unpatchify(values.gpu()?, size, channels, patch, turn).map(Later::coming)
 }
 
-/// Gives (T, H, W, C) values to a sink.
+/// Gives (T, H, W, C) values, from value `start` on, to a sink.
 ///
 /// # Panics
 /// If the sink has another extent: a mistake of the caller.
 pub(crate) fn add(
     backend: &Backend,
     values: &Values,
+    start: usize,
     size: [usize; 3],
     channels: usize,
     sink: super::Sink<'_>,
@@ -95,10 +96,10 @@ pub(crate) fn add(
     match (backend, values) {
         (Backend::Cpu(format), Values::Cpu(values)) => {
             let len = size.iter().product::<usize>() * channels;
-            cpu::add(*format, values, size, channels, sink.cpu(len)?);
+            cpu::add(*format, &values[start..start + len], size, channels, sink.cpu(len)?);
             Ok(())
         }
-        (Backend::Gpu(gpu), Values::Gpu(values)) => cuda::add(gpu, values, size, channels, sink),
+        (Backend::Gpu(gpu), Values::Gpu(values)) => cuda::add(gpu, values, start, size, channels, sink),
         _ => Err(elsewhere()),
     }
 }

@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::Backend;
 use super::cuda::{self, Download};
 use super::operand::elsewhere;
 use crate::error::Result;
+
+/// Values that a thread copies at a time.
+const PART: usize = 1 << 16;
 
 /// A buffer of f32 values that grows as needed.
 #[derive(Debug)]
@@ -33,6 +38,17 @@ impl Values {
             }
             Backend::Gpu(gpu) => self.on(gpu)?.reserve(len),
         }
+    }
+
+    /// Writes the first `len` of other values behind the first `at` of these, on the CPU.
+    pub(crate) fn append(&mut self, at: usize, from: &Self, len: usize) -> Result<()> {
+        let (into, from) = (self.cpu_mut()?, from.cpu()?);
+        if into.len() < at + len {
+            into.resize(at + len, 0.0);
+        }
+        let parts = into[at..at + len].par_chunks_mut(PART);
+        parts.zip(from[..len].par_chunks(PART)).for_each(|(into, from)| into.copy_from_slice(from));
+        Ok(())
     }
 
     /// Values where the backend is.

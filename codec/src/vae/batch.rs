@@ -5,7 +5,7 @@ use super::program::Values;
 use super::state::State;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernels::{Gpu, Input, Later, fill_clip, unpatchify_clip};
+use crate::kernels::{Gpu, Input, Later, Operand, fill_clip, unpatchify_clip};
 use crate::together::Together;
 
 /// Values of a step's frames, of all clips, at most: what four frames of 480×832 have. Larger ones fill a GPU by
@@ -74,7 +74,7 @@ impl Network {
             return Ok(Vec::new());
         };
         let [before, after] = self.patches;
-        let output = self.program(state).output(&self.parts, size);
+        let output = self.passes(state).output(&self.parts, size);
         let read = |state: &State, turn| {
             let values = &state.streams[Values::Output as usize];
             unpatchify_clip(values, output, self.outputs, after, turn)
@@ -82,9 +82,8 @@ impl Network {
         if let [Job { state, .. }] = jobs {
             // Nothing to gather.
             let values = std::mem::take(&mut state.input);
-            self.step(state, size.into(), |operand| {
-                fill_clip(&values, len, before, [1, 0], operand)
-            })?;
+            let fill = |_, operand: &mut Operand| fill_clip(&values, len, before, [1, 0], operand);
+            self.step(state, size.into(), fill, |_, _| Ok(()))?;
             state.input = values;
             return Ok(vec![read(state, [1, 0])?]);
         }
@@ -92,10 +91,11 @@ impl Network {
         let mut states: Vec<&mut State> = jobs.iter_mut().map(|job| &mut job.state).collect();
         let lead = |conv: usize| self.parts.convs[conv].spec().lead();
         all.gather(gpu, lead, &mut states)?;
-        self.step(all, Input { clips, size }, |operand| {
+        let fill = |_, operand: &mut Operand| {
             let mut states = states.iter().enumerate();
             states.try_for_each(|(clip, state)| fill_clip(&state.input, len, before, [clips, clip], operand))
-        })?;
+        };
+        self.step(all, Input { clips, size }, fill, |_, _| Ok(()))?;
         all.scatter(gpu, lead, &mut states)?;
         (0..clips).map(|clip| read(all, [clips, clip])).collect()
     }

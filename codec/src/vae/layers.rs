@@ -45,22 +45,14 @@ pub(super) enum Layer {
     },
     /// Single-head self-attention over the positions of each frame.
     Attention { norm: usize, qkv: usize, proj: usize },
-    /// Halves space, then time.
-    ///
-    /// In time the first frame of a group passes unchanged; every later pair is merged with a look at the frame before
-    /// it.
-    Down {
-        space: Option<usize>,
-        time: Option<usize>,
-    },
-    /// Doubles time, then space.
-    ///
-    /// The first frame of a group stays one frame, and the convolution in time sees zeros in its place; every later one
-    /// becomes two.
-    Up {
-        space: Option<usize>,
-        time: Option<usize>,
-    },
+    /// Halves or doubles space.
+    Space { conv: usize },
+    /// Halves time: the first frame of a group passes unchanged; every later pair is merged with a look at the frame
+    /// before it.
+    HalveTime { conv: usize },
+    /// Doubles time: the first frame of a group stays one frame, and the convolution sees zeros in its place; every later
+    /// one becomes two.
+    DoubleTime { conv: usize },
     /// Keeps its input, averaged or repeated to the resolution that follows, for [`Layer::Bypass`].
     Keep(ShortcutSpec),
     /// Adds what was kept to its input of so many channels.
@@ -128,53 +120,63 @@ impl Layer {
         }
     }
 
+    /// Halves space, then time.
     pub(super) fn down(
         parts: &mut Parts,
         weights: &mut Weights<'_>,
         name: &str,
         channels: usize,
         halving: Halving,
-    ) -> Self {
+    ) -> impl Iterator<Item = Self> {
         let space = halving.space.then(|| {
             let spec = ConvSpec {
                 stride_space: 2,
                 ..ConvSpec::new(channels, channels, [1, 3, 3])
             };
-            planar(parts, weights, name, spec)
+            let conv = planar(parts, weights, name, spec);
+            Self::Space { conv }
         });
         let time = halving.time.then(|| {
             let spec = ConvSpec {
                 stride_time: 2,
                 ..ConvSpec::new(channels, channels, [3, 1, 1])
             };
-            causal(parts, weights, &format!("{name}.time_conv"), spec)
+            let conv = causal(parts, weights, &format!("{name}.time_conv"), spec);
+            Self::HalveTime { conv }
         });
-        Self::Down { space, time }
+        space.into_iter().chain(time)
     }
 
-    /// `outputs` counts where space is doubled; else channels stay as they are.
+    /// Doubles time, then space. `outputs` counts where space is doubled; else channels stay as they are.
     pub(super) fn up(
         parts: &mut Parts,
         weights: &mut Weights<'_>,
         name: &str,
         [channels, outputs]: [usize; 2],
         halving: Halving,
-    ) -> Self {
+    ) -> impl Iterator<Item = Self> {
         let space = halving.space.then(|| {
             let spec = ConvSpec {
                 upsample: true,
                 ..ConvSpec::new(channels, outputs, [1, 3, 3])
             };
-            planar(parts, weights, name, spec)
+            let conv = planar(parts, weights, name, spec);
+            Self::Space { conv }
         });
         let time = halving.time.then(|| {
             let spec = ConvSpec {
                 phases: 2,
                 ..ConvSpec::new(channels, channels, [3, 1, 1])
             };
-            causal(parts, weights, &format!("{name}.time_conv"), spec)
+            let conv = causal(parts, weights, &format!("{name}.time_conv"), spec);
+            Self::DoubleTime { conv }
         });
-        Self::Up { space, time }
+        time.into_iter().chain(space)
+    }
+
+    /// Whether it changes the number of frames.
+    pub(super) fn changes_time(&self) -> bool {
+        matches!(self, Self::HalveTime { .. } | Self::DoubleTime { .. })
     }
 
     /// Appends its operators, the last one first, and says what it wants, given what the layer after it wants. `first`
@@ -273,48 +275,24 @@ impl Layer {
                     stream: true,
                 }
             }
-            Self::Down { space, time } => {
-                let after_space = match time {
-                    Some(time) if first => {
-                        reversed.push(Operator::Remember {
-                            conv: time,
-                            source: Slot::Aside,
-                        });
-                        let mut wants = next;
-                        wants.operands.push(want(time, Slot::Aside, None));
-                        wants
-                    }
-                    Some(time) => {
-                        let merged = want(time, Slot::Inner, None);
-                        reversed.push(conv(time, merged.slot, next));
-                        only(merged)
-                    }
-                    None => next,
-                };
-                match space {
-                    Some(space) => {
-                        reversed.push(conv(space, Slot::Resample, after_space));
-                        only(want(space, Slot::Resample, None))
-                    }
-                    None => after_space,
-                }
+            Self::Space { conv: space } => {
+                reversed.push(conv(space, Slot::Resample, next));
+                only(want(space, Slot::Resample, None))
             }
-            Self::Up { space, time } => {
-                let after_time = match space {
-                    Some(space) => {
-                        reversed.push(conv(space, Slot::Resample, next));
-                        only(want(space, Slot::Resample, None))
-                    }
-                    None => next,
-                };
-                match time {
-                    Some(time) if !first => {
-                        let doubled = want(time, Slot::Inner, None);
-                        reversed.push(conv(time, doubled.slot, after_time));
-                        only(doubled)
-                    }
-                    _ => after_time,
-                }
+            Self::HalveTime { conv: time } if first => {
+                reversed.push(Operator::Remember {
+                    conv: time,
+                    source: Slot::Aside,
+                });
+                let mut wants = next;
+                wants.operands.push(want(time, Slot::Aside, None));
+                wants
+            }
+            Self::DoubleTime { .. } if first => next,
+            Self::HalveTime { conv: time } | Self::DoubleTime { conv: time } => {
+                let seen = want(time, Slot::Inner, None);
+                reversed.push(conv(time, seen.slot, next));
+                only(seen)
             }
         }
     }

@@ -29,8 +29,8 @@ fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
     assert!(difference <= 1e-4 * largest, "{what}: {difference} of {largest}");
 }
 
-/// The layer over the frames of `plan`, the first of which begins a group.
-fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
+/// Layers over the frames of `plan`, the first of which begins a group.
+fn run(parts: &Parts, layers: &[Layer], x: &Tensor, plan: &[usize]) -> Tensor {
     let (_, h, w, c) = x.dims4().unwrap();
     let frames = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mut frames = frames.chunks(h * w * c);
@@ -44,7 +44,9 @@ fn run(parts: &Parts, layer: &Layer, x: &Tensor, plan: &[usize]) -> Tensor {
             operands: Vec::new(),
             stream: true,
         };
-        let wants = layer.plan(parts, index == 0, next, &mut reversed);
+        let wants = layers.iter().rev().fold(next, |next, layer| {
+            layer.plan(parts, index == 0, next, &mut reversed)
+        });
         reversed.reverse();
         let step: Vec<f32> = frames.by_ref().take(count).flatten().copied().collect();
         let input = [count, h, w];
@@ -78,7 +80,7 @@ fn backends() -> [Backend; 2] {
 fn check(
     backend: &Backend,
     kind: &str,
-    load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Layer,
+    load: impl Fn(&mut Parts, &mut Weights<'_>, &str, Halving) -> Vec<Layer>,
     plans: &[&[usize]],
 ) {
     let bytes = std::fs::read(path("resample")).unwrap();
@@ -93,17 +95,17 @@ fn check(
         let mut weights = Weights::new(&source, Naming::Bundle, backend);
         let mut parts = Parts::new(backend);
         let halving = Halving { space, time };
-        let layer = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
+        let layers = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
         let input = &golden["input"];
         for plan in plans {
             let what = format!("{kind} {name} {plan:?}");
             assert_close(
-                &run(&parts, &layer, input, plan),
+                &run(&parts, &layers, input, plan),
                 &golden[&format!("{kind}.{name}")],
                 &what,
             );
         }
-        let first = run(&parts, &layer, input, &[1]);
+        let first = run(&parts, &layers, input, &[1]);
         assert_close(
             &first,
             &golden[&format!("{kind}.{name}.first")],
@@ -115,7 +117,7 @@ fn check(
 #[test]
 fn downsampling_matches_pytorch() {
     let load = |parts: &mut Parts, weights: &mut Weights<'_>, name: &str, halving| {
-        Layer::down(parts, weights, name, 8, halving)
+        Layer::down(parts, weights, name, 8, halving).collect()
     };
     for backend in backends() {
         check(&backend, "down", load, &[&[9], &[1, 8], &[1, 2, 2, 4], &[5, 4]]);
@@ -126,7 +128,7 @@ fn downsampling_matches_pytorch() {
 fn upsampling_matches_pytorch() {
     let load = |parts: &mut Parts, weights: &mut Weights<'_>, name: &str, halving: Halving| {
         let outputs = if halving.space { 4 } else { 8 };
-        Layer::up(parts, weights, name, [8, outputs], halving)
+        Layer::up(parts, weights, name, [8, outputs], halving).collect()
     };
     for backend in backends() {
         check(&backend, "up", load, &[&[9], &[1, 8], &[1, 1, 3, 4], &[4, 5]]);

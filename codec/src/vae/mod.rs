@@ -4,6 +4,7 @@ mod batch;
 mod latent;
 mod layers;
 mod network;
+mod passes;
 mod program;
 mod reach;
 mod running;

@@ -1,8 +1,11 @@
 //! Encoder and decoder: the order of their layers.
 
+use std::ops::Range;
+
 use super::batch::Steps;
 use super::latent::{Affine, from_latent, to_latent};
 use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
+use super::passes::Passes;
 use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
 use super::state::{Slot, State};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
@@ -11,14 +14,17 @@ use crate::kernels::{
     Backend, Conv, ConvSpec, Input, Later, Operand, ShortcutSpec, fill_patches, unpatchify,
 };
 
+/// Frames of a turn, where passes take turns.
+pub(super) const FRAMES: usize = 1;
+
 /// One of the two networks, ready to run step by step.
 pub(super) struct Network {
     pub(super) parts: Parts,
     /// The convolution that reads the network's input, and where.
     pub(super) entry: Want,
     /// For the step that begins a group, of one frame, and for later ones.
-    first: Program,
-    pub(super) later: Program,
+    first: Passes,
+    pub(super) later: Passes,
     /// Channels of the output.
     pub(super) outputs: usize,
     /// Sides of the patches of its input and of its output.
@@ -51,7 +57,7 @@ impl Network {
                 channels = stage.channels;
             }
             if let Some(halving) = halving(stage) {
-                layers.push(Layer::down(&mut parts, weights, &names.next(), channels, halving));
+                layers.extend(Layer::down(&mut parts, weights, &names.next(), channels, halving));
             }
             if config.shortcuts {
                 let shortcut = ShortcutSpec::average([inputs, channels], stage.factors());
@@ -97,7 +103,7 @@ impl Network {
             if let Some((above, halving)) = above.and_then(|above| Some((above, halving(above)?))) {
                 let halves = halving.space && !config.shortcuts;
                 let outputs = if halves { channels / 2 } else { channels };
-                layers.push(Layer::up(
+                layers.extend(Layer::up(
                     &mut parts,
                     weights,
                     &names.next(),
@@ -132,23 +138,29 @@ impl Network {
             reader: Reader::Conv(conv),
             norm,
         };
-        let program = |first: bool| {
-            let last = at(head, Slot::Input, Some(norm));
-            let mut reversed = vec![Operator::Conv {
+        let last = at(head, Slot::Input, Some(norm));
+        let end = || {
+            let head = Operator::Conv {
                 conv: head,
                 source: last.slot,
                 values: Values::Output,
                 add: false,
                 store: true,
                 targets: Vec::new(),
-            }];
-            let mut wants = Wants {
+            };
+            let wants = Wants {
                 operands: vec![last],
                 stream: false,
             };
+            (vec![head], wants)
+        };
+        let through = |layers: &[Layer], first: bool, (mut reversed, mut wants): (Vec<_>, Wants)| {
             for layer in layers.iter().rev() {
                 wants = layer.plan(&parts, first, wants, &mut reversed);
             }
+            (reversed, wants)
+        };
+        let begun = |(mut reversed, wants): (Vec<_>, Wants)| {
             let input = at(entry, Slot::Inner, None);
             reversed.push(conv(entry, input.slot, wants));
             if let Some(before) = before {
@@ -161,7 +173,26 @@ impl Network {
             reversed.reverse();
             Program(reversed)
         };
-        let (first, later) = (program(true), program(false));
+        let first = Passes::one(begun(through(&layers, true, end())));
+        let later = match Parting::of(&layers).filter(|_| matches!(parts.backend(), Backend::Cpu(_))) {
+            None => Passes::one(begun(through(&layers, false, end()))),
+            Some(parting) => {
+                let (before, after) = layers.split_at(parting.layer);
+                let stream = Wants {
+                    operands: Vec::new(),
+                    stream: true,
+                };
+                let before = begun(through(before, false, (Vec::new(), stream)));
+                let (mut reversed, wants) = through(after, false, end());
+                reversed.push(Operator::Resume {
+                    channels: before.channels(&parts),
+                    store: wants.stream,
+                    targets: wants.operands,
+                });
+                reversed.reverse();
+                Passes::two([before, Program(reversed)], parting.turns)
+            }
+        };
         Self {
             entry: before.map_or(at(entry, Slot::Inner, None), |before| {
                 at(before, Slot::Resample, None)
@@ -175,13 +206,13 @@ impl Network {
         }
     }
 
-    pub(super) fn program(&self, state: &State) -> &Program {
+    pub(super) fn passes(&self, state: &State) -> &Passes {
         if state.started { &self.later } else { &self.first }
     }
 
     /// How many values become of an input of (T, H, W) patches.
     pub(super) fn output_len(&self, state: &State, input: [usize; 3]) -> usize {
-        let output = self.program(state).output(&self.parts, input);
+        let output = self.passes(state).output(&self.parts, input);
         output.iter().product::<usize>() * self.outputs
     }
 
@@ -199,32 +230,77 @@ impl Network {
         if let Backend::Gpu(gpu) = backend {
             return self.begin_on(gpu, state, input, values);
         }
-        let output = self.program(state).output(&self.parts, input);
-        self.step(state, input.into(), |operand| {
+        let [frames, _, width] = self.passes(state).output(&self.parts, input);
+        let (values_len, out_len) = (values.len() / input[0].max(1), out.len() / frames.max(1));
+        let fill = |frames: Range<usize>, operand: &mut Operand| {
+            let values = &values[frames.start * values_len..frames.end * values_len];
             fill_patches(backend, values, self.patches[0], operand)
-        })?;
-        let found = &state.streams[Values::Output as usize];
-        match self.patches[1] {
-            1 => return found.read(out),
-            patch => unpatchify(found, output[2], self.outputs, patch, out)?,
-        }
+        };
+        let emit = |state: &State, frames: Range<usize>| {
+            let out = &mut out[frames.start * out_len..frames.end * out_len];
+            let found = &state.streams[Values::Output as usize];
+            match self.patches[1] {
+                // On the CPU it is there at once.
+                1 => found.read(out).map(|_| ()),
+                patch => unpatchify(found, width, self.outputs, patch, out),
+            }
+        };
+        self.step(state, input.into(), fill, emit)?;
         Ok(Later::now())
     }
 
-    /// Runs a step. `fill` writes its input to the end of an operand.
+    /// Runs a step. `fill` writes some frames of its input to the end of an operand; `emit` takes some frames of its output,
+    /// which is in the state.
     pub(super) fn step(
         &self,
         state: &mut State,
         input: Input,
-        fill: impl FnOnce(&mut Operand) -> Result<()>,
+        mut fill: impl FnMut(Range<usize>, &mut Operand) -> Result<()>,
+        emit: impl FnMut(&State, Range<usize>) -> Result<()>,
     ) -> Result<()> {
-        let mut operand = state.take(self.entry.slot);
-        self.parts.shape(state, self.entry.reader, &mut operand, input)?;
-        fill(&mut operand)?;
-        state.put(self.entry.slot, operand);
-        self.program(state).run(&self.parts, state, input)?;
+        let [_, height, width] = input.size;
+        let fill = |state: &mut State, frames: Range<usize>| {
+            let input = input.with([frames.len(), height, width]);
+            let mut operand = state.take(self.entry.slot);
+            self.parts.shape(state, self.entry.reader, &mut operand, input)?;
+            fill(frames, &mut operand)?;
+            state.put(self.entry.slot, operand);
+            Ok(())
+        };
+        self.passes(state)
+            .run(&self.parts, state, input, FRAMES, fill, emit)?;
         state.started = true;
         Ok(())
+    }
+}
+
+/// Where the two passes of a step part.
+struct Parting {
+    /// The first layer of the second pass.
+    layer: usize,
+    /// Which passes may take frames in turns.
+    turns: [bool; 2],
+}
+
+impl Parting {
+    /// For layers that halve time or double it; none for others.
+    fn of(layers: &[Layer]) -> Option<Self> {
+        let first = layers.iter().position(Layer::changes_time)?;
+        let last = layers.iter().rposition(Layer::changes_time)?;
+        // What goes around layers needs all frames if one of them changes time.
+        let opens = |layer: &Layer| matches!(layer, Layer::Keep(_));
+        let closes = |layer: &Layer| matches!(layer, Layer::Bypass { .. });
+        if let Layer::HalveTime { .. } = layers[first] {
+            let around = layers[..first].iter().rposition(|layer| opens(layer) || closes(layer));
+            let layer = around.filter(|&at| opens(&layers[at])).unwrap_or(first);
+            let turns = [true, false];
+            return Some(Self { layer, turns });
+        }
+        let around = layers[last..].iter().position(|layer| opens(layer) || closes(layer));
+        let around = around.map(|at| last + at).filter(|&at| closes(&layers[at]));
+        let layer = around.unwrap_or(last) + 1;
+        let turns = [false, true];
+        Some(Self { layer, turns })
     }
 }
 

@@ -3,7 +3,7 @@
 //! The list is made once, from the last layer to the first, so that each operator knows what its successors want: their
 //! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
 
-use super::state::{Slot, State};
+use super::state::{Slot, State, Waiting};
 use crate::error::Result;
 use crate::kernels::{
     Attention, Backend, Conv, Input, Norm, Operand, ShortcutSpec, Sink, Stream, Target, add,
@@ -107,6 +107,12 @@ pub(super) enum Operator {
     Attention { source: Slot, conv: usize, target: Slot },
     /// The operand of a convolution that does not run got new frames.
     Remember { conv: usize, source: Slot },
+    /// Goes on with values that wait, of so many channels.
+    Resume {
+        channels: usize,
+        store: bool,
+        targets: Vec<Want>,
+    },
     /// Keeps what goes around the layers that follow, made of the residual stream.
     Keep { shortcut: ShortcutSpec, first: bool },
     /// Adds what was kept to the residual stream of so many channels.
@@ -122,6 +128,15 @@ pub(super) enum Operator {
 pub(super) struct Program(pub(super) Vec<Operator>);
 
 impl Program {
+    /// Channels of the residual stream at its end.
+    pub(super) fn channels(&self, parts: &Parts) -> usize {
+        match self.0.last() {
+            Some(Operator::Conv { conv, .. }) => parts.convs[*conv].spec().outputs,
+            Some(Operator::Bypass { channels, .. } | Operator::Resume { channels, .. }) => *channels,
+            _ => 0,
+        }
+    }
+
     /// (T, H, W) of the output for an input of (T, H, W).
     pub(super) fn output(&self, parts: &Parts, input: [usize; 3]) -> [usize; 3] {
         self.0.iter().fold(input, |size, operator| match operator {
@@ -175,9 +190,23 @@ impl Program {
                     let kept = std::mem::take(&mut state.bypass);
                     let sum = (Values::Residual, true, *store);
                     with_sink(parts, state, input, *channels, sum, targets, |sink| {
-                        add(&parts.backend, &kept, input.all(), *channels, sink)
+                        add(&parts.backend, &kept, 0, input.all(), *channels, sink)
                     })?;
                     state.bypass = kept;
+                }
+                Operator::Resume {
+                    channels,
+                    store,
+                    targets,
+                } => {
+                    let mut waiting = std::mem::take(&mut state.waiting);
+                    let values = (Values::Residual, false, *store);
+                    with_sink(parts, state, input, *channels, values, targets, |sink| {
+                        let Waiting { values, start, .. } = &waiting;
+                        add(&parts.backend, values, *start, input.all(), *channels, sink)
+                    })?;
+                    waiting.start += input.all().iter().product::<usize>() * channels;
+                    state.waiting = waiting;
                 }
                 Operator::Remember { conv, source } => {
                     let mut operand = state.take(*source);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::WanVae;
-use super::network::Network;
-use super::program::{Operator, Parts, Program, Reader, Want};
+use super::network::{FRAMES, Network};
+use super::program::{Operator, Parts, Program, Reader, Values, Want};
 use super::state::Slot;
 use crate::kernels::{Backend, frame_bytes};
 
@@ -37,18 +37,34 @@ impl WanVae {
 impl Network {
     fn size(&self, input: [usize; 3]) -> NetworkSize {
         let mut sizes = Sizes::default();
-        sizes.want(&self.parts, &self.entry, input);
-        sizes.run(&self.parts, &self.later, input, self.outputs);
-        let waiting = match (self.parts.backend(), self.entry.reader) {
+        let mut size = input;
+        for (index, pass) in self.later.0.iter().enumerate() {
+            let [frames, height, width] = size;
+            let turn = [pass.frames(frames, FRAMES), height, width];
+            if index == 0 {
+                sizes.want(&self.parts, &self.entry, turn);
+            }
+            sizes.run(&self.parts, &pass.program, turn);
+            let output = pass.program.output(&self.parts, size);
+            let values = output.iter().product::<usize>() * pass.program.channels(&self.parts);
+            let one = pass.program.output(&self.parts, turn).iter().product::<usize>() * self.outputs;
+            if index + 1 < self.later.0.len() {
+                most(&mut sizes.waiting, values as u64);
+            } else {
+                most(&mut sizes.streams[Values::Output as usize], one as u64);
+            }
+            size = output;
+        }
+        let input_values = match (self.parts.backend(), self.entry.reader) {
             (Backend::Gpu(_), Reader::Conv(conv)) => {
                 input.iter().product::<usize>() * self.parts.convs[conv].spec().inputs
             }
             _ => 0,
         };
-        let values = sizes.bypass + sizes.streams.iter().sum::<u64>() + waiting as u64;
+        let values = sizes.waiting + sizes.bypass + sizes.streams.iter().sum::<u64>() + input_values as u64;
         let remembered = sizes.remembered.values().sum::<u64>();
         NetworkSize {
-            state: sizes.operands.values().sum::<u64>() + remembered + 4 * values + sizes.scratch,
+            state: sizes.operands() + remembered + 4 * values + sizes.scratch,
             remembered,
         }
     }
@@ -57,12 +73,15 @@ impl Network {
 /// The most that each buffer holds.
 #[derive(Debug, Default)]
 struct Sizes {
-    /// Bytes of operands, and of the frames that they keep.
-    operands: BTreeMap<Slot, u64>,
+    /// Bytes of operands; of those whose frames are by themselves, for each size of a frame, without the frames before;
+    /// and of the frames that convolutions keep.
+    whole: BTreeMap<Slot, u64>,
+    frames: BTreeMap<(Slot, u64), u64>,
     remembered: BTreeMap<usize, u64>,
     /// Values of streams.
     streams: [u64; 2],
     bypass: u64,
+    waiting: u64,
     /// Bytes that operators work in.
     scratch: u64,
 }
@@ -80,14 +99,28 @@ impl Sizes {
                 ((size.iter().product::<usize>() * position) as u64, 0)
             }
         };
-        most(self.operands.entry(want.slot).or_default(), bytes);
-        if let Reader::Conv(conv) = want.reader {
-            let lead = parts.convs[conv].spec().lead() as u64;
-            most(self.remembered.entry(conv).or_default(), lead * frame);
+        let lead = match want.reader {
+            Reader::Conv(conv) => {
+                let lead = parts.convs[conv].spec().lead() as u64;
+                most(self.remembered.entry(conv).or_default(), lead * frame);
+                lead
+            }
+            Reader::Attention(_) => 0,
+        };
+        match parts.backend() {
+            Backend::Cpu(_) if lead > 0 => {
+                let frames = self.frames.entry((want.slot, frame)).or_default();
+                most(frames, bytes - lead * frame);
+            }
+            _ => most(self.whole.entry(want.slot).or_default(), bytes),
         }
     }
 
-    fn run(&mut self, parts: &Parts, program: &Program, input: [usize; 3], outputs: usize) {
+    fn operands(&self) -> u64 {
+        self.whole.values().chain(self.frames.values()).sum()
+    }
+
+    fn run(&mut self, parts: &Parts, program: &Program, input: [usize; 3]) {
         let mut size = input;
         for operator in &program.0 {
             match operator {
@@ -124,6 +157,9 @@ impl Sizes {
                 Operator::Keep { shortcut, .. } => most(&mut self.bypass, shortcut.len(size) as u64),
                 Operator::Bypass {
                     channels, targets, ..
+                }
+                | Operator::Resume {
+                    channels, targets, ..
                 } => {
                     targets.iter().for_each(|want| self.want(parts, want, size));
                     let len = size.iter().product::<usize>() * channels;
@@ -132,9 +168,5 @@ impl Sizes {
                 Operator::Remember { .. } => {}
             }
         }
-        most(
-            &mut self.streams[1],
-            (size.iter().product::<usize>() * outputs) as u64,
-        );
     }
 }

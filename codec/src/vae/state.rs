@@ -36,11 +36,30 @@ pub(super) struct State {
     known: Vec<u32>,
     /// The residual stream, and outputs that no operand holds.
     pub(super) streams: [Values; 2],
+    /// What lies between two passes of a step.
+    pub(super) waiting: Waiting,
     /// What goes around the layers of a stage.
     pub(super) bypass: Values,
     pub(super) attention: AttentionBuffers,
     /// The input of a step that waits for its turn, on a GPU.
     pub(super) input: Values,
+}
+
+/// Frames of f32 values between two passes of a step.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) values: Values,
+    /// How many there are.
+    len: usize,
+    /// Where the next pass goes on.
+    pub(super) start: usize,
+}
+
+impl Waiting {
+    /// Has none wait; the memory stays.
+    pub(super) fn clear(&mut self) {
+        (self.len, self.start) = (0, 0);
+    }
 }
 
 /// What a [`State`] remembers.
@@ -183,6 +202,19 @@ impl State {
         copies.run(gpu)
     }
 
+    /// Has the first `len` values of the residual stream wait for the next pass, behind those that wait already. If these
+    /// are all, they need not be copied.
+    pub(super) fn wait(&mut self, len: usize, all: bool) -> Result<()> {
+        let [residual, _] = &mut self.streams;
+        if all {
+            std::mem::swap(&mut self.waiting.values, residual);
+        } else {
+            self.waiting.values.append(self.waiting.len, residual, len)?;
+        }
+        self.waiting.len += len;
+        Ok(())
+    }
+
     /// A copy with memory of its own.
     fn try_clone(&self) -> Result<Self> {
         let [input, inner, bypass, resample, aside] = self.slots.each_ref().map(Operand::try_clone);
@@ -195,6 +227,8 @@ impl State {
             kept: self.kept.iter().map(Kept::try_clone).collect::<Result<_>>()?,
             known: self.known.clone(),
             streams: [residual?, output?],
+            // Between steps nothing waits.
+            waiting: Waiting::default(),
             bypass: self.bypass.try_clone()?,
             attention: self.attention.clone(),
             input: self.input.try_clone()?,
@@ -227,7 +261,8 @@ impl State {
     fn bytes(&self) -> usize {
         let operands = self.slots.iter().map(Operand::bytes);
         let kept = self.kept.iter().map(Kept::bytes);
-        let streams = self.streams.iter().chain([&self.bypass, &self.input]);
+        let streams = self.streams.iter();
+        let streams = streams.chain([&self.waiting.values, &self.bypass, &self.input]);
         let streams = streams.map(Values::bytes);
         operands.sum::<usize>() + kept.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }

@@ -47,7 +47,11 @@ impl Shape {
             frames: 1,
             ..self.extent
         };
-        Self { extent, ..self }
+        Self {
+            extent,
+            lead: 0,
+            ..self
+        }
     }
 
     /// Sets the borders of frames to zero.

@@ -200,13 +200,14 @@ fn write_target(target: Target<'_>, channels: usize, output: [usize; 3]) -> Resu
 pub(crate) fn add(
     gpu: &Gpu,
     values: &Values,
+    start: usize,
     size: [usize; 3],
     channels: usize,
     sink: Sink<'_>,
 ) -> Result<()> {
     let finisher = Finisher::plain(gpu, channels, size, sink)?;
     let sums = Sums::Rows {
-        address: values.address()?,
+        address: values.address()? + 4 * start as u64,
         bias: 0,
         stride: channels,
     };
