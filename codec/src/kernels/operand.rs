@@ -18,6 +18,20 @@ impl Default for Operand {
 }
 
 impl Operand {
+    /// Gives back what lies idle and is large, so that there is room for another operand.
+    pub(crate) fn make_room_for(&mut self, other: &Self) {
+        if let (Self::Cpu(operand), Self::Cpu(other)) = (self, other) {
+            operand.make_room_for(other);
+        }
+    }
+
+    /// It was read for the last time; it needs an extent before it is used again.
+    pub(crate) fn finish(&mut self) {
+        if let Self::Cpu(operand) = self {
+            operand.finish();
+        }
+    }
+
     /// Gives back memory that only frames of the same size would use again.
     pub(crate) fn trim(&mut self) {
         if let Self::Cpu(operand) = self {

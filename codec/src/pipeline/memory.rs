@@ -110,11 +110,9 @@ impl MemoryPlan {
     }
 
     /// What remembers the tiles' frames; none for whole frames.
-    pub(super) fn tiles(&self) -> Result<Option<TiledState>> {
+    pub(super) fn tiles(&self) -> Option<TiledState> {
         let tiling = self.tiling.clone();
-        tiling
-            .map(|tiling| TiledState::new(tiling, self.on_disk))
-            .transpose()
+        tiling.map(|tiling| TiledState::new(tiling, self.on_disk))
     }
 }
 
@@ -135,8 +133,8 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
     let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size(chunk_size));
     let step = time as u64 * frame;
     let queued = match work.encodes() {
-        // One in the making, one that waits.
-        true => (1 + QUEUE as u64) * step,
+        // One in the making, one that waits; with tiles, one that shows whether the group goes on.
+        true => (1 + QUEUE as u64 + u64::from(tiling.is_some())) * step,
         false => FRAME_QUEUE as u64 * frame,
     };
     let network = match tiling {
@@ -147,9 +145,9 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
             let pixels = PIXEL * (tile_height * rows * tile_width * columns) as u64;
             let [down, across] = tiling.counts();
             let states = match on_disk {
-                // One that is being written or read.
-                true => 1,
-                false => (down * across) as u64,
+                true => 0,
+                // The one at hand is counted already.
+                false => (down * across - 1) as u64,
             };
             tile.state + states * tile.remembered + chunk * time as u64 * (frame + pixels)
         }

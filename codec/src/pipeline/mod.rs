@@ -229,7 +229,7 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
         pool,
         input,
         latents,
-        VaeEncoder::new(bundle, geometry, options)?,
+        VaeEncoder::new(bundle, geometry, options),
     )?;
     let collector = Collector::new(geometry, options.chunks_per_group);
     Ok((FrameInput::new(collector, &options.key_frames, steps), output))
@@ -249,7 +249,7 @@ fn to_frames<T: From<DecodedFrame> + Send + 'static>(
         pool,
         latents,
         frames,
-        VaeDecoder::new(bundle, geometry, options)?,
+        VaeDecoder::new(bundle, geometry, options),
     )?;
     Ok(Output(output))
 }

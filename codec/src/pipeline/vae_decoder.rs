@@ -20,13 +20,15 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::tensor::with_values;
-use crate::vae::{DecoderState, Running, TiledState};
+use crate::vae::{DecoderState, Group, Running, TiledState};
 
 /// Runs the VAE's decoder, a latent frame at a time.
 pub(super) struct VaeDecoder<O> {
     bundle: Arc<Bundle>,
     state: DecoderState,
     tiles: Option<TiledState>,
+    /// With tiles: what waits until the next item shows whether the group goes on.
+    held: Option<Latents>,
     width: usize,
     height: usize,
     /// The last frame and the last latent frame (1, h, w, C) that went by, for what may be lost after them.
@@ -48,14 +50,13 @@ enum Waiting {
 }
 
 impl<O: From<DecodedFrame>> VaeDecoder<O> {
-    /// # Errors
-    /// [`Error::Io`] if there is no room on disk for the states of tiles.
-    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Result<Self> {
+    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Self {
         let plan = options.decoder_plan.as_ref();
-        Ok(Self {
+        Self {
             bundle: bundle.clone(),
             state: DecoderState::default(),
-            tiles: plan.map(MemoryPlan::tiles).transpose()?.flatten(),
+            tiles: plan.and_then(MemoryPlan::tiles),
+            held: None,
             width: geometry.width as usize,
             height: geometry.height as usize,
             last: None,
@@ -64,14 +65,14 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             waiting: None,
             way: None,
             out: PhantomData,
-        })
+        }
     }
 
     /// Padded frames (T, H, W, 3).
-    fn decode(&mut self, latent: &Tensor, context: &Context<O>) -> Result<Tensor> {
+    fn decode(&mut self, latent: &Tensor, group: Group, context: &Context<O>) -> Result<Tensor> {
         let (vae, state) = (&self.bundle.vae, &mut self.state);
         match &mut self.tiles {
-            Some(tiles) => context.compute(|| vae.decode_tiled(latent, tiles)),
+            Some(tiles) => context.compute(|| vae.decode_tiled(latent, tiles, group)),
             None => context.compute(|| vae.decode(latent, state)),
         }
     }
@@ -95,7 +96,8 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         } else if self.is_fresh() {
             self.affected = true;
             // The start of this group is lost. The mean latent stands for the frame that it would have begun with.
-            self.decode(&chunk.latent.narrow(0, 0, 1)?.zeros_like()?, context)?;
+            let mean = chunk.latent.narrow(0, 0, 1)?.zeros_like()?;
+            self.decode(&mean, Group::GoesOn, context)?;
         }
         Ok(())
     }
@@ -110,7 +112,14 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         }
     }
 
-    fn chunk(&mut self, chunk: &LatentChunk, made_up: Option<Method>, context: &Context<O>) -> Result<()> {
+    /// Decodes a chunk; `group` tells what comes behind it.
+    fn chunk(
+        &mut self,
+        chunk: &LatentChunk,
+        made_up: Option<Method>,
+        group: Group,
+        context: &Context<O>,
+    ) -> Result<()> {
         self.enter(chunk, context)?;
         let fidelity = self.fidelity(chunk.key, made_up);
         let mut left = chunk.frame_count.0;
@@ -132,7 +141,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 }
                 now.wait()?
             } else {
-                self.decode(&part(step)?, context)?
+                self.decode(&part(step)?, group, context)?
             };
             for index in 0..pixels.dim(0)? {
                 if left == 0 {
@@ -200,7 +209,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         let method = Some(Method::MaskGit);
         let result = chunks
             .iter()
-            .try_for_each(|chunk| self.chunk(chunk, method, context));
+            .try_for_each(|chunk| self.chunk(chunk, method, Group::GoesOn, context));
         self.way = None;
         result
     }
@@ -279,17 +288,14 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 latent: latents.narrow(0, at, steps)?,
             };
             at += steps;
-            self.chunk(&made_up, Some(Method::Latent), context)?;
+            self.chunk(&made_up, Some(Method::Latent), Group::GoesOn, context)?;
         }
         Ok(())
     }
 }
 
-impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
-    type In = Latents;
-    type Out = O;
-
-    fn take(&mut self, item: Latents, context: &Context<O>) -> Result<()> {
+impl<O: From<DecodedFrame>> VaeDecoder<O> {
+    fn item(&mut self, item: Latents, group: Group, context: &Context<O>) -> Result<()> {
         match item {
             Latents::Gap(gap) => self.gap(gap, context),
             Latents::Predicted(predicted) => self.predicted(&predicted, context),
@@ -301,12 +307,34 @@ impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
                     }
                     other => self.waiting = other,
                 }
-                self.chunk(&chunk, None, context)
+                self.chunk(&chunk, None, group, context)
             }
+        }
+    }
+}
+
+impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
+    type In = Latents;
+    type Out = O;
+
+    fn take(&mut self, item: Latents, context: &Context<O>) -> Result<()> {
+        if self.tiles.is_none() {
+            return self.item(item, Group::GoesOn, context);
+        }
+        let group = match &item {
+            Latents::Chunk(chunk) if chunk.key => Group::Ends,
+            _ => Group::GoesOn,
+        };
+        match self.held.replace(item) {
+            Some(held) => self.item(held, group, context),
+            None => Ok(()),
         }
     }
 
     fn finish(&mut self, context: &Context<O>) -> Result<()> {
+        if let Some(held) = self.held.take() {
+            self.item(held, Group::Ends, context)?;
+        }
         match self.waiting.take() {
             Some(Waiting::ForFrame(frames)) => self.blend(frames, None, context),
             Some(Waiting::ForLatent(lost)) => self.bridge(&lost, None, context),

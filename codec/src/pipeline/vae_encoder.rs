@@ -13,7 +13,7 @@ use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::vae::{EncoderState, Running, TiledState};
+use crate::vae::{EncoderState, Group, Running, TiledState};
 
 /// A chunk in the making.
 struct Building {
@@ -37,21 +37,20 @@ pub(super) struct VaeEncoder<O> {
 }
 
 impl<O: From<LatentChunk>> VaeEncoder<O> {
-    /// # Errors
-    /// [`Error::Io`] if there is no room on disk for the states of tiles.
-    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Result<Self> {
+    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Self {
         let plan = options.encoder_plan.as_ref();
-        Ok(Self {
+        Self {
             bundle: bundle.clone(),
             state: EncoderState::default(),
-            tiles: plan.map(MemoryPlan::tiles).transpose()?.flatten(),
+            tiles: plan.and_then(MemoryPlan::tiles),
             building: None,
             chunk_latent_frames: geometry.chunk_latent_frames.into(),
             out: std::marker::PhantomData,
-        })
+        }
     }
 
-    fn send(&mut self, context: &Context<O>) -> Result<()> {
+    /// Sends the chunk in the making, if there is one.
+    fn send(&mut self, group: Group, context: &Context<O>) -> Result<()> {
         let Some(Building {
             start,
             frames,
@@ -65,7 +64,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
         };
         let latent = if let Some(tiles) = &mut self.tiles {
             let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
-            context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles))?
+            context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles, group))?
         } else {
             let latents = latents.into_iter().map(Running::wait);
             Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?
@@ -88,7 +87,8 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
     fn take(&mut self, step: Step, context: &Context<O>) -> Result<()> {
         if let Some(start) = step.start {
             // A group can end before its last chunk is full.
-            self.send(context)?;
+            let group = if start.key { Group::Ends } else { Group::GoesOn };
+            self.send(group, context)?;
             if start.key {
                 self.state.reset();
                 self.tiles.iter_mut().for_each(TiledState::reset);
@@ -128,13 +128,14 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
         }
         building.frames += step.frames as u64;
         building.steps += 1;
-        if building.steps == self.chunk_latent_frames {
-            self.send(context)?;
+        // With tiles, whether the group goes on is worth to be known: then their states must be kept.
+        if building.steps == self.chunk_latent_frames && tiles.is_none() {
+            self.send(Group::GoesOn, context)?;
         }
         Ok(())
     }
 
     fn finish(&mut self, context: &Context<O>) -> Result<()> {
-        self.send(context)
+        self.send(Group::Ends, context)
     }
 }

@@ -17,7 +17,7 @@ use candle_core::{DType, Tensor};
 
 pub use running::Running;
 pub use state::{DecoderState, EncoderState};
-pub use tiled::TiledState;
+pub use tiled::{Group, TiledState};
 pub use tiling::Tiling;
 
 use crate::bundle::{Halves, VaeConfig, Weights};

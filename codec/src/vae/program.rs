@@ -51,10 +51,14 @@ impl Parts {
         match reader {
             Reader::Conv(conv) => {
                 self.convs[conv].shape(operand, input)?;
-                state.recall(conv, operand)
+                state.recall(conv, operand)?;
             }
-            Reader::Attention(channels) => within_frames(input.all()).shape(&self.backend, channels, operand),
+            Reader::Attention(channels) => {
+                within_frames(input.all()).shape(&self.backend, channels, operand)?;
+            }
         }
+        state.make_room_for(operand);
+        Ok(())
     }
 }
 
@@ -244,6 +248,8 @@ fn run_conv(
     let lead = conv.spec().lead();
     if lead > 0 {
         state.remember(index, input, lead, &mut operand)?;
+    } else {
+        operand.finish();
     }
     // A target in the same place is there already.
     if targets.iter().all(|want| want.slot != source) {
@@ -309,6 +315,7 @@ fn run_attention(
     parts.convs[conv].shape(&mut operand, input)?;
     within_frames(input.all()).run(&parts.backend, &mut qkv, &mut state.attention, &mut operand)?;
     state.put(target, operand);
+    qkv.finish();
     state.put(source, qkv);
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::WanVae;
 use super::network::{FRAMES, Network};
 use super::program::{Operator, Parts, Program, Reader, Values, Want};
 use super::state::Slot;
-use crate::kernels::{Backend, frame_bytes};
+use crate::kernels::{Backend, frame_bytes, is_large};
 
 /// What a network takes for frames of a size, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +73,12 @@ impl Network {
 /// The most that each buffer holds.
 #[derive(Debug, Default)]
 struct Sizes {
-    /// Bytes of operands; of those whose frames are by themselves, for each size of a frame, without the frames before;
-    /// and of the frames that convolutions keep.
+    /// Bytes of small operands, which keep their memory; of those whose frames are by themselves, for each size of a
+    /// frame, without the frames before.
     whole: BTreeMap<Slot, u64>,
     frames: BTreeMap<(Slot, u64), u64>,
+    large: Large,
+    /// Bytes of the frames that convolutions keep.
     remembered: BTreeMap<usize, u64>,
     /// Values of streams.
     streams: [u64; 2],
@@ -84,6 +86,41 @@ struct Sizes {
     waiting: u64,
     /// Bytes that operators work in.
     scratch: u64,
+}
+
+/// Large operands, whose memory is given back where it lies idle.
+#[derive(Debug, Default)]
+struct Large {
+    /// Bytes of an operand that is in use, and of one of its frames if these are by themselves.
+    used: BTreeMap<Slot, (u64, Option<u64>)>,
+    /// Bytes of frames of a size that lie idle for the next use.
+    idle: BTreeMap<(Slot, u64), u64>,
+    /// The most that there is at a time.
+    most: u64,
+}
+
+impl Large {
+    /// Makes room for an operand with frames of a size.
+    fn room(&mut self, frame: u64) {
+        self.idle.retain(|&(_, idle), _| idle == frame);
+    }
+
+    fn take(&mut self, slot: Slot, bytes: u64, frame: Option<u64>) {
+        if let Some(idle) = frame.and_then(|frame| self.idle.get_mut(&(slot, frame))) {
+            *idle = idle.saturating_sub(bytes);
+        }
+        self.used.insert(slot, (bytes, frame));
+        let used = self.used.values().map(|(bytes, _)| bytes);
+        let all = used.chain(self.idle.values()).sum();
+        most(&mut self.most, all);
+    }
+
+    /// An operand was read for the last time.
+    fn finish(&mut self, slot: Slot) {
+        if let Some((bytes, Some(frame))) = self.used.remove(&slot) {
+            *self.idle.entry((slot, frame)).or_default() += bytes;
+        }
+    }
 }
 
 fn most(value: &mut u64, found: u64) {
@@ -107,17 +144,23 @@ impl Sizes {
             }
             Reader::Attention(_) => 0,
         };
-        match parts.backend() {
-            Backend::Cpu(_) if lead > 0 => {
-                let frames = self.frames.entry((want.slot, frame)).or_default();
-                most(frames, bytes - lead * frame);
-            }
-            _ => most(self.whole.entry(want.slot).or_default(), bytes),
+        if let Backend::Gpu(_) = parts.backend() {
+            most(self.whole.entry(want.slot).or_default(), bytes);
+            return;
+        }
+        self.large.room(frame);
+        let new = bytes - lead * frame;
+        match lead {
+            0 if is_large(bytes) => self.large.take(want.slot, bytes, None),
+            0 => most(self.whole.entry(want.slot).or_default(), bytes),
+            _ if is_large(frame) => self.large.take(want.slot, new, Some(frame)),
+            _ => most(self.frames.entry((want.slot, frame)).or_default(), new),
         }
     }
 
     fn operands(&self) -> u64 {
-        self.whole.values().chain(self.frames.values()).sum()
+        let small = self.whole.values().chain(self.frames.values());
+        small.sum::<u64>() + self.large.most
     }
 
     fn run(&mut self, parts: &Parts, program: &Program, input: [usize; 3]) {
@@ -140,11 +183,12 @@ impl Sizes {
                         let len = output.iter().product::<usize>() * spec.outputs;
                         most(&mut self.streams[*values as usize], len as u64);
                     }
+                    self.large.finish(*source);
                     if !matches!(source, Slot::Bypass) {
                         size = output;
                     }
                 }
-                Operator::Attention { conv, target, .. } => {
+                Operator::Attention { source, conv, target } => {
                     let want = Want {
                         slot: *target,
                         reader: Reader::Conv(*conv),
@@ -153,6 +197,7 @@ impl Sizes {
                     self.want(parts, &want, size);
                     let channels = parts.convs[*conv].spec().inputs;
                     most(&mut self.scratch, frame_bytes(parts.backend(), size, channels));
+                    self.large.finish(*source);
                 }
                 Operator::Keep { shortcut, .. } => most(&mut self.bypass, shortcut.len(size) as u64),
                 Operator::Bypass {
@@ -165,7 +210,7 @@ impl Sizes {
                     let len = size.iter().product::<usize>() * channels;
                     most(&mut self.streams[0], len as u64);
                 }
-                Operator::Remember { .. } => {}
+                Operator::Remember { source, .. } => self.large.finish(*source),
             }
         }
     }

@@ -85,6 +85,11 @@ impl State {
         *self.slot(slot) = operand;
     }
 
+    /// Gives back memory that lies idle, if it is large.
+    pub(super) fn make_room_for(&mut self, operand: &Operand) {
+        self.slots.iter_mut().for_each(|slot| slot.make_room_for(operand));
+    }
+
     /// How many frames before the next one convolution `index` knows.
     pub(super) fn known(&self, index: usize) -> usize {
         self.known.get(index).map_or(0, |&known| known as usize)

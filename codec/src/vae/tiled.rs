@@ -17,10 +17,20 @@ use crate::tensor::with_values;
 enum Store {
     Memory(Vec<Option<Saved>>),
     Disk {
-        file: File,
+        /// Made when there is something to write.
+        file: Option<File>,
         places: Vec<Option<Place>>,
         end: u64,
     },
+}
+
+/// What becomes of a group behind the frames at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Frames of it follow, so that it must be remembered.
+    GoesOn,
+    /// It ends: nothing need be remembered, and the next frame begins another one.
+    Ends,
 }
 
 /// Where a tile's state is in the file.
@@ -56,26 +66,24 @@ fn disk(source: io::Error) -> Error {
 
 impl TiledState {
     /// For frames in these tiles. With `on_disk` the states of tiles wait in a temporary file.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the file cannot be made.
-    pub fn new(tiling: Tiling, on_disk: bool) -> Result<Self> {
+    #[must_use]
+    pub fn new(tiling: Tiling, on_disk: bool) -> Self {
         let [rows, columns] = tiling.counts();
         let count = rows * columns;
         let store = match on_disk {
             false => Store::Memory(vec![None; count]),
             true => Store::Disk {
-                file: tempfile::tempfile().map_err(disk)?,
+                file: None,
                 places: vec![None; count],
                 end: 0,
             },
         };
-        Ok(Self {
+        Self {
             tiling,
             store,
             state: State::default(),
             fresh: true,
-        })
+        }
     }
 
     /// Whether the next frame is the first one of a group.
@@ -87,6 +95,13 @@ impl TiledState {
     /// Forgets all frames: the next one is the first one of a group.
     pub fn reset(&mut self) {
         self.fresh = true;
+        match &mut self.store {
+            Store::Memory(saved) => saved.fill(None),
+            Store::Disk { places, end, .. } => {
+                places.fill(None);
+                *end = 0;
+            }
+        }
     }
 
     /// Makes the working state that of a tile, which need not stay in its place if another one will take it.
@@ -103,6 +118,7 @@ impl TiledState {
             }
             Store::Disk { file, places, .. } => {
                 let place = places.get(index).and_then(Option::as_ref).ok_or(Error::Stopped)?;
+                let file = file.as_mut().ok_or(Error::Stopped)?;
                 file.seek(SeekFrom::Start(place.start)).map_err(disk)?;
                 let mut read = |&len: &usize| {
                     let mut words = vec![0; len];
@@ -147,6 +163,10 @@ impl TiledState {
                     place.start = known.start;
                 }
                 *end = (*end).max(place.start + 4 * words as u64);
+                let file = match file {
+                    Some(file) => file,
+                    none => none.insert(tempfile::tempfile().map_err(disk)?),
+                };
                 file.seek(SeekFrom::Start(place.start)).map_err(disk)?;
                 for frame in saved.kept.iter().flat_map(|(frames, _)| frames) {
                     file.write_all(bytemuck::cast_slice(frame)).map_err(disk)?;
@@ -160,12 +180,20 @@ impl TiledState {
     }
 }
 
+/// What a run of all tiles leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Group(Group),
+    /// All states as they were.
+    Nothing,
+}
+
 impl WanVae {
     /// As [`WanVae::encode`], tile by tile.
     ///
     /// # Errors
     /// As for [`WanVae::encode`], and [`Error::Io`] if states wait on disk and that fails. After an error, reset `tiles`.
-    pub fn encode_tiled(&self, frames: &Tensor, tiles: &mut TiledState) -> Result<Tensor> {
+    pub fn encode_tiled(&self, frames: &Tensor, tiles: &mut TiledState, group: Group) -> Result<Tensor> {
         let [time, height, width] = self.strides();
         let (t, h, w, channels) = frames.dims4()?;
         let steps = if tiles.is_fresh() {
@@ -176,7 +204,7 @@ impl WanVae {
         let out = [h / height, w / width];
         let c = self.latent_channels();
         let mut latent = vec![0.0; steps * out[0] * out[1] * c];
-        self.each_tile(tiles, false, |tiling, tile, state| {
+        self.each_tile(tiles, Behind::Group(group), |tiling, tile, state| {
             let scaled = |range: &Range<usize>, by: usize| range.start * by..range.end * by;
             let region = [scaled(&tile.rows, height), scaled(&tile.columns, width)];
             let part = crop(frames, [h, w, channels], &region)?;
@@ -198,8 +226,8 @@ impl WanVae {
     ///
     /// # Errors
     /// As for [`WanVae::decode`], and [`Error::Io`] if states wait on disk and that fails. After an error, reset `tiles`.
-    pub fn decode_tiled(&self, latent: &Tensor, tiles: &mut TiledState) -> Result<Tensor> {
-        self.decode_tiles(latent, tiles, false)
+    pub fn decode_tiled(&self, latent: &Tensor, tiles: &mut TiledState, group: Group) -> Result<Tensor> {
+        self.decode_tiles(latent, tiles, Behind::Group(group))
     }
 
     /// As [`WanVae::decode_ahead`], tile by tile.
@@ -209,12 +237,12 @@ impl WanVae {
     pub fn decode_tiled_ahead(&self, latent: &Tensor, key: bool, tiles: &mut TiledState) -> Result<Tensor> {
         let fresh = tiles.fresh;
         tiles.fresh |= key;
-        let frames = self.decode_tiles(latent, tiles, true);
+        let frames = self.decode_tiles(latent, tiles, Behind::Nothing);
         tiles.fresh = fresh;
         frames
     }
 
-    fn decode_tiles(&self, latent: &Tensor, tiles: &mut TiledState, stay: bool) -> Result<Tensor> {
+    fn decode_tiles(&self, latent: &Tensor, tiles: &mut TiledState, behind: Behind) -> Result<Tensor> {
         let [time, height, width] = self.strides();
         let (t, h, w, channels) = latent.dims4()?;
         let count = if tiles.is_fresh() {
@@ -224,7 +252,7 @@ impl WanVae {
         };
         let out = [h * height, w * width];
         let mut frames = vec![0.0; count * out[0] * out[1] * 3];
-        self.each_tile(tiles, stay, |tiling, tile, state| {
+        self.each_tile(tiles, behind, |tiling, tile, state| {
             let region = [tile.rows.clone(), tile.columns.clone()];
             let part = crop(latent, [h, w, channels], &region)?;
             let mut state_of = DecoderState(std::mem::take(state));
@@ -241,22 +269,26 @@ impl WanVae {
         )?)
     }
 
-    /// Runs every tile. With `stay` the states of all stay as they are.
+    /// Runs every tile.
     fn each_tile(
         &self,
         tiles: &mut TiledState,
-        stay: bool,
+        behind: Behind,
         mut run: impl FnMut(&Tiling, &super::tiling::Tile, &mut State) -> Result<()>,
     ) -> Result<()> {
         let tiling = tiles.tiling.clone();
         for (index, tile) in tiling.tiles().enumerate() {
-            tiles.load(index, stay)?;
+            tiles.load(index, behind == Behind::Nothing)?;
             run(&tiling, &tile, &mut tiles.state)?;
-            if !stay {
+            if behind == Behind::Group(Group::GoesOn) {
                 tiles.save(index)?;
             }
         }
-        tiles.fresh = false;
+        match behind {
+            Behind::Group(Group::GoesOn) => tiles.fresh = false,
+            Behind::Group(Group::Ends) => tiles.reset(),
+            Behind::Nothing => {}
+        }
         Ok(())
     }
 }
@@ -282,4 +314,55 @@ fn crop(x: &Tensor, [height, width, channels]: [usize; 3], region: &[Range<usize
         (t, rows.len(), columns.len(), channels),
         x.device(),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bundle, Device, Dtype};
+
+    /// Bytes that were written, if anything was.
+    fn written(tiles: &TiledState) -> Option<u64> {
+        let Store::Disk { file, .. } = &tiles.store else {
+            panic!("not on disk")
+        };
+        file.as_ref().map(|file| file.metadata().unwrap().len())
+    }
+
+    #[test]
+    fn states_wait_on_disk_only_within_a_group() {
+        let path = format!(
+            "{}/../testdata/golden/vae-tiny.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let vae = Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap().vae;
+        let [time, rows, columns] = vae.strides();
+        let (h, w) = (6 * rows, 8 * columns);
+        let frames = |count: usize| {
+            let values = (0..count * h * w * 3).map(|i| (i as f32 * 0.37).sin()).collect();
+            Tensor::from_vec(values, (count, h, w, 3), &candle_core::Device::Cpu).unwrap()
+        };
+        let mut tiles = TiledState::new(Tiling::new([6, 8], [2, 2], 2, true), true);
+        let mut encode = |count: usize, group: Group| {
+            let latent = vae.encode_tiled(&frames(count), &mut tiles, group).unwrap();
+            (latent, tiles.is_fresh(), written(&tiles))
+        };
+        let (alone, fresh, file) = encode(1 + time, Group::Ends);
+        assert!(fresh && file.is_none());
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            let (first, fresh, file) = encode(1, Group::GoesOn);
+            assert!(!fresh && file.is_some());
+            // With the second step every convolution knows all frames that it ever does.
+            let (_, _, file) = encode(time, Group::GoesOn);
+            let (second, fresh, again) = encode(time, Group::Ends);
+            assert!(fresh && file == again);
+            sizes.push(file);
+            let start = alone.narrow(0, 0, 1).unwrap();
+            let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&first), values(&start));
+            assert!(values(&second).iter().all(|v| v.is_finite()));
+        }
+        assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
+    }
 }

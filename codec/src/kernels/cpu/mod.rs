@@ -21,7 +21,7 @@ pub(crate) mod words;
 pub(crate) use add::add;
 pub(crate) use attention::AttentionBuffers;
 pub(crate) use conv::Conv;
-pub(crate) use operand::Operand;
+pub(crate) use operand::{Operand, is_large};
 pub(crate) use shuffle::{fill, fill_patches, unpatchify};
 pub(crate) use sink::{Sink, Stream, Target};
 pub(crate) use words::Format;

@@ -9,6 +9,15 @@ use super::shared::Shared;
 use super::words::Format;
 use crate::kernels::extent::{Extent, Layout};
 
+/// Bytes from which on memory is given back where it lies idle, because nobody has much of it. Below, it stays for the
+/// next use. From this size on allocators of C libraries always return memory to the system.
+const LARGE: u64 = 32 << 20;
+
+/// Whether so many bytes are too many to lie idle.
+pub(crate) fn is_large(bytes: u64) -> bool {
+    bytes >= LARGE
+}
+
 /// Activations whose memory stays from one use to the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Operand {
@@ -87,6 +96,9 @@ impl Operand {
         self.shape = Some(shape);
         if lead > 0 {
             self.frames.resize_with(extent.frames, Vec::new);
+        }
+        self.make_room(shape.frame());
+        if lead > 0 {
             return;
         }
         if self.bordered == Some(shape) {
@@ -95,8 +107,9 @@ impl Operand {
         self.bordered = Some(shape);
         let len = extent.frames * shape.layout().frame;
         if self.whole.len() < len {
-            let stale = self.stale();
-            self.whole.resize(len, stale);
+            // What was there need not be copied, nor be there at the same time.
+            self.whole = Vec::new();
+            self.whole = vec![self.stale(); len];
         }
         shape.clear_border(&mut self.whole[..len]);
     }
@@ -244,6 +257,31 @@ impl Operand {
         if let Some(shape) = self.shape.take() {
             let there = self.frames.drain(..).filter(|frame| !frame.is_empty());
             self.spare.extend(there.map(|frame| (shape.frame(), frame)));
+        }
+    }
+
+    /// Gives back what lies idle and is large, but for frames of this shape.
+    fn make_room(&mut self, wanted: Shape) {
+        self.spare
+            .retain(|(shape, frame)| *shape == wanted || !is_large(4 * frame.len() as u64));
+    }
+
+    /// Gives back what lies idle and is large, so that there is room for another operand.
+    pub(in crate::kernels) fn make_room_for(&mut self, other: &Self) {
+        if let Some(shape) = other.shape {
+            self.make_room(shape.frame());
+        }
+    }
+
+    /// It was read for the last time: gives back what is large, but for frames by themselves.
+    pub(in crate::kernels) fn finish(&mut self) {
+        if !self.is_split() && is_large(4 * self.whole.len() as u64) {
+            *self = Self {
+                spare: std::mem::take(&mut self.spare),
+                #[cfg(test)]
+                stale: self.stale,
+                ..Self::default()
+            };
         }
     }
 

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use crate::kernels::cpu::tests::Random;
 use crate::maskgit::{Predictor, Start, TokenWindow};
 use crate::pipeline::{self, Coded, Options};
-use crate::vae::{DecoderState, TiledState, Tiling};
+use crate::vae::{DecoderState, Group, TiledState, Tiling};
 use crate::{Bundle, Device, Dtype, Error, Frame, TensorDevice};
 
 fn bundle(name: &str, device: &Device) -> Bundle {
@@ -41,10 +41,10 @@ fn tiles_wait_for_their_turn() {
         .map(|part| Tensor::from_vec(part.to_vec(), (2, 14, 18, 4), &TensorDevice::Cpu).unwrap());
     for on_disk in [false, true] {
         let tiling = Tiling::new([14, 18], [1, 2], 2, true);
-        let [mut on_cpu, mut on_gpu] = [0, 1].map(|_| TiledState::new(tiling.clone(), on_disk).unwrap());
+        let [mut on_cpu, mut on_gpu] = [0, 1].map(|_| TiledState::new(tiling.clone(), on_disk));
         for part in parts.clone() {
-            let expected = cpu.decode_tiled(&part, &mut on_cpu).unwrap();
-            let found = gpu.decode_tiled(&part, &mut on_gpu).unwrap();
+            let expected = cpu.decode_tiled(&part, &mut on_cpu, Group::GoesOn).unwrap();
+            let found = gpu.decode_tiled(&part, &mut on_gpu, Group::GoesOn).unwrap();
             assert_close(&values(&found), &values(&expected));
         }
     }
