@@ -55,6 +55,23 @@ impl Kept {
         }
     }
 
+    /// Sums of the next `frames` frames, of so many values each, as bits of f32, on the CPU. They are zeros if none are
+    /// known.
+    pub(crate) fn sums(&mut self, known: bool, frames: usize, len: usize) -> Result<&mut Vec<Vec<u32>>> {
+        let Self::Cpu(sums) = self else {
+            return Err(elsewhere());
+        };
+        if !known {
+            sums.resize_with(frames, Vec::new);
+            for sums in sums.iter_mut() {
+                sums.clear();
+                sums.resize(len, 0);
+            }
+        }
+        let fits = sums.len() == frames && sums.iter().all(|sums| sums.len() == len);
+        fits.then_some(sums).ok_or_else(elsewhere)
+    }
+
     /// Takes them out of the network's memory, as parts of words on the host.
     pub(crate) fn stow(&mut self) -> Result<Vec<Vec<u32>>> {
         match self {

@@ -42,7 +42,7 @@ pub(crate) use kept::Kept;
 pub(crate) use norm::{Epsilon, Norm, RmsNorm};
 pub(crate) use operand::Operand;
 pub(crate) use shortcut::ShortcutSpec;
-pub(crate) use shuffle::{add, fill, fill_clip, fill_patches, unpatchify, unpatchify_clip};
+pub(crate) use shuffle::{add, fill, fill_clip, fill_patches, over_time, unpatchify, unpatchify_clip};
 pub(crate) use sink::{Sink, Stream, Target};
 pub(crate) use spec::{Activation, ConvSpec, Input};
 pub(crate) use values::{Later, Values};

@@ -1,5 +1,6 @@
 //! Frames and latents to operands, and channels to frames.
 
+use super::kept::Kept;
 use super::operand::{Operand, elsewhere};
 use super::values::{Later, Values};
 use super::{Backend, cpu, cuda};
@@ -79,6 +80,27 @@ pub(crate) fn unpatchify_clip(
     turn: [usize; 2],
 ) -> Result<Later> {
     cuda::unpatchify(values.gpu()?, size, channels, patch, turn).map(Later::coming)
+}
+
+/// Gives outputs of (T, H, W, C), on the CPU, for the products of `taps` taps in time with (T, H, W) positions, which come
+/// as (T, H, W, taps · C). What is pending from the frames before is in `kept`, unless none are `known`.
+pub(crate) fn over_time(
+    products: &Values,
+    size: [usize; 3],
+    [taps, channels]: [usize; 2],
+    known: bool,
+    kept: &mut Kept,
+    out: &mut Values,
+) -> Result<()> {
+    let [_, height, width] = size;
+    let len = size.iter().product::<usize>() * channels;
+    let out = out.cpu_mut()?;
+    if out.len() < len {
+        out.resize(len, 0.0);
+    }
+    let pending = kept.sums(known, taps.saturating_sub(1), height * width * channels)?;
+    cpu::over_time(&products.cpu()?[..taps * len], channels, pending, &mut out[..len]);
+    Ok(())
 }
 
 /// Gives (T, H, W, C) values, from value `start` on, to a sink.

@@ -23,7 +23,7 @@ pub(super) struct Network {
     /// The convolution that reads the network's input, and where.
     pub(super) entry: Want,
     /// For the step that begins a group, of one frame, and for later ones.
-    first: Passes,
+    pub(super) first: Passes,
     pub(super) later: Passes,
     /// Channels of the output.
     pub(super) outputs: usize,
@@ -68,8 +68,11 @@ impl Network {
         layers.extend(middle("encoder", config, channels, &mut parts, weights));
         let norm = norm_silu(&mut parts, weights, "encoder.head.0", channels);
         let spec = ConvSpec::new(channels, config.latent_channels, config.io_kernel);
-        let head = head_to_latent(config, weights, spec);
-        let head = parts.conv(head);
+        let conv = head_to_latent(config, weights, spec);
+        let head = Head {
+            conv: parts.conv(conv),
+            taps: 1,
+        };
         Self::new(parts, [config.patch, 1], None, entry, layers, norm, head)
     }
 
@@ -120,7 +123,7 @@ impl Network {
         }
         let norm = norm_silu(&mut parts, weights, "decoder.head.0", channels);
         let spec = ConvSpec::new(channels, 3 * config.patch * config.patch, config.io_kernel);
-        let head = causal(&mut parts, weights, "decoder.head.2", spec);
+        let head = Head::to_pixels(&mut parts, weights, "decoder.head.2", spec);
         Self::new(parts, [1, config.patch], Some(before), entry, layers, norm, head)
     }
 
@@ -131,19 +134,21 @@ impl Network {
         entry: usize,
         layers: Vec<Layer>,
         norm: usize,
-        head: usize,
+        head: Head,
     ) -> Self {
         let at = |conv: usize, slot: Slot, norm: Option<usize>| Want {
             slot,
             reader: Reader::Conv(conv),
             norm,
         };
-        let last = at(head, Slot::Input, Some(norm));
+        let last = at(head.conv, Slot::Input, Some(norm));
         let end = || {
-            let head = Operator::Conv {
-                conv: head,
+            let Head { conv, taps } = head;
+            let over_time = (taps > 1).then_some(Operator::OverTime { conv, taps });
+            let products = Operator::Conv {
+                conv,
                 source: last.slot,
-                values: Values::Output,
+                values: if taps > 1 { Values::Products } else { Values::Output },
                 add: false,
                 store: true,
                 targets: Vec::new(),
@@ -152,7 +157,7 @@ impl Network {
                 operands: vec![last],
                 stream: false,
             };
-            (vec![head], wants)
+            (over_time.into_iter().chain([products]).collect(), wants)
         };
         let through = |layers: &[Layer], first: bool, (mut reversed, mut wants): (Vec<_>, Wants)| {
             for layer in layers.iter().rev() {
@@ -197,7 +202,7 @@ impl Network {
             entry: before.map_or(at(entry, Slot::Inner, None), |before| {
                 at(before, Slot::Resample, None)
             }),
-            outputs: parts.convs[head].spec().outputs,
+            outputs: parts.convs[head.conv].spec().outputs / head.taps,
             patches,
             steps: Steps::default(),
             first,
@@ -271,6 +276,52 @@ impl Network {
             .run(&self.parts, state, input, FRAMES, fill, emit)?;
         state.started = true;
         Ok(())
+    }
+}
+
+/// The last convolution of a network.
+#[derive(Clone, Copy)]
+struct Head {
+    conv: usize,
+    /// How many taps in time its outputs are products of, which are yet to be summed; 1 if there is nothing to sum.
+    taps: usize,
+}
+
+impl Head {
+    /// The decoder's. On the CPU its taps in time are computed one by one: it has the most inputs of all that see frames
+    /// again, and next to no outputs.
+    fn to_pixels(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> Self {
+        let [taps, kh, kw] = spec.kernel;
+        if taps == 1 || matches!(parts.backend(), Backend::Gpu(_)) {
+            return Self {
+                conv: causal(parts, weights, name, spec),
+                taps: 1,
+            };
+        }
+        let name = tensor(name);
+        let shape = [spec.outputs, spec.inputs, taps, kh, kw];
+        let weight = weights.values(&format!("{name}.weight"), &shape);
+        let bias = weights.values(&format!("{name}.bias"), &[spec.outputs]);
+        let planar = ConvSpec {
+            outputs: taps * spec.outputs,
+            kernel: [1, kh, kw],
+            ..spec
+        };
+        let extent = kh * kw;
+        let mut apart = Vec::with_capacity(weight.len());
+        for tap in 0..taps {
+            // Of all rows of all outputs and inputs, that of this tap.
+            let rows = weight.chunks_exact(extent).skip(tap).step_by(taps);
+            apart.extend(rows.flatten());
+        }
+        // The newest frame's tap has the bias.
+        let mut biases = vec![0.0; bias.len() * (taps - 1)];
+        biases.extend(bias);
+        let conv = Conv::new(weights, planar, &apart, biases);
+        Self {
+            conv: parts.conv(conv),
+            taps,
+        }
     }
 }
 

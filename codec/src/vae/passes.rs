@@ -90,3 +90,7 @@ impl Passes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "passes_tests.rs"]
+mod tests;

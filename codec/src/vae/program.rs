@@ -51,7 +51,9 @@ impl Parts {
         match reader {
             Reader::Conv(conv) => {
                 self.convs[conv].shape(operand, input)?;
-                state.recall(conv, operand)?;
+                if self.convs[conv].spec().lead() > 0 {
+                    state.recall(conv, operand)?;
+                }
             }
             Reader::Attention(channels) => {
                 within_frames(input.all()).shape(&self.backend, channels, operand)?;
@@ -94,6 +96,8 @@ pub(super) enum Values {
     Residual,
     /// The output of the network.
     Output,
+    /// What [`Operator::OverTime`] makes the output of.
+    Products,
 }
 
 /// One operator.
@@ -117,6 +121,8 @@ pub(super) enum Operator {
         store: bool,
         targets: Vec<Want>,
     },
+    /// Sums the products of the taps in time of a convolution, which computed them one by one.
+    OverTime { conv: usize, taps: usize },
     /// Keeps what goes around the layers that follow, made of the residual stream.
     Keep { shortcut: ShortcutSpec, first: bool },
     /// Adds what was kept to the residual stream of so many channels.
@@ -136,6 +142,7 @@ impl Program {
     pub(super) fn channels(&self, parts: &Parts) -> usize {
         match self.0.last() {
             Some(Operator::Conv { conv, .. }) => parts.convs[*conv].spec().outputs,
+            Some(Operator::OverTime { conv, taps }) => parts.convs[*conv].spec().outputs / taps,
             Some(Operator::Bypass { channels, .. } | Operator::Resume { channels, .. }) => *channels,
             _ => 0,
         }
@@ -198,6 +205,10 @@ impl Program {
                     })?;
                     state.bypass = kept;
                 }
+                Operator::OverTime { conv, taps } => {
+                    let channels = parts.convs[*conv].spec().outputs / taps;
+                    state.sum_over_time(*conv, input.size, [*taps, channels])?;
+                }
                 Operator::Resume {
                     channels,
                     store,
@@ -235,7 +246,8 @@ fn run_conv(
     let conv = &parts.convs[index];
     let output = input.with(conv.spec().output(input.size));
     let mut operand = state.take(source);
-    let known = state.known(index);
+    let lead = conv.spec().lead();
+    let known = state.known(index).min(lead);
     with_sink(
         parts,
         state,
@@ -245,7 +257,6 @@ fn run_conv(
         targets,
         |sink| conv.run(&operand, known, input, sink),
     )?;
-    let lead = conv.spec().lead();
     if lead > 0 {
         state.remember(index, input, lead, &mut operand)?;
     } else {

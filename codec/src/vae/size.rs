@@ -81,7 +81,7 @@ struct Sizes {
     /// Bytes of the frames that convolutions keep.
     remembered: BTreeMap<usize, u64>,
     /// Values of streams.
-    streams: [u64; 2],
+    streams: [u64; 3],
     bypass: u64,
     waiting: u64,
     /// Bytes that operators work in.
@@ -198,6 +198,12 @@ impl Sizes {
                     let channels = parts.convs[*conv].spec().inputs;
                     most(&mut self.scratch, frame_bytes(parts.backend(), size, channels));
                     self.large.finish(*source);
+                }
+                Operator::OverTime { conv, taps } => {
+                    let [_, height, width] = size;
+                    let channels = parts.convs[*conv].spec().outputs / taps;
+                    let sums = 4 * (taps - 1) * height * width * channels;
+                    most(self.remembered.entry(*conv).or_default(), sums as u64);
                 }
                 Operator::Keep { shortcut, .. } => most(&mut self.bypass, shortcut.len(size) as u64),
                 Operator::Bypass {

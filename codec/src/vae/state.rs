@@ -1,7 +1,7 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
 use crate::error::Result;
-use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values};
+use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values, over_time};
 
 /// Where an operand waits for the operator that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub(super) struct State {
     /// How many of them count: those before the group do not.
     known: Vec<u32>,
     /// The residual stream, and outputs that no operand holds.
-    pub(super) streams: [Values; 2],
+    pub(super) streams: [Values; 3],
     /// What lies between two passes of a step.
     pub(super) waiting: Waiting,
     /// What goes around the layers of a stage.
@@ -104,6 +104,32 @@ impl State {
         }
     }
 
+    /// Makes the output of the products of all taps in time of convolution `index`, which remembers sums instead of frames.
+    pub(super) fn sum_over_time(
+        &mut self,
+        index: usize,
+        size: [usize; 3],
+        [taps, channels]: [usize; 2],
+    ) -> Result<()> {
+        self.has(index);
+        let [_, output, products] = &mut self.streams;
+        let known = self.known[index];
+        let kept = &mut self.kept[index];
+        over_time(products, size, [taps, channels], known > 0, kept, output)?;
+        self.known[index] = (known + size[0] as u32).min(taps as u32 - 1);
+        Ok(())
+    }
+
+    /// Makes room for what convolution `index` remembers.
+    fn has(&mut self, index: usize) {
+        if self.known.len() <= index {
+            self.known.resize(index + 1, 0);
+        }
+        if self.kept.len() <= index {
+            self.kept.resize_with(index + 1, Kept::default);
+        }
+    }
+
     /// Keeps the newest frames of the operand of convolution `index`: `lead` of each clip of the input. The operand needs
     /// an extent before it is used again.
     pub(super) fn remember(
@@ -113,10 +139,7 @@ impl State {
         lead: usize,
         operand: &mut Operand,
     ) -> Result<()> {
-        if self.known.len() <= index {
-            self.known.resize(index + 1, 0);
-            self.kept.resize_with(index + 1, Kept::default);
-        }
+        self.has(index);
         self.known[index] = (self.known[index] + input.size[0] as u32).min(lead as u32);
         self.kept[index].take(operand, lead * input.clips)
     }
@@ -210,7 +233,7 @@ impl State {
     /// Has the first `len` values of the residual stream wait for the next pass, behind those that wait already. If these
     /// are all, they need not be copied.
     pub(super) fn wait(&mut self, len: usize, all: bool) -> Result<()> {
-        let [residual, _] = &mut self.streams;
+        let [residual, ..] = &mut self.streams;
         if all {
             std::mem::swap(&mut self.waiting.values, residual);
         } else {
@@ -223,7 +246,7 @@ impl State {
     /// A copy with memory of its own.
     fn try_clone(&self) -> Result<Self> {
         let [input, inner, bypass, resample, aside] = self.slots.each_ref().map(Operand::try_clone);
-        let [residual, output] = self.streams.each_ref().map(Values::try_clone);
+        let [residual, output, products] = self.streams.each_ref().map(Values::try_clone);
         Ok(Self {
             started: self.started,
             size: self.size,
@@ -231,7 +254,7 @@ impl State {
             slots: [input?, inner?, bypass?, resample?, aside?],
             kept: self.kept.iter().map(Kept::try_clone).collect::<Result<_>>()?,
             known: self.known.clone(),
-            streams: [residual?, output?],
+            streams: [residual?, output?, products?],
             // Between steps nothing waits.
             waiting: Waiting::default(),
             bypass: self.bypass.try_clone()?,
