@@ -91,7 +91,9 @@ fn tiles_with_wide_margins_are_exact() {
         let mut state = TiledState::new(tiling(reach[0]), on_disk);
         for _ in 0..2 {
             state.reset();
-            let latent = in_chunks(&video, &plan, |part| vae.encode_tiled(part, &mut state, Group::GoesOn).unwrap());
+            let latent = in_chunks(&video, &plan, |part| {
+                vae.encode_tiled(part, &mut state, Group::GoesOn).unwrap()
+            });
             assert!(difference(&latent, &whole) < 1e-5, "encoder, {tiles:?}");
         }
         let mut state = TiledState::new(tiling(reach[1]), on_disk);
@@ -102,7 +104,9 @@ fn tiles_with_wide_margins_are_exact() {
     }
     // A margin that is too narrow shows.
     let mut state = TiledState::new(Tiling::new([rows, columns], [2, 2], 0, false), false);
-    let latent = in_chunks(&video, &plan, |part| vae.encode_tiled(part, &mut state, Group::GoesOn).unwrap());
+    let latent = in_chunks(&video, &plan, |part| {
+        vae.encode_tiled(part, &mut state, Group::GoesOn).unwrap()
+    });
     assert!(difference(&latent, &whole) > 1e-4);
 }
 

@@ -26,10 +26,10 @@ mod spec;
 mod values;
 
 pub(crate) use attention::{Attention, Rotary, frame_bytes};
-pub(crate) use cpu::is_large;
 pub(crate) use backend::Backend;
 pub(crate) use conv::Conv;
 pub(crate) use cpu::AttentionBuffers;
+pub(crate) use cpu::is_large;
 pub(crate) use cpu::kind::Kind;
 #[cfg(test)]
 pub(crate) use cuda::Emulator;

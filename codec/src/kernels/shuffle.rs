@@ -118,7 +118,13 @@ pub(crate) fn add(
     match (backend, values) {
         (Backend::Cpu(format), Values::Cpu(values)) => {
             let len = size.iter().product::<usize>() * channels;
-            cpu::add(*format, &values[start..start + len], size, channels, sink.cpu(len)?);
+            cpu::add(
+                *format,
+                &values[start..start + len],
+                size,
+                channels,
+                sink.cpu(len)?,
+            );
             Ok(())
         }
         (Backend::Gpu(gpu), Values::Gpu(values)) => cuda::add(gpu, values, start, size, channels, sink),

@@ -43,11 +43,14 @@ impl Values {
     /// Writes the first `len` of other values behind the first `at` of these, on the CPU.
     pub(crate) fn append(&mut self, at: usize, from: &Self, len: usize) -> Result<()> {
         let (into, from) = (self.cpu_mut()?, from.cpu()?);
-        if into.len() < at + len {
+        if let Some(more) = (at + len).checked_sub(into.len()) {
+            into.reserve_exact(more);
             into.resize(at + len, 0.0);
         }
         let parts = into[at..at + len].par_chunks_mut(PART);
-        parts.zip(from[..len].par_chunks(PART)).for_each(|(into, from)| into.copy_from_slice(from));
+        parts
+            .zip(from[..len].par_chunks(PART))
+            .for_each(|(into, from)| into.copy_from_slice(from));
         Ok(())
     }
 

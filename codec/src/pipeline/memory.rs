@@ -146,8 +146,8 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
             let [down, across] = tiling.counts();
             let states = match on_disk {
                 true => 0,
-                // The one at hand is counted already.
-                false => (down * across - 1) as u64,
+                // The one at hand is counted already, but a look at what comes later needs a copy.
+                false => (down * across - usize::from(work.encodes())) as u64,
             };
             tile.state + states * tile.remembered + chunk * time as u64 * (frame + pixels)
         }

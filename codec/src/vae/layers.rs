@@ -174,9 +174,9 @@ impl Layer {
         time.into_iter().chain(space)
     }
 
-    /// Whether it changes the number of frames.
-    pub(super) fn changes_time(&self) -> bool {
-        matches!(self, Self::HalveTime { .. } | Self::DoubleTime { .. })
+    /// Whether something that goes around layers begins or ends with it.
+    pub(super) fn is_around(&self) -> bool {
+        matches!(self, Self::Keep(_) | Self::Bypass { .. })
     }
 
     /// Appends its operators, the last one first, and says what it wants, given what the layer after it wants. `first`

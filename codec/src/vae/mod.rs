@@ -5,6 +5,7 @@ mod latent;
 mod layers;
 mod network;
 mod passes;
+mod plan;
 mod program;
 mod reach;
 mod running;

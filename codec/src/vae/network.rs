@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use super::batch::Steps;
 use super::latent::{Affine, from_latent, to_latent};
-use super::layers::{Halving, Layer, causal, conv, norm_silu, tensor};
+use super::layers::{Halving, Layer, causal, norm_silu, tensor};
 use super::passes::Passes;
-use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
-use super::state::{Slot, State};
+use super::plan::{Entry, Head, Plan};
+use super::program::{Parts, Values, Want};
+use super::state::State;
 use crate::bundle::{StageConfig, VaeConfig, Weights};
 use crate::error::Result;
 use crate::kernels::{
@@ -136,72 +137,17 @@ impl Network {
         norm: usize,
         head: Head,
     ) -> Self {
-        let at = |conv: usize, slot: Slot, norm: Option<usize>| Want {
-            slot,
-            reader: Reader::Conv(conv),
+        let entry = Entry { before, conv: entry };
+        let plan = Plan {
+            parts: &parts,
+            entry,
+            layers: &layers,
             norm,
+            head,
         };
-        let last = at(head.conv, Slot::Input, Some(norm));
-        let end = || {
-            let Head { conv, taps } = head;
-            let over_time = (taps > 1).then_some(Operator::OverTime { conv, taps });
-            let products = Operator::Conv {
-                conv,
-                source: last.slot,
-                values: if taps > 1 { Values::Products } else { Values::Output },
-                add: false,
-                store: true,
-                targets: Vec::new(),
-            };
-            let wants = Wants {
-                operands: vec![last],
-                stream: false,
-            };
-            (over_time.into_iter().chain([products]).collect(), wants)
-        };
-        let through = |layers: &[Layer], first: bool, (mut reversed, mut wants): (Vec<_>, Wants)| {
-            for layer in layers.iter().rev() {
-                wants = layer.plan(&parts, first, wants, &mut reversed);
-            }
-            (reversed, wants)
-        };
-        let begun = |(mut reversed, wants): (Vec<_>, Wants)| {
-            let input = at(entry, Slot::Inner, None);
-            reversed.push(conv(entry, input.slot, wants));
-            if let Some(before) = before {
-                let wants = Wants {
-                    operands: vec![input],
-                    stream: false,
-                };
-                reversed.push(conv(before, Slot::Resample, wants));
-            }
-            reversed.reverse();
-            Program(reversed)
-        };
-        let first = Passes::one(begun(through(&layers, true, end())));
-        let later = match Parting::of(&layers).filter(|_| matches!(parts.backend(), Backend::Cpu(_))) {
-            None => Passes::one(begun(through(&layers, false, end()))),
-            Some(parting) => {
-                let (before, after) = layers.split_at(parting.layer);
-                let stream = Wants {
-                    operands: Vec::new(),
-                    stream: true,
-                };
-                let before = begun(through(before, false, (Vec::new(), stream)));
-                let (mut reversed, wants) = through(after, false, end());
-                reversed.push(Operator::Resume {
-                    channels: before.channels(&parts),
-                    store: wants.stream,
-                    targets: wants.operands,
-                });
-                reversed.reverse();
-                Passes::two([before, Program(reversed)], parting.turns)
-            }
-        };
+        let (first, later) = (plan.passes(true), plan.passes(false));
         Self {
-            entry: before.map_or(at(entry, Slot::Inner, None), |before| {
-                at(before, Slot::Resample, None)
-            }),
+            entry: entry.want(),
             outputs: parts.convs[head.conv].spec().outputs / head.taps,
             patches,
             steps: Steps::default(),
@@ -276,82 +222,6 @@ impl Network {
             .run(&self.parts, state, input, FRAMES, fill, emit)?;
         state.started = true;
         Ok(())
-    }
-}
-
-/// The last convolution of a network.
-#[derive(Clone, Copy)]
-struct Head {
-    conv: usize,
-    /// How many taps in time its outputs are products of, which are yet to be summed; 1 if there is nothing to sum.
-    taps: usize,
-}
-
-impl Head {
-    /// The decoder's. On the CPU its taps in time are computed one by one: it has the most inputs of all that see frames
-    /// again, and next to no outputs.
-    fn to_pixels(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> Self {
-        let [taps, kh, kw] = spec.kernel;
-        if taps == 1 || matches!(parts.backend(), Backend::Gpu(_)) {
-            return Self {
-                conv: causal(parts, weights, name, spec),
-                taps: 1,
-            };
-        }
-        let name = tensor(name);
-        let shape = [spec.outputs, spec.inputs, taps, kh, kw];
-        let weight = weights.values(&format!("{name}.weight"), &shape);
-        let bias = weights.values(&format!("{name}.bias"), &[spec.outputs]);
-        let planar = ConvSpec {
-            outputs: taps * spec.outputs,
-            kernel: [1, kh, kw],
-            ..spec
-        };
-        let extent = kh * kw;
-        let mut apart = Vec::with_capacity(weight.len());
-        for tap in 0..taps {
-            // Of all rows of all outputs and inputs, that of this tap.
-            let rows = weight.chunks_exact(extent).skip(tap).step_by(taps);
-            apart.extend(rows.flatten());
-        }
-        // The newest frame's tap has the bias.
-        let mut biases = vec![0.0; bias.len() * (taps - 1)];
-        biases.extend(bias);
-        let conv = Conv::new(weights, planar, &apart, biases);
-        Self {
-            conv: parts.conv(conv),
-            taps,
-        }
-    }
-}
-
-/// Where the two passes of a step part.
-struct Parting {
-    /// The first layer of the second pass.
-    layer: usize,
-    /// Which passes may take frames in turns.
-    turns: [bool; 2],
-}
-
-impl Parting {
-    /// For layers that halve time or double it; none for others.
-    fn of(layers: &[Layer]) -> Option<Self> {
-        let first = layers.iter().position(Layer::changes_time)?;
-        let last = layers.iter().rposition(Layer::changes_time)?;
-        // What goes around layers needs all frames if one of them changes time.
-        let opens = |layer: &Layer| matches!(layer, Layer::Keep(_));
-        let closes = |layer: &Layer| matches!(layer, Layer::Bypass { .. });
-        if let Layer::HalveTime { .. } = layers[first] {
-            let around = layers[..first].iter().rposition(|layer| opens(layer) || closes(layer));
-            let layer = around.filter(|&at| opens(&layers[at])).unwrap_or(first);
-            let turns = [true, false];
-            return Some(Self { layer, turns });
-        }
-        let around = layers[last..].iter().position(|layer| opens(layer) || closes(layer));
-        let around = around.map(|at| last + at).filter(|&at| closes(&layers[at]));
-        let layer = around.unwrap_or(last) + 1;
-        let turns = [false, true];
-        Some(Self { layer, turns })
     }
 }
 

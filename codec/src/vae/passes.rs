@@ -1,8 +1,8 @@
-//! A step of a network in one or two passes over its frames.
+//! A step of a network in several passes over its frames.
 //!
 //! Where frames are largest nothing but a convolution's look at the frames before connects them, so a few of them at a
-//! time are enough: an encoder takes them up to where it first halves time, a decoder from where it last doubled it. What
-//! lies between waits as f32 values, and memory is that of a frame, not of a step.
+//! time are enough: an encoder takes them up to where it first halves time, a decoder from where it doubled it. What lies
+//! between waits as f32 values, and memory is that of a frame, not of a step.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::state::State;
 use crate::error::Result;
 use crate::kernels::Input;
 
-/// A program, and whether it may take the frames of a step a few at a time.
+/// A program, and whether it may take the frames that it is given a few at a time.
 pub(super) struct Pass {
     pub(super) program: Program,
     pub(super) in_turns: bool,
@@ -24,28 +24,12 @@ impl Pass {
     }
 }
 
-/// The passes of a step: one, or two of which the second begins with [`Resume`](super::program::Operator::Resume).
+/// The passes of a step. All but the first begin with [`Resume`](super::program::Operator::Resume).
+///
+/// A pass that takes turns follows each turn of the pass before it; any other waits for all of its turns.
 pub(super) struct Passes(pub(super) Vec<Pass>);
 
 impl Passes {
-    /// Of one program over all frames.
-    pub(super) fn one(program: Program) -> Self {
-        Self(vec![Pass {
-            program,
-            in_turns: false,
-        }])
-    }
-
-    /// Of two programs, and which of them may take frames in turns.
-    pub(super) fn two(programs: [Program; 2], turns: [bool; 2]) -> Self {
-        let passes = programs.into_iter().zip(turns);
-        Self(
-            passes
-                .map(|(program, in_turns)| Pass { program, in_turns })
-                .collect(),
-        )
-    }
-
     /// (T, H, W) of the output for an input of (T, H, W).
     pub(super) fn output(&self, parts: &Parts, input: [usize; 3]) -> [usize; 3] {
         let programs = self.0.iter().map(|pass| &pass.program);
@@ -60,32 +44,68 @@ impl Passes {
         state: &mut State,
         input: Input,
         most: usize,
-        mut fill: impl FnMut(&mut State, Range<usize>) -> Result<()>,
-        mut emit: impl FnMut(&State, Range<usize>) -> Result<()>,
+        fill: impl FnMut(&mut State, Range<usize>) -> Result<()>,
+        emit: impl FnMut(&State, Range<usize>) -> Result<()>,
     ) -> Result<()> {
-        let mut size = input.size;
-        state.waiting.clear();
-        for (index, pass) in self.0.iter().enumerate() {
-            let [frames, height, width] = size;
-            let output = pass.program.output(parts, size);
-            let frame = output[1] * output[2] * pass.program.channels(parts);
-            let each = pass.frames(frames, most);
-            for start in (0..frames).step_by(each) {
-                let turn = start..(start + each).min(frames);
-                let input = input.with([turn.len(), height, width]);
-                if index == 0 {
-                    fill(state, turn)?;
-                }
-                pass.program.run(parts, state, input)?;
-                let [count, ..] = pass.program.output(parts, input.size);
-                if index + 1 < self.0.len() {
-                    state.wait(count * frame, each >= frames)?;
-                } else {
-                    // Turns keep the number of frames, or there is only one.
-                    emit(state, start..start + count)?;
-                }
+        let mut step = Step {
+            passes: &self.0,
+            parts,
+            most,
+            fill,
+            emit,
+            emitted: 0,
+        };
+        step.run(0, state, input)
+    }
+}
+
+/// A step that is being made.
+struct Step<'a, F, E> {
+    passes: &'a [Pass],
+    parts: &'a Parts,
+    most: usize,
+    fill: F,
+    emit: E,
+    /// Frames of the output so far.
+    emitted: usize,
+}
+
+impl<F, E> Step<'_, F, E>
+where
+    F: FnMut(&mut State, Range<usize>) -> Result<()>,
+    E: FnMut(&State, Range<usize>) -> Result<()>,
+{
+    /// Runs the passes from `index` on over frames that wait, or are to be filled in.
+    fn run(&mut self, index: usize, state: &mut State, input: Input) -> Result<()> {
+        let Some(pass) = self.passes.get(index) else {
+            return Ok(());
+        };
+        let next = self.passes.get(index + 1);
+        let [frames, height, width] = input.size;
+        let each = pass.frames(frames, self.most);
+        for start in (0..frames).step_by(each) {
+            let turn = start..(start + each).min(frames);
+            let input = input.with([turn.len(), height, width]);
+            if index == 0 {
+                (self.fill)(state, turn)?;
             }
-            size = output;
+            pass.program.run(self.parts, state, input)?;
+            let output = input.with(pass.program.output(self.parts, input.size));
+            let Some(next) = next else {
+                let [count, ..] = output.size;
+                (self.emit)(state, self.emitted..self.emitted + count)?;
+                self.emitted += count;
+                continue;
+            };
+            let len = output.size.iter().product::<usize>() * pass.program.channels(self.parts);
+            state.wait(index, len)?;
+            if next.in_turns {
+                self.run(index + 1, state, output)?;
+            }
+        }
+        if next.is_some_and(|next| !next.in_turns) {
+            let output = pass.program.output(self.parts, input.size);
+            self.run(index + 1, state, input.with(output))?;
         }
         Ok(())
     }

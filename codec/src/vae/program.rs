@@ -3,7 +3,7 @@
 //! The list is made once, from the last layer to the first, so that each operator knows what its successors want: their
 //! norms and rounding are part of its own epilogue, and nothing passes over activations twice.
 
-use super::state::{Slot, State, Waiting};
+use super::state::{Slot, State};
 use crate::error::Result;
 use crate::kernels::{
     Attention, Backend, Conv, Input, Norm, Operand, ShortcutSpec, Sink, Stream, Target, add,
@@ -115,8 +115,9 @@ pub(super) enum Operator {
     Attention { source: Slot, conv: usize, target: Slot },
     /// The operand of a convolution that does not run got new frames.
     Remember { conv: usize, source: Slot },
-    /// Goes on with values that wait, of so many channels.
+    /// Goes on with values that wait behind a pass, of so many channels.
     Resume {
+        pass: usize,
         channels: usize,
         store: bool,
         targets: Vec<Want>,
@@ -210,18 +211,18 @@ impl Program {
                     state.sum_over_time(*conv, input.size, [*taps, channels])?;
                 }
                 Operator::Resume {
+                    pass,
                     channels,
                     store,
                     targets,
                 } => {
-                    let mut waiting = std::mem::take(&mut state.waiting);
+                    let len = input.all().iter().product::<usize>() * channels;
+                    let (waiting, start) = state.resume(*pass, len)?;
                     let values = (Values::Residual, false, *store);
                     with_sink(parts, state, input, *channels, values, targets, |sink| {
-                        let Waiting { values, start, .. } = &waiting;
-                        add(&parts.backend, values, *start, input.all(), *channels, sink)
+                        add(&parts.backend, &waiting, start, input.all(), *channels, sink)
                     })?;
-                    waiting.start += input.all().iter().product::<usize>() * channels;
-                    state.waiting = waiting;
+                    state.put_back(*pass, waiting);
                 }
                 Operator::Remember { conv, source } => {
                     let mut operand = state.take(*source);

@@ -37,6 +37,7 @@ impl WanVae {
 impl Network {
     fn size(&self, input: [usize; 3]) -> NetworkSize {
         let mut sizes = Sizes::default();
+        // What a pass takes in one turn, after what its turn of the pass before left; or after all turns.
         let mut size = input;
         for (index, pass) in self.later.0.iter().enumerate() {
             let [frames, height, width] = size;
@@ -45,15 +46,20 @@ impl Network {
                 sizes.want(&self.parts, &self.entry, turn);
             }
             sizes.run(&self.parts, &pass.program, turn);
-            let output = pass.program.output(&self.parts, size);
-            let values = output.iter().product::<usize>() * pass.program.channels(&self.parts);
-            let one = pass.program.output(&self.parts, turn).iter().product::<usize>() * self.outputs;
-            if index + 1 < self.later.0.len() {
-                most(&mut sizes.waiting, values as u64);
-            } else {
-                most(&mut sizes.streams[Values::Output as usize], one as u64);
+            let output = pass.program.output(&self.parts, turn);
+            let next = self.later.0.get(index + 1);
+            size = match next {
+                Some(next) if !next.in_turns => pass.program.output(&self.parts, size),
+                _ => output,
+            };
+            let len = |size: [usize; 3], channels| (size.iter().product::<usize>() * channels) as u64;
+            match next {
+                Some(_) => sizes.waiting += len(size, pass.program.channels(&self.parts)),
+                None => most(
+                    &mut sizes.streams[Values::Output as usize],
+                    len(output, self.outputs),
+                ),
             }
-            size = output;
         }
         let input_values = match (self.parts.backend(), self.entry.reader) {
             (Backend::Gpu(_), Reader::Conv(conv)) => {

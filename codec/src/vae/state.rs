@@ -1,6 +1,6 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values, over_time};
 
 /// Where an operand waits for the operator that reads it.
@@ -36,8 +36,8 @@ pub(super) struct State {
     known: Vec<u32>,
     /// The residual stream, and outputs that no operand holds.
     pub(super) streams: [Values; 3],
-    /// What lies between two passes of a step.
-    pub(super) waiting: Waiting,
+    /// What lies between the passes of a step, behind each of them.
+    waiting: Vec<Waiting>,
     /// What goes around the layers of a stage.
     pub(super) bypass: Values,
     pub(super) attention: AttentionBuffers,
@@ -47,19 +47,12 @@ pub(super) struct State {
 
 /// Frames of f32 values between two passes of a step.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    pub(super) values: Values,
+struct Waiting {
+    values: Values,
     /// How many there are.
     len: usize,
     /// Where the next pass goes on.
-    pub(super) start: usize,
-}
-
-impl Waiting {
-    /// Has none wait; the memory stays.
-    pub(super) fn clear(&mut self) {
-        (self.len, self.start) = (0, 0);
-    }
+    start: usize,
 }
 
 /// What a [`State`] remembers.
@@ -171,6 +164,12 @@ impl State {
         self.known = known;
     }
 
+    /// Gives back the memory of what it remembers. Afterwards it is to be given something to remember, or to be reset.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
+        self.known.clear();
+    }
+
     /// Whether what both remember is of the same kind, so that one step can go on from both.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let known = |state: &Self| state.started.then(|| state.known.clone());
@@ -230,17 +229,34 @@ impl State {
         copies.run(gpu)
     }
 
-    /// Has the first `len` values of the residual stream wait for the next pass, behind those that wait already. If these
-    /// are all, they need not be copied.
-    pub(super) fn wait(&mut self, len: usize, all: bool) -> Result<()> {
-        let [residual, ..] = &mut self.streams;
-        if all {
-            std::mem::swap(&mut self.waiting.values, residual);
-        } else {
-            self.waiting.values.append(self.waiting.len, residual, len)?;
+    /// Has the first `len` values of the residual stream wait for the pass behind `pass`, behind those of earlier turns.
+    pub(super) fn wait(&mut self, pass: usize, len: usize) -> Result<()> {
+        if self.waiting.len() <= pass {
+            self.waiting.resize_with(pass + 1, Waiting::default);
         }
-        self.waiting.len += len;
+        let (waiting, [residual, ..]) = (&mut self.waiting[pass], &mut self.streams);
+        if waiting.start == waiting.len {
+            // All of them were taken.
+            (waiting.start, waiting.len) = (0, 0);
+        }
+        waiting.values.append(waiting.len, residual, len)?;
+        waiting.len += len;
         Ok(())
+    }
+
+    /// The values that wait behind `pass`, and where the next `len` of them begin. They are to be put back.
+    pub(super) fn resume(&mut self, pass: usize, len: usize) -> Result<(Values, usize)> {
+        let waiting = self.waiting.get_mut(pass).ok_or(Error::Stopped)?;
+        let start = waiting.start;
+        waiting.start += len;
+        Ok((std::mem::take(&mut waiting.values), start))
+    }
+
+    /// Brings back what [`State::resume`] gave.
+    pub(super) fn put_back(&mut self, pass: usize, values: Values) {
+        if let Some(waiting) = self.waiting.get_mut(pass) {
+            waiting.values = values;
+        }
     }
 
     /// A copy with memory of its own.
@@ -256,7 +272,7 @@ impl State {
             known: self.known.clone(),
             streams: [residual?, output?, products?],
             // Between steps nothing waits.
-            waiting: Waiting::default(),
+            waiting: Vec::new(),
             bypass: self.bypass.try_clone()?,
             attention: self.attention.clone(),
             input: self.input.try_clone()?,
@@ -268,6 +284,10 @@ impl State {
         self.started = false;
         self.size = None;
         self.known.fill(0);
+        // After an error something may still wait.
+        self.waiting
+            .iter_mut()
+            .for_each(|waiting| waiting.len = waiting.start);
     }
 
     /// Whether (height, width) are those of the group.
@@ -289,8 +309,9 @@ impl State {
     fn bytes(&self) -> usize {
         let operands = self.slots.iter().map(Operand::bytes);
         let kept = self.kept.iter().map(Kept::bytes);
-        let streams = self.streams.iter();
-        let streams = streams.chain([&self.waiting.values, &self.bypass, &self.input]);
+        let waiting = self.waiting.iter().map(|waiting| &waiting.values);
+        let streams = self.streams.iter().chain(waiting);
+        let streams = streams.chain([&self.bypass, &self.input]);
         let streams = streams.map(Values::bytes);
         operands.sum::<usize>() + kept.sum::<usize>() + streams.sum::<usize>() + self.attention.bytes()
     }

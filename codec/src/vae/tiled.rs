@@ -110,6 +110,8 @@ impl TiledState {
             self.state.reset();
             return Ok(());
         }
+        // What was not saved is not needed any more.
+        self.state.forget();
         match &mut self.store {
             Store::Memory(saved) => {
                 let place = saved.get_mut(index).ok_or(Error::Stopped)?;

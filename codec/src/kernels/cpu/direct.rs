@@ -120,8 +120,9 @@ impl Direct {
         let sums = &mut scratch.sums;
         // Taps on frames that are not there come first.
         let skipped = phase.taps.partition_point(|tap| frame + tap.frame < missing);
-        let segment =
-            |tap: &Tap| &operand.frame(frame + tap.frame)[layout.bordered(row + tap.row, column + tap.column)..];
+        let segment = |tap: &Tap| {
+            &operand.frame(frame + tap.frame)[layout.bordered(row + tap.row, column + tap.column)..]
+        };
         let segments: Vec<&[u32]> = phase.taps[skipped..].iter().map(segment).collect();
         let stride = phase.weight.panels * PANEL;
         product(

@@ -79,7 +79,9 @@ impl<'a> Finish<'a> {
                 },
                 lead,
                 frames: if flat {
-                    target.operand.flat(height * width * target.operand.layout().position)
+                    target
+                        .operand
+                        .flat(height * width * target.operand.layout().position)
                 } else {
                     target.operand.frames_from(lead)
                 },

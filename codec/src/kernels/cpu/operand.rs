@@ -10,8 +10,8 @@ use super::words::Format;
 use crate::kernels::extent::{Extent, Layout};
 
 /// Bytes from which on memory is given back where it lies idle, because nobody has much of it. Below, it stays for the
-/// next use. From this size on allocators of C libraries always return memory to the system.
-const LARGE: u64 = 32 << 20;
+/// next use.
+const LARGE: u64 = 16 << 20;
 
 /// Whether so many bytes are too many to lie idle.
 pub(crate) fn is_large(bytes: u64) -> bool {
@@ -87,11 +87,7 @@ impl Operand {
     /// Makes it an operand of this extent with a border of zeros, whose first `lead` frames are those before the step;
     /// what is within is not defined.
     pub(crate) fn reshape(&mut self, format: Format, extent: Extent, lead: usize) {
-        let shape = Shape {
-            format,
-            extent,
-            lead,
-        };
+        let shape = Shape { format, extent, lead };
         self.retire();
         self.shape = Some(shape);
         if lead > 0 {
@@ -226,7 +222,9 @@ impl Operand {
     pub(in crate::kernels) fn take_newest(&mut self, count: usize) -> Vec<Vec<u32>> {
         let there = self.frames.iter().position(|frame| !frame.is_empty());
         let first = there.unwrap_or(self.frames.len());
-        let newest = self.frames.split_off(first.max(self.frames.len().saturating_sub(count)));
+        let newest = self
+            .frames
+            .split_off(first.max(self.frames.len().saturating_sub(count)));
         self.retire();
         newest
     }

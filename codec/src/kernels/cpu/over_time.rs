@@ -20,7 +20,10 @@ pub(crate) fn over_time(products: &[f32], channels: usize, pending: &mut [Vec<u3
     assert!(products.len() == taps * out.len() && out.len().is_multiple_of(frame));
     assert!(pending.iter().all(|sums| sums.len() == frame) && frame.is_multiple_of(channels));
     let part = POSITIONS * channels;
-    for (products, out) in products.chunks_exact(taps * frame).zip(out.chunks_exact_mut(frame)) {
+    for (products, out) in products
+        .chunks_exact(taps * frame)
+        .zip(out.chunks_exact_mut(frame))
+    {
         // For each part of the positions, that of every pending frame.
         let mut parts: Vec<Vec<&mut [u32]>> = Vec::new();
         parts.resize_with(frame.div_ceil(part), || Vec::with_capacity(taps - 1));
