@@ -5,7 +5,7 @@ use latentbit_container::{ChunkPlan, LatentFrames, PixelFrames};
 
 use super::*;
 use crate::Dtype;
-use crate::vae::{DecoderState, EncoderState};
+use crate::vae::{DecoderState, EncoderState, Tiling};
 
 mod conceal;
 
@@ -89,6 +89,44 @@ fn decode_with(
         });
         output.collect()
     })
+}
+
+/// One tile for the whole frame.
+fn one_tile(bundle: &Bundle, on_disk: bool) -> Option<MemoryPlan> {
+    let latent = Geometry::new(bundle, WIDTH as u32, HEIGHT as u32).latent_size();
+    Some(MemoryPlan {
+        tiling: Some(Tiling::new(latent, [1, 1], 0, true)),
+        on_disk,
+        estimate: 0,
+    })
+}
+
+/// In tiles, what a chunk is followed by decides what is kept of it.
+#[test]
+fn groups_of_any_length_give_the_same_chunks_in_a_tile() {
+    let bundle = bundle();
+    let stream = stream(&bundle);
+    let frames = video(61);
+    for group in [0, 1, 2, 3] {
+        for keys in [vec![], vec![13], vec![5, 29, 30]] {
+            let whole = Options {
+                key_frames: KeyFrames::At(keys.iter().copied().map(PixelFrames).collect()),
+                ..options(group)
+            };
+            let encode = |options: &Options| {
+                let (input, output) = encoder(&bundle, &stream, options).unwrap();
+                run(input, output, &frames)
+            };
+            let expected = encode(&whole);
+            for on_disk in [false, true] {
+                let tile = Options {
+                    encoder_plan: one_tile(&bundle, on_disk),
+                    ..whole.clone()
+                };
+                assert_eq!(encode(&tile), expected, "{group} {keys:?} {on_disk}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -154,7 +154,8 @@ impl Sizes {
             most(self.whole.entry(want.slot).or_default(), bytes);
             return;
         }
-        self.large.room(frame);
+        // Only frames by themselves are used again.
+        self.large.room(if lead > 0 { frame } else { 0 });
         let new = bytes - lead * frame;
         match lead {
             0 if is_large(bytes) => self.large.take(want.slot, bytes, None),

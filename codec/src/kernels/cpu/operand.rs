@@ -93,7 +93,7 @@ impl Operand {
         if lead > 0 {
             self.frames.resize_with(extent.frames, Vec::new);
         }
-        self.make_room(shape.frame());
+        self.make_room(shape);
         if lead > 0 {
             return;
         }
@@ -258,16 +258,17 @@ impl Operand {
         }
     }
 
-    /// Gives back what lies idle and is large, but for frames of this shape.
+    /// Gives back what lies idle and is large, but for frames of an operand of this shape.
     fn make_room(&mut self, wanted: Shape) {
+        let wanted = (wanted.lead > 0).then(|| wanted.frame());
         self.spare
-            .retain(|(shape, frame)| *shape == wanted || !is_large(4 * frame.len() as u64));
+            .retain(|(shape, frame)| Some(*shape) == wanted || !is_large(4 * frame.len() as u64));
     }
 
     /// Gives back what lies idle and is large, so that there is room for another operand.
     pub(in crate::kernels) fn make_room_for(&mut self, other: &Self) {
         if let Some(shape) = other.shape {
-            self.make_room(shape.frame());
+            self.make_room(shape);
         }
     }
 

@@ -118,6 +118,47 @@ fn every_frame_comes_and_says_what_it_is() {
     }
 }
 
+/// With tiles the decoder looks an item ahead.
+#[test]
+fn a_tile_conceals_as_whole_frames_do() {
+    let clip = Clip::new();
+    for lost in [
+        &[][..],
+        &[1],
+        &[0],
+        &[2],
+        &[4],
+        &[0, 1],
+        &[2, 3],
+        &[0, 2, 4],
+        &[0, 1, 2, 3, 4],
+    ] {
+        for conceal in methods() {
+            let whole = Options {
+                conceal,
+                ..options(0)
+            };
+            let decoded = |options: &Options| {
+                let parts = clip.parts(lost);
+                decode_with(&clip.bundle, &clip.stream, parts, options).unwrap()
+            };
+            let expected = decoded(&whole);
+            for on_disk in [false, true] {
+                let tile = Options {
+                    decoder_plan: one_tile(&clip.bundle, on_disk),
+                    ..whole.clone()
+                };
+                let found = decoded(&tile);
+                assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.fidelity, expected.fidelity, "{lost:?} {whole:?}");
+                    assert_eq!(found.frame, expected.frame, "{lost:?} {whole:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn off_leaves_lost_frames_out() {
     let clip = Clip::new();
