@@ -36,6 +36,7 @@ use args::{Arguments, Command};
 use exit::Exit;
 
 fn main() -> ExitCode {
+    latentbit_codec::return_large_blocks();
     let arguments = Arguments::parse_from(std::env::args_os().map(args::as_ffmpeg_has_it));
     start_log(&arguments);
     media::set_verbose(arguments.verbose > 1);

@@ -55,5 +55,5 @@ pub use cpu::CpuInfo;
 pub use device::{Cuda, Device};
 pub use error::{Error, Result};
 pub use frame::Frame;
-pub use kernels::{Dtype, OperatorTime};
+pub use kernels::{Dtype, OperatorTime, return_large_blocks};
 pub use maskgit::Predictor;

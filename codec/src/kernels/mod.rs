@@ -1,12 +1,13 @@
 //! The hot operators behind one interface: what they compute. How is in [`cpu`] and [`cuda`].
 //!
 //! Activations are channels last, without a batch axis, in buffers that a stream keeps from one call to the next, so
-//! that nothing is allocated while it runs. An operator reads an [`Operand`]: values rounded to the number type of the
+//! that nothing small is allocated while it runs; on the CPU, what is large is given back where it lies idle. An operator reads an [`Operand`]: values rounded to the number type of the
 //! networks, with the zeros around them and the frames before them in place. It writes to a [`Sink`], which applies
 //! bias, activation, residual and norm while sums are at hand, and makes the operands of the operators that follow.
 //!
 //! A [`Backend`] says where that happens. Networks are lists of operators that are the same for all of them.
 
+mod allocator;
 mod attention;
 mod backend;
 mod conv;
@@ -25,6 +26,7 @@ mod sink;
 mod spec;
 mod values;
 
+pub use allocator::return_large_blocks;
 pub(crate) use attention::{Attention, Rotary, frame_bytes};
 pub(crate) use backend::Backend;
 pub(crate) use conv::Conv;

@@ -16,6 +16,9 @@ const SMALLEST: usize = 8;
 /// Frames that wait outside of the pipeline, in readers and writers.
 const OUTSIDE: usize = 3;
 
+/// A turn of all tiles on disk more than one for each chunk costs as much as one part in so many of what is computed.
+const TURN: u64 = 20;
+
 /// Bytes of a pixel: three f32.
 const PIXEL: u64 = 12;
 
@@ -51,13 +54,15 @@ pub struct MemoryPlan {
     pub tiling: Option<Tiling>,
     /// Whether the states of tiles wait in a temporary file.
     pub on_disk: bool,
+    /// Latent frames that a tile takes before the next tile has its turn, at most.
+    pub steps: usize,
     /// Bytes that the pipeline will take, besides what the process has before it starts.
     pub estimate: u64,
 }
 
 impl MemoryPlan {
     /// Whole frames if they fit into `limit` bytes, else the tiles that compute least among those that do. Tiles whose
-    /// states fit into memory as well are preferred.
+    /// states fit into memory as well are preferred; on disk, those whose states are read and written less often.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the smallest tiles do not fit; the message says what they would take.
@@ -65,7 +70,8 @@ impl MemoryPlan {
         let whole = Self {
             tiling: None,
             on_disk: false,
-            estimate: estimate(bundle, geometry, work, None, false),
+            steps: 1,
+            estimate: estimate(bundle, geometry, work, None),
         };
         let Some(limit) = limit.filter(|&limit| limit < whole.estimate) else {
             return Ok(whole);
@@ -77,25 +83,28 @@ impl MemoryPlan {
         let (margin, blend) = reach.map_or((BLEND, true), |reach| (reach, false));
         let latent = geometry.latent_size();
         let most = latent.map(|side| (side / SMALLEST).max(1));
+        let chunk = usize::from(geometry.chunk_latent_frames).max(1);
+        // In memory states are only handed over. A file is read and written in every turn, so turns are long if they can be.
+        let waits = [(false, 1), (true, chunk), (true, chunk.div_ceil(2)), (true, 1)];
         let mut best: Option<((bool, u64), Self)> = None;
         let mut least = u64::MAX;
         for rows in 1..=most[0] {
             for columns in 1..=most[1] {
                 let tiling = Tiling::new(latent, [rows, columns], margin, blend);
-                for on_disk in [false, true] {
-                    let estimate = estimate(bundle, geometry, work, Some(&tiling), on_disk);
+                for (on_disk, steps) in waits {
+                    let estimate = estimate(bundle, geometry, work, Some((&tiling, on_disk, steps)));
                     least = least.min(estimate);
-                    let cost = (on_disk, tiling.positions());
+                    let turns = chunk.div_ceil(steps) as u64;
+                    let extra = if on_disk { turns - 1 } else { 0 };
+                    let cost = (on_disk, tiling.positions() * (TURN + extra));
                     if estimate <= limit && best.as_ref().is_none_or(|(known, _)| cost < *known) {
-                        let tiling = Some(tiling.clone());
-                        best = Some((
-                            cost,
-                            Self {
-                                tiling,
-                                on_disk,
-                                estimate,
-                            },
-                        ));
+                        let plan = Self {
+                            tiling: Some(tiling.clone()),
+                            on_disk,
+                            steps,
+                            estimate,
+                        };
+                        best = Some((cost, plan));
                     }
                 }
             }
@@ -116,7 +125,8 @@ impl MemoryPlan {
     }
 }
 
-fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Tiling>, on_disk: bool) -> u64 {
+/// What a pipeline takes; with tiles, whether their states wait on disk and the latent frames of a turn.
+fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiles: Option<(&Tiling, bool, usize)>) -> u64 {
     let [time, rows, columns] = geometry.strides;
     let [height, width] = geometry.latent_size();
     let frame = PIXEL * (height * rows * width * columns) as u64;
@@ -134,12 +144,12 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
     let step = time as u64 * frame;
     let queued = match work.encodes() {
         // One in the making, one that waits; with tiles, one that shows whether the group goes on.
-        true => (1 + QUEUE as u64 + u64::from(tiling.is_some())) * step,
+        true => (1 + QUEUE as u64 + u64::from(tiles.is_some())) * step,
         false => FRAME_QUEUE as u64 * frame,
     };
-    let network = match tiling {
+    let network = match tiles {
         None => size([height, width]).state + step,
-        Some(tiling) => {
+        Some((tiling, on_disk, steps)) => {
             let [tile_height, tile_width] = tiling.largest();
             let tile = size([tile_height, tile_width]);
             let pixels = PIXEL * (tile_height * rows * tile_width * columns) as u64;
@@ -149,7 +159,7 @@ fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiling: Option<&Ti
                 // The one at hand is counted already, but a look at what comes later needs a copy.
                 false => (down * across - usize::from(work.encodes())) as u64,
             };
-            tile.state + states * tile.remembered + chunk * time as u64 * (frame + pixels)
+            tile.state + states * tile.remembered + (steps * time) as u64 * (frame + pixels)
         }
     };
     network + queued + OUTSIDE as u64 * frame + latents + tokens

@@ -91,12 +91,16 @@ fn decode_with(
     })
 }
 
+/// Whether states of tiles wait on disk, and the latent frames of a turn.
+const WAYS: [(bool, usize); 3] = [(false, 1), (true, 4), (true, 3)];
+
 /// One tile for the whole frame.
-fn one_tile(bundle: &Bundle, on_disk: bool) -> Option<MemoryPlan> {
+fn one_tile(bundle: &Bundle, (on_disk, steps): (bool, usize)) -> Option<MemoryPlan> {
     let latent = Geometry::new(bundle, WIDTH as u32, HEIGHT as u32).latent_size();
     Some(MemoryPlan {
         tiling: Some(Tiling::new(latent, [1, 1], 0, true)),
         on_disk,
+        steps,
         estimate: 0,
     })
 }
@@ -118,12 +122,12 @@ fn groups_of_any_length_give_the_same_chunks_in_a_tile() {
                 run(input, output, &frames)
             };
             let expected = encode(&whole);
-            for on_disk in [false, true] {
+            for way in WAYS {
                 let tile = Options {
-                    encoder_plan: one_tile(&bundle, on_disk),
+                    encoder_plan: one_tile(&bundle, way),
                     ..whole.clone()
                 };
-                assert_eq!(encode(&tile), expected, "{group} {keys:?} {on_disk}");
+                assert_eq!(encode(&tile), expected, "{group} {keys:?} {way:?}");
             }
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct VaeDecoder<O> {
     bundle: Arc<Bundle>,
     state: DecoderState,
     tiles: Option<TiledState>,
+    /// Latent frames that are decoded at once, at most.
+    at_once: usize,
     /// With tiles: what waits until the next item shows whether the group goes on.
     held: Option<Latents>,
     width: usize,
@@ -56,6 +58,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             bundle: bundle.clone(),
             state: DecoderState::default(),
             tiles: plan.and_then(MemoryPlan::tiles),
+            at_once: plan.map_or(1, |plan| plan.steps.max(1)),
             held: None,
             width: geometry.width as usize,
             height: geometry.height as usize,
@@ -124,13 +127,17 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         let fidelity = self.fidelity(chunk.key, made_up);
         let mut left = chunk.frame_count.0;
         let steps = chunk.latent.dim(0)?;
-        // Tiles take turns, so each takes as much as there is.
-        let at_once = if self.tiles.is_some() { steps } else { 1 };
         // A GPU computes the next step while frames of this one are looked after.
         let looks_ahead = self.tiles.is_none() && matches!(self.bundle.device(), Device::Cuda(_));
         let mut ahead = None;
-        for step in (0..steps).step_by(at_once) {
+        for step in (0..steps).step_by(self.at_once) {
+            let at_once = self.at_once.min(steps - step);
             let part = |step| chunk.latent.narrow(0, step, at_once);
+            let group = if step + at_once < steps {
+                Group::GoesOn
+            } else {
+                group
+            };
             let pixels = if looks_ahead {
                 let now = match ahead.take() {
                     Some(running) => running,

@@ -21,9 +21,11 @@ struct Building {
     frames: u64,
     steps: usize,
     latents: Vec<Running>,
-    /// With tiles: frames whose latents are made when the chunk is complete, and (T, H, W) of them.
+    /// With tiles: frames whose latents are made when there are enough of them, (T, H, W) of them, and how many steps they
+    /// are.
     pixels: Vec<f32>,
     size: [usize; 3],
+    waiting: usize,
 }
 
 /// Runs the VAE's encoder, a latent frame at a time.
@@ -32,6 +34,8 @@ pub(super) struct VaeEncoder<O> {
     state: EncoderState,
     tiles: Option<TiledState>,
     building: Option<Building>,
+    /// Steps that tiles take at once.
+    at_once: usize,
     chunk_latent_frames: usize,
     out: std::marker::PhantomData<fn() -> O>,
 }
@@ -44,37 +48,48 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             state: EncoderState::default(),
             tiles: plan.and_then(MemoryPlan::tiles),
             building: None,
+            at_once: plan.map_or(1, |plan| plan.steps.max(1)),
             chunk_latent_frames: geometry.chunk_latent_frames.into(),
             out: std::marker::PhantomData,
         }
     }
 
+    /// Has tiles take the steps that wait; `group` tells what comes behind them.
+    fn flush(&mut self, group: Group, context: &Context<O>) -> Result<()> {
+        let (Some(tiles), Some(building)) = (&mut self.tiles, &mut self.building) else {
+            return Ok(());
+        };
+        let [t, h, w] = std::mem::take(&mut building.size);
+        let pixels = std::mem::take(&mut building.pixels);
+        building.waiting = 0;
+        if pixels.is_empty() {
+            return Ok(());
+        }
+        let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
+        let latent = context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles, group))?;
+        building.latents.push(Running::done(latent));
+        Ok(())
+    }
+
     /// Sends the chunk in the making, if there is one.
     fn send(&mut self, group: Group, context: &Context<O>) -> Result<()> {
+        self.flush(group, context)?;
         let Some(Building {
             start,
             frames,
             latents,
-            pixels,
-            size: [t, h, w],
             ..
         }) = self.building.take()
         else {
             return Ok(());
         };
-        let latent = if let Some(tiles) = &mut self.tiles {
-            let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
-            context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles, group))?
-        } else {
-            let latents = latents.into_iter().map(Running::wait);
-            Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?
-        };
+        let latents = latents.into_iter().map(Running::wait);
         let chunk = LatentChunk {
             sequence: start.sequence,
             first_frame: start.first_frame,
             key: start.key,
             frame_count: PixelFrames(frames),
-            latent,
+            latent: Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?,
         };
         context.send(chunk.into())
     }
@@ -100,8 +115,14 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
                 latents: Vec::with_capacity(self.chunk_latent_frames),
                 pixels: Vec::new(),
                 size: [0; 3],
+                waiting: 0,
             });
+        } else if let Some(building) = &self.building
+            && building.waiting >= self.at_once
+        {
+            self.flush(Group::GoesOn, context)?;
         }
+        let at_once = self.at_once;
         let Self {
             bundle,
             state,
@@ -115,11 +136,12 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
         let [t, h, w] = step.size;
         if tiles.is_some() {
             if building.pixels.is_empty() {
-                let later = (self.chunk_latent_frames - 1) * bundle.vae.strides()[0];
+                let later = (at_once - 1) * bundle.vae.strides()[0];
                 building.pixels.reserve_exact((t + later) * h * w * 3);
             }
             building.pixels.extend_from_slice(&step.pixels);
             building.size = [building.size[0] + t, h, w];
+            building.waiting += 1;
         } else {
             let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), &Device::Cpu)?;
             // On a GPU the next frames come while it computes.

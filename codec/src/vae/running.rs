@@ -16,6 +16,8 @@ const STEPS: usize = 2;
 /// The state that it was begun with can be used for what comes next at once.
 #[must_use]
 pub struct Running {
+    /// The result, if it was there from the start.
+    done: Option<Tensor>,
     shape: [usize; 4],
     values: Vec<f32>,
     coming: VecDeque<(Later, Range<usize>)>,
@@ -26,10 +28,19 @@ pub struct Running {
 impl Running {
     pub(super) fn new(shape: [usize; 4]) -> Self {
         Self {
+            done: None,
             shape,
             values: vec![0.0; shape.iter().product()],
             coming: VecDeque::new(),
             asked: 0,
+        }
+    }
+
+    /// A result that is there.
+    pub(crate) fn done(result: Tensor) -> Self {
+        Self {
+            done: Some(result),
+            ..Self::new([0; 4])
         }
     }
 
@@ -57,6 +68,9 @@ impl Running {
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if a GPU failed. Reset the state then.
     pub fn wait(mut self) -> Result<Tensor> {
+        if let Some(done) = self.done {
+            return Ok(done);
+        }
         while !self.coming.is_empty() {
             self.wait_for_one()?;
         }

@@ -143,9 +143,9 @@ fn a_tile_conceals_as_whole_frames_do() {
                 decode_with(&clip.bundle, &clip.stream, parts, options).unwrap()
             };
             let expected = decoded(&whole);
-            for on_disk in [false, true] {
+            for way in WAYS {
                 let tile = Options {
-                    decoder_plan: one_tile(&clip.bundle, on_disk),
+                    decoder_plan: one_tile(&clip.bundle, way),
                     ..whole.clone()
                 };
                 let found = decoded(&tile);
