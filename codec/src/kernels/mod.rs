@@ -1,9 +1,10 @@
 //! The hot operators behind one interface: what they compute. How is in [`cpu`] and [`cuda`].
 //!
 //! Activations are channels last, without a batch axis, in buffers that a stream keeps from one call to the next, so
-//! that nothing small is allocated while it runs; on the CPU, what is large is given back where it lies idle. An operator reads an [`Operand`]: values rounded to the number type of the
-//! networks, with the zeros around them and the frames before them in place. It writes to a [`Sink`], which applies
-//! bias, activation, residual and norm while sums are at hand, and makes the operands of the operators that follow.
+//! that nothing small is allocated while it runs; on the CPU, what is large is given back where it lies idle. An operator
+//! reads an [`Operand`]: values rounded to the number type of the networks, with the zeros around them and the frames
+//! before them in place. It writes to a [`Sink`], which applies bias, activation, residual and norm while sums are at
+//! hand, and makes the operands of the operators that follow.
 //!
 //! A [`Backend`] says where that happens. Networks are lists of operators that are the same for all of them.
 
@@ -30,9 +31,8 @@ pub use allocator::return_large_blocks;
 pub(crate) use attention::{Attention, Rotary, frame_bytes};
 pub(crate) use backend::Backend;
 pub(crate) use conv::Conv;
-pub(crate) use cpu::AttentionBuffers;
-pub(crate) use cpu::is_large;
 pub(crate) use cpu::kind::Kind;
+pub(crate) use cpu::{AttentionBuffers, is_large};
 #[cfg(test)]
 pub(crate) use cuda::Emulator;
 #[cfg(feature = "cuda")]

@@ -1,5 +1,6 @@
 //! Frames and latents to operands, and channels to frames.
 
+use super::cpu::scratch::at_least;
 use super::kept::Kept;
 use super::operand::{Operand, elsewhere};
 use super::values::{Later, Values};
@@ -94,12 +95,9 @@ pub(crate) fn over_time(
 ) -> Result<()> {
     let [_, height, width] = size;
     let len = size.iter().product::<usize>() * channels;
-    let out = out.cpu_mut()?;
-    if out.len() < len {
-        out.resize(len, 0.0);
-    }
+    let out = at_least(out.cpu_mut()?, len);
     let pending = kept.sums(known, taps.saturating_sub(1), height * width * channels)?;
-    cpu::over_time(&products.cpu()?[..taps * len], channels, pending, &mut out[..len]);
+    cpu::over_time(&products.cpu()?[..taps * len], channels, pending, out);
     Ok(())
 }
 

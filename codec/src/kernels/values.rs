@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::Backend;
+use super::cpu::scratch::at_least;
 use super::cuda::{self, Download};
 use super::operand::elsewhere;
 use crate::error::Result;
@@ -30,10 +31,7 @@ impl Values {
     pub(crate) fn reserve(&mut self, backend: &Backend, len: usize) -> Result<()> {
         match backend {
             Backend::Cpu(_) => {
-                let values = self.cpu_mut()?;
-                if values.len() < len {
-                    values.resize(len, 0.0);
-                }
+                at_least(self.cpu_mut()?, len);
                 Ok(())
             }
             Backend::Gpu(gpu) => self.on(gpu)?.reserve(len),

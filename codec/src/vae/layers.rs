@@ -188,15 +188,6 @@ impl Layer {
         next: Wants,
         reversed: &mut Vec<Operator>,
     ) -> Wants {
-        let want = |conv: usize, slot: Slot, norm: Option<usize>| Want {
-            slot,
-            reader: Reader::Conv(conv),
-            norm,
-        };
-        let only = |want: Want| Wants {
-            operands: vec![want],
-            stream: false,
-        };
         match *self {
             Self::Keep(shortcut) => {
                 reversed.push(Operator::Keep { shortcut, first });
@@ -208,10 +199,7 @@ impl Layer {
                     store: next.stream,
                     targets: next.operands,
                 });
-                Wants {
-                    operands: Vec::new(),
-                    stream: true,
-                }
+                Wants::stream()
             }
             Self::Residual {
                 norms,
@@ -219,8 +207,8 @@ impl Layer {
                 shortcut,
             } => {
                 let [before, between] = [
-                    want(convs[0], Slot::Input, Some(norms[0])),
-                    want(convs[1], Slot::Inner, Some(norms[1])),
+                    Want::of(convs[0], Slot::Input, Some(norms[0])),
+                    Want::of(convs[1], Slot::Inner, Some(norms[1])),
                 ];
                 reversed.push(Operator::Conv {
                     conv: convs[1],
@@ -230,25 +218,21 @@ impl Layer {
                     store: next.stream,
                     targets: next.operands,
                 });
-                reversed.push(conv(convs[0], before.slot, only(between)));
+                reversed.push(conv(convs[0], before.slot, Wants::only(between)));
                 let Some(shortcut) = shortcut else {
                     return Wants {
                         operands: vec![before],
                         stream: true,
                     };
                 };
-                let stream = Wants {
-                    operands: Vec::new(),
-                    stream: true,
-                };
-                reversed.push(conv(shortcut, Slot::Bypass, stream));
+                reversed.push(conv(shortcut, Slot::Bypass, Wants::stream()));
                 Wants {
-                    operands: vec![before, want(shortcut, Slot::Bypass, None)],
+                    operands: vec![before, Want::of(shortcut, Slot::Bypass, None)],
                     stream: false,
                 }
             }
             Self::Attention { norm, qkv, proj } => {
-                let seen = want(proj, Slot::Inner, None);
+                let seen = Want::of(proj, Slot::Inner, None);
                 reversed.push(Operator::Conv {
                     conv: proj,
                     source: seen.slot,
@@ -262,14 +246,14 @@ impl Layer {
                     conv: proj,
                     target: seen.slot,
                 });
-                let before = want(qkv, Slot::Input, Some(norm));
+                let before = Want::of(qkv, Slot::Input, Some(norm));
                 let channels = parts.convs[qkv].spec().inputs;
                 let all = Want {
                     slot: Slot::Bypass,
                     reader: Reader::Attention(channels),
                     norm: None,
                 };
-                reversed.push(conv(qkv, before.slot, only(all)));
+                reversed.push(conv(qkv, before.slot, Wants::only(all)));
                 Wants {
                     operands: vec![before],
                     stream: true,
@@ -277,7 +261,7 @@ impl Layer {
             }
             Self::Space { conv: space } => {
                 reversed.push(conv(space, Slot::Resample, next));
-                only(want(space, Slot::Resample, None))
+                Wants::only(Want::of(space, Slot::Resample, None))
             }
             Self::HalveTime { conv: time } if first => {
                 reversed.push(Operator::Remember {
@@ -285,14 +269,14 @@ impl Layer {
                     source: Slot::Aside,
                 });
                 let mut wants = next;
-                wants.operands.push(want(time, Slot::Aside, None));
+                wants.operands.push(Want::of(time, Slot::Aside, None));
                 wants
             }
             Self::DoubleTime { .. } if first => next,
             Self::HalveTime { conv: time } | Self::DoubleTime { conv: time } => {
-                let seen = want(time, Slot::Inner, None);
+                let seen = Want::of(time, Slot::Inner, None);
                 reversed.push(conv(time, seen.slot, next));
-                only(seen)
+                Wants::only(seen)
             }
         }
     }

@@ -40,11 +40,7 @@ fn run(parts: &Parts, layers: &[Layer], x: &Tensor, plan: &[usize]) -> Tensor {
     let first_alone = [1, plan[0] - 1].into_iter().chain(plan[1..].iter().copied());
     for (index, count) in first_alone.filter(|&count| count > 0).enumerate() {
         let mut reversed = Vec::new();
-        let next = Wants {
-            operands: Vec::new(),
-            stream: true,
-        };
-        let wants = layers.iter().rev().fold(next, |next, layer| {
+        let wants = layers.iter().rev().fold(Wants::stream(), |next, layer| {
             layer.plan(parts, index == 0, next, &mut reversed)
         });
         reversed.reverse();

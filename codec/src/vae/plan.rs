@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::layers::{Layer, causal, conv, tensor};
 use super::passes::{Pass, Passes};
-use super::program::{Operator, Parts, Program, Reader, Values, Want, Wants};
+use super::program::{Operator, Parts, Program, Values, Want, Wants};
 use super::state::Slot;
 use crate::bundle::Weights;
 use crate::kernels::{Backend, Conv, ConvSpec};
@@ -21,7 +21,9 @@ impl Entry {
     /// The operand that the input is written to.
     pub(super) fn want(self) -> Want {
         self.before
-            .map_or(want(self.conv, Slot::Inner), |conv| want(conv, Slot::Resample))
+            .map_or(Want::of(self.conv, Slot::Inner, None), |conv| {
+                Want::of(conv, Slot::Resample, None)
+            })
     }
 }
 
@@ -101,14 +103,6 @@ pub(super) struct Plan<'a> {
     pub(super) head: Head,
 }
 
-fn want(conv: usize, slot: Slot) -> Want {
-    Want {
-        slot,
-        reader: Reader::Conv(conv),
-        norm: None,
-    }
-}
-
 impl Plan<'_> {
     /// The passes of a step; `first` says whether it begins a group.
     pub(super) fn passes(&self, first: bool) -> Passes {
@@ -124,23 +118,10 @@ impl Plan<'_> {
         for (index, (layers, in_turns)) in stretches.into_iter().enumerate() {
             let (mut reversed, mut wants) = match index == last {
                 true => {
-                    let seen = Want {
-                        norm: Some(self.norm),
-                        ..want(self.head.conv, Slot::Input)
-                    };
-                    let wants = Wants {
-                        operands: vec![seen],
-                        stream: false,
-                    };
-                    (self.head.reversed(seen.slot), wants)
+                    let seen = Want::of(self.head.conv, Slot::Input, Some(self.norm));
+                    (self.head.reversed(seen.slot), Wants::only(seen))
                 }
-                false => {
-                    let wants = Wants {
-                        operands: Vec::new(),
-                        stream: true,
-                    };
-                    (Vec::new(), wants)
-                }
+                false => (Vec::new(), Wants::stream()),
             };
             for layer in self.layers[layers].iter().rev() {
                 wants = layer.plan(self.parts, first, wants, &mut reversed);
@@ -163,14 +144,10 @@ impl Plan<'_> {
 
     /// Appends what comes before the layers.
     fn begin(&self, wants: Wants, reversed: &mut Vec<Operator>) {
-        let input = want(self.entry.conv, Slot::Inner);
+        let input = Want::of(self.entry.conv, Slot::Inner, None);
         reversed.push(conv(self.entry.conv, input.slot, wants));
         if let Some(before) = self.entry.before {
-            let wants = Wants {
-                operands: vec![input],
-                stream: false,
-            };
-            reversed.push(conv(before, Slot::Resample, wants));
+            reversed.push(conv(before, Slot::Resample, Wants::only(input)));
         }
     }
 }

@@ -80,6 +80,17 @@ pub(super) struct Want {
     pub(super) norm: Option<usize>,
 }
 
+impl Want {
+    /// The operand of a convolution.
+    pub(super) fn of(conv: usize, slot: Slot, norm: Option<usize>) -> Self {
+        Self {
+            slot,
+            reader: Reader::Conv(conv),
+            norm,
+        }
+    }
+}
+
 /// What must be there before a layer runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wants {
@@ -87,6 +98,24 @@ pub(super) struct Wants {
     pub(super) operands: Vec<Want>,
     /// Whether the residual stream must hold the layer's input.
     pub(super) stream: bool,
+}
+
+impl Wants {
+    /// One operand.
+    pub(super) fn only(want: Want) -> Self {
+        Self {
+            operands: vec![want],
+            stream: false,
+        }
+    }
+
+    /// The residual stream.
+    pub(super) fn stream() -> Self {
+        Self {
+            operands: Vec::new(),
+            stream: true,
+        }
+    }
 }
 
 /// Which f32 values an operator adds or writes.

@@ -196,12 +196,7 @@ impl Sizes {
                     }
                 }
                 Operator::Attention { source, conv, target } => {
-                    let want = Want {
-                        slot: *target,
-                        reader: Reader::Conv(*conv),
-                        norm: None,
-                    };
-                    self.want(parts, &want, size);
+                    self.want(parts, &Want::of(*conv, *target, None), size);
                     let channels = parts.convs[*conv].spec().inputs;
                     most(&mut self.scratch, frame_bytes(parts.backend(), size, channels));
                     self.large.finish(*source);

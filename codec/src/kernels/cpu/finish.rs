@@ -67,24 +67,21 @@ impl<'a> Finish<'a> {
             assert_eq!(extent.channels, channels);
             // Without a border, positions follow each other whatever the extents.
             let flat = extent.border == [0; 4] && extent.frames * extent.height * extent.width == positions;
-            let lead = if flat { 0 } else { extent.frames - frames };
             assert!(flat || [extent.height, extent.width] == [height, width]);
             assert!(target.norm.is_none_or(|norm| norm.gain.len() == channels));
+            let layout = target.operand.layout();
+            let (layout, lead, frames) = if flat {
+                let layout = layout.flat(height, width);
+                (layout, 0, target.operand.flat(layout.frame))
+            } else {
+                let lead = extent.frames - frames;
+                (layout, lead, target.operand.frames_from(lead))
+            };
             Some(Target {
                 norm: target.norm,
-                layout: if flat {
-                    target.operand.layout().flat(height, width)
-                } else {
-                    target.operand.layout()
-                },
+                layout,
                 lead,
-                frames: if flat {
-                    target
-                        .operand
-                        .flat(height * width * target.operand.layout().position)
-                } else {
-                    target.operand.frames_from(lead)
-                },
+                frames,
             })
         });
         Self {

@@ -286,7 +286,8 @@ impl Operand {
 
     /// Gives back memory that only frames of the same size would use again.
     pub(in crate::kernels) fn trim(&mut self) {
-        self.retire();
+        self.shape = None;
+        self.frames.clear();
         self.spare.clear();
     }
 
