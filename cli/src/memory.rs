@@ -1,7 +1,8 @@
 //! Keeps within the memory that a command line allows.
 
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{Geometry, MemoryPlan, Work};
+use latentbit_codec::pipeline::{Geometry, MemoryPlan, TileStates, Work};
+use latentbit_container::PixelFrames;
 
 use crate::args::MemoryArgs;
 use crate::exit::usage;
@@ -16,12 +17,14 @@ pub struct Planned {
 }
 
 /// Chooses whole frames or tiles, and says so if a limit was given. The model must be loaded: what the process has by now
-/// is part of the estimate. So is `besides`, in bytes: what the command takes beside the pipeline.
+/// is part of the estimate. So is `besides`, in bytes: what the command takes beside the pipeline. `frames` is how many the video
+/// has, if that is known.
 pub fn plan(
     args: &MemoryArgs,
     bundle: &Bundle,
     geometry: &Geometry,
     work: Work,
+    frames: Option<u64>,
     besides: u64,
     quiet: bool,
 ) -> anyhow::Result<Planned> {
@@ -37,17 +40,16 @@ pub fn plan(
             ));
         }
     };
-    let plan = MemoryPlan::new(bundle, geometry, work, limit)?;
+    let plan = MemoryPlan::new(bundle, geometry, work, frames.map(PixelFrames), limit)?;
     let estimate = before + plan.estimate;
     let how = match &plan.tiling {
         None => "whole frames".to_owned(),
         Some(tiling) => {
             let [rows, columns] = tiling.counts();
             let seams = if tiling.blends() { "blended" } else { "exact" };
-            let disk = if plan.on_disk {
-                ", their states on disk"
-            } else {
-                ""
+            let disk = match plan.states {
+                TileStates::OnDisk => ", their states on disk",
+                TileStates::InMemory | TileStates::Nowhere => "",
             };
             format!("{rows}x{columns} {seams} tiles{disk}")
         }

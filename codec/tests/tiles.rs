@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use latentbit_codec::bundle::Bundle;
-use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, Work};
+use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, TileStates, Work};
 use latentbit_codec::vae::{DecoderState, EncoderState, Group, TiledState, Tiling};
 use latentbit_codec::{Dtype, Frame};
 use safetensors::SafeTensors;
@@ -154,11 +154,12 @@ fn attention_makes_tiles_blend() {
     let bundle = with_attention();
     assert_eq!(bundle.vae.encoder_reach(), None);
     let geometry = Geometry::new(&bundle, 512, 384);
-    let whole = MemoryPlan::new(&bundle, &geometry, Work::Decode, None).unwrap();
+    let whole = MemoryPlan::new(&bundle, &geometry, Work::Decode, None, None).unwrap();
     assert_eq!(whole.tiling, None);
-    let tight = MemoryPlan::new(&bundle, &geometry, Work::Decode, Some(whole.estimate * 3 / 4)).unwrap();
+    let limit = Some(whole.estimate * 3 / 4);
+    let tight = MemoryPlan::new(&bundle, &geometry, Work::Decode, None, limit).unwrap();
     assert!(tight.tiling.unwrap().blends() && tight.estimate <= whole.estimate * 3 / 4);
-    let none = MemoryPlan::new(&bundle, &geometry, Work::Decode, Some(1000)).unwrap_err();
+    let none = MemoryPlan::new(&bundle, &geometry, Work::Decode, None, Some(1000)).unwrap_err();
     assert!(none.to_string().contains("smallest tiles"), "{none}");
 }
 
@@ -171,7 +172,7 @@ fn pipelines_give_the_same_frames_in_tiles() {
     let tiled = |reach: Option<usize>| {
         Some(MemoryPlan {
             tiling: Some(Tiling::new(geometry.latent_size(), [2, 2], reach.unwrap(), false)),
-            on_disk: false,
+            states: TileStates::InMemory,
             steps: 1,
             estimate: 0,
         })

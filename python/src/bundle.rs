@@ -50,7 +50,7 @@ impl Bundle {
 
     /// How to do this work within `limit` bytes besides those that the process has already; whole frames without a limit.
     pub fn plan(&self, video: &VideoStream, work: Work, limit: Option<u64>) -> PyResult<MemoryPlan> {
-        MemoryPlan::new(&self.bundle, &video.into(), work, limit)
+        MemoryPlan::new(&self.bundle, &video.into(), work, None, limit)
             .map_err(|error| error::codec(error, &self.place))
     }
 }

@@ -131,7 +131,7 @@ impl Workshop<'_> {
         }
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
         let output = lbit.display().to_string();
-        let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, recipe.memory)?;
+        let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, None, recipe.memory)?;
         let mut options = recipe.options.clone();
         options.encoder_plan = Some(plan);
         let encoding = Encoding {

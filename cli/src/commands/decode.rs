@@ -60,9 +60,22 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         true => Conceal::Off,
         false => conceal::choose(&args.conceal, &bundle)?,
     };
+    let range = range(&args.range, video.frame_rate);
+    let total = lbit_input::index(&args.input, input.stream)
+        .and_then(|index| index.frame_count())
+        .or(video.frame_count.map(PixelFrames::into));
+    let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);
     let besides = conceal::memory(&conceal, &video);
-    let planned = memory::plan(&args.memory, &bundle, &geometry, Work::Decode, besides, quiet)?;
+    let planned = memory::plan(
+        &args.memory,
+        &bundle,
+        &geometry,
+        Work::Decode,
+        total,
+        besides,
+        quiet,
+    )?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
@@ -71,11 +84,6 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         decoder_plan: Some(planned.plan),
         ..Options::default()
     };
-    let range = range(&args.range, video.frame_rate);
-    let total = lbit_input::index(&args.input, input.stream)
-        .and_then(|index| index.frame_count())
-        .or(video.frame_count.map(PixelFrames::into));
-    let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
     let carry = &args.carry;
     let streams = shown::wanted(input.reader.header(), |stream| match stream.kind {
         PacketKind::Audio => !carry.no_audio,

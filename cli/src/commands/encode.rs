@@ -45,7 +45,15 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Encoder)?;
     let video = describe(&bundle, &info, args.bits)?;
 
-    let planned = memory::plan(&args.memory, &bundle, &(&video).into(), Work::Encode, 0, quiet)?;
+    let planned = memory::plan(
+        &args.memory,
+        &bundle,
+        &(&video).into(),
+        Work::Encode,
+        info.frame_count,
+        0,
+        quiet,
+    )?;
 
     let mut warnings = Vec::new();
     interrupt::listen();

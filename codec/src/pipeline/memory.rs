@@ -1,8 +1,11 @@
 //! How much memory a pipeline takes, and tiles for one that must do with less.
 
+use latentbit_container::PixelFrames;
+use latentbit_container::units::LatentFrames;
+
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::vae::{TiledState, Tiling};
+use crate::vae::{NetworkSize, TiledState, Tiling};
 
 use super::{FRAME_QUEUE, Geometry, QUEUE};
 
@@ -47,13 +50,24 @@ impl Work {
     }
 }
 
+/// Where the states of tiles wait for their next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileStates {
+    /// In memory.
+    InMemory,
+    /// In a temporary file.
+    OnDisk,
+    /// Nowhere: each tile is expected to have one turn only. If it has more after all, they wait in a temporary file.
+    Nowhere,
+}
+
 /// How a VAE's network is run: whole frames, or tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Tiles; none for whole frames.
     pub tiling: Option<Tiling>,
-    /// Whether the states of tiles wait in a temporary file.
-    pub on_disk: bool,
+    /// Where the states of tiles wait.
+    pub states: TileStates,
     /// Latent frames that a tile takes before the next tile has its turn, at most.
     pub steps: usize,
     /// Bytes that the pipeline will take, besides what the process has before it starts.
@@ -64,14 +78,24 @@ impl MemoryPlan {
     /// Whole frames if they fit into `limit` bytes, else the tiles that compute least among those that do. Tiles whose
     /// states fit into memory as well are preferred; on disk, those whose states are read and written less often.
     ///
+    /// `frames` is how many the video has, if that is known: a short one does not fill all queues and buffers. More than
+    /// that take more memory than the estimate says.
+    ///
     /// # Errors
     /// [`Error::Parameter`] if the smallest tiles do not fit; the message says what they would take.
-    pub fn new(bundle: &Bundle, geometry: &Geometry, work: Work, limit: Option<u64>) -> Result<Self> {
+    pub fn new(
+        bundle: &Bundle,
+        geometry: &Geometry,
+        work: Work,
+        frames: Option<PixelFrames>,
+        limit: Option<u64>,
+    ) -> Result<Self> {
+        let estimates = Estimates::new(bundle, geometry, work, frames);
         let whole = Self {
             tiling: None,
-            on_disk: false,
+            states: TileStates::InMemory,
             steps: 1,
-            estimate: estimate(bundle, geometry, work, None),
+            estimate: estimates.whole(),
         };
         let Some(limit) = limit.filter(|&limit| limit < whole.estimate) else {
             return Ok(whole);
@@ -83,24 +107,35 @@ impl MemoryPlan {
         let (margin, blend) = reach.map_or((BLEND, true), |reach| (reach, false));
         let latent = geometry.latent_size();
         let most = latent.map(|side| (side / SMALLEST).max(1));
-        let chunk = usize::from(geometry.chunk_latent_frames).max(1);
+        let chunk = estimates.chunk;
+        let at_once = match estimates.in_one_chunk() {
+            true => TileStates::Nowhere,
+            false => TileStates::OnDisk,
+        };
         // In memory states are only handed over. A file is read and written in every turn, so turns are long if they can be.
-        let waits = [(false, 1), (true, chunk), (true, chunk.div_ceil(2)), (true, 1)];
+        let ways = [
+            (TileStates::InMemory, 1),
+            (at_once, chunk),
+            (TileStates::OnDisk, chunk.div_ceil(2)),
+            (TileStates::OnDisk, 1),
+        ];
         let mut best: Option<((bool, u64), Self)> = None;
         let mut least = u64::MAX;
         for rows in 1..=most[0] {
             for columns in 1..=most[1] {
                 let tiling = Tiling::new(latent, [rows, columns], margin, blend);
-                for (on_disk, steps) in waits {
-                    let estimate = estimate(bundle, geometry, work, Some((&tiling, on_disk, steps)));
+                let network = estimates.network(tiling.largest());
+                for (states, steps) in ways {
+                    let estimate = estimates.tiled(&tiling, &network, states, steps);
                     least = least.min(estimate);
                     let turns = chunk.div_ceil(steps) as u64;
+                    let on_disk = states == TileStates::OnDisk;
                     let extra = if on_disk { turns - 1 } else { 0 };
                     let cost = (on_disk, tiling.positions() * (TURN + extra));
                     if estimate <= limit && best.as_ref().is_none_or(|(known, _)| cost < *known) {
                         let plan = Self {
                             tiling: Some(tiling.clone()),
-                            on_disk,
+                            states,
                             steps,
                             estimate,
                         };
@@ -121,46 +156,104 @@ impl MemoryPlan {
     /// What remembers the tiles' frames; none for whole frames.
     pub(super) fn tiles(&self) -> Option<TiledState> {
         let tiling = self.tiling.clone();
-        tiling.map(|tiling| TiledState::new(tiling, self.on_disk))
+        tiling.map(|tiling| TiledState::new(tiling, self.states != TileStates::InMemory))
     }
 }
 
-/// What a pipeline takes; with tiles, whether their states wait on disk and the latent frames of a turn.
-fn estimate(bundle: &Bundle, geometry: &Geometry, work: Work, tiles: Option<(&Tiling, bool, usize)>) -> u64 {
-    let [time, rows, columns] = geometry.strides;
-    let [height, width] = geometry.latent_size();
-    let frame = PIXEL * (height * rows * width * columns) as u64;
-    let size = |latent| match work.encodes() {
-        true => bundle.vae.encoder_size(latent),
-        false => bundle.vae.decoder_size(latent),
-    };
-    // Latents and tokens: small beside pixels, but not nothing.
-    let chunk = u64::from(geometry.chunk_latent_frames);
-    let positions = chunk * (height * width) as u64;
-    let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
-    let chunk_size = [geometry.chunk_latent_frames.into(), height, width];
-    let tokenizer = bundle.tokenizer.as_ref().filter(|_| work.has_tokens());
-    let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size(chunk_size));
-    let step = time as u64 * frame;
-    let queued = match work.encodes() {
-        // One in the making, one that waits; with tiles, one that shows whether the group goes on.
-        true => (1 + QUEUE as u64 + u64::from(tiles.is_some())) * step,
-        false => FRAME_QUEUE as u64 * frame,
-    };
-    let network = match tiles {
-        None => size([height, width]).state + step,
-        Some((tiling, on_disk, steps)) => {
-            let [tile_height, tile_width] = tiling.largest();
-            let tile = size([tile_height, tile_width]);
-            let pixels = PIXEL * (tile_height * rows * tile_width * columns) as u64;
-            let [down, across] = tiling.counts();
-            let states = match on_disk {
-                true => 0,
-                // The one at hand is counted already, but a look at what comes later needs a copy.
-                false => (down * across - usize::from(work.encodes())) as u64,
-            };
-            tile.state + states * tile.remembered + (steps * time) as u64 * (frame + pixels)
+/// What a pipeline takes, in bytes.
+struct Estimates<'a> {
+    bundle: &'a Bundle,
+    geometry: &'a Geometry,
+    work: Work,
+    /// Frames and latent frames of the video, if they are known; frames with those that fill the last step.
+    known: Option<(u64, LatentFrames)>,
+    /// Latent frames of the longest chunk.
+    chunk: usize,
+    /// Of a frame.
+    frame: u64,
+    /// Of latents and tokens: small beside pixels, but not nothing.
+    small: u64,
+}
+
+impl<'a> Estimates<'a> {
+    fn new(bundle: &'a Bundle, geometry: &'a Geometry, work: Work, frames: Option<PixelFrames>) -> Self {
+        let [time, rows, columns] = geometry.strides;
+        let [height, width] = geometry.latent_size();
+        let known = frames
+            .filter(|&PixelFrames(frames)| frames > 0)
+            .map(|PixelFrames(frames)| {
+                let later = (frames - 1).div_ceil(time.max(1) as u64);
+                (1 + later * time as u64, LatentFrames(1 + later))
+            });
+        let full = usize::from(geometry.chunk_latent_frames).max(1);
+        let chunk = known.map_or(full, |(_, LatentFrames(frames))| {
+            full.min(usize::try_from(frames).unwrap_or(full))
+        });
+        let positions = (chunk * height * width) as u64;
+        let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
+        let tokenizer = bundle.tokenizer.as_ref().filter(|_| work.has_tokens());
+        let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size([full, height, width]));
+        Self {
+            bundle,
+            geometry,
+            work,
+            known,
+            chunk,
+            frame: PIXEL * (height * rows * width * columns) as u64,
+            small: latents + tokens,
         }
-    };
-    network + queued + OUTSIDE as u64 * frame + latents + tokens
+    }
+
+    /// Whether a chunk holds the whole video.
+    fn in_one_chunk(&self) -> bool {
+        self.known
+            .is_some_and(|(_, LatentFrames(frames))| frames <= u64::from(self.geometry.chunk_latent_frames))
+    }
+
+    fn network(&self, latent: [usize; 2]) -> NetworkSize {
+        let frames = self.known.map(|(_, frames)| frames);
+        match self.work.encodes() {
+            true => self.bundle.vae.encoder_size(latent, frames),
+            false => self.bundle.vae.decoder_size(latent, frames),
+        }
+    }
+
+    /// Of so many frames, or of those that the video has.
+    fn frames(&self, count: u64, frame: u64) -> u64 {
+        self.known.map_or(count, |(known, _)| known.min(count)) * frame
+    }
+
+    /// Frames that wait in the pipeline and outside.
+    fn queued(&self, tiles: bool) -> u64 {
+        let time = self.geometry.strides[0] as u64;
+        let within = match self.work.encodes() {
+            // One in the making, one that waits; with tiles, one that shows whether the group goes on.
+            true => (1 + QUEUE as u64 + u64::from(tiles)) * time,
+            false => FRAME_QUEUE as u64,
+        };
+        within + OUTSIDE as u64
+    }
+
+    /// In whole frames.
+    fn whole(&self) -> u64 {
+        let time = self.geometry.strides[0] as u64;
+        let frames = self.frames(time + self.queued(false), self.frame);
+        self.network(self.geometry.latent_size()).state + frames + self.small
+    }
+
+    /// In tiles; `network` is that of the largest one.
+    fn tiled(&self, tiling: &Tiling, network: &NetworkSize, states: TileStates, steps: usize) -> u64 {
+        let [time, rows, columns] = self.geometry.strides;
+        let [height, width] = tiling.largest();
+        let pixels = PIXEL * (height * rows * width * columns) as u64;
+        let [down, across] = tiling.counts();
+        let waiting = match states {
+            // The one at hand is counted already, but a look at what comes later needs a copy.
+            TileStates::InMemory => (down * across - usize::from(self.work.encodes())) as u64,
+            TileStates::OnDisk | TileStates::Nowhere => 0,
+        };
+        let turn = (steps * time) as u64;
+        let frames = self.frames(turn + self.queued(true), self.frame) + self.frames(turn, pixels);
+        network.state + waiting * network.remembered + frames + self.small
+    }
 }

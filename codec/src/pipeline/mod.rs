@@ -40,7 +40,7 @@ pub use decoded::DecodedFrame;
 pub use geometry::Geometry;
 pub use keys::KeyFrames;
 pub use latents::LatentChunk;
-pub use memory::{MemoryPlan, Work};
+pub use memory::{MemoryPlan, TileStates, Work};
 pub use video_stream::{check_bundle, video_stream_for};
 
 use crate::bundle::Bundle;

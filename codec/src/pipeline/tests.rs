@@ -91,15 +91,21 @@ fn decode_with(
     })
 }
 
-/// Whether states of tiles wait on disk, and the latent frames of a turn.
-const WAYS: [(bool, usize); 3] = [(false, 1), (true, 4), (true, 3)];
+/// Where states of tiles wait, and the latent frames of a turn.
+const WAYS: [(TileStates, usize); 4] = [
+    (TileStates::InMemory, 1),
+    (TileStates::OnDisk, 4),
+    (TileStates::OnDisk, 3),
+    // Nobody promises that there is one turn only.
+    (TileStates::Nowhere, 4),
+];
 
 /// One tile for the whole frame.
-fn one_tile(bundle: &Bundle, (on_disk, steps): (bool, usize)) -> Option<MemoryPlan> {
+fn one_tile(bundle: &Bundle, (states, steps): (TileStates, usize)) -> Option<MemoryPlan> {
     let latent = Geometry::new(bundle, WIDTH as u32, HEIGHT as u32).latent_size();
     Some(MemoryPlan {
         tiling: Some(Tiling::new(latent, [1, 1], 0, true)),
-        on_disk,
+        states,
         steps,
         estimate: 0,
     })

@@ -17,6 +17,7 @@ mod tiling;
 use candle_core::{DType, Tensor};
 
 pub use running::Running;
+pub use size::NetworkSize;
 pub use state::{DecoderState, EncoderState};
 pub use tiled::{Group, TiledState};
 pub use tiling::Tiling;

@@ -19,7 +19,7 @@ pub(super) struct Pass {
 
 impl Pass {
     /// How many of so many frames it takes at a time, if at most `most` make a turn.
-    pub(super) fn frames(&self, frames: usize, most: usize) -> usize {
+    fn frames(&self, frames: usize, most: usize) -> usize {
         if self.in_turns { most.min(frames) } else { frames }.max(1)
     }
 }
@@ -47,36 +47,92 @@ impl Passes {
         fill: impl FnMut(&mut State, Range<usize>) -> Result<()>,
         emit: impl FnMut(&State, Range<usize>) -> Result<()>,
     ) -> Result<()> {
+        let mut computing = Computing {
+            parts,
+            state,
+            fill,
+            emit,
+        };
+        self.walk(parts, input, most, &mut computing)
+    }
+
+    /// Visits all turns of all passes over an input in their order.
+    pub(super) fn walk(
+        &self,
+        parts: &Parts,
+        input: Input,
+        most: usize,
+        visitor: &mut impl Visitor,
+    ) -> Result<()> {
         let mut step = Step {
             passes: &self.0,
             parts,
             most,
-            fill,
-            emit,
+            visitor,
             emitted: 0,
         };
-        step.run(0, state, input)
+        step.walk(0, input)
     }
 }
 
-/// A step that is being made.
-struct Step<'a, F, E> {
-    passes: &'a [Pass],
-    parts: &'a Parts,
-    most: usize,
-    fill: F,
-    emit: E,
-    /// Frames of the output so far.
-    emitted: usize,
+/// What is done in the turns of a step.
+pub(super) trait Visitor {
+    /// Some frames of the input come in; `input` is what they are alone.
+    fn fill(&mut self, frames: Range<usize>, input: Input) -> Result<()>;
+
+    /// A pass has its turn.
+    fn run(&mut self, program: &Program, input: Input) -> Result<()>;
+
+    /// So many values of what came out wait for the pass behind `pass`.
+    fn wait(&mut self, pass: usize, len: usize) -> Result<()>;
+
+    /// Some frames of the output are there; `output` is what they are alone.
+    fn emit(&mut self, frames: Range<usize>, output: Input) -> Result<()>;
 }
 
-impl<F, E> Step<'_, F, E>
+/// Computes a step.
+struct Computing<'a, F, E> {
+    parts: &'a Parts,
+    state: &'a mut State,
+    fill: F,
+    emit: E,
+}
+
+impl<F, E> Visitor for Computing<'_, F, E>
 where
     F: FnMut(&mut State, Range<usize>) -> Result<()>,
     E: FnMut(&State, Range<usize>) -> Result<()>,
 {
-    /// Runs the passes from `index` on over frames that wait, or are to be filled in.
-    fn run(&mut self, index: usize, state: &mut State, input: Input) -> Result<()> {
+    fn fill(&mut self, frames: Range<usize>, _: Input) -> Result<()> {
+        (self.fill)(self.state, frames)
+    }
+
+    fn run(&mut self, program: &Program, input: Input) -> Result<()> {
+        program.run(self.parts, self.state, input)
+    }
+
+    fn wait(&mut self, pass: usize, len: usize) -> Result<()> {
+        self.state.wait(pass, len)
+    }
+
+    fn emit(&mut self, frames: Range<usize>, _: Input) -> Result<()> {
+        (self.emit)(self.state, frames)
+    }
+}
+
+/// A step that is being walked through.
+struct Step<'a, V> {
+    passes: &'a [Pass],
+    parts: &'a Parts,
+    most: usize,
+    visitor: &'a mut V,
+    /// Frames of the output so far.
+    emitted: usize,
+}
+
+impl<V: Visitor> Step<'_, V> {
+    /// Visits the passes from `index` on over frames that wait, or are to be filled in.
+    fn walk(&mut self, index: usize, input: Input) -> Result<()> {
         let Some(pass) = self.passes.get(index) else {
             return Ok(());
         };
@@ -87,25 +143,25 @@ where
             let turn = start..(start + each).min(frames);
             let input = input.with([turn.len(), height, width]);
             if index == 0 {
-                (self.fill)(state, turn)?;
+                self.visitor.fill(turn, input)?;
             }
-            pass.program.run(self.parts, state, input)?;
+            self.visitor.run(&pass.program, input)?;
             let output = input.with(pass.program.output(self.parts, input.size));
             let Some(next) = next else {
                 let [count, ..] = output.size;
-                (self.emit)(state, self.emitted..self.emitted + count)?;
+                self.visitor.emit(self.emitted..self.emitted + count, output)?;
                 self.emitted += count;
                 continue;
             };
             let len = output.size.iter().product::<usize>() * pass.program.channels(self.parts);
-            state.wait(index, len)?;
+            self.visitor.wait(index, len)?;
             if next.in_turns {
-                self.run(index + 1, state, output)?;
+                self.walk(index + 1, output)?;
             }
         }
         if next.is_some_and(|next| !next.in_turns) {
             let output = pass.program.output(self.parts, input.size);
-            self.run(index + 1, state, input.with(output))?;
+            self.walk(index + 1, input.with(output))?;
         }
         Ok(())
     }

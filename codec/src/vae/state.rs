@@ -306,7 +306,7 @@ impl State {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let operands = self.slots.iter().map(Operand::bytes);
         let kept = self.kept.iter().map(Kept::bytes);
         let waiting = self.waiting.iter().map(|waiting| &waiting.values);

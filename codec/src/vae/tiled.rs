@@ -106,12 +106,12 @@ impl TiledState {
 
     /// Makes the working state that of a tile, which need not stay in its place if another one will take it.
     fn load(&mut self, index: usize, stays: bool) -> Result<()> {
+        // What was not saved is not needed any more.
+        self.state.forget();
         if self.fresh {
             self.state.reset();
             return Ok(());
         }
-        // What was not saved is not needed any more.
-        self.state.forget();
         match &mut self.store {
             Store::Memory(saved) => {
                 let place = saved.get_mut(index).ok_or(Error::Stopped)?;
