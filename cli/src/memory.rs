@@ -14,29 +14,32 @@ pub struct Planned {
     pub plan: MemoryPlan,
     /// Peak memory of the process that is expected, in bytes.
     pub estimate: u64,
+    /// What is taken besides where chunks are lost, in bytes.
+    pub where_lost: u64,
 }
 
 /// Chooses whole frames or tiles, and says so if a limit was given. The model must be loaded: what the process has by now
-/// is part of the estimate. So is `besides`, in bytes: what the command takes beside the pipeline. `frames` is how many the video
-/// has, if that is known.
+/// is part of the estimate. `frames` is how many the video has, if that is known; `where_lost` is what the command takes
+/// besides where chunks are lost, in bytes, which is within the limit, too.
 pub fn plan(
     args: &MemoryArgs,
     bundle: &Bundle,
     geometry: &Geometry,
     work: Work,
     frames: Option<u64>,
-    besides: u64,
+    where_lost: u64,
     quiet: bool,
 ) -> anyhow::Result<Planned> {
-    let before = resident_bytes().unwrap_or(0).saturating_add(besides);
+    let before = resident_bytes().unwrap_or(0);
+    let reserved = before.saturating_add(where_lost);
     let limit = match args.max_memory {
         None => None,
-        Some(limit) if limit > before => Some(limit - before),
+        Some(limit) if limit > reserved => Some(limit - reserved),
         Some(limit) => {
             return usage(format!(
                 "--max-memory: {} are less than the {} that the model alone takes",
                 megabytes(limit),
-                megabytes(before)
+                megabytes(reserved)
             ));
         }
     };
@@ -54,13 +57,21 @@ pub fn plan(
             format!("{rows}x{columns} {seams} tiles{disk}")
         }
     };
-    let text = format!("about {} of memory: {how}", megabytes(estimate));
+    let lost = match where_lost {
+        0 => String::new(),
+        more => format!(", {} where chunks are lost", megabytes(estimate + more)),
+    };
+    let text = format!("about {} of memory{lost}: {how}", megabytes(estimate));
     if args.max_memory.is_some() && !quiet {
         eprintln!("{text}");
     } else {
         tracing::info!("{text}");
     }
-    Ok(Planned { plan, estimate })
+    Ok(Planned {
+        plan,
+        estimate,
+        where_lost,
+    })
 }
 
 fn megabytes(bytes: u64) -> String {

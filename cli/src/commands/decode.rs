@@ -61,19 +61,20 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         false => conceal::choose(&args.conceal, &bundle)?,
     };
     let range = range(&args.range, video.frame_rate);
-    let total = lbit_input::index(&args.input, input.stream)
+    let all = lbit_input::index(&args.input, input.stream)
         .and_then(|index| index.frame_count())
         .or(video.frame_count.map(PixelFrames::into));
-    let total = total.map(|total| total.min(range.end).saturating_sub(range.start));
+    let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);
-    let besides = conceal::memory(&conceal, &video);
+    let filling = conceal::memory(&conceal, &video);
     let planned = memory::plan(
         &args.memory,
         &bundle,
         &geometry,
         Work::Decode,
-        total,
-        besides,
+        // Frames before a range are decoded as well.
+        all,
+        filling,
         quiet,
     )?;
     let options = Options {
@@ -122,7 +123,12 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         started,
         feed.damage,
     );
-    run.estimated_mem_bytes = Some(planned.estimate);
+    let filled = if totals.concealed > 0 {
+        planned.where_lost
+    } else {
+        0
+    };
+    run.estimated_mem_bytes = Some(planned.estimate + filled);
     run.log();
     if let Some(path) = &args.loss_report {
         let about = About {

@@ -171,8 +171,10 @@ struct Estimates<'a> {
     chunk: usize,
     /// Of a frame.
     frame: u64,
-    /// Of latents and tokens: small beside pixels, but not nothing.
-    small: u64,
+    /// Of latents: small beside pixels, but not nothing.
+    latents: u64,
+    /// That the tokenizer works in.
+    tokens: u64,
 }
 
 impl<'a> Estimates<'a> {
@@ -192,7 +194,7 @@ impl<'a> Estimates<'a> {
         let positions = (chunk * height * width) as u64;
         let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
         let tokenizer = bundle.tokenizer.as_ref().filter(|_| work.has_tokens());
-        let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size([full, height, width]));
+        let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size([chunk, height, width]));
         Self {
             bundle,
             geometry,
@@ -200,7 +202,8 @@ impl<'a> Estimates<'a> {
             known,
             chunk,
             frame: PIXEL * (height * rows * width * columns) as u64,
-            small: latents + tokens,
+            latents,
+            tokens,
         }
     }
 
@@ -234,11 +237,23 @@ impl<'a> Estimates<'a> {
         within + OUTSIDE as u64
     }
 
+    /// All that there is at a time beside what the VAE takes.
+    fn all(&self, vae: u64) -> u64 {
+        // Behind the only chunk the VAE's encoder is gone before the tokenizer has its turn.
+        let in_turn = self.work.encodes() && self.in_one_chunk();
+        self.latents
+            + if in_turn {
+                vae.max(self.tokens)
+            } else {
+                vae + self.tokens
+            }
+    }
+
     /// In whole frames.
     fn whole(&self) -> u64 {
         let time = self.geometry.strides[0] as u64;
         let frames = self.frames(time + self.queued(false), self.frame);
-        self.network(self.geometry.latent_size()).state + frames + self.small
+        self.all(self.network(self.geometry.latent_size()).state + frames)
     }
 
     /// In tiles; `network` is that of the largest one.
@@ -254,6 +269,6 @@ impl<'a> Estimates<'a> {
         };
         let turn = (steps * time) as u64;
         let frames = self.frames(turn + self.queued(true), self.frame) + self.frames(turn, pixels);
-        network.state + waiting * network.remembered + frames + self.small
+        self.all(network.state + waiting * network.remembered + frames)
     }
 }
