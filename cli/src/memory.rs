@@ -14,8 +14,6 @@ pub struct Planned {
     pub plan: MemoryPlan,
     /// Peak memory of the process that is expected, in bytes.
     pub estimate: u64,
-    /// What is taken besides where chunks are lost, in bytes.
-    pub where_lost: u64,
 }
 
 /// Chooses whole frames or tiles, and says so if a limit was given. The model must be loaded: what the process has by now
@@ -67,11 +65,7 @@ pub fn plan(
     } else {
         tracing::info!("{text}");
     }
-    Ok(Planned {
-        plan,
-        estimate,
-        where_lost,
-    })
+    Ok(Planned { plan, estimate })
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -123,11 +123,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         started,
         feed.damage,
     );
-    let filled = if totals.concealed > 0 {
-        planned.where_lost
-    } else {
-        0
-    };
+    let filled = if totals.concealed > 0 { filling } else { 0 };
     run.estimated_mem_bytes = Some(planned.estimate + filled);
     run.log();
     if let Some(path) = &args.loss_report {

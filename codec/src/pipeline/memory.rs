@@ -1,7 +1,7 @@
 //! How much memory a pipeline takes, and tiles for one that must do with less.
 
 use latentbit_container::PixelFrames;
-use latentbit_container::units::LatentFrames;
+use latentbit_container::units::{LatentFrames, frames_held, latent_frames_needed};
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
@@ -181,12 +181,11 @@ impl<'a> Estimates<'a> {
     fn new(bundle: &'a Bundle, geometry: &'a Geometry, work: Work, frames: Option<PixelFrames>) -> Self {
         let [time, rows, columns] = geometry.strides;
         let [height, width] = geometry.latent_size();
-        let known = frames
-            .filter(|&PixelFrames(frames)| frames > 0)
-            .map(|PixelFrames(frames)| {
-                let later = (frames - 1).div_ceil(time.max(1) as u64);
-                (1 + later * time as u64, LatentFrames(1 + later))
-            });
+        let known = frames.filter(|&PixelFrames(frames)| frames > 0).map(|frames| {
+            let stride = u8::try_from(time).unwrap_or(u8::MAX);
+            let latent = latent_frames_needed(frames, stride, true);
+            (frames_held(latent, stride, true).0, latent)
+        });
         let full = usize::from(geometry.chunk_latent_frames).max(1);
         let chunk = known.map_or(full, |(_, LatentFrames(frames))| {
             full.min(usize::try_from(frames).unwrap_or(full))

@@ -163,6 +163,18 @@ pub(super) enum Operator {
     },
 }
 
+impl Operator {
+    /// (T, H, W) of what the next operator gets, for an input of (T, H, W).
+    pub(super) fn output(&self, parts: &Parts, input: [usize; 3]) -> [usize; 3] {
+        match self {
+            Self::Conv { conv, source, .. } if !matches!(source, Slot::Bypass) => {
+                parts.convs[*conv].spec().output(input)
+            }
+            _ => input,
+        }
+    }
+}
+
 /// The operators of one step of a network, in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Program(pub(super) Vec<Operator>);
@@ -180,12 +192,8 @@ impl Program {
 
     /// (T, H, W) of the output for an input of (T, H, W).
     pub(super) fn output(&self, parts: &Parts, input: [usize; 3]) -> [usize; 3] {
-        self.0.iter().fold(input, |size, operator| match operator {
-            Operator::Conv { conv, source, .. } if !matches!(source, Slot::Bypass) => {
-                parts.convs[*conv].spec().output(size)
-            }
-            _ => size,
-        })
+        let operators = self.0.iter();
+        operators.fold(input, |size, operator| operator.output(parts, size))
     }
 
     /// Runs it over an input, whose operands are there.
@@ -209,9 +217,6 @@ impl Program {
                         (*values, *add, *store),
                         targets,
                     )?;
-                    if !matches!(source, Slot::Bypass) {
-                        input = input.with(parts.convs[*conv].spec().output(input.size));
-                    }
                 }
                 Operator::Attention { source, conv, target } => {
                     run_attention(parts, *conv, state, *source, *target, input)?
@@ -259,6 +264,7 @@ impl Program {
                     state.put(*source, operand);
                 }
             }
+            input = input.with(operator.output(parts, input.size));
         }
         Ok(())
     }

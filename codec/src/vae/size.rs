@@ -243,9 +243,8 @@ impl<'a> Sizes<'a> {
         *self.idle.entry((slot, new.frame_bytes)).or_default() += left;
     }
 
-    fn operator(&mut self, operator: &Operator, size: [usize; 3]) -> [usize; 3] {
+    fn operator(&mut self, operator: &Operator, size: [usize; 3]) {
         let parts = self.parts();
-        let mut next = size;
         match operator {
             Operator::Conv {
                 conv,
@@ -265,9 +264,6 @@ impl<'a> Sizes<'a> {
                 }
                 self.note();
                 self.finish(*source);
-                if !matches!(source, Slot::Bypass) {
-                    next = output;
-                }
             }
             Operator::Attention { source, conv, target } => {
                 self.read(*source);
@@ -305,7 +301,6 @@ impl<'a> Sizes<'a> {
                 self.finish(*source);
             }
         }
-        next
     }
 
     /// The residual stream goes to operands.
@@ -335,8 +330,11 @@ impl Visitor for Sizes<'_> {
     }
 
     fn run(&mut self, program: &Program, input: Input) -> Result<()> {
-        let operators = program.0.iter();
-        operators.fold(input.size, |size, operator| self.operator(operator, size));
+        let mut size = input.size;
+        for operator in &program.0 {
+            self.operator(operator, size);
+            size = operator.output(self.parts(), size);
+        }
         Ok(())
     }
 
