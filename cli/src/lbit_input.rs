@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use latentbit_container::{
-    ChunkInfo, ErrorKind, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream, read_index,
+    ChunkInfo, ErrorKind, Header, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream,
+    read_index, read_totals,
 };
 
 use crate::exit::usage;
@@ -121,22 +122,25 @@ pub struct Index(Vec<ChunkInfo>);
 
 /// The index of a stream of a file; none for a pipe or a file without one.
 pub fn index(path_or_dash: &str, stream: StreamId) -> Option<Index> {
-    let mut file = File::open(path_or_dash).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let mut file = seekable(path_or_dash).ok()??;
     let mut chunks = read_index(&mut file, &Limits::default()).ok()??;
     chunks.retain(|chunk| chunk.stream == stream);
     Some(Index(chunks))
 }
 
-impl Index {
-    /// How many frames the file has.
-    pub fn frame_count(&self) -> Option<u64> {
-        let last = self.0.last()?;
-        Some(last.first_frame.0.saturating_add(last.frame_count.0))
+/// How many frames a stream of a file has, by its index or, since a file of one chunk needs none, by its end record; none
+/// for a pipe or a file that was cut off.
+pub fn frame_count(path_or_dash: &str, header: &Header, stream: StreamId) -> Option<u64> {
+    if let Some(Index(chunks)) = index(path_or_dash, stream) {
+        let last = chunks.last()?;
+        return Some(last.first_frame.0.saturating_add(last.frame_count.0));
     }
+    let mut file = seekable(path_or_dash).ok()??;
+    let totals = read_totals(&mut file, header).ok()??;
+    totals.get(usize::from(stream.0)).map(|totals| totals.frames.0)
+}
 
+impl Index {
     /// The frames at which its groups begin.
     pub fn key_frames(&self) -> Vec<PixelFrames> {
         let keys = self.0.iter().filter(|chunk| chunk.key);

@@ -1,8 +1,17 @@
 //! The end record: what the file held (LBIT §8.1).
 
-use crate::error::{Broken, Result};
+use std::io::{Read, Seek, SeekFrom};
+
+use crate::error::{Broken, Error, Result};
 use crate::fields::Fields;
+use crate::header::Header;
+use crate::index::{read_at, whole_record};
+use crate::record::{CRC_LEN, HEADER_LEN, SYNC, Tag};
 use crate::units::PixelFrames;
+
+/// Bytes of the payload before the totals, and of the totals of a stream.
+const START_LEN: usize = 4;
+const TOTALS_LEN: usize = 48;
 
 /// What one stream of a file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub struct Totals {
 pub(crate) fn encode(streams: &[Totals]) -> Result<Vec<u8>, Broken> {
     let count = u16::try_from(streams.len())
         .map_err(|_| Broken::new("number of streams", "less than 65536", streams.len()))?;
-    let mut out = Vec::with_capacity(4 + 48 * streams.len());
+    let mut out = Vec::with_capacity(START_LEN + TOTALS_LEN * streams.len());
     out.extend_from_slice(&count.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     for totals in streams {
@@ -51,4 +60,32 @@ pub(crate) fn decode(payload: &[u8], offset: u64, streams: usize) -> Result<Vec<
         })
         .collect()
     // Later minor versions append fields.
+}
+
+/// What the end record says of each stream of a file that ends in one, without reading the chunks (LBIT §8.1).
+///
+/// A file of one chunk needs no index, so this tells what [`read_index`](crate::read_index) cannot. `None` says that the
+/// file ends in something else: it was cut off, has a tail, or was written in a later version. The position of `file` is
+/// changed.
+///
+/// # Errors
+/// [`Error::Format`] if the record is damaged, [`Error::Unsupported`] if it is of a later kind, [`Error::Io`].
+pub fn read_totals<R: Read + Seek>(file: &mut R, header: &Header) -> Result<Option<Vec<Totals>>> {
+    let len = file.seek(SeekFrom::End(0)).map_err(|source| Error::Io {
+        action: "read",
+        offset: 0,
+        source,
+    })?;
+    let streams = header.streams.len();
+    let record_len = (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64;
+    let Some(offset) = len.checked_sub(record_len) else {
+        return Ok(None);
+    };
+    let bytes = read_at(file, offset, record_len)?;
+    let start: Vec<u8> = SYNC.iter().chain(&Tag::END.0).copied().collect();
+    if !bytes.starts_with(&start) {
+        return Ok(None);
+    }
+    let (_, payload) = whole_record(&bytes, offset, Tag::END, None)?;
+    decode(payload, offset + HEADER_LEN as u64, streams).map(Some)
 }

@@ -81,7 +81,7 @@ mod tests;
 
 pub use chunk::{Chunk, TokenGrid, Tokens, bit_mask};
 pub use coder::{Coder, Compression, StoredPlane};
-pub use end::Totals;
+pub use end::{Totals, read_totals};
 pub use error::{Error, ErrorKind, Result};
 pub use header::{
     BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Rational, Stream,

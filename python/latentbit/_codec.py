@@ -61,9 +61,12 @@ class Encoder:
         self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
         self._options["max_memory"] = self._limit
 
-    def memory(self, width: int, height: int) -> int:
-        """Bytes that encoding frames of this size in pixels takes, besides what the program has: an estimate."""
-        return self.bundle.memory(width, height, limit=self._limit)
+    def memory(self, width: int, height: int, frames: int | None = None) -> int:
+        """Bytes that encoding a video of this size in pixels takes, besides what the program has: an estimate.
+
+        ``frames`` is how many there are; a long video takes the same from some length on, and that is the default.
+        """
+        return self.bundle.memory(width, height, frames=frames, limit=self._limit)
 
     def chunks(self, frames: Any) -> Iterator[Chunk]:
         """The chunks of a video, each as soon as it is there."""
@@ -101,12 +104,14 @@ class Encoder:
         return writer.close()
 
     def _start(self, frames: Any, frame_rate: Pair) -> tuple[Video, Iterator[Chunk]]:
-        parts = _parts(frames)
+        parts, count = _parts(frames)
         first = next(parts, None)
         if first is None:
             raise ValueError("frames: there is no frame to encode")
         _, height, width, _ = first.shape
-        session = EncodeSession(self.bundle, width, height, frame_rate=frame_rate, **self._options)
+        session = EncodeSession(
+            self.bundle, width, height, frames=count, frame_rate=frame_rate, **self._options
+        )
 
         def chunks() -> Iterator[Chunk]:
             session.push(first)
@@ -118,14 +123,13 @@ class Encoder:
         return Video.from_fields(session.video), chunks()
 
 
-def _parts(frames: Any) -> Iterator[npt.NDArray[Any]]:
-    """The arrays of frames that a caller gives, as one or one after the other."""
+def _parts(frames: Any) -> tuple[Iterator[npt.NDArray[Any]], int | None]:
+    """The arrays of frames that a caller gives, as one or one after the other; of one array, how many it has."""
     if hasattr(frames, "ndim") or hasattr(frames, "__dlpack__"):
-        frames = [frames]
-    for part in frames:
-        array = as_frames(part)
-        if len(array):
-            yield array
+        array = as_frames(frames)
+        return iter([array] if len(array) else []), len(array)
+    arrays = (as_frames(part) for part in frames)
+    return (array for array in arrays if len(array)), None
 
 
 class Decoder:
@@ -150,9 +154,9 @@ class Decoder:
         self._limit = as_bytes(max_memory)
         self._options: dict[str, Any] = {"bits": bits, "threads": threads, "max_memory": self._limit}
 
-    def memory(self, width: int, height: int) -> int:
-        """Bytes that decoding frames of this size in pixels takes, besides what the program has: an estimate."""
-        return self.bundle.memory(width, height, decode=True, limit=self._limit)
+    def memory(self, width: int, height: int, frames: int | None = None) -> int:
+        """Bytes that decoding a video of this size in pixels takes, besides what the program has; as for ``Encoder``."""
+        return self.bundle.memory(width, height, frames=frames, decode=True, limit=self._limit)
 
     def frames(
         self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False

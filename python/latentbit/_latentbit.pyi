@@ -35,7 +35,9 @@ class Bundle:
     def video(
         self, width: int, height: int, frame_rate: tuple[int, int] = (0, 1), bits: int | None = None
     ) -> dict[str, Any]: ...
-    def memory(self, width: int, height: int, *, decode: bool = False, limit: int | None = None) -> int: ...
+    def memory(
+        self, width: int, height: int, *, frames: int | None = None, decode: bool = False, limit: int | None = None
+    ) -> int: ...
 
 @final
 class Chunk:
@@ -138,6 +140,7 @@ class EncodeSession:
         width: int,
         height: int,
         *,
+        frames: int | None,
         frame_rate: tuple[int, int],
         bits: int | None,
         group: int,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use latentbit_codec::pipeline::{self, MemoryPlan, Work};
 use latentbit_codec::{self as codec, Dtype};
-use latentbit_container::{Rational, VideoStream};
+use latentbit_container::{PixelFrames, Rational, VideoStream};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -48,9 +48,16 @@ impl Bundle {
         Ok(video)
     }
 
-    /// How to do this work within `limit` bytes besides those that the process has already; whole frames without a limit.
-    pub fn plan(&self, video: &VideoStream, work: Work, limit: Option<u64>) -> PyResult<MemoryPlan> {
-        MemoryPlan::new(&self.bundle, &video.into(), work, None, limit)
+    /// How to do this work on so many frames, if that is known, within `limit` bytes besides those that the process has
+    /// already; whole frames without a limit.
+    pub fn plan(
+        &self,
+        video: &VideoStream,
+        work: Work,
+        frames: Option<u64>,
+        limit: Option<u64>,
+    ) -> PyResult<MemoryPlan> {
+        MemoryPlan::new(&self.bundle, &video.into(), work, frames.map(PixelFrames), limit)
             .map_err(|error| error::codec(error, &self.place))
     }
 }
@@ -134,16 +141,23 @@ impl Bundle {
         video::to_dict(py, &self.stream(width, height, frame_rate, bits)?)
     }
 
-    /// Bytes that encoding frames of this size takes, or decoding them, besides those that the process has already: by an
-    /// estimate, and at most `limit`.
-    #[pyo3(signature = (width, height, *, decode = false, limit = None))]
-    fn memory(&self, width: u32, height: u32, decode: bool, limit: Option<u64>) -> PyResult<u64> {
+    /// Bytes that encoding a video of this size and of so many frames takes, or decoding it, besides those that the process
+    /// has already: by an estimate, and at most `limit`.
+    #[pyo3(signature = (width, height, *, frames = None, decode = false, limit = None))]
+    fn memory(
+        &self,
+        width: u32,
+        height: u32,
+        frames: Option<u64>,
+        decode: bool,
+        limit: Option<u64>,
+    ) -> PyResult<u64> {
         let video = self.stream(width, height, (0, 1), None)?;
         let work = match decode {
             true => Work::Decode,
             false => Work::Encode,
         };
-        Ok(self.plan(&video, work, limit)?.estimate)
+        Ok(self.plan(&video, work, frames, limit)?.estimate)
     }
 
     fn __repr__(&self) -> String {

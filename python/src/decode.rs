@@ -91,16 +91,17 @@ impl FrameStream {
     }
 }
 
-/// How to decode a stream within so many bytes.
+/// How to decode so many frames of a stream within so many bytes.
 fn options(
     model: &Bundle,
     video: &VideoStream,
+    frames: u64,
     threads: usize,
     max_memory: Option<u64>,
 ) -> PyResult<Options> {
     Ok(Options {
         threads,
-        decoder_plan: Some(model.plan(video, Work::Decode, max_memory)?),
+        decoder_plan: Some(model.plan(video, Work::Decode, Some(frames), max_memory)?),
         ..Options::default()
     })
 }
@@ -163,7 +164,11 @@ impl FrameStream {
         let planes = crate::arrays::check_planes(bits, file.video.bits)?;
         let (chunks, at) = needed(&file, &(first..end));
         let (skip, left) = (first.saturating_sub(at), end.saturating_sub(first));
-        let options = options(model, &file.video, threads, max_memory)?;
+        let frames = file.listing.places.get(chunks.clone()).and_then(<[_]>::last);
+        let frames = frames.map_or(0, |last| {
+            last.first_frame.saturating_add(last.frames).saturating_sub(at)
+        });
+        let options = options(model, &file.video, frames, threads, max_memory)?;
         let fed = file.clone();
         py.detach(|| {
             Self::start(
@@ -249,7 +254,7 @@ impl FrameStream {
             });
             frames += frame_count;
         }
-        let options = options(model, &video, threads, max_memory)?;
+        let options = options(model, &video, frames.0, threads, max_memory)?;
         py.detach(|| {
             Self::start(
                 model,

@@ -83,13 +83,14 @@ impl EncodeSession {
 #[pymethods]
 impl EncodeSession {
     #[new]
-    #[pyo3(signature = (model, width, height, *, frame_rate, bits, group, scene_cuts, threads, max_memory))]
+    #[pyo3(signature = (model, width, height, *, frames, frame_rate, bits, group, scene_cuts, threads, max_memory))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         py: Python<'_>,
         model: &Bundle,
         width: u32,
         height: u32,
+        frames: Option<u64>,
         frame_rate: (u32, u32),
         bits: Option<u8>,
         group: u32,
@@ -105,7 +106,7 @@ impl EncodeSession {
                 true => KeyFrames::AtCuts,
                 false => KeyFrames::None,
             },
-            encoder_plan: Some(model.plan(&video, Work::Encode, max_memory)?),
+            encoder_plan: Some(model.plan(&video, Work::Encode, frames, max_memory)?),
             ..Options::default()
         };
         let (input, output) = py

@@ -173,6 +173,7 @@ def test_little_memory_means_tiles(bundle: latentbit.Bundle) -> None:
     limit = whole * 4 // 5
     small = latentbit.Encoder(bundle, max_memory=limit)
     assert small.memory(320, 256) <= limit < whole
+    assert latentbit.Encoder(bundle).memory(320, 256, frames=1) < whole
     expected, found = latentbit.Encoder(bundle).tokens(frames), small.tokens(frames)
     # Where the network sees further than a margin reaches, tiles are blended, and some bits differ.
     differing = np.bitwise_count(expected ^ found).sum() / (10 * expected.size)
@@ -182,6 +183,8 @@ def test_little_memory_means_tiles(bundle: latentbit.Bundle) -> None:
     whole = latentbit.Decoder(bundle).memory(320, 256)
     decoder = latentbit.Decoder(bundle, max_memory=f"{whole * 4 // 5} B")
     assert decoder.memory(320, 256) <= whole * 4 // 5
+    assert latentbit.Decoder(bundle).memory(320, 256, frames=1) < whole
+    assert latentbit.Decoder(bundle).memory(320, 256, frames=100) == whole
     pixels = latentbit.Decoder(bundle).decode(out.getvalue()).astype(np.int16)
     # Each tile has an attention of its own, which in a network of random weights shows.
     assert np.abs(decoder.decode(out.getvalue()) - pixels).mean() < 5

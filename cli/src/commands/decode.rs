@@ -61,8 +61,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         false => conceal::choose(&args.conceal, &bundle)?,
     };
     let range = range(&args.range, video.frame_rate);
-    let all = lbit_input::index(&args.input, input.stream)
-        .and_then(|index| index.frame_count())
+    let all = lbit_input::frame_count(&args.input, input.reader.header(), input.stream)
         .or(video.frame_count.map(PixelFrames::into));
     let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);

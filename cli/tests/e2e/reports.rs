@@ -82,6 +82,33 @@ fn summaries_are_json() {
 }
 
 #[test]
+fn estimates_know_how_long_a_file_is() {
+    let folder = folder();
+    let y4m = Y4m {
+        width: 256,
+        height: 192,
+        ..Y4m::SMALL
+    };
+    // One chunk has no index, several have one.
+    for frames in [1, 20] {
+        write(&folder, "a.y4m", &y4m.video(frames));
+        run(&folder, &tiny("encode a.y4m -o a.lbit -y")).expect(0);
+        let estimate = |input: &str, bytes: Vec<u8>| {
+            let line = format!("decode {input} -o b.y4m -y --json");
+            let report = run_with(&folder, &tiny(&line), bytes).expect(0).json();
+            assert_eq!(report["frames"], frames);
+            report["estimated_mem_bytes"].as_u64().unwrap()
+        };
+        let file = estimate("a.lbit", Vec::new());
+        let pipe = estimate("-", read(&folder, "a.lbit"));
+        match frames {
+            1 => assert!(file + 1_000_000 < pipe, "{file} of {pipe}"),
+            _ => assert!(file.abs_diff(pipe) < 1_000_000, "{file} of {pipe}"),
+        }
+    }
+}
+
+#[test]
 fn eval_compares_with_the_source() {
     let folder = folder();
     let y4m = Y4m {

@@ -3,7 +3,9 @@
 use std::io::Cursor;
 
 use super::{small, write};
-use crate::{ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, read_planes_at, scan};
+use crate::{
+    ErrorKind, Limits, ReadMode, WriterOptions, read_chunk_at, read_index, read_planes_at, read_totals, scan,
+};
 
 #[test]
 fn index_equals_scan() {
@@ -116,4 +118,35 @@ fn a_damaged_index_is_never_believed() {
         read_index(&mut Cursor::new(&bytes), &limits).unwrap_err().kind(),
         ErrorKind::Limits
     );
+}
+
+#[test]
+fn totals_of_a_file_without_index() {
+    let (video, chunks, bytes) = small();
+    let header = video.clone().into();
+    assert_eq!(read_totals(&mut Cursor::new(&bytes), &header).unwrap(), None);
+    let options = WriterOptions {
+        index: false,
+        ..WriterOptions::default()
+    };
+    for count in [1, chunks.len()] {
+        let plain = write(&video, &chunks[..count], options);
+        let scanned = scan(&plain[..], Limits::default(), ReadMode::Strict).unwrap();
+        let totals = read_totals(&mut Cursor::new(&plain), &header).unwrap();
+        assert!(totals.is_some());
+        assert_eq!(totals, scanned.ended);
+        for len in 0..plain.len() {
+            let cut = read_totals(&mut Cursor::new(&plain[..len]), &header).unwrap();
+            assert_eq!(cut, None, "{len}");
+        }
+        for bit in 0..plain.len() * 8 {
+            let mut bad = plain.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            match read_totals(&mut Cursor::new(&bad), &header) {
+                Ok(None) => {}
+                Ok(found) => assert_eq!(found, totals, "bit {bit}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Format, "bit {bit}"),
+            }
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::args::EvalArgs;
 use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
 use crate::join::joined;
-use crate::lbit_input::{self, Index};
+use crate::lbit_input;
 use crate::media::open_source;
 use crate::model;
 use crate::progress;
@@ -51,14 +51,11 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let (size, found) = ((info.width, info.height), (video.width, video.height));
         return other_size(&args.reference, size, &args.file, found);
     }
-    let index = lbit_input::index(&args.file, input.stream);
-    let total = index
-        .as_ref()
-        .and_then(Index::frame_count)
+    let total = lbit_input::frame_count(&args.file, input.reader.header(), input.stream)
         .or(video.frame_count.map(PixelFrames::into));
     let bar = progress::bar(total, quiet);
     // Groups as the file has them; without an index, as the encoder makes them by default.
-    let (chunks_per_group, key_frames) = match index {
+    let (chunks_per_group, key_frames) = match lbit_input::index(&args.file, input.stream) {
         Some(index) => (0, KeyFrames::At(index.key_frames())),
         None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, KeyFrames::AtCuts),
     };
