@@ -155,7 +155,7 @@ class Decoder:
         self._options: dict[str, Any] = {"bits": bits, "threads": threads, "max_memory": self._limit}
 
     def memory(self, width: int, height: int, frames: int | None = None) -> int:
-        """Bytes that decoding a video of this size in pixels takes, besides what the program has; as for ``Encoder``."""
+        """Bytes that decoding a video of this size takes, besides what the program has; see that of ``Encoder``."""
         return self.bundle.memory(width, height, frames=frames, decode=True, limit=self._limit)
 
     def frames(

@@ -86,3 +86,9 @@ def select(cases: list[Case], words: list[str], peers: tuple[str, ...]) -> list[
     """Those that all of the words tell of, with those peers alone."""
     chosen = [case for case in cases if case.words.issuperset(words)]
     return [replace(case, peers=tuple(peer for peer in case.peers if peer in peers)) for case in chosen]
+
+
+def shorter(cases: list[Case], frames: int) -> list[Case]:
+    """The same with clips of at most so many frames; what becomes the same as another one is left out."""
+    clips = [replace(case.clip, frames=min(case.clip.frames, frames)) for case in cases]
+    return list(dict.fromkeys(replace(case, clip=clip) for case, clip in zip(cases, clips, strict=True)))

@@ -6,6 +6,7 @@
     .venv/bin/python scripts/bench/run.py --only operators              # single operators
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
     target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers
+    ... --wan --slow --frames 5 --only bf16 128x128                     # bf16 on a CPU that has no instructions for it
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -28,7 +29,7 @@ import machine
 import operators
 from agreement import agreement
 from build import build
-from cases import COMPILE, EAGER, PEERS, Case, large_vae, official_vae, select, whole_models
+from cases import COMPILE, EAGER, PEERS, Case, large_vae, official_vae, select, shorter, whole_models
 from report import Results
 from turns import FailedError, Program, in_turn
 
@@ -134,6 +135,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clip", type=Path, help="a video to measure on, instead of the pattern that is made here")
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--rounds", type=int, default=3, help="turns that every program gets")
+    parser.add_argument("--frames", type=int, help="of every clip, at most")
+    parser.add_argument("--slow", action="store_true", help="bf16, too, on a CPU without instructions for it")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--wan", action="store_true", help="only the official VAE, beside that of diffusers")
@@ -186,8 +189,10 @@ def main() -> None:
         cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1
     cases = select(cases, options.only, tuple(options.peers))
-    if not machine.has_bf16() and any(case.dtype == "bf16" for case in cases):
-        say("bench: bf16 is left out: this CPU has no instructions for it")
+    if options.frames:
+        cases = shorter(cases, options.frames)
+    if not options.slow and not machine.has_bf16() and any(case.dtype == "bf16" for case in cases):
+        say("bench: bf16 is left out: this CPU has no instructions for it (--slow measures it)")
         cases = [case for case in cases if case.dtype != "bf16"]
     with_operators = not options.ours and not options.wan and options.only in ([], [OPERATORS])
     if options.list:

@@ -13,7 +13,7 @@ import numpy as np
 import operators
 import pytest
 from agreement import agreement, in_words
-from cases import Case, Clip, select, whole_models
+from cases import Case, Clip, select, shorter, whole_models
 from report import Results
 from table import figure, rows
 from turns import FailedError, Program, in_turn
@@ -155,6 +155,13 @@ def test_cases_are_chosen_by_words() -> None:
     chosen = select(cases, ["encode", "256x256", "f32"], ("torch-eager",))
     assert [case.label for case in chosen] == ["default encode 1x256x256 f32", "default encode 17x256x256 f32"]
     assert {case.peers for case in chosen} == {("torch-eager",)}
+
+
+def test_clips_can_be_made_shorter() -> None:
+    chosen = select(list(whole_models(Path("models/default.safetensors"))), ["encode", "256x256", "f32"], ())
+    assert [case.clip.frames for case in shorter(chosen, 5)] == [1, 5]
+    assert [case.clip.frames for case in shorter(chosen, 1)] == [1]
+    assert shorter(chosen, 17) == chosen
 
 
 def test_short_runs_are_repeated_more_often() -> None:
