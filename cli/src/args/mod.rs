@@ -1,0 +1,147 @@
+//! The command line.
+
+mod archive;
+mod coding;
+mod files;
+mod latents;
+mod models;
+mod shared;
+mod tokens;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::predict::args::{GenerateArgs, InpaintArgs, ScoreArgs};
+
+pub use archive::*;
+pub use coding::*;
+pub use files::*;
+pub use latents::*;
+pub use models::*;
+pub use shared::*;
+pub use tokens::*;
+pub use values::*;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  error (reading, writing, a feature that is missing)
+  2  wrong usage
+  3  the input is damaged or not what it should be; what could be read was written
+  4  the input is cut off; what there was of it was written
+  5  chunks are lost and their frames were concealed (decode; not with --allow-conceal)
+  6  the model is missing, or another one is needed";
+
+/// Streaming neural video codec: video to .lbit tokens and back.
+#[derive(Debug, Parser)]
+#[command(name = "latentbit", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Print errors only, and no progress bar.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more; twice for debugging.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn a video or a picture into tokens.
+    #[command(after_help = EXIT_CODES)]
+    Encode(EncodeArgs),
+    /// Turn tokens back into a video or a picture.
+    #[command(after_help = EXIT_CODES)]
+    Decode(DecodeArgs),
+    /// Tell what a .lbit file holds, and whether it is whole.
+    #[command(after_help = EXIT_CODES)]
+    Info(InfoArgs),
+    /// Compare a .lbit file with the video that it was made of: PSNR, SSIM, MS-SSIM, bits per pixel.
+    ///
+    /// The same figures are given for the model's VAE without quantization, the upper bound of what tokens can reach.
+    #[command(after_help = EXIT_CODES)]
+    Eval(EvalArgs),
+    /// Check .lbit files in every byte: checksums, lengths, order, tokens, totals, digests and index.
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Make a whole file of what is left of a damaged or truncated one.
+    ///
+    /// Every intact chunk, packet and other record is copied as it is. Chunks that are lost between others are marked as
+    /// lost, so that all frames keep their numbers and times. Ends with code 3 or 4 if anything was lost.
+    #[command(after_help = EXIT_CODES)]
+    Recover(RecoverArgs),
+    /// Write a new index to a file whose own is missing or damaged.
+    #[command(after_help = EXIT_CODES)]
+    Index(IndexArgs),
+    /// Leave the least important bits of all tokens out: a smaller file of lower quality, without encoding again.
+    #[command(after_help = EXIT_CODES)]
+    Trim(TrimArgs),
+    /// Copy a part of a file, without encoding again: it begins and ends on chunk borders.
+    ///
+    /// It begins at the last key chunk that is not after --from, because decoding cannot begin elsewhere, and ends with
+    /// the chunk that holds the last frame before --to. What was kept is printed.
+    #[command(after_help = EXIT_CODES)]
+    Cut(CutArgs),
+    /// Join files one after the other, without encoding again.
+    ///
+    /// They must have the same model, size and kinds of streams. Each begins a new segment, so that nobody who trains on
+    /// the tokens joins across.
+    #[command(after_help = EXIT_CODES)]
+    Concat(ConcatArgs),
+    /// Lose chunks of a file on purpose, for tests and research: by number or at random.
+    ///
+    /// Their records are left out, as a channel does that loses packets; nothing else of the file changes. With --hold the
+    /// places of lost chunks are held, as `recover` does; with --planes their most important planes stay.
+    #[command(after_help = EXIT_CODES)]
+    Degrade(DegradeArgs),
+    /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
+    /// The VAE alone: a video to the latents that diffusion models take, and back. It needs no tokenizer.
+    #[command(subcommand)]
+    Latents(LatentsCommand),
+    /// Make a video from nothing, or go on from a file: tokens that the predictor holds likely.
+    #[command(after_help = EXIT_CODES)]
+    Generate(GenerateArgs),
+    /// Make a rectangle or a span of time of a file anew, from what is around it.
+    ///
+    /// All other tokens stay as they are, to the bit.
+    #[command(after_help = EXIT_CODES)]
+    Inpaint(InpaintArgs),
+    /// Tell how likely the tokens of a file are: bits per token under the predictor, for each chunk. Much more than other
+    /// files have means that this one is unlike what the predictor was trained on.
+    #[command(after_help = EXIT_CODES)]
+    Score(ScoreArgs),
+    /// Turn many clips into an archive of tokens, with a manifest: for data sets to train on.
+    ///
+    /// SOURCE is a video or picture, a folder, a pattern of names ('clips/**/*.mp4'), or a list: text or JSON lines (.txt,
+    /// .list, .jsonl), CSV, TSV or Parquet, with a path or an id for each clip, and if you like start, end, label and
+    /// caption. A list can come on stdin as well (-).
+    ///
+    /// A run that ended for whatever reason goes on when the same command is given again. The same list gives the same
+    /// files, byte for byte. Clips that cannot be made are listed in the manifest with the reason; the command then ends
+    /// with code 3.
+    #[command(after_help = EXIT_CODES)]
+    Archive(ArchiveArgs),
+    /// Models that are kept on this machine: list, add, pull, verify, path.
+    ///
+    /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}
+
+/// The options that ffmpeg writes with one dash and two letters, in the form that others have here.
+pub fn as_ffmpeg_has_it(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-an") => "--no-audio".into(),
+        Some("-sn") => "--no-subtitles".into(),
+        _ => argument,
+    }
+}

@@ -1,0 +1,222 @@
+//! Options that several commands have.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use latentbit_codec::maskgit::FillOptions;
+use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
+use latentbit_container::{Compression, WriterOptions};
+
+use super::values::{CoderChoice, ConcealChoice, DtypeChoice, bytes, pixel_layout, threads};
+use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
+
+/// Where the output goes.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Output file, or - for stdout.
+    #[arg(short, long, value_name = "OUT", allow_hyphen_values = true)]
+    pub output: String,
+
+    /// Overwrite the output if it exists.
+    #[arg(short = 'y', long, conflicts_with = "skip_existing")]
+    pub overwrite: bool,
+
+    /// Leave an existing output as it is and end well.
+    #[arg(short = 'n', long)]
+    pub skip_existing: bool,
+
+    /// Write binary data to a terminal.
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// Which part of the video.
+#[derive(Debug, Args)]
+pub struct RangeArgs {
+    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f).
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<Start>,
+
+    /// How many frames to take.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: Option<u64>,
+}
+
+/// How to read a video, and which part of it.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// The video is raw: its size, frame rate and ffmpeg's name of its pixel format.
+    #[arg(long, value_name = "WxH@FPS:PIXFMT")]
+    pub raw: Option<RawFormat>,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+}
+
+impl SourceArgs {
+    /// What the reader is told; `threads` are for decoding.
+    pub fn input_options(&self, threads: usize) -> InputOptions {
+        InputOptions {
+            raw: self.raw,
+            start: self.range.start,
+            frames: self.range.frames,
+            threads,
+            ..InputOptions::default()
+        }
+    }
+}
+
+/// What is copied beside the pictures.
+#[derive(Debug, Args)]
+pub struct CarryArgs {
+    /// Leave sound out (also -an, as ffmpeg has it).
+    #[arg(long)]
+    pub no_audio: bool,
+
+    /// Leave subtitles out (also -sn).
+    #[arg(long)]
+    pub no_subtitles: bool,
+}
+
+/// The model and what it runs on.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Model to use instead of the built-in one: a path, or a name that `latentbit models list` prints.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+
+    /// Where to compute: auto (a GPU if this build can use one and there is one, else the CPU), cpu, cuda or cuda:N.
+    /// `latentbit info --device cpu` tells which instructions the CPU uses; LATENTBIT_CPU=amx, avx512, avx2 or portable
+    /// in the environment asks for others.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+
+    /// Number type of the networks.
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    pub dtype: DtypeChoice,
+
+    /// Threads that compute; 0 for one on each core.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
+    pub threads: usize,
+}
+
+/// How much memory to take.
+#[derive(Debug, Args)]
+pub struct MemoryArgs {
+    /// Take at most so much memory (8GiB, 500MB): large frames are then computed in tiles. What will be taken is printed
+    /// before the run.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+}
+
+/// Where random access points are.
+#[derive(Debug, Args)]
+pub struct GroupArgs {
+    /// Chunks from one random access point to the next; 0 for a single one at the start.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
+    pub group: u32,
+
+    /// Do not begin a random access point where the scene cuts.
+    #[arg(long)]
+    pub no_scene_cuts: bool,
+}
+
+impl GroupArgs {
+    /// What the pipeline is told.
+    pub fn options(&self) -> Options {
+        Options {
+            chunks_per_group: self.group,
+            key_frames: match self.no_scene_cuts {
+                true => KeyFrames::None,
+                false => KeyFrames::AtCuts,
+            },
+            ..Options::default()
+        }
+    }
+}
+
+/// How tokens are stored.
+#[derive(Debug, Args)]
+pub struct CoderArgs {
+    /// Payload coder of the bit-planes.
+    #[arg(long, value_name = "CODER", value_enum, default_value_t = CoderChoice::Cm)]
+    pub coder: CoderChoice,
+
+    /// Level of zstd, if that is the coder.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub level: i32,
+}
+
+impl CoderArgs {
+    /// What the writer is told.
+    pub fn writer_options(&self) -> WriterOptions {
+        let compression = match self.coder {
+            CoderChoice::Raw => Compression::Raw,
+            CoderChoice::Zstd => Compression::Zstd { level: self.level },
+            CoderChoice::Cm => Compression::Cm,
+        };
+        WriterOptions {
+            compression,
+            ..WriterOptions::default()
+        }
+    }
+}
+
+/// How to write a video.
+#[derive(Debug, Args)]
+pub struct SinkArgs {
+    /// Write raw video in this pixel format (yuv420p, rgb24, ...) instead of what the name of the output says.
+    #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
+    pub raw: Option<PixelLayout>,
+
+    /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
+    #[arg(long, value_name = "NAME")]
+    pub codec: Option<String>,
+
+    /// Constant rate factor of that encoder.
+    #[arg(long, value_name = "N")]
+    pub crf: Option<f32>,
+
+    /// Preset of that encoder.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+
+    /// Quality of JPEG pictures, 1 to 100.
+    #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: u8,
+}
+
+impl SinkArgs {
+    /// What the writer is told of a video.
+    pub fn options(&self, info: VideoInfo) -> OutputOptions {
+        OutputOptions {
+            raw: self.raw,
+            codec: self.codec.clone(),
+            crf: self.crf,
+            preset: self.preset.clone(),
+            quality: self.quality,
+            ..OutputOptions::new(info)
+        }
+    }
+}
+
+/// What is done about lost chunks.
+#[derive(Debug, Args)]
+pub struct ConcealArgs {
+    /// What to put in the place of lost chunks. `eval` takes a damaged file only with this, and then measures exact, affected
+    /// and concealed frames apart. By default `decode` takes maskgit if there is a predictor for the model, else freeze.
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub conceal: Option<ConcealChoice>,
+
+    /// Predictor for maskgit to use instead of the built-in one: a file that `training/` made for this model.
+    #[arg(long, value_name = "FILE")]
+    pub predictor: Option<PathBuf>,
+
+    /// Passes of maskgit through the predictor for each lost chunk.
+    #[arg(long, value_name = "N", default_value_t = FillOptions::default().steps, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub conceal_steps: u32,
+
+    /// Conceal from the past alone, without waiting for the chunk after the lost ones.
+    #[arg(long)]
+    pub low_delay: bool,
+}
