@@ -220,6 +220,23 @@ impl<'a> Estimates<'a> {
         }
     }
 
+    /// Frames that can be there at a step of a group, at most so many: an encoder needs those of the steps before no more, and
+    /// a decoder has not yet made those of the steps after. `last` stands for all later steps, too.
+    fn frames_at(&self, step: usize, last: bool, most: u64) -> u64 {
+        let Some((known, _)) = self.known else {
+            return most;
+        };
+        let time = self.geometry.strides[0] as u64;
+        // The first step of a group has one frame.
+        let before = (step as u64 * time).saturating_sub(time - 1);
+        let frames = match (self.work.encodes(), last) {
+            (true, _) => known.saturating_sub(before.min(known)),
+            (false, true) => known,
+            (false, false) => known.min(1 + step as u64 * time),
+        };
+        frames.min(most)
+    }
+
     /// Of so many frames, or of those that the video has.
     fn frames(&self, count: u64, frame: u64) -> u64 {
         self.known.map_or(count, |(known, _)| known.min(count)) * frame
@@ -250,9 +267,13 @@ impl<'a> Estimates<'a> {
 
     /// In whole frames.
     fn whole(&self) -> u64 {
-        let time = self.geometry.strides[0] as u64;
-        let frames = self.frames(time + self.queued(false), self.frame);
-        self.all(self.network(self.geometry.latent_size()).state + frames)
+        let most = self.geometry.strides[0] as u64 + self.queued(false);
+        let states = self.network(self.geometry.latent_size()).states;
+        let at_step = |(step, state): (usize, &u64)| {
+            let last = step + 1 == states.len();
+            state + self.frame * self.frames_at(step, last, most)
+        };
+        self.all(states.iter().enumerate().map(at_step).max().unwrap_or(0))
     }
 
     /// In tiles; `network` is that of the largest one.
@@ -268,6 +289,6 @@ impl<'a> Estimates<'a> {
         };
         let turn = (steps * time) as u64;
         let frames = self.frames(turn + self.queued(true), self.frame) + self.frames(turn, pixels);
-        self.all(network.state + waiting * network.remembered + frames)
+        self.all(network.largest() + waiting * network.remembered + frames)
     }
 }

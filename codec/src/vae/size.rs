@@ -19,12 +19,21 @@ use crate::kernels::{Backend, Input, frame_bytes, is_large};
 const STEADY: u64 = 3;
 
 /// What a network takes for frames of a size, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSize {
-    /// Its whole state, and the memory that it works in.
-    pub state: u64,
+    /// Its whole state, and the memory that it works in, by the end of each of the first steps of a group. The last one is
+    /// that of all later steps, too.
+    pub states: Vec<u64>,
     /// What it remembers from one chunk to the next.
     pub remembered: u64,
+}
+
+impl NetworkSize {
+    /// The largest of its states.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        self.states.last().copied().unwrap_or(0)
+    }
 }
 
 impl WanVae {
@@ -57,6 +66,7 @@ impl Network {
     fn size(&self, [time, height, width]: [usize; 3], latent_frames: Option<LatentFrames>) -> NetworkSize {
         let steps = latent_frames.map_or(STEADY, |LatentFrames(known)| known.min(STEADY));
         let mut sizes = Sizes::new(self);
+        let mut states = Vec::new();
         for step in 0..steps.max(1) {
             let (passes, frames) = match step {
                 0 => (&self.first, 1),
@@ -67,9 +77,10 @@ impl Network {
             if passes.walk(&self.parts, input, FRAMES, &mut sizes).is_err() {
                 return NetworkSize::default();
             }
+            states.push(sizes.all());
         }
         NetworkSize {
-            state: sizes.all(),
+            states,
             remembered: sizes.kept.values().map(Kept::bytes).sum(),
         }
     }
