@@ -37,7 +37,7 @@ def cpu() -> tuple[str, list[str]]:
 
 
 def has_bf16() -> bool:
-    """Whether the CPU multiplies bf16. Without, PyTorch takes minutes for what takes it seconds in f32."""
+    """Whether the CPU multiplies bf16. Without, PyTorch takes minutes for what takes it a second in f32."""
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu()[1])
 
 

@@ -6,7 +6,7 @@
     .venv/bin/python scripts/bench/run.py --only operators              # single operators
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
     target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers
-    ... --wan --slow --frames 5 --only bf16 128x128                     # bf16 on a CPU that has no instructions for it
+    ... --wan --slow --once --frames 1 --only bf16 128x128              # bf16 on a CPU that has no instructions for it
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -42,13 +42,16 @@ OFFICIAL = WORK / "wan21-diffusers"
 OPERATORS = "operators"
 """The word that chooses them alone."""
 WARMUPS = {EAGER: 1, COMPILE: 2}
+ONCE = {EAGER: 0, COMPILE: 1}
+"""With `--once`: where runs take minutes, only compiling takes as long."""
 
 
 class Bench:
     """The programs and files of a run."""
 
-    def __init__(self, ours: Path, threads: int, rounds: int, video: Path | None) -> None:
+    def __init__(self, ours: Path, threads: int, rounds: int, video: Path | None, once: bool) -> None:
         self.ours, self.threads, self.rounds, self.video = ours.resolve(), threads, rounds, video
+        self.once = once
         self.inputs: dict[tuple[Path, str, str], Path] = {}
         # OpenMP's own default is every core.
         self.environment = os.environ | {
@@ -81,8 +84,9 @@ class Bench:
     def program(self, case: Case, implementation: str) -> Program:
         """Ours or a peer's."""
         options = self.options(case, self.source(case))
-        options += ["--dtype", case.dtype, "--repeats", str(case.repeats), "--turns"]
-        options += ["--warmup", str(WARMUPS.get(implementation, 1)), "--output", str(WORK / implementation)]
+        repeats, warmups = (1, ONCE) if self.once else (case.repeats, WARMUPS)
+        options += ["--dtype", case.dtype, "--repeats", str(repeats), "--turns"]
+        options += ["--warmup", str(warmups.get(implementation, 1)), "--output", str(WORK / implementation)]
         if implementation == "latentbit":
             command = [str(self.ours), *options]
         else:
@@ -137,6 +141,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="turns that every program gets")
     parser.add_argument("--frames", type=int, help="of every clip, at most")
     parser.add_argument("--slow", action="store_true", help="bf16, too, on a CPU without instructions for it")
+    parser.add_argument("--once", action="store_true", help="one run of each program, of eager PyTorch without warm-up")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--wan", action="store_true", help="only the official VAE, beside that of diffusers")
@@ -158,7 +163,7 @@ def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool
         say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
     WORK.mkdir(parents=True, exist_ok=True)
     programs = {"model": options.ours} if options.ours else build()
-    bench = Bench(programs["model"], options.threads, options.rounds, options.clip)
+    bench = Bench(programs["model"], options.threads, options.rounds, options.clip, options.once)
     for model in (LARGE, OFFICIAL):
         if any(case.bundle == model for case in cases):
             wan(model, bench.environment)
@@ -189,6 +194,8 @@ def main() -> None:
         cases = [case for case in cases if case.clip.size == "128x128" and case.bundle != LARGE]
         options.peers, options.rounds = [EAGER], 1
     cases = select(cases, options.only, tuple(options.peers))
+    if options.once:
+        options.rounds = 1
     if options.frames:
         cases = shorter(cases, options.frames)
     if not options.slow and not machine.has_bf16() and any(case.dtype == "bf16" for case in cases):

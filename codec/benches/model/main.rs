@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    // As the command does.
+    latentbit_codec::return_large_blocks();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.iter().any(|word| word == "--help") {
         println!("{USAGE}");
