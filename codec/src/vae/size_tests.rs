@@ -51,7 +51,11 @@ fn what_is_told_is_what_is_remembered() {
                     "{name}, {steps} steps: {bytes} {most}"
                 );
                 let known = told.states.len();
-                assert_eq!((known, &told.states[..]), (steps.min(3), &any.states[..known]), "{name}");
+                assert_eq!(
+                    (known, &told.states[..]),
+                    (steps.min(3), &any.states[..known]),
+                    "{name}"
+                );
                 assert!(told.states.is_sorted(), "{name}");
                 assert!(steps > 1 || told.remembered < any.remembered, "{name}");
                 assert!(steps < 3 || told == any, "{name}, {steps} steps");
