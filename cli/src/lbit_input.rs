@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use latentbit_container::{
-    ChunkInfo, ErrorKind, Header, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream,
-    read_index, read_totals,
+    ChunkInfo, ErrorKind, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream, read_index,
+    read_totals,
 };
 
 use crate::exit::usage;
@@ -117,30 +117,48 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
     })
 }
 
+/// What is known of a stream before its chunks are read.
+pub struct Known {
+    /// How many frames it has: by the index or, since a file of one chunk needs none, by the end record, or by the header.
+    pub frames: Option<u64>,
+    /// The index; none for a pipe or a file without one.
+    pub index: Option<Index>,
+}
+
 /// What a file's index tells.
 pub struct Index(Vec<ChunkInfo>);
 
-/// The index of a stream of a file; none for a pipe or a file without one.
-pub fn index(path_or_dash: &str, stream: StreamId) -> Option<Index> {
-    let mut file = seekable(path_or_dash).ok()??;
-    let mut chunks = read_index(&mut file, &Limits::default()).ok()??;
+/// Looks at the header of a stream and at the end of its file, which a pipe and a file that was cut off have not.
+pub fn known(path_or_dash: &str, input: &Input) -> Known {
+    let mut file = seekable(path_or_dash).ok().flatten();
+    let index = file.as_mut().and_then(|file| index(file, input.stream));
+    let frames = match (&index, &mut file) {
+        (Some(index), _) => index.frame_count(),
+        (None, Some(file)) => frames_by_totals(file, input),
+        (None, None) => None,
+    };
+    let frames = frames.or(input.video.frame_count.map(PixelFrames::into));
+    Known { frames, index }
+}
+
+fn index(file: &mut BufReader<File>, stream: StreamId) -> Option<Index> {
+    let mut chunks = read_index(file, &Limits::default()).ok()??;
     chunks.retain(|chunk| chunk.stream == stream);
     Some(Index(chunks))
 }
 
-/// How many frames a stream of a file has, by its index or, since a file of one chunk needs none, by its end record; none
-/// for a pipe or a file that was cut off.
-pub fn frame_count(path_or_dash: &str, header: &Header, stream: StreamId) -> Option<u64> {
-    if let Some(Index(chunks)) = index(path_or_dash, stream) {
-        let last = chunks.last()?;
-        return Some(last.first_frame.0.saturating_add(last.frame_count.0));
-    }
-    let mut file = seekable(path_or_dash).ok()??;
-    let totals = read_totals(&mut file, header).ok()??;
-    totals.get(usize::from(stream.0)).map(|totals| totals.frames.0)
+fn frames_by_totals(file: &mut BufReader<File>, input: &Input) -> Option<u64> {
+    let totals = read_totals(file, input.reader.header()).ok()??;
+    let totals = totals.get(usize::from(input.stream.0))?;
+    Some(totals.frames.0)
 }
 
 impl Index {
+    fn frame_count(&self) -> Option<u64> {
+        let last = self.0.last()?;
+        Some(last.first_frame.0.saturating_add(last.frame_count.0))
+    }
+
     /// The frames at which its groups begin.
     pub fn key_frames(&self) -> Vec<PixelFrames> {
         let keys = self.0.iter().filter(|chunk| chunk.key);

@@ -1,11 +1,11 @@
 //! The end record: what the file held (LBIT §8.1).
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 
-use crate::error::{Broken, Error, Result};
+use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::header::Header;
-use crate::index::{read_at, whole_record};
+use crate::index::{file_len, read_at, whole_record};
 use crate::record::{CRC_LEN, HEADER_LEN, SYNC, Tag};
 use crate::units::PixelFrames;
 
@@ -69,16 +69,11 @@ pub(crate) fn decode(payload: &[u8], offset: u64, streams: usize) -> Result<Vec<
 /// changed.
 ///
 /// # Errors
-/// [`Error::Format`] if the record is damaged, [`Error::Unsupported`] if it is of a later kind, [`Error::Io`].
+/// [`Error::Format`](crate::Error::Format) if the record is damaged, [`Error::Unsupported`](crate::Error::Unsupported) if it is of a later kind, [`Error::Io`](crate::Error::Io).
 pub fn read_totals<R: Read + Seek>(file: &mut R, header: &Header) -> Result<Option<Vec<Totals>>> {
-    let len = file.seek(SeekFrom::End(0)).map_err(|source| Error::Io {
-        action: "read",
-        offset: 0,
-        source,
-    })?;
     let streams = header.streams.len();
     let record_len = (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64;
-    let Some(offset) = len.checked_sub(record_len) else {
+    let Some(offset) = file_len(file)?.checked_sub(record_len) else {
         return Ok(None);
     };
     let bytes = read_at(file, offset, record_len)?;

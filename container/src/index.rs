@@ -177,11 +177,7 @@ pub(crate) fn encode_tail(index: Option<(u64, u32)>) -> [u8; TAIL_PAYLOAD_LEN] {
 /// # Errors
 /// [`Error::Format`] if tail or index are damaged, [`Error::Limits`] if the index is too large, [`Error::Io`].
 pub fn read_index<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Option<Vec<ChunkInfo>>> {
-    let len = file.seek(SeekFrom::End(0)).map_err(|source| Error::Io {
-        action: "read",
-        offset: 0,
-        source,
-    })?;
+    let len = file_len(file)?;
     let Some(tail_at) = len.checked_sub(TAIL_LEN) else {
         return Ok(None);
     };
@@ -299,6 +295,15 @@ pub fn read_planes_at<R: Read + Seek>(
     stored.truncate_bits(planes);
     let packed = stored.packed().map_err(in_file)?;
     Ok(stored.with_tokens(&packed))
+}
+
+/// How long a file is.
+pub(crate) fn file_len<R: Seek>(file: &mut R) -> Result<u64> {
+    file.seek(SeekFrom::End(0)).map_err(|source| Error::Io {
+        action: "read",
+        offset: 0,
+        source,
+    })
 }
 
 /// Reads exactly `len` bytes, growing with what arrives, so that a false length costs nothing.

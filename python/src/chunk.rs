@@ -199,7 +199,7 @@ impl Chunk {
             "<Chunk {}: frames {} to {}, tokens {} of {} bits{}{}>",
             place.number,
             place.first_frame,
-            place.first_frame.saturating_add(place.frames).saturating_sub(1),
+            place.end().saturating_sub(1),
             place.grid,
             place.bits,
             if place.key { ", key" } else { "" },

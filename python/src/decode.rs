@@ -121,7 +121,7 @@ fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8)
             Some(_) => Coded::Chunk(file.load(place, planes)?),
             None => Coded::Lost {
                 chunks: place.number..place.number.saturating_add(1),
-                frames: place.first_frame..place.first_frame.saturating_add(place.frames),
+                frames: place.first_frame..place.end(),
             },
         };
         if !push(input, part, &file.place)? {
@@ -134,8 +134,7 @@ fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8)
 /// The chunks that hold `frames`, from the key chunk on that they depend on, and the first frame of these.
 fn needed(file: &Opened, frames: &Range<u64>) -> (Range<usize>, u64) {
     let places = &file.listing.places;
-    let first =
-        places.partition_point(|place| place.first_frame.saturating_add(place.frames) <= frames.start);
+    let first = places.partition_point(|place| place.end() <= frames.start);
     let end = places.partition_point(|place| place.first_frame < frames.end);
     let before = places.get(..=first).unwrap_or_default();
     let first = before.iter().rposition(|place| place.key).unwrap_or(0);
@@ -164,10 +163,8 @@ impl FrameStream {
         let planes = crate::arrays::check_planes(bits, file.video.bits)?;
         let (chunks, at) = needed(&file, &(first..end));
         let (skip, left) = (first.saturating_sub(at), end.saturating_sub(first));
-        let frames = file.listing.places.get(chunks.clone()).and_then(<[_]>::last);
-        let frames = frames.map_or(0, |last| {
-            last.first_frame.saturating_add(last.frames).saturating_sub(at)
-        });
+        let last = file.listing.places.get(chunks.clone()).and_then(<[_]>::last);
+        let frames = last.map_or(0, |last| last.end().saturating_sub(at));
         let options = options(model, &file.video, frames, threads, max_memory)?;
         let fed = file.clone();
         py.detach(|| {

@@ -52,6 +52,11 @@ impl Place {
         }
     }
 
+    /// The frame after its last one.
+    pub const fn end(&self) -> u64 {
+        self.first_frame.saturating_add(self.frames)
+    }
+
     /// A chunk in memory.
     pub fn of(chunk: &Chunk) -> Self {
         Self {

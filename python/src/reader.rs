@@ -68,7 +68,7 @@ impl Opened {
                 self.place,
                 place.number,
                 place.first_frame,
-                place.first_frame.saturating_add(place.frames).saturating_sub(1)
+                place.end().saturating_sub(1)
             )));
         };
         // One request for the whole chunk; a source never gives more than it has.

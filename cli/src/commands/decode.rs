@@ -61,8 +61,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         false => conceal::choose(&args.conceal, &bundle)?,
     };
     let range = range(&args.range, video.frame_rate);
-    let all = lbit_input::frame_count(&args.input, input.reader.header(), input.stream)
-        .or(video.frame_count.map(PixelFrames::into));
+    let all = lbit_input::known(&args.input, &input).frames;
     let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);
     let filling = conceal::memory(&conceal, &video);

@@ -230,7 +230,7 @@ impl<'a> Estimates<'a> {
         // The first step of a group has one frame.
         let before = (step as u64 * time).saturating_sub(time - 1);
         let frames = match (self.work.encodes(), last) {
-            (true, _) => known.saturating_sub(before.min(known)),
+            (true, _) => known.saturating_sub(before),
             (false, true) => known,
             (false, false) => known.min(1 + step as u64 * time),
         };

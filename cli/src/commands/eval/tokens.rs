@@ -8,7 +8,7 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
 use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
 use latentbit_codec::{Bundle, Frame};
-use latentbit_container::{PixelFrames, ReadMode, VideoStream};
+use latentbit_container::{ReadMode, VideoStream};
 use serde::Serialize;
 
 use super::{ends_early, other_size, table};
@@ -51,11 +51,10 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let (size, found) = ((info.width, info.height), (video.width, video.height));
         return other_size(&args.reference, size, &args.file, found);
     }
-    let total = lbit_input::frame_count(&args.file, input.reader.header(), input.stream)
-        .or(video.frame_count.map(PixelFrames::into));
-    let bar = progress::bar(total, quiet);
+    let known = lbit_input::known(&args.file, &input);
+    let bar = progress::bar(known.frames, quiet);
     // Groups as the file has them; without an index, as the encoder makes them by default.
-    let (chunks_per_group, key_frames) = match lbit_input::index(&args.file, input.stream) {
+    let (chunks_per_group, key_frames) = match known.index {
         Some(index) => (0, KeyFrames::At(index.key_frames())),
         None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, KeyFrames::AtCuts),
     };
