@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,19 +53,27 @@ def prepared(run: Callable[[], Tensor], mode: str) -> Callable[[], Tensor]:
 class Stopwatch:
     """Runs and keeps the last result, so that no further run is needed to write it."""
 
-    def __init__(self, run: Callable[[], Tensor]) -> None:
-        self.run = run
+    def __init__(self, run: Callable[[], Tensor], limit: float | None, give_up: Callable[[float], None]) -> None:
+        self.run, self.limit, self.give_up = run, limit, give_up
         self.result: Tensor | None = None
 
     def measure(self, repeats: int) -> list[float]:
         """Seconds of each run."""
-        seconds = []
-        for _ in range(repeats):
-            # No two results at once: that would add to the peak memory.
-            self.result = None
-            start = time.perf_counter()
-            self.result = self.run()
-            seconds.append(time.perf_counter() - start)
+        return [self.once() for _ in range(repeats)]
+
+    def once(self) -> float:
+        """Seconds of a run. One that takes longer than the limit is given up."""
+        # No two results at once: that would add to the peak memory.
+        self.result = None
+        start = time.perf_counter()
+        # PyTorch lets other threads run while it computes.
+        timer = threading.Timer(self.limit or 0, lambda: self.give_up(time.perf_counter() - start))
+        timer.daemon = True
+        if self.limit:
+            timer.start()
+        self.result = self.run()
+        seconds = time.perf_counter() - start
+        timer.cancel()
         return seconds
 
 
@@ -80,6 +90,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="0 for PyTorch's own choice")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="at least 1")
+    parser.add_argument(
+        "--give-up", type=float, metavar="SECONDS",
+        help="end in a run, or a warm-up, that takes longer, and report it as unfinished",
+    )
     parser.add_argument("--turns", action="store_true", help="run and report again for each line on stdin")
     parser.add_argument("--json", action="store_true", help="the default, here to match the other program")
     parser.add_argument("--operators", action="store_true", help="the same; on a CPU there are none to tell of")
@@ -96,16 +110,23 @@ def main() -> None:
     width, height = (int(side) for side in options.size.split("x"))
     name, model = load(options.bundle, DTYPES[options.dtype])
     job = Job(model, options.task, options.input, width, height, options.frames)
-    watch = Stopwatch(prepared(job.run, options.mode))
 
-    def report(seconds: list[float]) -> None:
+    def report(seconds: list[float], unfinished: bool = False) -> None:
         line = {
             "implementation": f"torch-{options.mode}", "bundle": name, "task": options.task, "size": options.size,
             "frames": options.frames, "dtype": options.dtype, "threads": torch.get_num_threads(),
             "cpu": torch.backends.cpu.get_cpu_capability(), "seconds": seconds,
             "fps": options.frames / median(seconds), "base_mb": base, "peak_mb": peak_mb(),
+            "unfinished": unfinished,
         }
         print(json.dumps(line), flush=True)
+
+    def give_up(seconds: float) -> None:
+        report([seconds], unfinished=True)
+        # Nothing else ends a thread that computes.
+        os._exit(0)
+
+    watch = Stopwatch(prepared(job.run, options.mode), options.give_up, give_up)
 
     with torch.inference_mode():
         watch.measure(options.warmup)

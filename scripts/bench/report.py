@@ -55,6 +55,7 @@ class Results:
         if self.rows:
             parts += ["### Whole models", self._how_to_read(), speed(self.rows)]
             parts += ["### Memory", self._base(), memory(self.rows)]
+        if self.agreements:
             parts += ["### Agreement", AGREEMENT, self._agreements()]
         if self.operators:
             parts += ["### Operators", OPERATORS, operators.products(self.operators, self.gemm)]
@@ -84,8 +85,13 @@ class Results:
         runs = f"{turns[0]} to {turns[-1]}" if len(turns) > 1 else str(turns[0])
         return (
             f"Sizes are height × width. Frames per second are of the median of {runs} warm runs that alternate. The "
-            "ratio is the peer's seconds over ours: above 1 LatentBit is faster."
+            "ratio is the peer's seconds over ours: above 1 LatentBit is faster." + self._bounds()
         )
+
+    def _bounds(self) -> str:
+        if not any(row.get("unfinished") for row in self.rows):
+            return ""
+        return " Figures with a sign before them are bounds: the peer's run took too long and was ended."
 
     def _base(self) -> str:
         base: dict[str, float] = {}

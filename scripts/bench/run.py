@@ -7,6 +7,7 @@
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
     target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers
     ... --wan --slow --once --frames 1 --only bf16 128x128              # bf16 on a CPU that has no instructions for it
+    ... --wan --slow --once --frames 1 --only bf16 480x832 --give-up 1800   # but for peers at most half an hour a run
 
 Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
 result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
@@ -31,6 +32,7 @@ from agreement import agreement
 from build import build
 from cases import COMPILE, EAGER, PEERS, Case, large_vae, official_vae, select, shorter, whole_models
 from report import Results
+from table import bound
 from turns import FailedError, Program, in_turn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,13 +51,13 @@ ONCE = {EAGER: 0, COMPILE: 1}
 class Bench:
     """The programs and files of a run."""
 
-    def __init__(self, ours: Path, threads: int, rounds: int, video: Path | None, once: bool) -> None:
-        self.ours, self.threads, self.rounds, self.video = ours.resolve(), threads, rounds, video
-        self.once = once
+    def __init__(self, ours: Path, options: argparse.Namespace) -> None:
+        self.ours, self.threads, self.rounds, self.video = ours.resolve(), options.threads, options.rounds, options.clip
+        self.once, self.give_up = options.once, options.give_up
         self.inputs: dict[tuple[Path, str, str], Path] = {}
         # OpenMP's own default is every core.
         self.environment = os.environ | {
-            "PYTHONPATH": str(ROOT / "training"), "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": str(ROOT / "training"), "OMP_NUM_THREADS": str(self.threads),
             "TORCHINDUCTOR_CACHE_DIR": str(WORK / "inductor"),
         }
 
@@ -92,6 +94,7 @@ class Bench:
         else:
             mode = implementation.removeprefix("torch-")
             command = [sys.executable, str(SCRIPTS / "peer.py"), "--mode", mode, *options]
+            command += ["--give-up", str(self.give_up)] if self.give_up else []
         return Program(command, WORK / f"{implementation}.log", self.environment)
 
     def measure(self, case: Case, results: Results) -> None:
@@ -102,7 +105,10 @@ class Bench:
             programs = [self.program(case, name) for name in ("latentbit", *case.peers)]
             in_turn(programs, self.rounds)
             written = (WORK / "latentbit").read_bytes()
-            agreements = [agreement(case.task, written, (WORK / name).read_bytes()) for name in case.peers]
+            agreements = [
+                None if peer.unfinished else agreement(case.task, written, (WORK / name).read_bytes())
+                for name, peer in zip(case.peers, programs[1:], strict=True)
+            ]
         except (FailedError, subprocess.CalledProcessError, ValueError) as error:
             say(f"failed\n{error}")
             results.failures.append(f"{case.label}: {error}")
@@ -110,8 +116,9 @@ class Bench:
         ours, *peers = (program.summary() for program in programs)
         rows = results.add(case.clip.size, ours, peers)
         for peer, far in zip(peers, agreements, strict=True):
-            results.agree(peer, far)
-        ratios = ", ".join(f"{row['ratio']:.2f} of {row['peer']}" for row in rows)
+            if far is not None:
+                results.agree(peer, far)
+        ratios = ", ".join(f"{bound('> ', row)}{row['ratio']:.2f} of {row['peer']}" for row in rows)
         say(f"{ours['fps']:.2f} frames/s, {ratios} ({time.monotonic() - start:.0f} s)")
 
 
@@ -142,6 +149,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, help="of every clip, at most")
     parser.add_argument("--slow", action="store_true", help="bf16, too, on a CPU without instructions for it")
     parser.add_argument("--once", action="store_true", help="one run of each program, of eager PyTorch without warm-up")
+    parser.add_argument(
+        "--give-up", type=float, metavar="SECONDS",
+        help="end a run of a peer that takes longer; its figures are bounds then",
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--wan", action="store_true", help="only the official VAE, beside that of diffusers")
@@ -163,7 +174,7 @@ def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool
         say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
     WORK.mkdir(parents=True, exist_ok=True)
     programs = {"model": options.ours} if options.ours else build()
-    bench = Bench(programs["model"], options.threads, options.rounds, options.clip, options.once)
+    bench = Bench(programs["model"], options)
     for model in (LARGE, OFFICIAL):
         if any(case.bundle == model for case in cases):
             wan(model, bench.environment)

@@ -13,7 +13,10 @@ CASE_HEAD = ["model", "task", "size", "frames", "type"]
 
 
 def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
-    """A row for each peer. The ratio is its seconds over ours: above 1 we are faster."""
+    """A row for each peer. The ratio is its seconds over ours: above 1 we are faster.
+
+    A peer that gave up a run was slower than its seconds tell, and its peak may have been to come: it is `unfinished`.
+    """
     made = []
     for peer in peers:
         ratio = median(peer["seconds"]) / median(ours["seconds"])
@@ -23,6 +26,7 @@ def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
             "ours_fps": rounded(ours["fps"]), "peer_fps": rounded(peer["fps"]), "ratio": round(ratio, 3),
             "ours_peak_mb": round(ours["peak_mb"], 1), "peer_peak_mb": round(peer["peak_mb"], 1),
             "ours_base_mb": round(ours["base_mb"], 1), "peer_base_mb": round(peer["base_mb"], 1),
+            "unfinished": peer.get("unfinished", False),
         })
     return made
 
@@ -42,9 +46,19 @@ def speed(all_rows: list[Row]) -> str:
         cells.append(figure(next(iter(by_peer.values()))["ours_fps"]))
         for peer in peers:
             found = by_peer.get(peer)
-            cells += [figure(found["peer_fps"]), f"{found['ratio']:.2f}"] if found else ["–", "–"]
+            cells += speeds(found) if found else ["–", "–"]
         lines.append(cells)
     return in_table(head, lines, text=len(CASE))
+
+
+def speeds(row: Row) -> list[str]:
+    """A peer's frames per second and the ratio."""
+    return [f"{bound('< ', row)}{figure(row['peer_fps'])}", f"{bound('> ', row)}{row['ratio']:.2f}"]
+
+
+def bound(sign: str, row: Row) -> str:
+    """What stands before a figure of a peer that did not finish."""
+    return sign if row.get("unfinished") else ""
 
 
 def memory(all_rows: list[Row]) -> str:
@@ -55,10 +69,14 @@ def memory(all_rows: list[Row]) -> str:
     lines = []
     for cells, by_peer in cases(all_rows):
         first = next(iter(by_peer.values()))
-        peaks = [first["ours_peak_mb"], *(by_peer[peer]["peer_peak_mb"] if peer in by_peer else None for peer in peers)]
-        bases = [first["ours_base_mb"], *(by_peer[peer]["peer_base_mb"] if peer in by_peer else 0 for peer in peers)]
-        cells += ["–" if peak is None else f"{peak:.0f}" for peak in peaks]
-        cells += ["–" if peak is None else f"{peak - base:.0f}" for peak, base in zip(peaks, bases, strict=True)]
+        found = [by_peer.get(peer) for peer in peers]
+        cells.append(f"{first['ours_peak_mb']:.0f}")
+        cells += ["–" if row is None else f"{bound('≥ ', row)}{row['peer_peak_mb']:.0f}" for row in found]
+        cells.append(f"{first['ours_peak_mb'] - first['ours_base_mb']:.0f}")
+        cells += [
+            "–" if row is None else f"{bound('≥ ', row)}{row['peer_peak_mb'] - row['peer_base_mb']:.0f}"
+            for row in found
+        ]
         lines.append(cells)
     return in_table(head, lines, text=len(CASE))
 
@@ -86,5 +104,7 @@ def in_table(head: list[str], lines: list[list[str]], text: int) -> str:
 
 
 def figure(value: float) -> str:
-    """Three digits that count."""
+    """Three digits that count; of less than a tenth, two."""
+    if value < 0.1:
+        return f"{value:.2g}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

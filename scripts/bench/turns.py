@@ -24,8 +24,15 @@ class Program:
         self.process: subprocess.Popen[str] | None = None
         self.reports: list[Report] = []
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it gave up a run that took too long; it has ended then, and its seconds are only a bound."""
+        return bool(self.reports) and bool(self.reports[-1].get("unfinished"))
+
     def turn(self) -> None:
-        """Lets it measure once; the first turn starts it and warms it up."""
+        """Lets it measure once; the first turn starts it and warms it up. One that gave up has no more turns."""
+        if self.unfinished:
+            return
         if self.process is None:
             with self.log.open("w") as errors:
                 self.process = subprocess.Popen(
@@ -70,8 +77,10 @@ class Program:
         return "\n".join(line[:200] for line in lines[-5:])
 
     def summary(self) -> Report:
-        """The runs of all turns as one report."""
+        """The runs of all turns as one report; that of a run that was given up alone, if there is one."""
         report = dict(self.reports[-1])
+        if self.unfinished:
+            return report
         report["seconds"] = [second for r in self.reports for second in r["seconds"]]
         report["fps"] = report["frames"] / median(report["seconds"])
         return report

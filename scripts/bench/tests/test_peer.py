@@ -19,7 +19,7 @@ TINY = ROOT / "testdata" / "golden" / "storage-int8.safetensors"
 WIDTH, HEIGHT, FRAMES = 24, 16, 9
 FIELDS = {
     "implementation", "bundle", "task", "size", "frames", "dtype", "threads", "cpu", "seconds", "fps", "base_mb",
-    "peak_mb",
+    "peak_mb", "unfinished",
 }
 
 
@@ -77,6 +77,18 @@ def test_every_task_reports(frames: Path, tmp_path: Path, encoder: str, decoder:
     else:
         assert np.fromfile(coded, "<f4").size == np.prod(latent) * config.vae.latent_channels
     assert back.stat().st_size == WIDTH * HEIGHT * FRAMES * 3
+
+
+def test_a_run_that_takes_too_long_is_given_up(frames: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (report,) = run("encode", frames, output, "--give-up", "1e-9", "--turns", turns="\n\n")
+    assert report["unfinished"]
+    assert len(report["seconds"]) == 1
+    assert report["fps"] == FRAMES / report["seconds"][0]
+    assert not output.exists()
+    finished = run("encode", frames, output, "--give-up", "600")
+    assert not any(report["unfinished"] for report in finished)
+    assert output.exists()
 
 
 def test_the_pattern_moves_and_is_always_the_same() -> None:

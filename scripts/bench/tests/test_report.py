@@ -42,9 +42,19 @@ def test_the_ratio_is_the_peers_median_over_ours() -> None:
     assert eager == {
         "model": "tiny", "task": "encode", "size": "480x832", "frames": 10, "dtype": "bf16", "peer": "torch-eager",
         "ours_fps": 5.0, "peer_fps": 2.0, "ratio": 2.5, "ours_peak_mb": 50.0, "peer_peak_mb": 800.0,
-        "ours_base_mb": 1.0, "peer_base_mb": 1.0,
+        "ours_base_mb": 1.0, "peer_base_mb": 1.0, "unfinished": False,
     }
     assert (compiled["peer"], compiled["ratio"]) == ("torch-compile", 0.5)
+
+
+def test_figures_of_a_peer_that_did_not_finish_are_bounds() -> None:
+    results = Results(MACHINE, 2)
+    results.add("480x832", OURS, [EAGER | {"seconds": [4000.0], "fps": 0.0025, "unfinished": True}, COMPILED])
+    text = results.as_markdown()
+    assert "| tiny | encode | 480×832 | 10 | bf16 | 5.00 | < 0.0025 | > 2000.00 | 10.0 | 0.50 |" in text
+    assert "| tiny | encode | 480×832 | 10 | bf16 | 50 | ≥ 800 | 900 | 49 | ≥ 799 | 899 |" in text
+    assert "are bounds" in text
+    assert "### Agreement" not in text
 
 
 GEMM = [{"dtype": "f32", "threads": 1, "gflops": 60.0}, {"dtype": "f32", "threads": 2, "gflops": 123.4}]
@@ -144,7 +154,7 @@ def test_results_without_a_case_have_no_table() -> None:
     assert "ratio" not in text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.1234, "0.12"), (12.34, "12.3"), (1234.5, "1234")])
+@pytest.mark.parametrize(("value", "text"), [(0.01234, "0.012"), (0.1234, "0.12"), (12.34, "12.3"), (1234.5, "1234")])
 def test_figures_have_three_digits(value: float, text: str) -> None:
     assert figure(value) == text
 
@@ -213,6 +223,15 @@ def test_programs_take_turns(tmp_path: Path) -> None:
     in_turn(programs, 3)
     assert (tmp_path / "shared").read_text() == "ababab"
     assert programs[0].summary() == {"seconds": [1.0, 2.0, 3.0], "frames": 6, "fps": 3.0}
+
+
+def test_a_program_that_gave_up_has_no_more_turns(tmp_path: Path) -> None:
+    quitter = "print('{\"seconds\": [7.5], \"frames\": 3, \"fps\": 0.4, \"unfinished\": true}', flush=True)"
+    programs = [talker(tmp_path, "a"), Program([sys.executable, "-c", quitter], tmp_path / "b.log", {})]
+    in_turn(programs, 3)
+    assert (tmp_path / "shared").read_text() == "aaa"
+    assert programs[1].unfinished
+    assert programs[1].summary()["seconds"] == [7.5]
 
 
 def test_a_program_that_fails_ends_all_and_says_why(tmp_path: Path) -> None:
