@@ -6,7 +6,7 @@ use latentbit_container::PixelFrames;
 
 use crate::args::MemoryArgs;
 use crate::exit::usage;
-use crate::report::resident_bytes;
+use crate::report::{peak_memory_bytes, resident_bytes};
 
 /// How the VAE is run, and how much memory that takes in all.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ pub fn plan(
         }
     };
     let plan = MemoryPlan::new(bundle, geometry, work, frames.map(PixelFrames), limit)?;
-    let estimate = before + plan.estimate;
+    // Small frames can take less than loading the model did.
+    let estimate = (before + plan.estimate).max(peak_memory_bytes().unwrap_or(0));
     let how = match &plan.tiling {
         None => "whole frames".to_owned(),
         Some(tiling) => {

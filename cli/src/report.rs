@@ -130,7 +130,7 @@ pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
 }
 
 /// The most memory that this program has held so far, where the system tells.
-fn peak_memory_bytes() -> Option<u64> {
+pub fn peak_memory_bytes() -> Option<u64> {
     status_bytes("VmHWM:")
 }
 

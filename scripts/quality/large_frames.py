@@ -1,11 +1,12 @@
 """Large frames within a limit of memory: peak beside the estimate, and whether the borders of tiles show.
 
     .venv/bin/python scripts/quality/large_frames.py memory --model VAE --sizes 832x480 1920x1080 --max-memory 8GiB
+    .venv/bin/python scripts/quality/large_frames.py memory --model BUNDLE --tokens --frames 1 5 9
     .venv/bin/python scripts/quality/large_frames.py seams DATA --model VAE --sizes 832x480 --max-memory 500MiB
 
-`memory` runs `latentbit latents` on a moving test pattern. `seams` runs it on mosaics of photos (DATA holds images/),
-in whole frames and in tiles, and compares pictures near the borders of tiles with those elsewhere. Needs Pillow,
-NumPy and ffmpeg.
+`memory` runs `latentbit latents` on a moving test pattern, with `--tokens` also `latentbit encode` and `decode`.
+`seams` runs the former on mosaics of photos (DATA holds images/), in whole frames and in tiles, and compares pictures
+near the borders of tiles with those elsewhere. Needs Pillow, NumPy and ffmpeg.
 """
 
 from __future__ import annotations
@@ -47,16 +48,17 @@ class Run:
         return (int(found[1]), int(found[2])) if found else (1, 1)
 
 
-class Latents:
-    """`latentbit latents` with a model."""
+class Command:
+    """`latentbit` with a model."""
 
     def __init__(self, binary: Path, model: Path, threads: int) -> None:
         self.binary = binary
         self.options = ["--model", str(model), "--threads", str(threads), "--dtype", "f32", "-y", "--json"]
 
-    def run(self, work: str, source: Path, target: Path, limit: str | None) -> Run:
+    def run(self, what: str, source: Path, target: Path, limit: str | None) -> Run:
+        """Runs `what`: the words of a command."""
         limits = ["--max-memory", limit] if limit else []
-        command = [str(self.binary), "latents", work, str(source), "-o", str(target), *self.options, *limits]
+        command = [str(self.binary), *what.split(), str(source), "-o", str(target), *self.options, *limits]
         result = subprocess.run(command, check=False, capture_output=True, text=True)
         if result.returncode:
             raise SystemExit(f"{' '.join(command)}:\n{result.stderr}")
@@ -76,17 +78,23 @@ def memory_row(what: str, size: tuple[int, int], frames: int, run: Run) -> str:
     peak, estimate = (run.report[key] / 1e6 for key in ("peak_mem_bytes", "estimated_mem_bytes"))
     how = run.plan.split(": ")[-1] or "whole frames"
     off = f"{(estimate / peak - 1) * 100:+.0f} %"
-    return f"| `latents {what}` | {size[0]}×{size[1]} | {frames} | {how} | {peak:.0f} | {estimate:.0f} | {off} |"
+    return f"| `{what}` | {size[0]}×{size[1]} | {frames} | {how} | {peak:.0f} | {estimate:.0f} | {off} |"
 
 
-def memory(latents: Latents, sizes: list[tuple[int, int]], frames: int, limit: str | None, work: Path) -> None:
-    """Prints a row for each size and direction."""
+def memory(
+    latentbit: Command, sizes: list[tuple[int, int]], lengths: list[int], tokens: bool, limit: str | None, work: Path
+) -> None:
+    """Prints a row for each size, length and command."""
     print(MEMORY_HEAD, flush=True)
+    video, back = work / "pattern.y4m", work / "back.y4m"
     for size in sizes:
-        video, tensor, back = work / "pattern.y4m", work / "latents.safetensors", work / "back.y4m"
-        pattern(video, size, frames)
-        print(memory_row("encode", size, frames, latents.run("encode", video, tensor, limit)), flush=True)
-        print(memory_row("decode", size, frames, latents.run("decode", tensor, back, limit)), flush=True)
+        for frames in lengths:
+            pattern(video, size, frames)
+            pairs = [("latents ", work / "latents.safetensors"), *([("", work / "tokens.lbit")] if tokens else [])]
+            for name, coded in pairs:
+                for what, source, target in (("encode", video, coded), ("decode", coded, back)):
+                    run = latentbit.run(name + what, source, target, limit)
+                    print(memory_row(name + what, size, frames, run), flush=True)
 
 
 def near_borders(size: int, tiles: int, stride: int) -> np.ndarray:
@@ -100,7 +108,7 @@ def near_borders(size: int, tiles: int, stride: int) -> np.ndarray:
 
 
 def seams(
-    latents: Latents, files: list[Path], sizes: list[tuple[int, int]], count: int, limit: str, work: Path
+    latentbit: Command, files: list[Path], sizes: list[tuple[int, int]], count: int, limit: str, work: Path
 ) -> None:
     """Prints a row for each size: PSNR beside the source, and tiles beside whole frames."""
     print(SEAMS_HEAD, flush=True)
@@ -112,8 +120,8 @@ def seams(
             Image.fromarray(frame).save(source)
             pictures = []
             for bound in (None, limit):
-                shape = latents.run("encode", source, tensor, bound).report["shape"]
-                tiles = latents.run("decode", tensor, back, bound).tiles
+                shape = latentbit.run("latents encode", source, tensor, bound).report["shape"]
+                tiles = latentbit.run("latents decode", tensor, back, bound).tiles
                 pictures.append(np.asarray(Image.open(back).convert("RGB")).astype(np.float64))
             stride = height // shape[3]
             at = near_borders(height, tiles[0], stride)[:, None] | near_borders(width, tiles[1], stride)[None]
@@ -137,20 +145,24 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="folder with images/, for `seams`")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--sizes", type=size_of, nargs="+", default=[(832, 480)], metavar="WxH")
-    parser.add_argument("--frames", type=int, default=5, help="of a clip for `memory`: 1 + 4 n; pictures for `seams`")
+    parser.add_argument(
+        "--frames", type=int, nargs="+", default=[5], metavar="N", help="of clips for `memory`; pictures for `seams`"
+    )
+    parser.add_argument("--tokens", action="store_true", help="`memory` of `encode` and `decode`, too")
     parser.add_argument("--max-memory", help="the limit; `seams` needs one")
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
-    latents = Latents(arguments.latentbit.resolve(), arguments.model, arguments.threads)
+    latentbit = Command(arguments.latentbit.resolve(), arguments.model, arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "memory":
-            memory(latents, arguments.sizes, arguments.frames, arguments.max_memory, Path(folder))
+            lengths, tokens = arguments.frames, arguments.tokens
+            memory(latentbit, arguments.sizes, lengths, tokens, arguments.max_memory, Path(folder))
             return
         if not (arguments.data and arguments.max_memory):
             parser.error("seams: DATA and --max-memory are needed")
         files = photo_files(arguments.data)
-        seams(latents, files, arguments.sizes, arguments.frames, arguments.max_memory, Path(folder))
+        seams(latentbit, files, arguments.sizes, arguments.frames[0], arguments.max_memory, Path(folder))
 
 
 if __name__ == "__main__":

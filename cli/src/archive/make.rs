@@ -131,6 +131,7 @@ impl Workshop<'_> {
         }
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
         let output = lbit.display().to_string();
+        // As for a long clip: tiles, which can show in tokens, then do not depend on what a container claims of its length.
         let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, None, recipe.memory)?;
         let mut options = recipe.options.clone();
         options.encoder_plan = Some(plan);

@@ -10,8 +10,9 @@ use super::{FrameSink, FrameSource, VideoInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::thread::{self, JoinHandle};
 
-/// Frames that wait between two stages: enough to overlap, few because a 4K frame in f32 takes 100 MB.
-const QUEUE: usize = 2;
+/// Frames that wait between two stages: enough to overlap, few because a 4K frame in f32 takes 100 MB, and the pipeline's own
+/// queues are next to these.
+const QUEUE: usize = 1;
 
 /// A reader that runs on one thread.
 pub trait PullSource {
@@ -49,12 +50,15 @@ enum Message {
 struct BackgroundSource {
     place: String,
     info: VideoInfo,
+    /// Lets the reader begin.
+    begin: Option<Sender<()>>,
     frames: Receiver<Message>,
     extras: Extras,
     ended: bool,
 }
 
-/// Starts a reader on its own thread and waits for what it knows about the video.
+/// Starts a reader on its own thread and waits for what it knows about the video. Frames are read when the first one is asked
+/// for: what the process has in memory before is no matter of how far a reader came.
 pub fn spawn_source<S: PullSource>(
     place: &str,
     start: Option<Start>,
@@ -63,6 +67,7 @@ pub fn spawn_source<S: PullSource>(
 ) -> Result<Box<dyn FrameSource>, MediaError> {
     let (opened, open) = bounded(1);
     let (sender, frames) = bounded(QUEUE);
+    let (begin, begun) = bounded(1);
     let name = place.to_owned();
     thread::Builder::new()
         .name("read".to_owned())
@@ -75,6 +80,9 @@ pub fn spawn_source<S: PullSource>(
                 }
             };
             let _ = opened.send(Ok(source.info().clone()));
+            if begun.recv().is_err() {
+                return;
+            }
             let last = match read_all(&name, &mut source, start, limit, &sender) {
                 Ok(()) => Message::End(source.extras()),
                 Err(e) => Message::Failed(e),
@@ -90,6 +98,7 @@ pub fn spawn_source<S: PullSource>(
     Ok(Box::new(BackgroundSource {
         place: place.to_owned(),
         info,
+        begin: Some(begin),
         frames,
         extras: Extras::default(),
         ended: false,
@@ -148,6 +157,10 @@ impl FrameSource for BackgroundSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
         if self.ended {
             return Ok(None);
+        }
+        if let Some(begin) = self.begin.take() {
+            // A thread that died says so below.
+            let _ = begin.send(());
         }
         let message = self.frames.recv();
         self.ended = !matches!(message, Ok(Message::Frame(..)));
@@ -277,3 +290,7 @@ impl Drop for BackgroundSink {
         let _ = self.join();
     }
 }
+
+#[cfg(test)]
+#[path = "background_tests.rs"]
+mod tests;

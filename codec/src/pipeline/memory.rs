@@ -17,7 +17,7 @@ const BLEND: usize = 4;
 const SMALLEST: usize = 8;
 
 /// Frames that wait outside of the pipeline, in readers and writers.
-const OUTSIDE: usize = 3;
+const OUTSIDE: usize = 2;
 
 /// A turn of all tiles on disk more than one for each chunk costs as much as one part in so many of what is computed.
 const TURN: u64 = 20;

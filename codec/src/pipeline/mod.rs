@@ -61,8 +61,8 @@ pub const DEFAULT_CHUNKS_PER_GROUP: u32 = 8;
 /// Items that wait between two stages: one in the making, one ready.
 const QUEUE: usize = 1;
 
-/// Frames that wait to be pulled: what one latent frame gives, so that the next can be computed meanwhile.
-const FRAME_QUEUE: usize = 4;
+/// Frames that wait to be pulled. A latent frame gives four; those that find no room wait where they were computed.
+const FRAME_QUEUE: usize = 2;
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]

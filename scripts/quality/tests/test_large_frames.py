@@ -16,7 +16,7 @@ def test_borders_of_tiles_are_where_the_command_cuts() -> None:
 def test_plans_are_read() -> None:
     run = Run({"peak_mem_bytes": 5e8, "estimated_mem_bytes": 4.5e8}, "about 450 MB of memory: 2x3 blended tiles")
     assert run.tiles == (2, 3)
-    assert memory_row("encode", (832, 480), 5, run) == (
+    assert memory_row("latents encode", (832, 480), 5, run) == (
         "| `latents encode` | 832×480 | 5 | 2x3 blended tiles | 500 | 450 | -10 % |")
     assert Run({}, "about 450 MB of memory: whole frames").tiles == (1, 1)
     assert size_of("832x480") == (832, 480)
