@@ -16,20 +16,23 @@ pub struct Planned {
     pub estimate: u64,
 }
 
-/// Chooses whole frames or tiles, and says so if a limit was given. The model must be loaded: what the process has by now
-/// is part of the estimate. `frames` is how many the video has, if that is known; `where_lost` is what the command takes
-/// besides where chunks are lost, in bytes, which is within the limit, too.
-pub fn plan(
-    args: &MemoryArgs,
-    bundle: &Bundle,
-    geometry: &Geometry,
-    work: Work,
-    frames: Option<u64>,
-    where_lost: u64,
-    quiet: bool,
-) -> anyhow::Result<Planned> {
+/// What is to be done in memory, and with what.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// It must be loaded: what the process has by now is part of the estimate.
+    pub bundle: &'a Bundle,
+    pub geometry: &'a Geometry,
+    pub work: Work,
+    /// How many frames the video has, if that is known.
+    pub frames: Option<u64>,
+    /// What the command takes besides where chunks are lost, in bytes, which is within the limit, too.
+    pub where_lost: u64,
+}
+
+/// Chooses whole frames or tiles, and says so if a limit was given.
+pub fn plan(args: &MemoryArgs, run: &Run, quiet: bool) -> anyhow::Result<Planned> {
     let before = resident_bytes().unwrap_or(0);
-    let reserved = before.saturating_add(where_lost);
+    let reserved = before.saturating_add(run.where_lost);
     let limit = match args.max_memory {
         None => None,
         Some(limit) if limit > reserved => Some(limit - reserved),
@@ -41,7 +44,13 @@ pub fn plan(
             ));
         }
     };
-    let plan = MemoryPlan::new(bundle, geometry, work, frames.map(PixelFrames), limit)?;
+    let plan = MemoryPlan::new(
+        run.bundle,
+        run.geometry,
+        run.work,
+        run.frames.map(PixelFrames),
+        limit,
+    )?;
     // Small frames can take less than loading the model did.
     let estimate = (before + plan.estimate).max(peak_memory_bytes().unwrap_or(0));
     let how = match &plan.tiling {
@@ -56,7 +65,7 @@ pub fn plan(
             format!("{rows}x{columns} {seams} tiles{disk}")
         }
     };
-    let lost = match where_lost {
+    let lost = match run.where_lost {
         0 => String::new(),
         more => format!(", {} where chunks are lost", megabytes(estimate + more)),
     };

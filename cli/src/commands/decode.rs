@@ -65,16 +65,15 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);
     let filling = conceal::memory(&conceal, &video);
-    let planned = memory::plan(
-        &args.memory,
-        &bundle,
-        &geometry,
-        Work::Decode,
+    let run = memory::Run {
+        bundle: &bundle,
+        geometry: &geometry,
+        work: Work::Decode,
         // Frames before a range are decoded as well.
-        all,
-        filling,
-        quiet,
-    )?;
+        frames: all,
+        where_lost: filling,
+    };
+    let planned = memory::plan(&args.memory, &run, quiet)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,

@@ -45,15 +45,14 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Encoder)?;
     let video = describe(&bundle, &info, args.bits)?;
 
-    let planned = memory::plan(
-        &args.memory,
-        &bundle,
-        &(&video).into(),
-        Work::Encode,
-        info.frame_count,
-        0,
-        quiet,
-    )?;
+    let run = memory::Run {
+        bundle: &bundle,
+        geometry: &(&video).into(),
+        work: Work::Encode,
+        frames: info.frame_count,
+        where_lost: 0,
+    };
+    let planned = memory::plan(&args.memory, &run, quiet)?;
 
     let mut warnings = Vec::new();
     interrupt::listen();

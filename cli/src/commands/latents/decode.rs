@@ -45,15 +45,14 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let known = file.about.as_ref().map(|about| about.frame_rate);
     let known = known.filter(|[num, den]| *num > 0 && *den > 0);
     let rate = known.map_or(Rational { num: 25, den: 1 }, |[num, den]| Rational { num, den });
-    let planned = memory::plan(
-        &args.memory,
-        &bundle,
-        &geometry,
-        Work::DecodeLatents,
-        Some(frames),
-        0,
-        quiet,
-    )?;
+    let run = memory::Run {
+        bundle: &bundle,
+        geometry: &geometry,
+        work: Work::DecodeLatents,
+        frames: Some(frames),
+        where_lost: 0,
+    };
+    let planned = memory::plan(&args.memory, &run, quiet)?;
     let still = frames == 1;
     let options = OutputOptions {
         threads: args.model.threads,

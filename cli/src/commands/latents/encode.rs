@@ -40,15 +40,14 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let info = source.info().clone();
     let bundle = model::load(&args.model, Halves::Encoder)?;
     let geometry = Geometry::new(&bundle, info.width, info.height);
-    let planned = memory::plan(
-        &args.memory,
-        &bundle,
-        &geometry,
-        Work::EncodeLatents,
-        info.frame_count,
-        0,
-        quiet,
-    )?;
+    let run = memory::Run {
+        bundle: &bundle,
+        geometry: &geometry,
+        work: Work::EncodeLatents,
+        frames: info.frame_count,
+        where_lost: 0,
+    };
+    let planned = memory::plan(&args.memory, &run, quiet)?;
     let options = Options {
         encoder_plan: Some(planned.plan),
         threads: args.model.threads,
