@@ -1,4 +1,4 @@
-"""What both trainings share: schedule, averaged weights, checkpoints, logs, device and number type."""
+"""The parts of a training: schedule, averaged weights, checkpoints, logs, device and number type."""
 
 from __future__ import annotations
 

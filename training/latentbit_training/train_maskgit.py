@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +24,12 @@ from .bundle import STORAGES
 from .config import PREDICTOR_PRESETS, PredictorFileConfig
 from .latents import sensitivity
 from .likelihood import likelihoods
-from .loop import OPTIMIZERS, Ema, Run, Schedule, autocast, device_of, optimizer_for, share, step_with
+from .loop import autocast
 from .maskgit import Predictor, bit_loss
 from .masks import KINDS, known_bits, region, thin
 from .tokenizer import Tokenizer
 from .tokens import INNER, TokenClip, load_tokens, unpack
+from .training import Start, Training, add_options
 from .vae import WanVae
 
 
@@ -132,39 +132,22 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--tokens", type=Path, required=True, nargs="+", help="folders made by latentbit_training.tokens")
     p.add_argument("--bundle", type=Path, required=True, help="the bundle that made the tokens")
-    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints, logs and predictor.safetensors")
     p.add_argument("--val-tokens", type=Path, help="tokens of held-out clips to report on")
     p.add_argument("--preset", choices=sorted(PREDICTOR_PRESETS), default="compact")
     p.add_argument("--name", default="latentbit-compact-predictor")
     p.add_argument("--storage", choices=STORAGES, default="int8", help="how the weights are stored")
     p.add_argument("--init", type=Path, help="start from this predictor")
-    p.add_argument("--steps", type=int, default=20000)
-    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
-    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
-                   help="save and end after so many minutes of this call; the same command goes on")
-    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
-    p.add_argument("--rate", type=float, default=2e-3)
-    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
     p.add_argument("--latent", type=float, default=0.0, help="weight of the latent term")
     p.add_argument("--batch", type=int, default=2, help="windows of a step")
-    p.add_argument("--device", default="auto")
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--log-every", type=int, default=50)
-    p.add_argument("--save-every", type=int, default=500)
+    add_options(p, rate=2e-3)
     return p
 
 
 def main(argv: list[str] | None = None) -> Predictor:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    device = device_of(args.device)
-    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
-    run, step = Run(args.out), 0
-    state = run.resume(schedule)
+    start = Start(args)
+    device = start.device
     whole, vae, tokenizer = bundle.load(args.bundle)
     if whole.tokenizer is None or tokenizer is None:
         raise ValueError(f"{args.bundle} has no tokenizer")
@@ -172,25 +155,16 @@ def main(argv: list[str] | None = None) -> Predictor:
     if config.bits != whole.tokenizer.bits:
         raise ValueError(f"preset {args.preset} is for {config.bits} bits, the bundle has {whole.tokenizer.bits}")
     model = Predictor(config)
-    if args.init and not state:
+    if args.init and start.fresh:
         model.load_state_dict(predictors.load(args.init)[1].state_dict())
-    model = model.to(device)
-    optimizer = optimizer_for(model, args.rate, args.optimizer)
-    ema = Ema(model)
-    if state:
-        model.load_state_dict(state["model"])
-        ema.model.load_state_dict(state["ema"])
-        # A checkpoint that was made small has weights alone.
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+    training = Training(start, model)
 
     def clips() -> list[TokenClip]:
         return [clip for folder in args.tokens for clip in load_tokens(folder)]
 
-    sampler = WindowSampler(clips(), config.bits, config.steps, args.seed + 1000 + step)
+    sampler = WindowSampler(clips(), config.bits, config.steps, args.seed + 1000 + training.step)
     held_out = load_tokens(args.val_tokens) if args.val_tokens else []
-    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()), clips=len(sampler.clips))
+    training.log_size(clips=len(sampler.clips))
 
     latent_term = LatentTerm(vae, tokenizer, sampler.clips) if args.latent else None
     if latent_term is not None:
@@ -207,20 +181,19 @@ def main(argv: list[str] | None = None) -> Predictor:
     usual = (args.batch, config.steps)
 
     def save() -> None:
-        states: dict[str, Any] = {"model": model.state_dict(), "ema": ema.model.state_dict(),
-                                  "optimizer": optimizer.state_dict()}
-        run.save(schedule, step, **states)
+        training.save()
         digest = hashlib.sha256(args.bundle.read_bytes()).hexdigest()
-        past = {"minutes": round(run.seconds / 60, 1), "steps": step, "windows": step * args.batch}
+        windows = training.step * args.batch
+        past = {"minutes": round(training.minutes, 1), "steps": training.step, "windows": windows}
         whole = PredictorFileConfig(args.name, digest, config, past)
-        predictors.save(args.out / "predictor.safetensors", whole, ema.model, args.storage)
+        predictors.save(args.out / "predictor.safetensors", whole, training.ema.model, args.storage)
         if held_out:
-            run.log(step=step, clips=len(sampler.clips), **likelihoods(ema.model, held_out, limit=6))
+            training.log(clips=len(sampler.clips), **likelihoods(training.ema.model, held_out, limit=6))
 
     losses: list[float] = []
     latent_errors: list[float] = []
     chunk_steps = whole.tokenizer.chunk_latent_frames // whole.tokenizer.patch[0]
-    while schedule.progress(step, run.seconds) < 1 and not run.paused(args.pause_after):
+    while training.goes_on:
         code, known, starts = (x.to(device) for x in sampler.batch(args.batch))
         # Other lengths are too many to compile for.
         f = compiled if code.shape[:2] == usual else loss_of
@@ -228,22 +201,18 @@ def main(argv: list[str] | None = None) -> Predictor:
         with autocast(device):
             bits, latent_error = f(code, known, starts, steps)
         loss = bits + args.latent * latent_error
-        rate = schedule.rate(step, run.seconds)
-        norm = step_with(optimizer, loss, rate, step)
-        ema.update(model, step)
-        step += 1
+        told = training.update(loss)
         losses.append(bits.item())
         latent_errors.append(latent_error.item())
-        if step % args.log_every == 0:
-            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3),
-                    bits_per_bit=round(float(np.mean(losses)) / float(np.log(2)), 4),
-                    latent_mse=round(float(np.mean(latent_errors)), 5))
+        if training.logs:
+            training.log(**told, bits_per_bit=round(float(np.mean(losses)) / float(np.log(2)), 4),
+                         latent_mse=round(float(np.mean(latent_errors)), 5))
             losses, latent_errors = [], []
-        if run.due(schedule, step, args.save_every):
+        if training.saves:
             save()
             sampler.take(clips())
     save()
-    return ema.model
+    return training.ema.model
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,23 +21,11 @@ from .config import TOKENIZER_PRESETS, tokenizer_config
 from .data import Sampler
 from .evaluate import evaluate_tokenizer
 from .latents import LatentSampler, frozen, sensitivity
-from .loop import (
-    OBJECTIVES,
-    OPTIMIZERS,
-    Ema,
-    Run,
-    Schedule,
-    autocast,
-    device_of,
-    optimizer_for,
-    pixel_loss,
-    same_pixels,
-    share,
-    step_with,
-)
+from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .perceptual import perceptual_loss
 from .quantize import Balance, entropy_term, keep_mask
 from .tokenizer import Tokenizer
+from .training import Start, Training, add_options
 from .warm import VAE_HELP, Past, warm_start_tokenizer
 
 
@@ -74,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--latents", type=Path,
                    help="folder made by latentbit_training.latents of that VAE; else each step makes its own")
-    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
     p.add_argument("--config", type=Path,
                    help="JSON file of what is other than in the preset (configs/tokenizer/)")
@@ -82,13 +68,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--quantizer", choices=["lfq", "bsq"], help="instead of the preset's")
     p.add_argument("--init", type=Path, help="start from this bundle or tokenizer.pt")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
-    p.add_argument("--steps", type=int, default=20000)
-    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
-    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
-                   help="save and end after so many minutes of this call; the same command goes on")
-    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
-    p.add_argument("--rate", type=float, default=1e-3)
-    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
     p.add_argument("--size", type=int, nargs="+", default=[128], metavar="N",
                    help="sides of the crops, pixels; each step draws one")
     p.add_argument("--image-batch", type=int, default=16, help="images of a step, of the first size")
@@ -110,26 +89,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
     p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
     p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
-    p.add_argument("--device", default="auto")
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     p.add_argument("--recompute", action=argparse.BooleanOptionalAction, default=False,
                    help="the pixel phase keeps less of the VAE's decoder in memory and computes it once more")
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--log-every", type=int, default=50)
-    p.add_argument("--save-every", type=int, default=500)
+    add_options(p, rate=1e-3)
     return p
 
 
 def main(argv: list[str] | None = None) -> Tokenizer:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    device = device_of(args.device)
-    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
-    run, step = Run(args.out), 0
-    state = run.resume(schedule)
+    start = Start(args)
+    device = start.device
 
     vae = frozen(args.vae, args.storage).to(device)
     vae.decoder.recompute(args.recompute)
@@ -140,22 +110,12 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer,
                      latent_channels=vae.config.latent_channels)
     model = Tokenizer(config)
-    before: Past = state.get("before", {}) if state else {}
-    if args.init and not state:
+    before: Past = start.state.get("before", {}) if start.state else {}
+    if args.init and start.fresh:
         before = warm_start_tokenizer(model, args.init)
-    model = model.to(device)
-    optimizer = optimizer_for(model, args.rate, args.optimizer)
-    ema = Ema(model)
-    if state:
-        model.load_state_dict(state["model"])
-        ema.model.load_state_dict(state["ema"])
-        # A checkpoint that was made small has weights alone.
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-        torch.manual_seed(args.seed + step)
-    sampler = Sampler(args.cache, args.seed + 1000 + step)
-    latents = LatentSampler(args.latents, args.seed + 2000 + step) if args.latents else None
+    training = Training(start, model)
+    sampler = Sampler(args.cache, args.seed + 1000 + training.step)
+    latents = LatentSampler(args.latents, args.seed + 2000 + training.step) if args.latents else None
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     balances = {clips: Balance(config.bits, device) for clips in (False, True)}
     chunk = config.chunk_latent_frames
@@ -169,8 +129,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
             few = Sampler(args.cache, args.seed).image_batch(min(8, args.image_batch), args.size[0])
             weights = sensitivity(vae, encode(few.to(device)))
 
-    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()),
-            least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
+    training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
 
     def latent_terms(latent: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         chunks = split_chunks(latent, min(chunk, latent.shape[2]))
@@ -181,17 +140,14 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     def pixels(latent: Tensor) -> Tensor:
         return vae.decode(vae.denormalize(latent)).float()
 
-    def states() -> dict[str, Any]:
-        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict(),
-                "before": before}
-
     if args.compile:
         encode = torch.compile(encode, dynamic=False)
         latent_terms = torch.compile(latent_terms, dynamic=False)
         pixels = torch.compile(pixels, dynamic=False)
 
     sums: dict[str, list[float]] = {}
-    while (progress := schedule.progress(step, run.seconds)) < 1 and not run.paused(args.pause_after):
+    while training.goes_on:
+        progress = training.progress
         clip_turn = sampler.rng.random() < args.clip_share
         size = int(sampler.rng.choice(args.size))
         count = same_pixels(args.clip_batch if clip_turn else args.image_batch, args.size[0], size)
@@ -221,27 +177,25 @@ def main(argv: list[str] | None = None) -> Tokenizer:
                 loss = loss + args.pixel * pixel
                 if perceptual is not None:
                     loss = loss + args.perceptual * perceptual(frames, video)
-        rate = schedule.rate(step, run.seconds)
-        norm = step_with(optimizer, loss, rate, step)
-        ema.update(model, step)
-        step += 1
+        told = training.update(loss)
         for name, value in terms.items():
             sums.setdefault(f"{'clip' if clip_turn else 'image'}_{name}", []).append(value.item())
-        if step % args.log_every == 0:
+        if training.logs:
             means = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
-            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means, **bit_report(u.detach().float()))
+            training.log(**told, **means, **bit_report(u.detach().float()))
             sums = {}
-        if run.due(schedule, step, args.save_every):
-            run.save(schedule, step, **states())
+        if training.saves:
+            training.save(before=before)
             if args.val:
-                run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val, limit=12))
+                training.log(**evaluate_tokenizer(vae, training.ema.model, args.val, limit=12))
 
-    run.save(schedule, step, **states())
-    torch.save({"config": config, "state": ema.model.state_dict(), "step": step, "minutes": run.seconds / 60,
+    averaged = training.ema.model
+    training.save(before=before)
+    torch.save({"config": config, "state": averaged.state_dict(), "step": training.step, "minutes": training.minutes,
                 "before": before}, args.out / "tokenizer.pt")
     if args.val:
-        run.log(step=step, **evaluate_tokenizer(vae, ema.model, args.val))
-    return ema.model
+        training.log(**evaluate_tokenizer(vae, averaged, args.val))
+    return averaged
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,21 +19,9 @@ from .config import VAE_PRESETS, VaeConfig, vae_config
 from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
-from .loop import (
-    OBJECTIVES,
-    OPTIMIZERS,
-    Ema,
-    Run,
-    Schedule,
-    autocast,
-    device_of,
-    optimizer_for,
-    pixel_loss,
-    same_pixels,
-    share,
-    step_with,
-)
+from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .perceptual import perceptual_loss
+from .training import Start, Training, add_options
 from .vae import WanVae
 from .warm import Past, warm_start_vae, with_blocks
 
@@ -57,7 +44,6 @@ def parser() -> argparse.ArgumentParser:
     """Command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
-    p.add_argument("--out", type=Path, required=True, help="folder for checkpoints and logs")
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
     p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration (configs/), instead of a preset")
     p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
@@ -67,13 +53,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--init", type=Path,
                    help="start from this bundle or vae.pt, which may have fewer residual blocks and shorter kernels")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
-    p.add_argument("--steps", type=int, default=20000)
-    p.add_argument("--minutes", type=float, default=0, help="stop (and anneal) by time instead of steps")
-    p.add_argument("--pause-after", type=float, default=0, metavar="MINUTES",
-                   help="save and end after so many minutes of this call; the same command goes on")
-    p.add_argument("--optimizer", choices=OPTIMIZERS, default="muon")
-    p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--anneal", type=share, default=1.0, help="part of the run, at its end, in which the rate falls")
     p.add_argument("--image-batch", type=int, default=32, help="images of a step, of the first size")
     p.add_argument("--image-size", type=int, nargs="+", default=[64], metavar="N",
                    help="sides of the crops, pixels; each step draws one")
@@ -86,45 +65,26 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--noise", type=float, default=0.3, help="largest latent noise, relative to a channel's spread")
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
     p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
-    p.add_argument("--device", default="auto")
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--log-every", type=int, default=50)
-    p.add_argument("--save-every", type=int, default=500)
+    add_options(p, rate=1.2e-3)
     return p
 
 
 def main(argv: list[str] | None = None) -> WanVae:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    device = device_of(args.device)
-    schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
-    run, step = Run(args.out), 0
-    state = run.resume(schedule)
+    start = Start(args)
+    device = start.device
     chosen = vae_config(json.loads(args.config.read_text())) if args.config else VAE_PRESETS[args.preset]()
     config: VaeConfig = with_blocks(chosen, args.encoder_blocks, args.decoder_blocks, args.kernel_times)
     model = WanVae(config)
     init_near_linear(model)
-    before: Past = state.get("before", {}) if state else {}
-    if args.init and not state:
+    before: Past = start.state.get("before", {}) if start.state else {}
+    if args.init and start.fresh:
         before = warm_start_vae(model, args.init)
-    model = model.to(device)
-    optimizer = optimizer_for(model, args.rate, args.optimizer)
-    ema = Ema(model)
-    if state:
-        model.load_state_dict(state["model"])
-        ema.model.load_state_dict(state["ema"])
-        # A checkpoint that was made small has weights alone.
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-        torch.manual_seed(args.seed + step)
-    sampler = Sampler(args.cache, args.seed + step)
+    training = Training(start, model)
+    sampler = Sampler(args.cache, args.seed + training.step)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
-    run.log(step=step, parameters=sum(p.numel() for p in model.parameters()))
+    training.log_size()
 
     def objective(video: Tensor) -> tuple[Tensor, Tensor]:
         latent = model.encode(video)
@@ -134,42 +94,36 @@ def main(argv: list[str] | None = None) -> WanVae:
             loss = loss + args.perceptual * perceptual(output, video)
         return loss, error
 
-    def states() -> dict[str, Any]:
-        return {"model": model.state_dict(), "ema": ema.model.state_dict(), "optimizer": optimizer.state_dict(),
-                "before": before}
-
     run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
     sums: dict[str, list[float]] = {"image": [], "clip": []}
-    while schedule.progress(step, run.seconds) < 1 and not run.paused(args.pause_after):
-        clip_turn = schedule.progress(step, run.seconds) >= args.clip_start and sampler.rng.random() < args.clip_share
+    while training.goes_on:
+        clip_turn = training.progress >= args.clip_start and sampler.rng.random() < args.clip_share
         sizes, batch = (args.clip_size, args.clip_batch) if clip_turn else (args.image_size, args.image_batch)
         size = int(sampler.rng.choice(sizes))
         count = same_pixels(batch, sizes[0], size)
         video = sampler.clip_batch(count, args.clip_frames, size) if clip_turn else sampler.image_batch(count, size)
         with autocast(device):
             loss, error = run_objective(video.to(device, non_blocking=True))
-        rate = schedule.rate(step, run.seconds)
-        norm = step_with(optimizer, loss, rate, step)
-        ema.update(model, step)
-        step += 1
+        told = training.update(loss)
         sums["clip" if clip_turn else "image"].append(error.item())
-        if step % args.log_every == 0:
+        if training.logs:
             means = {f"{k}_mse": round(sum(v) / len(v), 6) for k, v in sums.items() if v}
-            run.log(step=step, rate=round(rate, 6), norm=round(norm, 3), **means)
+            training.log(**told, **means)
             sums = {"image": [], "clip": []}
-        if run.due(schedule, step, args.save_every):
-            run.save(schedule, step, **states())
+        if training.saves:
+            training.save(before=before)
             if args.val:
-                run.log(step=step, **evaluate_vae(ema.model, args.val, limit=12))
+                training.log(**evaluate_vae(training.ema.model, args.val, limit=12))
 
-    mean, std = latent_statistics(ema.model, sampler)
-    ema.model.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
-    run.save(schedule, step, **states())
-    torch.save({"config": ema.model.config, "state": ema.model.state_dict(), "step": step,
-                "minutes": run.seconds / 60, "before": before}, args.out / "vae.pt")
+    averaged = training.ema.model
+    mean, std = latent_statistics(averaged, sampler)
+    averaged.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
+    training.save(before=before)
+    torch.save({"config": averaged.config, "state": averaged.state_dict(), "step": training.step,
+                "minutes": training.minutes, "before": before}, args.out / "vae.pt")
     if args.val:
-        run.log(step=step, **evaluate_vae(ema.model, args.val))
-    return ema.model
+        training.log(**evaluate_vae(averaged, args.val))
+    return averaged
 
 
 if __name__ == "__main__":
