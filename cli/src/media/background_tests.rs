@@ -1,5 +1,4 @@
-use super::super::types::{Chroma, Color};
-use super::super::{MediaKind, Rational};
+use super::super::testing::plain_info;
 use super::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,20 +30,7 @@ impl PullSource for Endless {
 }
 
 fn opened(pulled: &Arc<AtomicU64>) -> Box<dyn FrameSource> {
-    let info = VideoInfo {
-        width: 1,
-        height: 1,
-        frame_rate: Rational { num: 25, den: 1 },
-        pixel_aspect: Rational { num: 0, den: 1 },
-        color: Color::default(),
-        chroma: Chroma::C420,
-        chroma_location: 1,
-        bit_depth: 8,
-        frame_count: None,
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
-    };
+    let info = plain_info(1, 1);
     let pulled = pulled.clone();
     spawn_source("a", None, None, move || Ok(Endless { info, pulled })).unwrap()
 }

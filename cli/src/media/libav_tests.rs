@@ -1,12 +1,11 @@
+use super::super::testing::plain_info;
 use super::super::types::Rational;
-use super::super::{FrameSource, InputOptions, MediaKind, OutputOptions, VideoInfo, open_sink, open_source};
+use super::super::{FrameSource, InputOptions, OutputOptions, VideoInfo, open_sink, open_source};
 use super::*;
 use std::fs;
 
 fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
     VideoInfo {
-        width,
-        height,
         frame_rate: Rational {
             num: 30000,
             den: 1001,
@@ -21,10 +20,7 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
         chroma,
         chroma_location: location::LEFT,
         bit_depth,
-        frame_count: None,
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
+        ..plain_info(width, height)
     }
 }
 

@@ -28,6 +28,8 @@ mod source;
 mod start;
 mod still;
 mod tensor;
+#[cfg(test)]
+mod testing;
 mod types;
 mod y4m;
 

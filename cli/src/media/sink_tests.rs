@@ -1,23 +1,10 @@
-use super::super::types::{Chroma, Color};
-use super::super::{MediaErrorKind as Kind, MediaKind};
+use super::super::MediaErrorKind as Kind;
+use super::super::testing::plain_info;
 use super::*;
 use std::fs;
 
 fn info() -> VideoInfo {
-    VideoInfo {
-        width: 6,
-        height: 4,
-        frame_rate: Rational { num: 25, den: 1 },
-        pixel_aspect: Rational { num: 0, den: 1 },
-        color: Color::default(),
-        chroma: Chroma::C420,
-        chroma_location: 1,
-        bit_depth: 8,
-        frame_count: None,
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
-    }
+    plain_info(6, 4)
 }
 
 fn frame() -> Frame {
