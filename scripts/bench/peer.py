@@ -66,15 +66,16 @@ class Stopwatch:
         # No two results at once: that would add to the peak memory.
         self.result = None
         start = time.perf_counter()
+        if not self.limit:
+            self.result = self.run()
+            return time.perf_counter() - start
         # PyTorch lets other threads run while it computes.
-        timer = threading.Timer(self.limit or 0, lambda: self.give_up(time.perf_counter() - start))
+        timer = threading.Timer(self.limit, lambda: self.give_up(time.perf_counter() - start))
         timer.daemon = True
-        if self.limit:
-            timer.start()
+        timer.start()
         self.result = self.run()
-        seconds = time.perf_counter() - start
         timer.cancel()
-        return seconds
+        return time.perf_counter() - start
 
 
 def arguments() -> argparse.Namespace:

@@ -70,13 +70,12 @@ def memory(all_rows: list[Row]) -> str:
     for cells, by_peer in cases(all_rows):
         first = next(iter(by_peer.values()))
         found = [by_peer.get(peer) for peer in peers]
-        cells.append(f"{first['ours_peak_mb']:.0f}")
-        cells += ["–" if row is None else f"{bound('≥ ', row)}{row['peer_peak_mb']:.0f}" for row in found]
-        cells.append(f"{first['ours_peak_mb'] - first['ours_base_mb']:.0f}")
-        cells += [
-            "–" if row is None else f"{bound('≥ ', row)}{row['peer_peak_mb'] - row['peer_base_mb']:.0f}"
-            for row in found
-        ]
+        for bases in (0, 1):
+            cells.append(f"{first['ours_peak_mb'] - bases * first['ours_base_mb']:.0f}")
+            cells += [
+                "–" if row is None else f"{bound('≥ ', row)}{row['peer_peak_mb'] - bases * row['peer_base_mb']:.0f}"
+                for row in found
+            ]
         lines.append(cells)
     return in_table(head, lines, text=len(CASE))
 

@@ -86,15 +86,16 @@ def memory(
 ) -> None:
     """Prints a row for each size, length and command."""
     print(MEMORY_HEAD, flush=True)
-    video, back = work / "pattern.y4m", work / "back.y4m"
+    video, tensor, back = work / "pattern.y4m", work / "latents.safetensors", work / "back.y4m"
+    commands = [("latents encode", video, tensor), ("latents decode", tensor, back)]
+    if tokens:
+        coded = work / "tokens.lbit"
+        commands += [("encode", video, coded), ("decode", coded, back)]
     for size in sizes:
         for frames in lengths:
             pattern(video, size, frames)
-            pairs = [("latents ", work / "latents.safetensors"), *([("", work / "tokens.lbit")] if tokens else [])]
-            for name, coded in pairs:
-                for what, source, target in (("encode", video, coded), ("decode", coded, back)):
-                    run = latentbit.run(name + what, source, target, limit)
-                    print(memory_row(name + what, size, frames, run), flush=True)
+            for what, source, target in commands:
+                print(memory_row(what, size, frames, latentbit.run(what, source, target, limit)), flush=True)
 
 
 def near_borders(size: int, tiles: int, stride: int) -> np.ndarray:
@@ -161,6 +162,8 @@ def main() -> None:
             return
         if not (arguments.data and arguments.max_memory):
             parser.error("seams: DATA and --max-memory are needed")
+        if len(arguments.frames) > 1:
+            parser.error("seams: one number of --frames")
         files = photo_files(arguments.data)
         seams(latentbit, files, arguments.sizes, arguments.frames[0], arguments.max_memory, Path(folder))
 

@@ -26,7 +26,7 @@ from .perceptual import perceptual_loss
 from .quantize import Balance, entropy_term, keep_mask
 from .tokenizer import Tokenizer
 from .training import Start, Training, add_options
-from .warm import VAE_HELP, Past, warm_start_tokenizer
+from .warm import VAE_HELP, warm_start_tokenizer
 
 
 def bit_report(u: Tensor) -> dict[str, float]:
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer,
                      latent_channels=vae.config.latent_channels)
     model = Tokenizer(config)
-    before: Past = start.state.get("before", {}) if start.state else {}
+    before = start.before
     if args.init and start.fresh:
         before = warm_start_tokenizer(model, args.init)
     training = Training(start, model)

@@ -23,7 +23,7 @@ from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .perceptual import perceptual_loss
 from .training import Start, Training, add_options
 from .vae import WanVae
-from .warm import Past, warm_start_vae, with_blocks
+from .warm import warm_start_vae, with_blocks
 
 
 def noisy(latent: Tensor, strength: float) -> Tensor:
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> WanVae:
     config: VaeConfig = with_blocks(chosen, args.encoder_blocks, args.decoder_blocks, args.kernel_times)
     model = WanVae(config)
     init_near_linear(model)
-    before: Past = start.state.get("before", {}) if start.state else {}
+    before = start.before
     if args.init and start.fresh:
         before = warm_start_vae(model, args.init)
     training = Training(start, model)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .loop import OPTIMIZERS, Ema, Model, Run, Schedule, device_of, optimizer_for, share, step_with
+from .warm import Past
 
 
 def add_options(p: argparse.ArgumentParser, rate: float) -> None:
@@ -46,6 +47,12 @@ class Start:
     def fresh(self) -> bool:
         """Whether nothing was trained yet."""
         return self.state is None
+
+    @property
+    def before(self) -> Past:
+        """What the weights that this run began with had been through, as its checkpoint tells."""
+        past: Past = (self.state or {}).get("before", {})
+        return past
 
 
 class Training(Generic[Model]):
