@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use latentbit_container::{PacketStream, Rational, StreamId, Times, rescale};
 
-use crate::media::{Extras, Packet, VideoInfo};
+use latentbit_media::{Extras, Packet, VideoInfo};
 
 /// Times and packets that wait for their chunk.
 pub struct Along {

@@ -9,8 +9,8 @@ use latentbit_container::{Chunk, Error, ErrorKind, Event};
 
 use crate::exit::Exit;
 use crate::lbit_input::Input;
-use crate::media::{MediaError, MediaErrorKind};
 use crate::shown::Along;
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
 /// for nothing, which costs time but not memory.

@@ -4,8 +4,9 @@ use latentbit_container::{StreamId, Summary};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::lbit_output::{Target, explain};
+use crate::lbit_output::explain;
 use crate::report;
+use latentbit_media::Target;
 
 #[derive(Debug, Serialize)]
 struct Report<'a, T: Serialize> {

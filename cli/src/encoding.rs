@@ -15,7 +15,7 @@ use crate::exit::usage;
 use crate::frame_feed::{both, feed};
 use crate::join::joined;
 use crate::lbit_output::Output;
-use crate::media::{FrameSource, MediaKind, Packet, VideoInfo};
+use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
 ///

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use latentbit_codec::Error as CodecError;
 use latentbit_container::{Error as ContainerError, ErrorKind};
 
-use crate::media::{MediaError, MediaErrorKind};
 use crate::models::ModelError;
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use latentbit_codec::Error;
 use latentbit_codec::pipeline::FrameInput;
 
 use crate::interrupt;
-use crate::media::{FrameSource, MediaError, MediaErrorKind};
+use latentbit_media::{FrameSource, MediaError, MediaErrorKind};
 
 /// Pushes all frames of a source, `place` in messages; `beside` is called after each of them with true, and after the last
 /// one with false unless the source ended otherwise. Gives the error that ended it early, if there are frames before it

@@ -11,7 +11,7 @@ use latentbit_container::{
 };
 
 use crate::exit::usage;
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Counts the bytes that go by.
 pub struct Counted<R> {

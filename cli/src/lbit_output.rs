@@ -1,43 +1,10 @@
 //! Opens `.lbit` outputs.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use latentbit_container::{Header, Result as ContainerResult, Summary, Writer, WriterOptions};
 
-use crate::media::{AtomicFile, MediaError, MediaErrorKind};
-
-/// Where an output goes. A file gets its name when it is complete.
-pub struct Target {
-    /// The file's name, or "stdout".
-    pub place: String,
-    atomic: Option<AtomicFile>,
-}
-
-impl Target {
-    /// Opens a file, or stdout for `-`.
-    pub fn open(path_or_dash: &str) -> anyhow::Result<(Self, Box<dyn Write + Send>)> {
-        if path_or_dash == "-" {
-            let place = "stdout".to_owned();
-            return Ok((Self { place, atomic: None }, Box::new(io::stdout())));
-        }
-        let atomic = AtomicFile::new(path_or_dash)?;
-        let file: File = atomic.create()?;
-        let target = Self {
-            place: path_or_dash.to_owned(),
-            atomic: Some(atomic),
-        };
-        Ok((target, Box::new(BufWriter::new(file))))
-    }
-
-    /// Gives a file that was written and flushed its name.
-    pub fn commit(self) -> anyhow::Result<()> {
-        if let Some(mut atomic) = self.atomic {
-            atomic.commit()?;
-        }
-        Ok(())
-    }
-}
+use latentbit_media::{MediaError, MediaErrorKind, Target};
 
 /// A stream that is being written.
 pub struct Output {

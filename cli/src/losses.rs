@@ -7,9 +7,9 @@ use latentbit_codec::pipeline::{Conceal, Fidelity, MAX_CONCEALED_CHUNKS};
 use latentbit_container::BundleId;
 use serde::Serialize;
 
-use crate::lbit_output::Target;
-use crate::media::MediaError;
 use crate::report::BundleReport;
+use latentbit_media::MediaError;
+use latentbit_media::Target;
 
 /// Runs of frames that messages name; the report has them all.
 const MAX_TOLD: usize = 10;
@@ -254,7 +254,7 @@ impl Losses {
             .and_then(|()| file.flush())
             .map_err(|error| MediaError::io(&target.place, "write", error))?;
         drop(file);
-        target.commit()
+        Ok(target.commit()?)
     }
 }
 

@@ -16,7 +16,6 @@ mod latents;
 mod lbit_input;
 mod lbit_output;
 mod losses;
-mod media;
 mod memory;
 mod model;
 mod models;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
     let arguments = Arguments::parse_from(std::env::args_os().map(args::as_ffmpeg_has_it));
     start_log(&arguments);
-    media::set_verbose(arguments.verbose > 1);
+    latentbit_media::set_verbose(arguments.verbose > 1);
     let quiet = arguments.quiet;
     let result = match &arguments.command {
         Command::Encode(args) => commands::encode::run(args, quiet),

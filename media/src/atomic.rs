@@ -2,6 +2,7 @@
 
 use super::error::MediaError;
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,6 +72,38 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Where an output goes. A file gets its name when it is complete.
+pub struct Target {
+    /// The file's name, or "stdout".
+    pub place: String,
+    atomic: Option<AtomicFile>,
+}
+
+impl Target {
+    /// Opens a file, or stdout for `-`.
+    pub fn open(path_or_dash: &str) -> Result<(Self, Box<dyn Write + Send>), MediaError> {
+        if path_or_dash == "-" {
+            let place = "stdout".to_owned();
+            return Ok((Self { place, atomic: None }, Box::new(std::io::stdout())));
+        }
+        let atomic = AtomicFile::new(path_or_dash)?;
+        let file = atomic.create()?;
+        let target = Self {
+            place: path_or_dash.to_owned(),
+            atomic: Some(atomic),
+        };
+        Ok((target, Box::new(BufWriter::new(file))))
+    }
+
+    /// Gives a file that was written and flushed its name.
+    pub fn commit(self) -> Result<(), MediaError> {
+        if let Some(mut atomic) = self.atomic {
+            atomic.commit()?;
+        }
+        Ok(())
+    }
+}
+
 /// A hidden name in the same folder with the same extension, by which libav chooses the file format.
 fn temp_name(target: &Path) -> PathBuf {
     let n = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +119,6 @@ fn temp_name(target: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn nothing_stays_without_commit() {

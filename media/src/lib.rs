@@ -33,7 +33,7 @@ mod testing;
 mod types;
 mod y4m;
 
-pub use atomic::AtomicFile;
+pub use atomic::{AtomicFile, Target};
 pub use error::{MediaError, MediaErrorKind};
 pub use extras::Extras;
 pub use filters::{Crop, Filters, Resize};
@@ -43,6 +43,7 @@ pub use raw::RawFormat;
 pub use sink::{OutputOptions, open_sink};
 pub use source::{InputOptions, open_source};
 pub use start::Start;
+pub use tensor::{FRAMES, TensorWriter};
 pub use types::{Chroma, Color, Frame, Packet, PacketStream, Rational};
 
 /// Largest width and height that any reader or writer accepts.

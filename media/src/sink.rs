@@ -30,17 +30,13 @@ pub struct OutputOptions {
     pub preset: Option<String>,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
-    /// Seconds per tick of the frames' times, and ticks from one frame to the next at a constant rate.
-    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav writes times"))]
+    /// Seconds per tick of the frames' times. Only libav's outputs hold times.
     pub time_base: Rational,
+    /// Ticks from one frame to the next at a constant rate.
     pub frame_duration: u32,
     /// Sound and subtitles to write along.
     pub packet_streams: Vec<PacketStream>,
     /// Threads of the encoder; 0 = as it likes.
-    #[cfg_attr(
-        not(feature = "libav"),
-        expect(dead_code, reason = "only libav has threads of its own")
-    )]
     pub threads: usize,
 }
 

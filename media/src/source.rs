@@ -21,7 +21,6 @@ pub struct InputOptions {
     /// Stop after this many frames.
     pub frames: Option<u64>,
     /// Read sound, too.
-    #[cfg_attr(not(feature = "libav"), expect(dead_code, reason = "only libav reads sound"))]
     pub audio: bool,
     /// Read subtitles, too.
     #[cfg_attr(

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 use super::plan::hex;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// What reads `inner` and keeps the SHA-256 of all that it gave.
 pub struct Digested<R> {

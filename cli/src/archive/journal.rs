@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::part::Part;
 use super::row::Row;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// What the entries are.
 pub const SCHEMA: &str = "latentbit.journal/1";

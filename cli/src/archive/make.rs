@@ -23,7 +23,7 @@ use super::tally::{Tally, contents};
 use crate::encoding::{Encoding, describe};
 use crate::exit::message;
 use crate::interrupt;
-use crate::media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
+use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
 /// What came of trying.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::columns::{COLUMNS, Cell, Column, Kind, cells};
 use super::row::Row;
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// What a manifest says of itself.
 const SCHEMA: &str = "latentbit.manifest/1";

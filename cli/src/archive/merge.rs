@@ -11,7 +11,7 @@ use super::run::Ended;
 use super::tally::Tally;
 use super::{journals, resume};
 use crate::exit::{Exit, usage};
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// Rows of several journals in the order of the list.
 pub struct Merged {

@@ -39,10 +39,10 @@ use std::time::Instant;
 use crate::args::ArchiveArgs;
 use crate::exit::{Exit, usage};
 use crate::interrupt;
-use crate::media::MediaError;
 use crate::model;
 use crate::report::resident_bytes;
 use latentbit_codec::bundle::Halves;
+use latentbit_media::MediaError;
 
 use journal::{Begin, Journal, Reading, SCHEMA};
 use list::{ListOptions, gather};

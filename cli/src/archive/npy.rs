@@ -5,8 +5,8 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use latentbit_container::{Limits, Reader};
 use serde_json::Value;
 
-use crate::media::{MediaError, MediaErrorKind};
 use crate::tokens::{ArrayFormat, Layout, Listing, Reading, Sidecar};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Writes the tokens of a `.lbit`, which is read once, as `tokens export` does; gives the JSON that says what they are.
 /// There must be `steps` steps of them, because an array begins with its length. `name` and `place` are those of the

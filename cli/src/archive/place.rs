@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::part::Part;
 use crate::exit::usage;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// The folder in an archive that holds what runs need and readers do not.
 const STATE: &str = ".archive";

@@ -13,7 +13,7 @@ use latentbit_container::ReadMode;
 use crate::chunk_feed::feed;
 use crate::join::joined;
 use crate::lbit_input;
-use crate::media::{FrameSource, MediaError};
+use latentbit_media::{FrameSource, MediaError};
 
 /// Pixels of the long side of each picture in a report.
 const LONG_SIDE: u32 = 320;

@@ -5,7 +5,7 @@ use latentbit_container::WriterOptions;
 use serde_json::{Map, Value, json};
 
 use crate::args::ArchiveArgs;
-use crate::media::Filters;
+use latentbit_media::Filters;
 
 use super::shard::Full;
 use super::store::Form;

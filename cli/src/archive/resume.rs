@@ -13,7 +13,7 @@ use super::row::{Row, Stored};
 use super::shard::{TRAILER, half_done};
 use super::store::{Form, Progress};
 use super::tally::Tally;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// What of an earlier run counts.
 #[derive(Debug, Default)]

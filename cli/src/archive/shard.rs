@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::part::Part;
 use super::place::Folder;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// A tar file is made of blocks of this length.
 pub const BLOCK: u64 = 512;

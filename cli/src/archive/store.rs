@@ -9,7 +9,7 @@ use super::part::Part;
 use super::place::Folder;
 use super::row::Place;
 use super::shard::{self, Full, JSON, LBIT, NPY, Shard};
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

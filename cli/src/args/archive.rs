@@ -8,7 +8,7 @@ use latentbit_codec::Device;
 use super::shared::{CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs};
 use super::values::{ShardTokens, bits, bytes, rate, threads};
 use crate::archive::{Form, Part};
-use crate::media::{Crop, Rational, Resize};
+use latentbit_media::{Crop, Rational, Resize};
 
 /// Options of `archive`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use clap::{ArgGroup, Args};
 use super::shared::OutputArgs;
 use super::values::bits;
 use crate::commands::degrade::ChunkRun;
-use crate::media::Start;
+use latentbit_media::Start;
 
 /// Options of `info`.
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
 use latentbit_container::{Compression, WriterOptions};
 
 use super::values::{CoderChoice, ConcealChoice, DtypeChoice, bytes, pixel_layout, threads};
-use crate::media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
+use latentbit_media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
 
 /// Where the output goes.
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::media::{PixelLayout, Rational, parse_rate};
+use latentbit_media::{PixelLayout, Rational, parse_rate};
 
 /// Values of `--coder`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

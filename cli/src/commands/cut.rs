@@ -8,8 +8,8 @@ use crate::args::CutArgs;
 use crate::copied;
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
-use crate::media::Start;
 use crate::overwrite::{self, Decision};
+use latentbit_media::Start;
 
 #[derive(Debug, Serialize)]
 struct More {

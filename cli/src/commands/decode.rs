@@ -16,13 +16,13 @@ use crate::exit::{Exit, UsageError};
 use crate::join::joined;
 use crate::lbit_input::{self, Input};
 use crate::losses::{About, Losses, Totals};
-use crate::media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
 use crate::report::{self, RunReport};
 use crate::shown::{self, Shown};
+use latentbit_media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -10,12 +10,12 @@ use crate::args::EncodeArgs;
 use crate::encoding::{Encoding, describe};
 use crate::exit::{Exit, message};
 use crate::interrupt;
-use crate::media::{InputOptions, open_source};
 use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
 use crate::report::{self, RunReport, bits_per_pixel};
+use latentbit_media::{InputOptions, open_source};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

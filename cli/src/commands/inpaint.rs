@@ -12,11 +12,11 @@ use crate::copied;
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
 use crate::lbit_output::Output;
-use crate::media::Start;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::predict::args::InpaintArgs;
 use crate::predict::{self, Part};
+use latentbit_media::Start;
 
 #[derive(Debug, Serialize)]
 struct More {

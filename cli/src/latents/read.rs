@@ -7,8 +7,9 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::{About, FRAMES, LATENTS};
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{FRAMES, MediaError, MediaErrorKind};
+
+use super::{About, LATENTS};
 
 /// The most bytes that a header may have: the library of safetensors refuses more.
 const MAX_HEADER: u64 = 100_000_000;

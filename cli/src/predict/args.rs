@@ -8,7 +8,7 @@ use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 
 use super::Rectangle;
 use crate::args::{CoderArgs, ModelArgs, OutputArgs};
-use crate::media::Start;
+use latentbit_media::Start;
 
 /// How tokens are filled.
 #[derive(Debug, Args)]

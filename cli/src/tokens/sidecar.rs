@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::format::Array;
 use super::layout::Layout;
 use super::listing::Listing;
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 pub const SCHEMA: &str = "latentbit.tokens/1";
 const SCAN_ORDER: &str = "time, height, width; width fastest";

@@ -8,7 +8,7 @@ use latentbit_container::{Limits, Reader, verify};
 use super::super::digested::Digested;
 use super::super::shard::LBIT;
 use super::{Check, Expected, number, text};
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// Bytes that hold a header.
 const HEAD: usize = 1 << 16;

@@ -12,7 +12,7 @@ use super::super::npy;
 use super::super::store::TOKENS;
 use super::{Check, Expected, number};
 use crate::exit::message;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// Bytes that a clip's JSON may have.
 const MAX_JSON: u64 = 1 << 29;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::shard::{BLOCK, JSON, LBIT, NPY, TRAILER};
 use super::{Check, Expected, number};
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 impl Check<'_> {
     /// Checks a shard: every member belongs to a clip of the manifest, and every clip has its members.

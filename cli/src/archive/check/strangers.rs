@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::shard::{LBIT, half_done};
 use super::{Check, Expected};
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 impl Check<'_> {
     /// Files in the folder that look like clips or shards and are in no row.

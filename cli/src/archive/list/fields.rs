@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::row::rounded;
 use super::{Item, ListOptions};
-use crate::media::{MediaError, MediaErrorKind, Start};
+use latentbit_media::{MediaError, MediaErrorKind, Start};
 
 /// What columns are called, the most telling name first.
 const PATH: &[&str] = &["path", "file_name", "file", "video", "source"];

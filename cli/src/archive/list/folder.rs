@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::utf8;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// Names of files that are taken for clips.
 #[cfg(feature = "libav")]

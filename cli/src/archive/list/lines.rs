@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Item;
 use super::fields::Fields;
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// Bytes that a line may have.
 const MAX_LINE: u64 = 1 << 20;

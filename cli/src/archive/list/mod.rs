@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::exit::usage;
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 use fields::Fields;
 

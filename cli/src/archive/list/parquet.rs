@@ -10,7 +10,7 @@ use parquet::schema::types::Type;
 
 use super::Item;
 use super::fields::{Fields, is_known};
-use crate::media::{MediaError, MediaErrorKind};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// The clips of a list. Only columns that mean something are read: others may hold whole videos.
 pub fn add(fields: &Fields<'_>, file: File, items: &mut Vec<Item>) -> anyhow::Result<()> {

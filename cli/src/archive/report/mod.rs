@@ -10,7 +10,7 @@ use super::part::Part;
 use super::place::Folder;
 use super::run::Ended;
 use super::tally::{Histogram, Tally};
-use crate::media::MediaError;
+use latentbit_media::MediaError;
 
 /// What a run made.
 #[derive(Debug, Serialize)]

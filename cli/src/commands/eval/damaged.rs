@@ -15,10 +15,10 @@ use crate::conceal;
 use crate::exit::{Exit, usage};
 use crate::join::joined;
 use crate::lbit_input;
-use crate::media::open_source;
 use crate::model;
 use crate::progress;
 use crate::report::{self, BundleReport, QualityReport};
+use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

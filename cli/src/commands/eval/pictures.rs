@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::{ends_early, other_size, table};
 use crate::args::EvalArgs;
 use crate::exit::{Exit, usage};
-use crate::media::{InputOptions, MediaError, open_source};
 use crate::progress;
 use crate::report::{self, QualityReport, bits_per_pixel};
+use latentbit_media::{InputOptions, MediaError, open_source};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::args::LatentsCompareArgs;
 use crate::exit::Exit;
-use crate::latents::{FRAMES, TensorFile};
-use crate::media::{MediaError, MediaErrorKind};
+use crate::latents::TensorFile;
 use crate::report;
+use latentbit_media::FRAMES;
+use latentbit_media::{MediaError, MediaErrorKind};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

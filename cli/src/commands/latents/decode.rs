@@ -12,12 +12,12 @@ use crate::args::LatentsDecodeArgs;
 use crate::exit::{Exit, usage};
 use crate::join::joined;
 use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
-use crate::media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
 use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
 use crate::report::{self, RunReport};
+use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

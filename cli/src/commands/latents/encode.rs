@@ -12,13 +12,14 @@ use crate::exit::{Exit, message};
 use crate::frame_feed::{both, feed};
 use crate::interrupt;
 use crate::join::joined;
-use crate::latents::{About, LATENTS, Scaling, TensorWriter};
-use crate::media::open_source;
+use crate::latents::{About, LATENTS, Scaling};
 use crate::memory;
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::progress;
 use crate::report::{self, RunReport};
+use latentbit_media::TensorWriter;
+use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

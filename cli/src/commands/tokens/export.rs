@@ -11,13 +11,13 @@ use serde::Serialize;
 use crate::args::{OutputArgs, TokensExportArgs};
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
-use crate::lbit_output::Target;
-use crate::media::{MediaError, MediaErrorKind};
 use crate::overwrite::{self, Decision};
 use crate::report;
 use crate::tokens::{
     ArrayFormat, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
 };
+use latentbit_media::Target;
+use latentbit_media::{MediaError, MediaErrorKind};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

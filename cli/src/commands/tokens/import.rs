@@ -10,9 +10,9 @@ use crate::copied::{self, Nothing};
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
 use crate::lbit_output::Output;
-use crate::media::{MediaError, MediaErrorKind};
 use crate::overwrite::{self, Decision};
 use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
+use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Runs the command.
 pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
