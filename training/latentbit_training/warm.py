@@ -114,16 +114,44 @@ def _grow(old: nn.ModuleList, new: nn.ModuleList, prefix: str, source: State, ta
                 target[key] = torch.zeros_like(target[key])
 
 
+def _with_more_channels(source: State, fresh: State) -> State:
+    """The weights around the latent with channels added behind those that are there.
+
+    The encoder fills new channels as a fresh model would; the decoder does not look at them yet.
+    """
+    widened = dict(source)
+    for name in ("encoder.head.2.weight", "encoder.head.2.bias", "conv1.weight", "conv1.bias", "conv2.weight",
+                 "conv2.bias", "decoder.conv1.weight"):
+        old, new = source[name], fresh[name].clone()
+        rows = old.shape[0]
+        if name == "decoder.conv1.weight":
+            new.zero_()
+            new[:, : old.shape[1]] = old
+        elif name.startswith(("conv1.weight", "conv2.weight")):
+            new[:rows, rows:] = 0
+            new[rows:, :rows] = 0
+            new[:rows, :rows] = old
+        else:
+            new[:rows] = old
+        widened[name] = new
+    return widened
+
+
 def warm_start_vae(model: WanVae, path: Path) -> Past:
     """Gives a VAE the weights of `path` and returns their past.
 
     Some stages may have more residual blocks than those of `path`, and kernels that reach further into the past; a
-    middle may be put where there was none. New blocks come last in their stage and have a zero second convolution, new
-    attention a zero projection, new taps are zero, so the network computes what that of `path` computes.
+    middle may be put where there was none; the latent may have more channels, if its encoder gives no moments. New
+    blocks come last in their stage and have a zero second convolution, new attention a zero projection, new taps and
+    what the decoder makes of new channels are zero, so the network computes what that of `path` computes.
     """
     config, source, past = read_part(path, VaeConfig)
     middle = () if config.mid_blocks else ("mid_blocks", "mid_attention")
-    _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std", *middle))
+    wider = model.config.latent_channels > config.latent_channels and not config.moments
+    channels = ("latent_channels",) if wider else ()
+    _same(path, config, model.config, "", ("stages", "latent_mean", "latent_std", *middle, *channels))
+    if wider:
+        source = _with_more_channels(source, model.state_dict())
     if len(config.stages) != len(model.config.stages):
         raise ValueError(f"{path} does not fit: it has {len(config.stages)} stages, not {len(model.config.stages)}")
     blocks = ("encoder_blocks", "decoder_blocks")

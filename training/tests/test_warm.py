@@ -50,6 +50,24 @@ def test_a_grown_vae_computes_the_same(stored: tuple[Path, WanVae], grown: VaeCo
     assert torch.allclose(model.decode(latent), vae.decode(latent), atol=1e-5)
 
 
+def test_a_vae_with_more_latent_channels_computes_the_same_at_first(tmp_path: Path) -> None:
+    plain = replace(config.tiny(), moments=False)
+    vae = fresh(plain)
+    bundle.save(tmp_path / "vae.safetensors", BundleConfig("vae", plain), vae, None, "f32")
+    model = fresh(replace(plain, latent_channels=7))
+    warm_start_vae(model, tmp_path / "vae.safetensors")
+    clip = torch.rand(1, 3, 9, 16, 24) * 2 - 1
+    latent = model.encode(clip)
+    assert torch.allclose(latent[:, :4], vae.encode(clip), atol=1e-5)
+    assert latent[:, 4:].std() > 0.1
+    assert torch.allclose(model.decode(latent), vae.decode(latent[:, :4]), atol=1e-5)
+
+
+def test_moments_cannot_be_widened(stored: tuple[Path, WanVae]) -> None:
+    with pytest.raises(ValueError, match="latent_channels is 4 there and 7 here"):
+        warm_start_vae(WanVae(replace(config.tiny(), latent_channels=7)), stored[0])
+
+
 def test_a_grown_vae_with_shortcuts_computes_the_same(tmp_path: Path) -> None:
     vae = make_vae("tiny22")
     bundle.save(tmp_path / "vae.safetensors", BundleConfig("vae", vae.config), vae, None, "f32")
