@@ -1,4 +1,4 @@
-"""What a run of all cases came to, in words."""
+"""The results of a run as text and JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from table import Report, Row, in_table, memory, rows, speed
 
 @dataclass
 class Results:
-    """Everything that was measured, in the order in which it was."""
+    """All measurements, in order."""
 
     machine: dict[str, str | float]
     threads: int
@@ -27,30 +27,30 @@ class Results:
     failures: list[str] = field(default_factory=list)
 
     def add(self, size: str, ours: Report, peers: list[Report]) -> list[Row]:
-        """Takes the reports of one case."""
+        """Adds the reports of one case."""
         made = rows(size, ours, peers)
         self.rows += made
         self.reports += [ours, *peers]
         return made
 
     def agree(self, report: Report, value: float) -> None:
-        """Takes how far a peer's output is from ours; `report` is the peer's."""
+        """Adds the agreement of a peer's output with ours; `report` is the peer's."""
         names = {"model": "bundle", "task": "task", "dtype": "dtype", "peer": "implementation"}
         self.agreements.append({name: report[key] for name, key in names.items()} | {"value": value})
 
     def everything(self) -> dict[str, Any]:
-        """What makes the same results again: `Results(**everything)`."""
+        """Everything needed to recreate the results: `Results(**everything)`."""
         return asdict(self)
 
     def as_json(self) -> dict[str, Any]:
-        """What cpu.json holds."""
+        """The contents of cpu.json."""
         return {
             "machine": self.machine, "threads": self.threads, "gemm": self.gemm, "rows": self.rows,
             "operators": operators.rows(self.operators, self.gemm),
         }
 
     def as_markdown(self) -> str:
-        """What goes into docs/performance.md."""
+        """The report for docs/performance.md."""
         parts = [self._machine()]
         if self.rows:
             parts += ["### Whole models", self._how_to_read(), speed(self.rows)]
@@ -84,14 +84,14 @@ class Results:
         turns = sorted({len(report["seconds"]) for report in self.reports})
         runs = f"{turns[0]} to {turns[-1]}" if len(turns) > 1 else str(turns[0])
         return (
-            f"Sizes are height × width. Frames per second are of the median of {runs} warm runs that alternate. The "
+            f"Sizes are height × width. Frames per second are from the median of {runs} warm runs that alternate. The "
             "ratio is the peer's seconds over ours: above 1 LatentBit is faster." + self._bounds()
         )
 
     def _bounds(self) -> str:
         if not any(row.get("unfinished") for row in self.rows):
             return ""
-        return " Figures with a sign before them are bounds: the peer's run took too long and was ended."
+        return " Figures after a sign are bounds: the peer's run took too long and was stopped."
 
     def _base(self) -> str:
         base: dict[str, float] = {}
@@ -99,8 +99,8 @@ class Results:
             base[report["implementation"]] = max(base.get(report["implementation"], 0), report["base_mb"])
         empty = " and ".join(f"{value:.0f} MB in {name}" for name, value in base.items() if name != "torch-compile")
         return (
-            "Peak of the whole process in MB (10⁶ bytes), and without what is there before a model is loaded, "
-            f"{empty}. The compiled peer's has its compiler in it."
+            "Peak of the whole process in MB (10⁶ bytes), and the same without the memory before a model is loaded, "
+            f"{empty}. The compiled peer's includes its compiler."
         )
 
     def _agreements(self) -> str:
@@ -117,15 +117,15 @@ class Results:
 
 
 AGREEMENT = (
-    "How far the peers' outputs are from ours in the same number type, on the same input: the lowest of all sizes. "
-    "(dB: PSNR of frames; for the latent, of its largest value.)"
+    "Agreement of the peers' outputs with ours in the same number type, on the same input: the lowest of all sizes. "
+    "(dB: PSNR of frames; for the latent, relative to its largest value.)"
 )
 
 OPERATORS = (
     "Operators of the shipped bundle at 256×256, of Wan 2.1 (96 to 384 channels, 3×3×3), and linear layers and "
-    "attention of the tokenizer, with all that follows a product. Names tell kernel, channels and the extents of the "
-    "input, (time, height, width). GFLOP/s count the operations of the definition; Winograd's way, and "
-    "doubling in space folded into a convolution, need 4 of 9 multiplications, so that they can be above the rate of a "
-    "product. The share is that of the faster one of the two "
-    "products here, of which PyTorch's is the best run and ours, like all operators, the median."
+    "attention of the tokenizer, with everything that follows a product. Names give kernel, channels and the extents "
+    "of the input (time, height, width). GFLOP/s count the operations of the definition; Winograd, and doubling in "
+    "space folded into a convolution, need 4 of 9 multiplications, so they can exceed the rate of a product. The share "
+    "is relative to the faster of the two products here: the best run of PyTorch's, and the median of ours, as for all "
+    "operators."
 )
