@@ -1,8 +1,8 @@
-# Everything that a developer or a visitor calls. The work is in cargo and in scripts/; this file says what needs what.
+# Entry points for developers and visitors. The work is done by cargo and scripts/; this file has the dependencies.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# The checks of `make test` run in the order in which they are listed, and stop at the first that fails.
+# The checks of `make test` run in the listed order and stop at the first failure.
 .NOTPARALLEL:
 
 VENV := .venv
@@ -15,10 +15,10 @@ else
 CLIP := demo/source.mp4
 DEMO_CLIP := $(CLIP)
 endif
-# Through the environment, so that a name may hold any characters.
+# Passed through the environment, so that names may contain any characters.
 export CLIP DATA
 
-# Options of `make parity`; its virtual environment keeps diffusers out of the other one.
+# Options of `make parity`; its own virtual environment keeps diffusers out of the other one.
 PARITY :=
 PARITY_VENV := target/parity/venv
 
@@ -26,7 +26,7 @@ PARITY_VENV := target/parity/venv
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  make demo CLIP=my.mp4   the demo with a video of your own"
+	@echo "  make demo CLIP=my.mp4   the demo with your own video"
 	@echo "  make bench BENCH=...    its options; scripts/bench/run.py --help lists them"
 	@echo "  make parity PARITY=...  its options; scripts/parity/run.py --help lists them"
 
@@ -53,19 +53,19 @@ demo/source.mp4: scripts/demo/make_clip.py $(VENV)/.demo-packages
 	$(PYTHON) $< $@
 
 .PHONY: clean-demo
-clean-demo: ## Remove what the demo made
+clean-demo: ## Remove the demo's files
 	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
 	if [[ -d demo ]]; then rmdir --ignore-fail-on-non-empty demo; fi
 
 # --- Measure ---
 
 .PHONY: bench
-bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch: 20 minutes, on a machine that does nothing else
+bench: setup-system $(VENV)/.training-packages ## Compare the speed with PyTorch: 20 minutes, on an idle machine
 	$(PYTHON) scripts/bench/run.py $(BENCH)
 
 .PHONY: report
-report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Measure quality beside other codecs: make report DATA=folder; an hour
-	@[[ -n $$DATA ]] || { echo "report: say DATA=folder, which holds images/ and videos/" >&2; exit 1; }
+report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Compare quality with other codecs: make report DATA=folder; an hour
+	@[[ -n $$DATA ]] || { echo "report: set DATA to a folder with images/ and videos/" >&2; exit 1; }
 	$(PYTHON) scripts/quality/measure.py "$$DATA" quality --dtype f32
 	$(PYTHON) scripts/quality/bit_use.py "$$DATA"
 	$(PYTHON) scripts/quality/borders.py "$$DATA"
@@ -74,13 +74,13 @@ report: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-
 	$(PYTHON) scripts/quality/side_by_side.py --out docs/crops.png
 
 .PHONY: report-conceal
-report-conceal: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Measure what is made of lost chunks: make report-conceal DATA=folder; an hour
-	@[[ -n $$DATA ]] || { echo "report-conceal: say DATA=folder, which holds videos/" >&2; exit 1; }
+report-conceal: build $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.demo-packages ## Measure the concealment of lost chunks: make report-conceal DATA=folder; an hour
+	@[[ -n $$DATA ]] || { echo "report-conceal: set DATA to a folder with videos/" >&2; exit 1; }
 	$(PYTHON) scripts/conceal/measure.py "$$DATA" --out runs/conceal
 	$(PYTHON) scripts/conceal/strips.py --out docs/concealed.png
 
 .PHONY: bench-wan
-bench-wan: setup-system $(PARITY_VENV)/.packages ## Compare the speed of the official VAE with that of diffusers: an hour, on a machine that does nothing else
+bench-wan: setup-system $(PARITY_VENV)/.packages ## Compare the speed of the official VAE with that of diffusers: an hour, on an idle machine
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/bench/run.py --wan $(BENCH)
 
 .PHONY: parity
@@ -88,7 +88,7 @@ parity: build $(PARITY_VENV)/.packages ## Compare the VAE with that of diffusers
 	PYTHONPATH=training $(PARITY_VENV)/bin/python scripts/parity/run.py $(PARITY)
 
 .PHONY: bench-archive
-bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with PyTorch, and reading tokens with npz, npy, Parquet and WebDataset: 5 minutes, on a machine that does nothing else
+bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with PyTorch, and reading tokens with npz, npy, Parquet and WebDataset: 5 minutes, on an idle machine
 	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/latentbit-*.whl
 	PYTHONPATH=training:scripts/bench $(PYTHON) python/bench/measure.py $(BENCH)
 
@@ -102,11 +102,11 @@ torture: setup-system ## Damage the conformance files in every byte and bit
 	LATENTBIT_TORTURE=1 cargo test --release --locked -p latentbit-container --test conformance damage_matrix -- --nocapture
 
 .PHONY: archive-kills
-archive-kills: setup-system ## Kill archive runs at 50 random moments for each form, and compare
+archive-kills: setup-system ## Kill archive runs at 50 random moments for each format, and compare
 	LATENTBIT_KILLS=50 cargo test --release --locked -p latentbit --test e2e killed -- --nocapture
 
 .PHONY: conformance
-conformance: setup-system ## Write the files of testdata/conformance anew
+conformance: setup-system ## Rewrite the files of testdata/conformance
 	LATENTBIT_WRITE_CONFORMANCE=1 cargo test --locked -p latentbit-container --test conformance files_are
 
 .PHONY: fmt
@@ -178,8 +178,8 @@ test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scrip
 test-training: $(VENV)/.training-packages ## Run the tests of the training recipe
 	cd training && ../$(PYTHON) -m pytest -q
 
-# A wheel as users get it, but of the profile that `test-rust` has built nearly all of already; and the command, whose
-# files some of the tests read.
+# The wheel as users get it, but in the profile that `test-rust` has already mostly built; and the command, because
+# some of the tests read its files.
 .PHONY: test-python
 test-python: setup-system $(VENV)/.training-packages $(VENV)/.python-packages ## Build and install the Python package, and run its tests
 	cargo build --quiet --workspace --locked
@@ -212,7 +212,7 @@ setup-shellcheck:
 $(PYTHON):
 	scripts/setup/venv.sh
 
-# Order-only: a virtual environment that is older than the list of packages need not be made again.
+# Order-only: a virtual environment older than the list of packages need not be rebuilt.
 $(VENV)/.demo-packages: scripts/demo/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) --no-deps -r $<
 	touch $@
