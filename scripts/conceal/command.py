@@ -1,4 +1,4 @@
-"""The built command, with those of its commands that take no model."""
+"""The built command, including its commands that take no model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Command(Latentbit):
     """The command."""
 
     def plain(self, *arguments: str | Path) -> Report:
-        """Runs without the options of models; the arguments ask for JSON."""
+        """Runs without the model options; the arguments must ask for JSON."""
         command = [str(self.binary), *map(str, arguments)]
         result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         report: Report = json.loads(result.stdout)
         return report
 
     def degrade(self, whole: Path, damaged: Path, options: list[str]) -> Report:
-        """Loses chunks."""
+        """Drops chunks."""
         return self.plain("degrade", whole, "-o", damaged, "-y", "-q", "--json", *options)

@@ -1,12 +1,12 @@
-"""How good concealed frames are, and those after them, by method: the tables of docs/concealment.md.
+"""Measures concealed frames, and those after them, by method: the tables of docs/concealment.md.
 
     .venv/bin/python scripts/conceal/measure.py DATA --out runs/conceal     # DATA holds videos/
 
-Clips are played forwards and backwards until they have ten chunks: a group of the default length, and two chunks more.
-Chunks are dropped from each by `latentbit degrade`; `latentbit decode --conceal` shows what each method makes of it and
-says which frames are concealed and affected, and `latentbit eval` measures those, beside the source and beside what the
-intact file gives. Writes losses.json after each clip, and goes on after the last one that is in it. Prints tables, into
---markdown as well. Needs Pillow, NumPy, and ffmpeg and ffprobe.
+Clips are played forwards and backwards until they have ten chunks: a group of the default length plus two chunks.
+`latentbit degrade` drops chunks from each; `latentbit decode --conceal` conceals them with each method and reports the
+concealed and affected frames, and `latentbit eval` measures those against the source and against the output of the
+intact file. Writes losses.json after each clip, and resumes after the last one in it. Prints tables, also into
+--markdown. Needs Pillow, NumPy, ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CHUNKS = 10
 RATES = (0.05, 0.1, 0.2)
 BURST = 2
 STATES = ("concealed", "affected")
-HEADS = {"source": "the source", "intact": "what the intact file gives"}
+HEADS = {"source": "the source", "intact": "the output of the intact file"}
 REFERENCES = tuple(HEADS)
 
 Frames = npt.NDArray[Any]
 
 
 def losses(seed: int, draws: int) -> dict[str, list[list[str]]]:
-    """Options of `degrade` for each kind of loss, and for each draw where chance decides."""
+    """Options of `degrade` for each kind of loss; for random losses, one set per draw."""
     every = ",".join(str(chunk) for chunk in range(3, CHUNKS, 4))
     kinds = {"every 4th chunk": [["--drop", every]]}
     for rate in RATES:
@@ -59,7 +59,7 @@ def long_clip(sample: Sample, size: int, work: Path) -> Sample:
 
 
 class Study:
-    """Measures clips, and gathers what was found."""
+    """Measures clips, and collects the results."""
 
     def __init__(self, latentbit: Command, methods: list[str], options: list[str], draws: int, work: Path) -> None:
         self.latentbit, self.methods, self.options = latentbit, methods, options
@@ -69,7 +69,7 @@ class Study:
     def measure(self, number: int, sample: Sample, size: int) -> None:
         """All losses and methods on one clip."""
         tokens, damaged = self.work / "whole.lbit", self.work / "damaged.lbit"
-        # A clip that turns round has no cuts; what the detector takes for one would only shift the chunks.
+        # A reversed clip has no cuts; a false detection would only shift the chunks.
         self.latentbit.run("encode", sample.path, "-o", tokens, "-y", "--no-scene-cuts", *sample.options)
         source, intact = frames_of(sample.path, size), self.decode(tokens, [], size)[0]
         every = np.arange(len(source))
@@ -101,7 +101,7 @@ class Study:
         return frames_of(back, size), json.loads(losses.read_text())["runs"]
 
     def quality(self, reference: Frames, frames: Frames, which: Frames) -> Report | None:
-        """What the command measures of some of the frames."""
+        """The command's measurements of some of the frames."""
         if not len(which):
             return None
         raw, pictures = self.work / "reference.rgb", self.work / "frames.nut"
@@ -116,18 +116,18 @@ class Study:
 
 
 def frames_of(path: Path, size: int) -> Frames:
-    """All frames of a file of raw ones, (T, H, W, 3)."""
+    """All frames of a raw file, (T, H, W, 3)."""
     return np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, size, size, 3)
 
 
 def indices(runs: list[dict[str, Any]], state: str) -> Frames:
-    """The indices of the frames of a state, of the runs of a loss report."""
+    """The indices of the frames with a state, from the runs of a loss report."""
     spans = [np.arange(run["first"], run["first"] + run["frames"]) for run in runs if run["state"] == state]
     return np.concatenate(spans) if spans else np.zeros(0, np.int64)
 
 
 def table(found: list[dict[str, Any]], reference: str) -> str:
-    """A row for each loss and method, all frames of all clips together."""
+    """A row per loss and method, over all frames of all clips."""
     measures = "PSNR, dB | SSIM | MS-SSIM"
     head = f"| lost | method | concealed frames | {measures} | affected frames | {measures} |"
     rows = [head, "|---" * 10 + "|"]
@@ -156,9 +156,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with videos/ that no training has seen")
     parser.add_argument("--out", type=Path, required=True, help="folder for losses.json")
     parser.add_argument("--markdown", type=Path, help="file to write the tables to")
-    parser.add_argument("--size", type=int, default=256, help="side of the clips; MS-SSIM needs 176 at least")
-    parser.add_argument("--clips", type=int, help="take the first so many clips")
-    parser.add_argument("--draws", type=int, default=1, help="random losses of each rate for each clip")
+    parser.add_argument("--size", type=int, default=256, help="side of the clips; MS-SSIM needs at least 176")
+    parser.add_argument("--clips", type=int, help="use only the first N clips")
+    parser.add_argument("--draws", type=int, default=1, help="random losses per rate and clip")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
@@ -182,8 +182,8 @@ def main() -> None:
                 continue
             study.measure(number, long_clip(sample, arguments.size, work), arguments.size)
             results.write_text(json.dumps(study.found, indent=1) + "\n")
-            print(f"clip {number} is measured", file=sys.stderr, flush=True)
-    parts = (f"Beside {HEADS[reference]}:\n\n{table(study.found, reference)}" for reference in REFERENCES)
+            print(f"clip {number} measured", file=sys.stderr, flush=True)
+    parts = (f"Compared with {HEADS[reference]}:\n\n{table(study.found, reference)}" for reference in REFERENCES)
     text = "\n\n".join(parts) + "\n"
     print(text, end="")
     if arguments.markdown:

@@ -1,4 +1,4 @@
-"""Qualities of many stretches of frames as one."""
+"""Pools the quality of many runs of frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MEASURES = (("ssim", 4), ("ms_ssim", 4))
 
 
 class Pool:
-    """Adds up qualities: PSNR by squared errors, the others by frames, as if one run had measured all."""
+    """Pools qualities, PSNR by squared errors, the others by frames, as if one run had measured all."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -18,7 +18,7 @@ class Pool:
         self.missing: set[str] = set()
 
     def add(self, frames: int, quality: dict[str, Any] | None) -> None:
-        """So many frames of one quality; none without frames."""
+        """Adds frames of one quality; nothing if there are none."""
         if not frames or quality is None:
             return
         self.frames += frames
@@ -30,7 +30,7 @@ class Pool:
                 self.sums[name] += frames * quality[name]
 
     def columns(self) -> list[str]:
-        """PSNR, SSIM and MS-SSIM, a dash for what there is not."""
+        """PSNR, SSIM and MS-SSIM, with a dash for missing ones."""
         if not self.frames:
             return ["–"] * (1 + len(MEASURES))
         psnr = f"{-10 * math.log10(self.squares / self.frames):.2f}"

@@ -1,10 +1,10 @@
-"""Frames of lost chunks as each method makes them, beside the source and the intact file.
+"""Frames of lost chunks as each method conceals them, next to the source and the intact file.
 
     .venv/bin/python scripts/conceal/strips.py --out docs/concealed.png
 
-The pictures are of the clip of `make demo`, whose photographs are free (see scripts/demo/make_clip.py). One chunk in
-the middle of each of its shots is lost. A row for each method, and for each shot the first, middle and last frame of
-the lost chunk and the last frame before the next key chunk.
+The pictures come from the clip of `make demo`, whose photographs are free (see scripts/demo/make_clip.py). One chunk in
+the middle of each of its shots is lost. Each method has a row, and each shot the first, middle and last frame of the
+lost chunk and the last frame before the next key chunk.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ sys.path.append(str(Path(__file__).parents[1] / "demo"))
 from make_clip import FRAMES_PER_SECOND, SHOTS, SIZE, frames
 
 SHOT = 13 + 3 * 16
-"""Frames of a shot, which is a group: chunks of 13, 16, 16 and 16."""
+"""Frames per shot, which is a group: chunks of 13, 16, 16 and 16."""
 LOST = range(29, 45)
 """Frames of its third chunk."""
 SHOWN = (LOST[0], LOST[8], LOST[-1], SHOT - 1)
 WIDTH = 144
-"""Of a frame in the picture."""
+"""Size of a frame in the picture."""
 
 
 def drop_list(key_frames: list[int], first: list[int]) -> list[int]:
-    """Numbers of the chunks that begin at frame LOST of each shot; `first` has the first frame of every chunk."""
+    """Numbers of the chunks that start at frame LOST of each shot; `first` has the first frame of every chunk."""
     starts = {frame: number for number, frame in enumerate(first)}
     return [starts[key + LOST[0]] for key in key_frames if key + LOST[0] in starts]
 
 
 def decoded(latentbit: Command, tokens: Path, work: Path, *options: str) -> np.ndarray:
-    """Frames of a file, whatever is lost in it."""
+    """Frames of a file, concealing losses."""
     back = work / "back.rgb"
     latentbit.run("decode", tokens, "-o", back, "-y", "--raw", "rgb24", "--allow-conceal", *options)
     return np.frombuffer(back.read_bytes(), np.uint8).reshape(-1, SIZE[1], SIZE[0], 3)
@@ -65,7 +65,7 @@ def main() -> None:
         chunks = latentbit.plain("info", whole, "--chunks", "--json")["chunk_table"]
         keys = [chunk["first_frame"] for chunk in chunks if chunk["key"]]
         if keys != [SHOT * shot for shot in range(len(SHOTS))]:
-            sys.exit(f"strips.py: groups begin at frames {keys}, but shots have {SHOT} frames")
+            sys.exit(f"strips.py: groups start at frames {keys}, but shots have {SHOT} frames")
         lost = drop_list(keys, [chunk["first_frame"] for chunk in chunks])
         latentbit.degrade(whole, damaged, ["--drop", ",".join(map(str, lost))])
         rows = [("source", np.frombuffer(source.read_bytes(), np.uint8).reshape(-1, SIZE[1], SIZE[0], 3)),

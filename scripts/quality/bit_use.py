@@ -1,8 +1,8 @@
-"""How the bits of tokens are used: the share of ones in each bit-plane, over held-out photos and clips.
+"""Measures the use of bits: the share of ones in each bit-plane, over held-out photos and clips.
 
     .venv/bin/python scripts/quality/bit_use.py DATA     # DATA holds images/ and videos/
 
-A plane with half ones tells the most; one that is always the same is dead. Needs Pillow, NumPy, and the programs ffmpeg
+A plane with half ones carries the most information; one that is always the same is dead. Needs Pillow, NumPy, ffmpeg
 and ffprobe.
 """
 
@@ -19,7 +19,7 @@ from samples import Latentbit, Sample, clips, photos
 
 
 def share_of_ones(latentbit: Latentbit, samples: Iterator[Sample], work: Path) -> tuple[np.ndarray, int]:
-    """The share for each plane, and how many tokens that is of."""
+    """The share for each plane, and the number of tokens."""
     ones, count = np.zeros(0), 0
     tokens, array = work / "sample.lbit", work / "sample.npy"
     for sample in samples:
@@ -34,7 +34,7 @@ def share_of_ones(latentbit: Latentbit, samples: Iterator[Sample], work: Path) -
 
 
 def rows(name: str, shares: np.ndarray, count: int) -> list[str]:
-    """A row of the table, and one that lists the planes that lean."""
+    """A table row, with the unbalanced planes."""
     dead = int(((shares < 0.01) | (shares > 0.99)).sum())
     leaning = [f"{plane} ({share:.2f})" for plane, share in enumerate(shares) if not 0.35 <= share <= 0.65]
     head = f"| {name} | {count:,} | {shares.min():.3f} | {shares.max():.3f} | {dead} | {', '.join(leaning) or 'none'} |"

@@ -1,8 +1,8 @@
-"""Whether borders show: those of the tokenizer's windows in large frames, and those of chunks and groups in time.
+"""Checks for visible borders: of the tokenizer's windows in large frames, and of chunks and groups in time.
 
     .venv/bin/python scripts/quality/borders.py DATA     # DATA holds images/ and videos/
 
-Large frames are mosaics of the photos, cut anywhere, so that their own borders meet those of windows by chance only.
+Large frames are mosaics of the photos, cut anywhere, so that their own borders meet those of windows only by chance.
 Clips are played forwards and backwards until they are long enough. Needs Pillow, NumPy, and ffmpeg and ffprobe.
 """
 
@@ -17,16 +17,16 @@ from PIL import Image
 from samples import FPS, Latentbit, Sample, clips, photo_files
 
 WINDOW = 64
-"""Side of a window of attention in pixels; those of every other layer are shifted by half of it."""
+"""Side of an attention window in pixels; every other layer shifts its windows by half of it."""
 BAND = 4
-"""How near to a border is at it, in pixels."""
+"""Pixels within this distance count as at a border."""
 SIZES = {"480p": (854, 480), "1080p": (1920, 1080)}
 FRAMES = 13 + 7 * 16
-"""Of a group."""
+"""Frames per group."""
 
 
 def mosaic(files: list[Path], width: int, height: int, seed: int) -> np.ndarray:
-    """Rows of random heights, each of crops of random widths from photos."""
+    """A mosaic: rows of random heights, each of photo crops of random widths."""
     rng = np.random.default_rng(seed)
     frame = np.zeros((height, width, 3), np.uint8)
     top = 0
@@ -40,7 +40,7 @@ def mosaic(files: list[Path], width: int, height: int, seed: int) -> np.ndarray:
             y, x = (int(rng.integers(max(1, size - want + 1)))
                     for size, want in zip(part.shape[:2], (rows, columns), strict=True))
             part = part[y : y + rows, x : x + columns]
-            # A photo may be smaller than its place: it is repeated in a mirror.
+            # A photo smaller than its place is mirrored.
             want = (min(rows, height - top), min(columns, width - left))
             gaps = [(0, max(0, w - s)) for w, s in zip(want, part.shape[:2], strict=True)]
             part = np.pad(part, [*gaps, (0, 0)], mode="symmetric")[: want[0], : want[1]]
@@ -51,7 +51,7 @@ def mosaic(files: list[Path], width: int, height: int, seed: int) -> np.ndarray:
 
 
 def at_borders(height: int, width: int, offset: int) -> np.ndarray:
-    """The pixels within BAND of the borders of windows that are shifted by `offset`; edges of the frame are none."""
+    """The pixels within BAND of window borders shifted by `offset`; frame edges do not count."""
     def near(length: int) -> np.ndarray:
         place = np.arange(length) + 0.5
         borders = np.arange(offset or WINDOW, length - 1, WINDOW)
@@ -64,14 +64,14 @@ def at_borders(height: int, width: int, offset: int) -> np.ndarray:
 
 
 def psnr(error: np.ndarray) -> float:
-    """Of squared errors of bytes."""
+    """PSNR from squared errors of bytes."""
     return float(10 * np.log10(255**2 / max(float(error.mean()), 1e-9)))
 
 
 def seams(latentbit: Latentbit, files: list[Path], work: Path, count: int) -> list[str]:
-    """A row for each size: PSNR at borders of windows, at those of shifted windows, and at places between them.
+    """A row per size: PSNR at window borders, at those of shifted windows, and between them.
 
-    The latter are bands of the same shape halfway between borders: what they differ by among themselves is chance.
+    The last are bands of the same shape halfway between borders: their differences are chance.
     """
     rows = []
     for name, (width, height) in SIZES.items():
@@ -115,7 +115,7 @@ def over_time(latentbit: Latentbit, data: Path, work: Path, size: int = 128) -> 
 
 
 def time_rows(found: list[np.ndarray]) -> list[str]:
-    """Rows of means over clips: by chunk of the group, and by place in the chunk."""
+    """Rows of means over clips, by chunk of the group and position in the chunk."""
     mean = np.mean(found, axis=0)
     chunks = [mean[:13], *mean[13:].reshape(-1, 16)]
     rows = [f"| key chunk | {' | '.join(f'{v:.2f}' for v in chunks[0][[0, 1, 4, 8, 12]])} | {chunks[0].mean():.2f} |"]
@@ -125,8 +125,8 @@ def time_rows(found: list[np.ndarray]) -> list[str]:
     steps = np.abs(np.diff(mean))
     borders = np.arange(12, len(mean) - 1, 16)
     within, across = np.delete(steps, borders).mean(), steps[borders].mean()
-    rows.append(f"\nFrom a frame to the next the mean PSNR changes by {within:.2f} dB within chunks and by "
-                f"{across:.2f} dB from a chunk to the next.")
+    rows.append(f"\nFrom one frame to the next the mean PSNR changes by {within:.2f} dB within chunks "
+                f"and by {across:.2f} dB between chunks.")
     return rows
 
 
@@ -134,7 +134,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with images/ and videos/ that no training has seen")
-    parser.add_argument("--frames", type=int, default=4, help="large frames of each size")
+    parser.add_argument("--frames", type=int, default=4, help="large frames per size")
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path, help="bundle to use instead of the built-in one")

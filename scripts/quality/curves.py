@@ -1,4 +1,4 @@
-"""Points of rate and quality: means over files, tables, and values between the points."""
+"""Points of rate and quality: means over files, tables, and interpolation."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from statistics import mean
 from typing import Any
 
 BOUND = "VAE"
-"""What tokens can reach at most; it has no rate."""
+"""The upper bound for tokens; it has no rate."""
 MEASURES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A codec at one setting: means over `files` files. A measure is none where pictures are too small for it."""
+    """A codec at one setting: means over `files` files. A measure is None if the pictures are too small for it."""
 
     codec: str
     setting: str
@@ -35,7 +35,7 @@ def average(codec: str, setting: str, rates: list[float], qualities: list[dict[s
 
 
 def at_rate(points: list[Point], bpp: float, measure: str = "psnr") -> float | None:
-    """The quality of a codec at a rate between its points, on a line over the logarithm of the rate."""
+    """The quality of a codec at a rate between its points, linear over the logarithm of the rate."""
     curve = sorted((p.bpp, getattr(p, measure)) for p in points)
     for (low, before), (high, after) in zip(curve, curve[1:], strict=False):
         if low <= bpp <= high and None not in (before, after):
@@ -45,7 +45,7 @@ def at_rate(points: list[Point], bpp: float, measure: str = "psnr") -> float | N
 
 
 def table(points: list[Point]) -> str:
-    """Markdown, a row for each point."""
+    """Markdown, a row per point."""
     rows = ["| codec | setting | bits per pixel | " + " | ".join(MEASURES.values()) + " |", "|---|---|---|---|---|---|"]
     for p in points:
         values = [getattr(p, m) for m in MEASURES]
@@ -68,7 +68,7 @@ def comparison(points: list[Point], ours: str = "latentbit", settings: tuple[str
 
 
 def to_json(curves: dict[str, list[Point]]) -> dict[str, list[dict[str, Any]]]:
-    """What `from_json` reads."""
+    """Input for `from_json`."""
     return {name: [asdict(p) for p in points] for name, points in curves.items()}
 
 

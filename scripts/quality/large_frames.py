@@ -1,4 +1,4 @@
-"""Large frames within a limit of memory: peak beside the estimate, and whether the borders of tiles show.
+"""Large frames within a memory limit: peak against estimate, and whether tile borders show.
 
     .venv/bin/python scripts/quality/large_frames.py memory --model VAE --sizes 832x480 1920x1080 --max-memory 8GiB
     .venv/bin/python scripts/quality/large_frames.py memory --model BUNDLE --tokens --frames 1 5 9
@@ -6,7 +6,7 @@
 
 `memory` runs `latentbit latents` on a moving test pattern, with `--tokens` also `latentbit encode` and `decode`.
 `seams` runs the former on mosaics of photos (DATA holds images/), in whole frames and in tiles, and compares pictures
-near the borders of tiles with those elsewhere. Needs Pillow, NumPy and ffmpeg.
+near tile borders with those elsewhere. Needs Pillow, NumPy and ffmpeg.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image
 from samples import photo_files
 
 BAND = 16
-"""How near to a border of tiles is at it, in pixels: less than what is blended."""
+"""Pixels within this distance count as at a tile border: less than the blended width."""
 MEMORY_HEAD = "| what | size | frames | how | peak, MB | estimate, MB | off by |\n|---|---|---|---|---|---|---|"
 SEAMS_HEAD = (
     "| size | tiles | whole, at borders, dB | tiles, at borders, dB | whole, elsewhere, dB | tiles, elsewhere, dB "
@@ -36,7 +36,7 @@ SEAMS_HEAD = (
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of the command tells."""
+    """The report of one run of the command."""
 
     report: dict[str, Any]
     plan: str
@@ -56,7 +56,7 @@ class Command:
         self.options = ["--model", str(model), "--threads", str(threads), "--dtype", "f32", "-y", "--json"]
 
     def run(self, what: str, source: Path, target: Path, limit: str | None) -> Run:
-        """Runs `what`: the words of a command."""
+        """Runs a command; `what` has its words."""
         limits = ["--max-memory", limit] if limit else []
         command = [str(self.binary), *what.split(), str(source), "-o", str(target), *self.options, *limits]
         result = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -74,7 +74,7 @@ def pattern(path: Path, size: tuple[int, int], frames: int) -> None:
 
 
 def memory_row(what: str, size: tuple[int, int], frames: int, run: Run) -> str:
-    """Peak and estimate in MB, and how far the estimate is off."""
+    """Peak and estimate in MB, and the error of the estimate."""
     peak, estimate = (run.report[key] / 1e6 for key in ("peak_mem_bytes", "estimated_mem_bytes"))
     how = run.plan.split(": ")[-1] or "whole frames"
     off = f"{(estimate / peak - 1) * 100:+.0f} %"
@@ -84,7 +84,7 @@ def memory_row(what: str, size: tuple[int, int], frames: int, run: Run) -> str:
 def memory(
     latentbit: Command, sizes: list[tuple[int, int]], lengths: list[int], tokens: bool, limit: str | None, work: Path
 ) -> None:
-    """Prints a row for each size, length and command."""
+    """Prints a row per size, length and command."""
     print(MEMORY_HEAD, flush=True)
     video, tensor, back = work / "pattern.y4m", work / "latents.safetensors", work / "back.y4m"
     commands = [("latents encode", video, tensor), ("latents decode", tensor, back)]
@@ -99,7 +99,7 @@ def memory(
 
 
 def near_borders(size: int, tiles: int, stride: int) -> np.ndarray:
-    """The pixels of an axis within BAND of the borders of so many tiles."""
+    """The pixels of an axis within BAND of the borders of its tiles."""
     near = np.zeros(size, bool)
     positions = -(-size // stride)
     for index in range(1, tiles):
@@ -111,7 +111,7 @@ def near_borders(size: int, tiles: int, stride: int) -> np.ndarray:
 def seams(
     latentbit: Command, files: list[Path], sizes: list[tuple[int, int]], count: int, limit: str, work: Path
 ) -> None:
-    """Prints a row for each size: PSNR beside the source, and tiles beside whole frames."""
+    """Prints a row per size: PSNR against the source, and tiles against whole frames."""
     print(SEAMS_HEAD, flush=True)
     for width, height in sizes:
         values, tiles = [], (1, 1)
@@ -147,9 +147,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--sizes", type=size_of, nargs="+", default=[(832, 480)], metavar="WxH")
     parser.add_argument(
-        "--frames", type=int, nargs="+", default=[5], metavar="N", help="of clips for `memory`; pictures for `seams`"
+        "--frames", type=int, nargs="+", default=[5], metavar="N", help="frames (`memory`) or pictures (`seams`)"
     )
-    parser.add_argument("--tokens", action="store_true", help="`memory` of `encode` and `decode`, too")
+    parser.add_argument("--tokens", action="store_true", help="with `memory`: measure `encode` and `decode` too")
     parser.add_argument("--max-memory", help="the limit; `seams` needs one")
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)
@@ -161,9 +161,9 @@ def main() -> None:
             memory(latentbit, arguments.sizes, lengths, tokens, arguments.max_memory, Path(folder))
             return
         if not (arguments.data and arguments.max_memory):
-            parser.error("seams: DATA and --max-memory are needed")
+            parser.error("seams: needs DATA and --max-memory")
         if len(arguments.frames) > 1:
-            parser.error("seams: one number of --frames")
+            parser.error("seams: takes one number for --frames")
         files = photo_files(arguments.data)
         seams(latentbit, files, arguments.sizes, arguments.frames[0], arguments.max_memory, Path(folder))
 

@@ -3,7 +3,7 @@
     .venv/bin/python scripts/quality/measure.py DATA quality     # DATA holds images/ and videos/
     .venv/bin/python scripts/quality/measure.py DATA speed
 
-Every figure is what `target/release/latentbit` itself reports. Needs Pillow, and the programs ffmpeg and ffprobe.
+All figures are reported by `target/release/latentbit` itself. Needs Pillow, ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BITS = (36, 18)
 
 
 def evaluate(latentbit: Latentbit, sample: Sample, work: Path) -> list[Report]:
-    """Reports for each number of bits."""
+    """Reports per number of bits."""
     tokens = work / "sample.lbit"
     reports = []
     for bits in BITS:
@@ -66,7 +66,7 @@ def moving_pattern(work: Path, size: int, seconds: int) -> Sample:
 
 
 def print_speed(latentbit: Latentbit, work: Path, repeats: int = 3) -> None:
-    """Frames per second (median of some runs) and the most memory of a run."""
+    """Frames per second (median of some runs) and the highest peak memory of a run."""
     print("| size | seconds of video | encode, frames/s | decode, frames/s | encode, peak MB | decode, peak MB |")
     print("|---|---|---|---|---|---|")
     for size in (128, 256):

@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/quality/number_types.py DATA     # DATA holds images/ and videos/
 
-Runs codec/benches/model, which writes tokens as they are. Needs Pillow, NumPy, and the programs ffmpeg and ffprobe.
+Runs codec/benches/model, which writes raw tokens. Needs Pillow, NumPy, ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def row(name: str, samples: Iterable[Sample], size: int, model: Path, work: Path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--bits", type=int, default=36, help="bits of a token of the built-in bundle")
+    parser.add_argument("--bits", type=int, default=36, help="bits per token of the built-in bundle")
     arguments = parser.parse_args()
     model = build()["model"]
     print("| what | f32, dB | bf16, dB | largest difference of a file, dB | equal bits | fewest of a file |")

@@ -1,9 +1,9 @@
-"""Other codecs at several qualities: what they make of a photo or a clip, and how many bytes it takes.
+"""Other codecs at several qualities: their output for a photo or a clip, and its size in bytes.
 
 Photos: JPEG (optimized) and AVIF (libaom, speed 6), whole files. Clips: x264 and x265 (preset medium) and SVT-AV1
 (preset 6), their elementary streams: parameter sets count, a container does not, and neither does the text in which
-x264 and x265 tell their options (690 bytes of x264's, more than the pictures of a small clip). All with chroma halved
-both ways, as they are used. The settings span the rates of our own curve.
+x264 and x265 list their options (690 bytes of x264's, more than the pictures of a small clip). All halve chroma in both
+directions, as is usual. The settings span the rates of our own curve.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from samples import FPS, Sample
 
 @dataclass(frozen=True)
 class Coded:
-    """A file that `latentbit eval` reads, and the bytes that the codec needs for it."""
+    """A file for `latentbit eval`, and its coded size in bytes."""
 
     path: Path
     bytes: int
@@ -28,7 +28,7 @@ IMAGE_PEERS = {"JPEG": (2, 5, 8, 12, 18, 25), "AVIF": (1, 10, 20, 30, 40, 50)}
 VIDEO_PEERS = {"x264": (27, 32, 37, 42, 47, 51), "x265": (27, 32, 37, 42, 47, 51), "SVT-AV1": (35, 43, 51, 57, 60, 63)}
 
 _OPTIONS = {
-    # A stream's type, as ffmpeg and the name of a file have it, then encoder and options. 6 is the type of a message.
+    # Stream type (for ffmpeg and the file name), then encoder and options. Type 6 is SEI in H.264.
     "x264": ("h264", "libx264", "-preset", "medium", "-bsf:v", "filter_units=remove_types=6"),
     "x265": ("hevc", "libx265", "-preset", "medium", "-x265-params", "log-level=none:info=0"),
     "SVT-AV1": ("obu", "libsvtav1", "-preset", "6"),
@@ -38,7 +38,7 @@ _OPTIONS = {
 def code_image(peer: str, quality: int, sample: Sample, work: Path) -> Coded:
     """A photo through JPEG or AVIF."""
     source = Image.open(sample.path).convert("RGB")
-    # Pixels alone: Pillow would carry a colour profile of the source along, more bytes than a small picture needs.
+    # Pixels only: Pillow would keep the source's colour profile, larger than a small picture.
     image = Image.frombytes("RGB", source.size, source.tobytes())
     if peer == "JPEG":
         coded = work / "peer.jpg"
@@ -52,7 +52,7 @@ def code_image(peer: str, quality: int, sample: Sample, work: Path) -> Coded:
 
 
 def code_video(peer: str, quality: int, sample: Sample, size: int, work: Path) -> Coded:
-    """A raw clip of `size` pixels a side through a video codec; the colours are said in the file."""
+    """A raw clip of `size` pixels a side through a video codec; the file declares its colours."""
     kind, codec, *options = _OPTIONS[peer]
     coded = work / f"peer.{kind}"
     colors = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]

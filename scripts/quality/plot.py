@@ -21,7 +21,7 @@ COLORS = {"latentbit": "#c0392b", "JPEG": "#7f8c8d", "AVIF": "#2980b9", "x264": 
 
 
 def draw(name: str, points: list[Point], path: Path) -> None:
-    """One figure with a panel for each measure that there is."""
+    """One figure with a panel per available measure."""
     measures = [m for m in MEASURES if all(getattr(p, m) is not None for p in points)]
     figure, axes = plt.subplots(1, len(measures), figsize=(4.6 * len(measures), 3.6), squeeze=False)
     for measure, axis in zip(measures, axes[0], strict=True):

@@ -1,10 +1,10 @@
-"""Our curve of quality over rate beside those of other codecs, on held-out photos and clips.
+"""Our rate-quality curve and those of other codecs, on held-out photos and clips.
 
     .venv/bin/python scripts/quality/rate_distortion.py DATA --out runs/report     # DATA holds images/ and videos/
 
-Every quality is what `target/release/latentbit eval` reports; one encoding serves all our rates, by `latentbit trim`.
-Writes points.json, which plot.py draws, and prints tables. With --only, what the file holds of the other codecs stays:
-they do not change with a model. Needs Pillow, and the programs ffmpeg and ffprobe.
+`target/release/latentbit eval` reports all qualities; one encoding serves all our rates, by `latentbit trim`. Writes
+points.json, which plot.py draws, and prints tables. --only keeps the other points of the file: other codecs do not
+change with our model. Needs Pillow, ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def theirs(latentbit: Latentbit, sample: Sample, peers: Mapping[str, tuple[int, 
 def curve(
     latentbit: Latentbit, samples: Iterator[Sample], size: int, still: bool, only: str | None, work: Path
 ) -> list[Point]:
-    """All points of one kind of pictures."""
+    """All points of one kind of picture."""
     found: Found = defaultdict(list)
     for sample in samples:
         if only != "peers":
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with images/ and videos/ that no training has seen")
     parser.add_argument("--out", type=Path, required=True, help="folder for points.json")
-    parser.add_argument("--only", choices=["ours", "peers"], help="measure these alone")
+    parser.add_argument("--only", choices=["ours", "peers"], help="measure only these")
     parser.add_argument("--clip-sizes", type=int, nargs="*", default=[128, 256])
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     parser.add_argument("--threads", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Held-out photos and clips as the product takes them, and the built command that measures them."""
+"""Held-out photos and clips as input files, and the built command that measures them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FPS = 25
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to encode, and the options that say what it is."""
+    """A file to encode, and the options that describe it."""
 
     path: Path
     options: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Latentbit:
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """The photos of a folder that holds images/."""
+    """The photos in a folder with images/."""
     return sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
 
 
@@ -62,7 +62,7 @@ def photos(folder: Path, work: Path, size: int) -> Iterator[Sample]:
 
 
 def clips(folder: Path, work: Path, size: int, least: int = 17, most: int = 29) -> Iterator[Sample]:
-    """The first frames of each clip that is long and large enough: short side brought to `size`, center crop."""
+    """The first frames of each clip that is long and large enough: short side scaled to `size`, center crop."""
     for path in sorted((folder / "videos").iterdir()):
         probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of"]
         answer = subprocess.run([*probe, "csv=p=0:s=x", path], check=True, capture_output=True, text=True).stdout

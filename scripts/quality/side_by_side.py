@@ -1,4 +1,4 @@
-"""Crops of free photographs beside what codecs make of them in the same number of bytes.
+"""Crops of free photographs next to their reconstructions by codecs at the same number of bytes.
 
     .venv/bin/python scripts/quality/side_by_side.py --out docs/crops.png
 
@@ -24,14 +24,14 @@ from make_clip import photo_folder  # noqa: E402
 
 CROPS = {"astronaut.png": (96, 0), "coffee.png": (190, 60), "chelsea.png": (60, 20)}
 SIZE = 256
-"""Of what is coded."""
+"""Side of the coded picture."""
 SHOWN = 240
-"""Of its middle, which is shown: the sheet stays small."""
+"""Side of the middle that is shown, to keep the sheet small."""
 BITS = (36, 18)
 
 
 def nearest(code: Callable[[int], Coded], bytes_: int) -> tuple[Image.Image, int, int]:
-    """The picture of the best quality within a number of bytes (the smallest there is, if none is), by bisection."""
+    """The best picture within a number of bytes (if none fits, the smallest), by bisection."""
     low, high = 1, 95
     while low < high:
         middle = (low + high + 1) // 2
@@ -41,7 +41,7 @@ def nearest(code: Callable[[int], Coded], bytes_: int) -> tuple[Image.Image, int
 
 
 def row(latentbit: Latentbit, crop: Image.Image, work: Path) -> list[tuple[str, Image.Image]]:
-    """The source, and what each codec makes of it."""
+    """The source, and each codec's reconstruction."""
     source, whole, part, back = (work / name for name in ("crop.png", "crop.lbit", "part.lbit", "back.png"))
     crop.save(source)
     latentbit.run("encode", source, "-o", whole, "-y")

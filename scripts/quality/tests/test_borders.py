@@ -43,7 +43,7 @@ def test_psnr() -> None:
 
 
 def test_rows_over_time() -> None:
-    # A quality that falls within each chunk and jumps back at its start.
+    # The quality falls within each chunk and jumps back at its start.
     places = [*range(13), *list(range(16)) * 7]
     rows = time_rows([np.array([30.0 - place for place in places])])
     assert rows[0].startswith("| key chunk | 30.00 | 29.00 | 26.00 | 22.00 | 18.00 | 24.00 |")

@@ -49,7 +49,7 @@ def test_videos(peer: str, tmp_path: Path) -> None:
     settings = VIDEO_PEERS[peer]
     coded = [code_video(peer, crf, Sample(tmp_path / "a.rgb"), 64, tmp_path) for crf in (settings[0], settings[-1])]
     assert coded[0].bytes > coded[1].bytes > 100
-    # Neither x264 nor x265 tells its options in the stream.
+    # Neither x264 nor x265 lists its options in the stream.
     assert b"options:" not in coded[1].path.read_bytes()
 
 
