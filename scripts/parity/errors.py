@@ -1,4 +1,4 @@
-"""Errors of our tensors beside those of the reference, and their table."""
+"""Errors of our tensors against the reference, and their table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMIT = 1e-4
 
 
 def relative_error(ours: Tensor, reference: Tensor) -> float:
-    """max |a - b| / max |b|; infinite where shapes differ or a value is not finite."""
+    """max |a - b| / max |b|; infinite if shapes differ or a value is not finite."""
     if ours.shape != reference.shape:
         return float("inf")
     far = (ours.double() - reference.double()).abs().max() / reference.double().abs().max()
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def failed(self) -> bool:
-        """Whether one of the two is too far from the reference."""
+        """Whether either is too far from the reference."""
         return not max(self.encode, self.decode) <= LIMIT
 
 

@@ -1,4 +1,4 @@
-"""Writes testdata/wan: small VAEs in the official layouts, and what diffusers makes of a clip with them.
+"""Writes testdata/wan: small VAEs in the official layouts, and the outputs of diffusers for a clip.
 
     PYTHONPATH=training target/parity/venv/bin/python scripts/parity/fixtures.py testdata/wan
 """
@@ -20,7 +20,7 @@ SEED = 7
 
 
 def halved(vae: WanVae) -> WanVae:
-    """Weights that f16 holds exactly, in f16: the fixtures are to be small."""
+    """Weights rounded to f16 and stored so, to keep the fixtures small."""
     return vae.half()
 
 

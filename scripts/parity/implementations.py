@@ -1,4 +1,4 @@
-"""What is compared with diffusers: the built command, or the training recipe's own VAE."""
+"""The implementations compared with diffusers: the built command, or the training recipe's VAE."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Ours(Protocol):
     """Encodes and decodes with the weights in a file or folder."""
 
     def encode(self, model: Path, clip: Path, height: int, width: int, out: Path) -> None:
-        """Raw rgb24 to the key `latents` of a safetensors file."""
+        """Encodes raw rgb24 to the key `latents` of a safetensors file."""
 
     def decode(self, model: Path, latents: Path, out: Path) -> None:
-        """The key `latents` to the key `frames`, within -1…1."""
+        """Decodes the key `latents` to the key `frames`, within -1…1."""
 
     def check(self, ours: Path, reference: Path, error: float) -> None:
-        """Raises an error if our own way to compare two files says something else."""
+        """Raises an error if our own comparison of two files disagrees."""
 
 
 class Command:
@@ -52,7 +52,7 @@ class Command:
         said = json.loads(self._run("compare", ours, reference, "--json"))["max_relative_error"]
         # Both divide the same numbers, but not in the same precision.
         if abs(said - error) > 1e-3 * error + 1e-9:
-            raise ValueError(f"latentbit latents compare says {said:.3e} of {ours}, but it is {error:.3e}")
+            raise ValueError(f"latentbit latents compare reports {said:.3e} for {ours}, but it is {error:.3e}")
 
 
 class Recipe:

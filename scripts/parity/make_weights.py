@@ -35,9 +35,9 @@ def reduced(name: str, base: int | None) -> VaeConfig:
 
 @torch.no_grad()
 def random_weights(config: VaeConfig, seed: int) -> WanVae:
-    """A VAE in which every weight matters, and that keeps signals at about their size.
+    """A VAE in which every weight matters and signals keep about their size.
 
-    Branches have half of the size of what they are added to; the last convolution is small, so that hardly a pixel
+    Branches have half the size of what they are added to; the last convolution is small, so that hardly any pixel
     is beyond -1…1, where clamping would hide errors.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -61,7 +61,7 @@ def _gain(name: str) -> float:
 
 
 def write(out: Path, name: str, vae: WanVae) -> None:
-    """Both layouts, whole or not at all: `run.py` takes what is there."""
+    """Writes both layouts, atomically: `run.py` uses existing ones."""
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "partial.pth"
     official.write_checkpoint(partial, vae)

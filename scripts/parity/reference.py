@@ -1,10 +1,10 @@
-"""What diffusers makes of a synthetic clip, in f32 on the CPU.
+"""Writes the outputs of diffusers for a synthetic clip, in f32 on the CPU.
 
     PYTHONPATH=training target/parity/venv/bin/python scripts/parity/reference.py target/parity/wan21/diffusers \\
         --frames 17 --size 128x128 --out target/parity/wan21/17-128x128
 
 Writes clip.rgb (raw rgb24), latents.safetensors (key `latents`: the posterior's mean in the VAE's own scale, [1, C, T',
-H', W']) and frames.safetensors (key `frames`: what the decoder makes of that latent, within -1…1, [1, 3, T, H, W]).
+H', W']) and frames.safetensors (key `frames`: that latent decoded, within -1…1, [1, 3, T, H, W]).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def size(text: str) -> tuple[int, int]:
 
 
 def load(folder: Path) -> Any:
-    """The VAE of a diffusers folder; every weight must be there and be known."""
+    """The VAE of a diffusers folder; no weight may be missing or unknown."""
     model, report = AutoencoderKLWan.from_pretrained(
         folder, output_loading_info=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
     )
     if any(report.values()):
-        raise ValueError(f"{folder}: diffusers does not take these weights as they are: {report}")
+        raise ValueError(f"{folder}: diffusers does not load these weights unchanged: {report}")
     return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def write(model: Any, frames: int, height: int, width: int, out: Path) -> None:
-    """The three files."""
+    """Writes the three files."""
     out.mkdir(parents=True, exist_ok=True)
     clip = smooth_clip(frames, height, width)
     latents = model.encode(to_unit(clip)[None]).latent_dist.mode()

@@ -1,11 +1,11 @@
-"""Compares our VAE with that of diffusers, with the same random weights, in both layouts of the weights.
+"""Compares our VAE with that of diffusers, with the same random weights in both layouts.
 
     make parity                                                    # all of it, with the built command
     make parity PARITY="--vae wan21 --base-dim 16 --ours torch"    # its options
 
-Weights and references lie in target/parity and are made once; remove them after a change of how they are made. Prints
-a table of max |a - b| / max |b| and fails above 1e-4. Decoding starts from the latent of the reference, so that errors
-of the encoder do not add up with the decoder's.
+Weights and references are made once, in target/parity; remove them after changing the scripts that make them. Prints
+a table of max |a - b| / max |b| and fails above 1e-4. Decoding starts from the reference latent, so that encoder errors
+do not add to the decoder's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def say(text: str) -> None:
 
 
 def weights(name: str, base: int | None) -> Path:
-    """The folder with both layouts."""
+    """The folder with both layouts, made if missing."""
     folder = WORK / f"{name}-{base or 'full'}"
     if not (folder / CHECKPOINTS[name]).exists():
         say(f"{folder}: making random weights")
@@ -46,7 +46,7 @@ def weights(name: str, base: int | None) -> Path:
 
 
 def references(folder: Path, cases: list[tuple[int, int, int]]) -> None:
-    """What diffusers makes of all clips, where it is not there yet; the model is in memory no longer than needed."""
+    """Makes the missing outputs of diffusers, keeping its model in memory no longer than needed."""
     absent = [case for case in cases if not (place(folder, case) / FRAMES).exists()]
     if not absent:
         return
@@ -57,7 +57,7 @@ def references(folder: Path, cases: list[tuple[int, int, int]]) -> None:
 
 
 def place(folder: Path, case: tuple[int, int, int]) -> Path:
-    """Where the files of a clip are."""
+    """The folder with a clip's files."""
     frames, height, width = case
     return folder / f"{frames}-{height}x{width}"
 
@@ -89,15 +89,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--sizes", type=size, nargs="+", default=SIZES, metavar="HxW", help="rows x columns")
     p.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS)
     p.add_argument("--ours", choices=["latentbit", "torch"], default="latentbit",
-                   help="what is compared: the built command or the training recipe's VAE")
+                   help="the implementation: the built command or the training recipe's VAE")
     p.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
-    p.add_argument("--options", default="--dtype f32", help="further options of the command, in one word")
-    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of PyTorch")
+    p.add_argument("--options", default="--dtype f32", help="further options of the command, as one word")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="PyTorch's threads")
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compares, and says by the exit status whether all is well."""
+    """Compares, and returns the exit status."""
     arguments = parser().parse_args(argv)
     torch.set_num_threads(arguments.threads)
     ours: Ours = Recipe() if arguments.ours == "torch" else Command(arguments.latentbit, arguments.options.split())

@@ -1,4 +1,4 @@
-"""All but diffusers: clips, weights, errors, and the command that is measured."""
+"""Everything but diffusers: clips, weights, errors, and the measured command."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ exit 0
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """A command that notes how it is called, and compares as it is told to."""
+    """A command that records its calls, and answers `compare` as instructed."""
     binary = tmp_path / "latentbit"
     binary.write_text(COMMAND)
     binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
