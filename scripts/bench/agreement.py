@@ -1,4 +1,4 @@
-"""Whether two programs did the same work: how far their outputs are apart."""
+"""Whether two programs did the same work: the difference of their outputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def agreement(task: str, ours: bytes, peer: bytes) -> float:
         raise ValueError(f"the outputs are not comparable: {len(ours)} and {len(peer)} bytes")
     if task == "encode":
         different = np.bitwise_count(np.frombuffer(ours, "<u8") ^ np.frombuffer(peer, "<u8"))
-        # Bits that no token uses are equal too and would flatter; the highest one in use tells how many there are.
+        # Unused bits are equal too and would flatter; the highest bit in use gives their number.
         used = max(1, int(np.bitwise_or.reduce(np.frombuffer(ours + peer, "<u8"))).bit_length())
         return float(100 * (1 - different.sum() / (used * different.size)))
     kind, peak = ("<f4", None) if task == "vae-encode" else ("u1", 255.0)
@@ -24,7 +24,7 @@ def agreement(task: str, ours: bytes, peer: bytes) -> float:
 
 
 def in_words(task: str, value: float) -> str:
-    """With its unit."""
+    """The value with its unit."""
     if task == "encode":
         return f"{value:.2f} % equal bits"
     return "identical" if value == math.inf else f"{value:.1f} dB"

@@ -1,4 +1,4 @@
-"""Builds our side of the comparison and tells where it is."""
+"""Builds our side of the comparison and finds its programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES = ("model", "operators")
 
 
 def build() -> dict[str, Path]:
-    """The programs of codec/benches, built as a release, by name."""
+    """The programs of codec/benches in a release build, by name."""
     command = ["cargo", "build", "--release", "--locked", "-p", "latentbit-codec"]
     command += [word for name in NAMES for word in ("--bench", name)]
     result = subprocess.run(
@@ -24,5 +24,5 @@ def build() -> dict[str, Path]:
         if message.get("executable") and message["target"]["name"] in NAMES:
             programs[message["target"]["name"]] = Path(message["executable"])
     if missing := set(NAMES).difference(programs):
-        raise SystemExit(f"bench: cargo built no program of the name {' or '.join(sorted(missing))}")
+        raise SystemExit(f"bench: cargo built no program named {' or '.join(sorted(missing))}")
     return programs

@@ -1,4 +1,4 @@
-"""What `make bench` measures."""
+"""The cases of `make bench`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Case:
     dtype: str
     peers: tuple[str, ...] = PEERS
     weight: int = 1
-    """How much more work a pixel is than with the shipped bundle, about."""
+    """Work per pixel relative to the shipped bundle, about."""
 
     @property
     def label(self) -> str:
@@ -46,20 +46,20 @@ class Case:
 
     @property
     def words(self) -> set[str]:
-        """What it can be chosen by."""
+        """The text that words select it by."""
         return {*self.label.split(), self.clip.size}
 
     @property
     def repeats(self) -> int:
-        """Runs in each turn: many where a run is short."""
+        """Runs per turn: many if a run is short."""
         pixels = self.clip.width * self.clip.height * self.clip.frames
         return max(1, min(10, round(5e5 / pixels / self.weight)))
 
 
 def whole_models(bundle: Path) -> Iterator[Case]:
-    """Pictures and videos through all of a bundle."""
+    """Pictures and videos through a whole bundle."""
     for width, height in SIZES:
-        # A large clip is a short one: it is there to show what size does.
+        # Large clips are short: they show the effect of size.
         for frames in (1, 17 if width < 512 else 5):
             for dtype in DTYPES:
                 for task in ("encode", "decode"):
@@ -67,7 +67,7 @@ def whole_models(bundle: Path) -> Iterator[Case]:
 
 
 def large_vae(bundle: Path) -> Iterator[Case]:
-    """A VAE of the full size: the work of a run is that of minutes of small video."""
+    """A full-size VAE: a run is as much work as minutes of small video."""
     for frames in (1, 5):
         for dtype in DTYPES:
             for task in ("vae-encode", "vae-decode"):
@@ -75,7 +75,7 @@ def large_vae(bundle: Path) -> Iterator[Case]:
 
 
 def official_vae(folder: Path) -> Iterator[Case]:
-    """The official VAE beside that of diffusers."""
+    """The official VAE and that of diffusers."""
     for width, height, frames in ((128, 128, 17), (832, 480, 5)):
         for dtype in ("f32", "bf16"):
             for task in ("vae-encode", "vae-decode"):
@@ -83,12 +83,12 @@ def official_vae(folder: Path) -> Iterator[Case]:
 
 
 def select(cases: list[Case], words: list[str], peers: tuple[str, ...]) -> list[Case]:
-    """Those that all of the words tell of, with those peers alone."""
+    """The cases that match all words, with only these peers."""
     chosen = [case for case in cases if case.words.issuperset(words)]
     return [replace(case, peers=tuple(peer for peer in case.peers if peer in peers)) for case in chosen]
 
 
 def shorter(cases: list[Case], frames: int) -> list[Case]:
-    """The same with clips of at most so many frames; what becomes the same as another one is left out."""
+    """The cases with clips of at most `frames` frames, without duplicates."""
     clips = [replace(case.clip, frames=min(case.clip.frames, frames)) for case in cases]
     return list(dict.fromkeys(replace(case, clip=clip) for case, clip in zip(cases, clips, strict=True)))

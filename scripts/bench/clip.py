@@ -1,7 +1,7 @@
-"""Raw clips to measure on: a moving pattern made here, or a part of any video.
+"""Raw clips to measure on: a generated moving pattern, or a part of any video.
 
-The pattern has what a codec meets in videos: smooth shading that drifts, and fine texture that moves the other way.
-Its bytes depend on its size alone.
+The pattern resembles video: smooth drifting shading, and fine texture that moves the other way. Its bytes depend only
+on its size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Frames = npt.NDArray[np.uint8]
 def pattern(width: int, height: int, frames: int) -> Frames:
     """(frames, height, width, 3) bytes."""
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    # Rounded to a coarse grid, so that no machine's last digits show.
+    # Rounded to a coarse grid, to hide rounding differences between machines.
     grain = np.random.default_rng(1).integers(-24, 25, (height, width, 3))
     clip = np.empty((frames, height, width, 3), np.uint8)
     for time in range(frames):

@@ -1,4 +1,4 @@
-"""The VAE of diffusers with the methods of the training recipe's, so that it can take its place as a peer."""
+"""The VAE of diffusers with the interface of the training recipe's, so that it can be a peer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class DiffusersVae:
-    """A folder of diffusers, in one number type."""
+    """The VAE of a diffusers folder, in one number type."""
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
         from diffusers import AutoencoderKLWan
@@ -39,5 +39,5 @@ class DiffusersVae:
         return (latent - self.mean.to(latent)) / self.std.to(latent)
 
     def denormalize(self, latent: Tensor) -> Tensor:
-        """The way back of `normalize`."""
+        """The inverse of `normalize`."""
         return latent * self.std.to(latent) + self.mean.to(latent)

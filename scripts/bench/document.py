@@ -1,4 +1,4 @@
-"""Puts a report into a document, between two marks."""
+"""Writes a report into a document, between two marks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
 def check(path: Path) -> None:
-    """Ends the program if a report has no place in a file: better now than when all is measured."""
+    """Exits if a file has no place for a report: better before measuring than after."""
     if path.exists() and not split(path.read_text()):
-        raise SystemExit(f"bench: {path} has no {BEGIN} with {END} behind it")
+        raise SystemExit(f"bench: {path} has no {BEGIN} followed by {END}")
 
 
 def write(path: Path, report: str) -> None:
-    """Replaces what is between the marks. A file that is not there becomes the report alone."""
+    """Replaces the text between the marks. A missing file is created with only the report."""
     around = split(path.read_text()) if path.exists() else ("", "")
     assert around, "checked before"
     before, after = around
@@ -22,7 +22,7 @@ def write(path: Path, report: str) -> None:
 
 
 def split(text: str) -> tuple[str, str] | None:
-    """What is before and behind."""
+    """The text before and after the marks; None if they are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return (before, after) if begin and end else None

@@ -1,6 +1,6 @@
-"""Prints the rate that PyTorch's matrix product of a large size reaches: what convolutions are measured against.
+"""Prints the rate of PyTorch's product of large matrices, with which convolutions are compared.
 
-    .venv/bin/python scripts/bench/gemm.py 2      # up to so many threads
+    .venv/bin/python scripts/bench/gemm.py 2      # up to 2 threads
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIZE = 2048
 
 
 def gflops(dtype: torch.dtype, threads: int, seconds: float = 2.0) -> float:
-    """The best of the runs that fit into the time."""
+    """The best of the runs within the time."""
     torch.set_num_threads(threads)
     a, b = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(2))
     out = torch.empty(SIZE, SIZE, dtype=dtype)

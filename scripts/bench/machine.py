@@ -1,4 +1,4 @@
-"""What was measured on: the machine, the versions, the date."""
+"""The machine, the versions and the date of a measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-# In the order of their age; of them all, what matters to these kernels.
+# Oldest first; only those that matter to our kernels.
 INSTRUCTION_SETS = (
     "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8",
     "asimd", "asimddp", "bf16", "i8mm", "sve",
@@ -22,7 +22,7 @@ def cores() -> int:
 
 
 def load() -> float:
-    """How many processes computed in the last minute."""
+    """The load average of the last minute."""
     return os.getloadavg()[0]
 
 
@@ -37,7 +37,7 @@ def cpu() -> tuple[str, list[str]]:
 
 
 def has_bf16() -> bool:
-    """Whether the CPU multiplies bf16. Without, PyTorch takes minutes for what takes it a second in f32."""
+    """Whether the CPU multiplies bf16. Without it, PyTorch takes minutes for what takes a second in f32."""
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu()[1])
 
 
@@ -50,13 +50,13 @@ def answer(*command: str) -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a plus if files differ from it."""
+    """The checked-out commit, with a plus if files differ from it."""
     name = answer("git", "rev-parse", "--short=10", "HEAD") or "unknown"
     return name + ("+" if answer("git", "status", "--porcelain", "--untracked-files=no") else "")
 
 
 def describe() -> dict[str, str | float]:
-    """All of it. To be asked for before anything computes, for the sake of the load."""
+    """All of it. Call this before anything computes, or the load is wrong."""
     model, instructions = cpu()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

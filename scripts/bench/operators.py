@@ -1,4 +1,4 @@
-"""Single operators beside the rate of a large matrix product."""
+"""Single operators against the rate of a large matrix product."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from table import in_table
 Row = dict[str, Any]
 
 MEASURE = "product "
-"""How the name of our own large product begins."""
+"""Prefix of the name of our own large product."""
 
 
 def measure(program: Path, threads: int, seconds: float, environment: dict[str, str]) -> list[Row]:
-    """What codec/benches/operators prints."""
+    """Runs codec/benches/operators and returns its report."""
     command = [str(program), "--threads", str(threads), "--seconds", str(seconds), "--json"]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def rows(measured: list[Row], gemm: list[Row]) -> list[Row]:
-    """A row for each operator and type. The share is that of the faster of two products: PyTorch's and our own."""
+    """A row per operator and type. The share is of the faster of two products: PyTorch's and our own."""
     best: dict[tuple[str, int], float] = {}
     for found in [*gemm, *(row for row in measured if row["operator"].startswith(MEASURE))]:
         key = (found["dtype"], found["threads"])
@@ -41,7 +41,7 @@ def rows(measured: list[Row], gemm: list[Row]) -> list[Row]:
 
 
 def products(measured: list[Row], gemm: list[Row]) -> str:
-    """A table of what the others are measured by."""
+    """A table of the products that the others are compared with."""
     ours = {(r["dtype"], r["threads"]): r["gflops"] for r in measured if r["operator"].startswith(MEASURE)}
     lines = []
     for rate in gemm:
@@ -52,7 +52,7 @@ def products(measured: list[Row], gemm: list[Row]) -> str:
 
 
 def markdown(all_rows: list[Row]) -> str:
-    """One line for each operator, types side by side."""
+    """One line per operator, types next to each other."""
     dtypes = list(dict.fromkeys(row["dtype"] for row in all_rows))
     lines: dict[str, dict[str, Row]] = {}
     for each in all_rows:
@@ -71,5 +71,5 @@ def markdown(all_rows: list[Row]) -> str:
 
 
 def pretty(name: str) -> str:
-    """Signs instead of letters: extents as 3×3, channels as 48→96."""
+    """Extents as 3×3, channels as 48→96."""
     return re.sub(r"(?<=\d)-(?=\d)", "→", re.sub(r"(?<=\d)x(?=\d)", "×", name))

@@ -1,4 +1,4 @@
-"""Runs a bundle's PyTorch modules (training/) warm in one process and tells how long they take.
+"""Times a bundle's PyTorch modules (training/), warm in one process.
 
     PYTHONPATH=training .venv/bin/python scripts/bench/peer.py --bundle models/default.safetensors --task encode \\
         --input clip.rgb --size 128x128 --frames 17 --mode compile --dtype bf16
@@ -35,23 +35,23 @@ def resident_mb() -> float:
 
 
 def peak_mb() -> float:
-    """The most memory that this process ever had."""
+    """Peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def prepared(run: Callable[[], Tensor], mode: str) -> Callable[[], Tensor]:
-    """The run as `mode` asks for it."""
+    """The run, compiled if `mode` says so."""
     if mode == "eager":
         return run
     import torch._inductor.config as inductor
 
-    # Weights are constants: this lets the compiler pack them once, and is faster in every case that was tried.
+    # Weights are constants: this lets the compiler pack them once, which was faster in every case tried.
     inductor.freezing = True
     return torch.compile(run, dynamic=False)
 
 
 class Stopwatch:
-    """Runs and keeps the last result, so that no further run is needed to write it."""
+    """Runs and keeps the last result, so that writing it needs no further run."""
 
     def __init__(self, run: Callable[[], Tensor], limit: float | None, give_up: Callable[[float], None]) -> None:
         self.run, self.limit, self.give_up = run, limit, give_up
@@ -62,8 +62,8 @@ class Stopwatch:
         return [self.once() for _ in range(repeats)]
 
     def once(self) -> float:
-        """Seconds of a run. One that takes longer than the limit is given up."""
-        # No two results at once: that would add to the peak memory.
+        """Seconds of a run. One that exceeds the limit is abandoned."""
+        # Never two results at once: that would raise the peak memory.
         self.result = None
         start = time.perf_counter()
         if not self.limit:
@@ -88,22 +88,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, required=True)
     parser.add_argument("--mode", choices=MODES, default="eager")
     parser.add_argument("--dtype", choices=DTYPES, default="f32")
-    parser.add_argument("--threads", type=int, default=0, help="0 for PyTorch's own choice")
+    parser.add_argument("--threads", type=int, default=0, help="0 for PyTorch's default")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="at least 1")
     parser.add_argument(
         "--give-up", type=float, metavar="SECONDS",
-        help="end in a run, or a warm-up, that takes longer, and report it as unfinished",
+        help="stop at a run or warm-up that takes longer, and report it as unfinished",
     )
     parser.add_argument("--turns", action="store_true", help="run and report again for each line on stdin")
-    parser.add_argument("--json", action="store_true", help="the default, here to match the other program")
-    parser.add_argument("--operators", action="store_true", help="the same; on a CPU there are none to tell of")
+    parser.add_argument("--json", action="store_true", help="the default; exists to match the other program")
+    parser.add_argument("--operators", action="store_true", help="likewise; without effect on a CPU")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
-    # The compiler logs every kernel that it tries and does not like.
+    # The compiler logs every kernel that it tries and rejects.
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     base = resident_mb()
     if options.threads:
@@ -124,7 +124,7 @@ def main() -> None:
 
     def give_up(seconds: float) -> None:
         report([seconds], unfinished=True)
-        # Nothing else ends a thread that computes.
+        # Nothing else stops a computing thread.
         os._exit(0)
 
     watch = Stopwatch(prepared(job.run, options.mode), options.give_up, give_up)

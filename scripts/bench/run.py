@@ -1,16 +1,16 @@
-"""Measures LatentBit beside PyTorch with the same weights on the same clips: `make bench`.
+"""Compares the speed of LatentBit and PyTorch with the same weights on the same clips: `make bench`.
 
     .venv/bin/python scripts/bench/run.py                               # all of it, about 20 minutes on two cores
     .venv/bin/python scripts/bench/run.py --quick                       # a small part
-    .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that all of these words tell of
+    .venv/bin/python scripts/bench/run.py --only encode 256x256 bf16    # cases that match all words
     .venv/bin/python scripts/bench/run.py --only operators              # single operators
     .venv/bin/python scripts/bench/run.py --markdown docs/performance.md
-    target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE beside diffusers
-    ... --wan --slow --once --frames 1 --only bf16 128x128              # bf16 on a CPU that has no instructions for it
-    ... --wan --slow --once --frames 1 --only bf16 480x832 --give-up 1800   # but for peers at most half an hour a run
+    target/parity/venv/bin/python scripts/bench/run.py --wan            # the official VAE against diffusers
+    ... --wan --slow --once --frames 1 --only bf16 128x128              # bf16 on a CPU without instructions for it
+    ... --wan --slow --once --frames 1 --only bf16 480x832 --give-up 1800   # but at most half an hour per run of a peer
 
-Each case runs in processes of its own, ours and the peers', which take turns and never compute at the same time. The
-result is printed and written to target/bench/cpu.json; every single run is in target/bench/runs.json.
+Each case has its own processes, ours and the peers', which take turns and never compute at the same time. The result
+is printed and written to target/bench/cpu.json; target/bench/runs.json has every single run.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ RUNS = WORK / "runs.json"
 LARGE = WORK / "wan2.1-random.safetensors"
 OFFICIAL = WORK / "wan21-diffusers"
 OPERATORS = "operators"
-"""The word that chooses them alone."""
+"""The word that selects only them."""
 WARMUPS = {EAGER: 1, COMPILE: 2}
 ONCE = {EAGER: 0, COMPILE: 1}
-"""With `--once`: where runs take minutes, only compiling takes as long."""
+"""With `--once`: if runs take minutes, only compiling takes as long."""
 
 
 class Bench:
@@ -69,7 +69,7 @@ class Bench:
         ]
 
     def source(self, case: Case) -> Path:
-        """The input of a case: frames, or for a decoder what our encoder makes of them."""
+        """The input of a case: frames, or for a decoder our encoder's output for them."""
         encoder = {"decode": "encode", "vae-decode": "vae-encode"}.get(case.task)
         key = (case.bundle if encoder else Path(), encoder or "", str(case.clip))
         if key not in self.inputs:
@@ -84,7 +84,7 @@ class Bench:
         return self.inputs[key]
 
     def program(self, case: Case, implementation: str) -> Program:
-        """Ours or a peer's."""
+        """Our program or a peer's."""
         options = self.options(case, self.source(case))
         repeats, warmups = (1, ONCE) if self.once else (case.repeats, WARMUPS)
         options += ["--dtype", case.dtype, "--repeats", str(repeats), "--turns"]
@@ -98,7 +98,7 @@ class Bench:
         return Program(command, WORK / f"{implementation}.log", self.environment)
 
     def measure(self, case: Case, results: Results) -> None:
-        """Measures a case and says how it went."""
+        """Measures a case and prints the result."""
         start = time.monotonic()
         say(f"{case.label}: ", end="")
         try:
@@ -143,35 +143,35 @@ def wan(path: Path, environment: dict[str, str]) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "default.safetensors")
-    parser.add_argument("--clip", type=Path, help="a video to measure on, instead of the pattern that is made here")
+    parser.add_argument("--clip", type=Path, help="a video to measure on, instead of the generated pattern")
     parser.add_argument("--threads", type=int, default=machine.cores())
-    parser.add_argument("--rounds", type=int, default=3, help="turns that every program gets")
-    parser.add_argument("--frames", type=int, help="of every clip, at most")
-    parser.add_argument("--slow", action="store_true", help="bf16, too, on a CPU without instructions for it")
-    parser.add_argument("--once", action="store_true", help="one run of each program, of eager PyTorch without warm-up")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of every program")
+    parser.add_argument("--frames", type=int, help="limit for the frames of every clip")
+    parser.add_argument("--slow", action="store_true", help="include bf16 on a CPU without instructions for it")
+    parser.add_argument("--once", action="store_true", help="one run of each program, eager PyTorch without warm-up")
     parser.add_argument(
         "--give-up", type=float, metavar="SECONDS",
-        help="end a run of a peer that takes longer; its figures are bounds then",
+        help="stop a peer's run that takes longer; its figures are then bounds",
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that all of the words tell of")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases that match all words")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
-    parser.add_argument("--wan", action="store_true", help="only the official VAE, beside that of diffusers")
+    parser.add_argument("--wan", action="store_true", help="only the official VAE, against that of diffusers")
     parser.add_argument("--quick", action="store_true", help="only 128x128, one round, eager PyTorch")
     parser.add_argument("--list", action="store_true", help="print the labels of the cases and measure nothing")
-    parser.add_argument("--last", action="store_true", help="measure nothing: report what was measured last")
-    parser.add_argument("--ours", type=Path, help="a build of codec/benches/model to use; no operators then")
+    parser.add_argument("--last", action="store_true", help="measure nothing; report the last measurements")
+    parser.add_argument("--ours", type=Path, help="a build of codec/benches/model to use; skips the operators")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE",
-        help=f"write the report there, between {document.BEGIN} and {document.END} if the file exists",
+        help=f"write the report there; if the file exists, between {document.BEGIN} and {document.END}",
     )
     return parser.parse_args()
 
 
 def measure(options: argparse.Namespace, cases: list[Case], with_operators: bool) -> Results:
-    """Measures it all; results are written as they come, so that an interrupted run is of use too."""
+    """Measures everything; results are written as they come, so that an interrupted run is useful too."""
     about = machine.describe()
     if machine.load() > 1:
-        say(f"bench: something else keeps this machine busy (load {machine.load():.1f}); the figures will be noise")
+        say(f"bench: this machine is busy (load {machine.load():.1f}); the figures will be noisy")
     WORK.mkdir(parents=True, exist_ok=True)
     programs = {"model": options.ours} if options.ours else build()
     bench = Bench(programs["model"], options)
@@ -210,14 +210,14 @@ def main() -> None:
     if options.frames:
         cases = shorter(cases, options.frames)
     if not options.slow and not machine.has_bf16() and any(case.dtype == "bf16" for case in cases):
-        say("bench: bf16 is left out: this CPU has no instructions for it (--slow measures it)")
+        say("bench: skipping bf16: this CPU has no instructions for it (--slow measures it)")
         cases = [case for case in cases if case.dtype != "bf16"]
     with_operators = not options.ours and not options.wan and options.only in ([], [OPERATORS])
     if options.list:
         print("\n".join([*([OPERATORS] if with_operators else []), *(case.label for case in cases)]))
         return
     if not cases and not with_operators:
-        raise SystemExit("bench: no case is told of by all of these words; --list shows them")
+        raise SystemExit("bench: no case matches all of these words; --list shows the cases")
     for name in ("ours", "clip", "markdown"):
         if path := getattr(options, name):
             setattr(options, name, path.resolve())

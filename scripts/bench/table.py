@@ -13,9 +13,9 @@ CASE_HEAD = ["model", "task", "size", "frames", "type"]
 
 
 def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
-    """A row for each peer. The ratio is its seconds over ours: above 1 we are faster.
+    """A row per peer. The ratio is its seconds over ours: above 1 we are faster.
 
-    A peer that gave up a run was slower than its seconds tell, and its peak may have been to come: it is `unfinished`.
+    A peer that abandoned a run was slower than its seconds say, and may not have reached its peak: it is `unfinished`.
     """
     made = []
     for peer in peers:
@@ -32,12 +32,12 @@ def rows(size: str, ours: Report, peers: list[Report]) -> list[Row]:
 
 
 def rounded(value: float) -> float:
-    """To four digits that count."""
+    """Rounded to four significant digits."""
     return float(f"{value:.4g}")
 
 
 def speed(all_rows: list[Row]) -> str:
-    """Frames per second: one line for each thing that was measured, peers side by side."""
+    """Frames per second: one line per case, peers next to each other."""
     peers = peers_of(all_rows)
     head = [*CASE_HEAD, "LatentBit, frames/s"]
     head += [column for peer in peers for column in (f"{peer}, frames/s", "ratio")]
@@ -57,7 +57,7 @@ def speeds(row: Row) -> list[str]:
 
 
 def bound(sign: str, row: Row) -> str:
-    """What stands before a figure of a peer that did not finish."""
+    """The sign before a figure of a peer that did not finish."""
     return sign if row.get("unfinished") else ""
 
 
@@ -85,7 +85,7 @@ def peers_of(all_rows: list[Row]) -> list[str]:
 
 
 def cases(all_rows: list[Row]) -> list[tuple[list[str], dict[str, Row]]]:
-    """What is the same for all peers of a case, as cells, and the row of each peer."""
+    """The cells common to all peers of a case, and the row of each peer."""
     found: dict[tuple[Any, ...], dict[str, Row]] = {}
     for row in all_rows:
         found.setdefault(tuple(row[name] for name in CASE), {})[row["peer"]] = row
@@ -97,13 +97,13 @@ def cases(all_rows: list[Row]) -> list[tuple[list[str], dict[str, Row]]]:
 
 
 def in_table(head: list[str], lines: list[list[str]], text: int) -> str:
-    """The first `text` columns are to the left, the others to the right."""
+    """The first `text` columns are aligned left, the others right."""
     rule = ["---"] * text + ["--:"] * (len(head) - text)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *lines])
 
 
 def figure(value: float) -> str:
-    """Three digits that count; of less than a tenth, two."""
+    """Three significant digits; two below a tenth."""
     if value < 0.1:
         return f"{value:.2g}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

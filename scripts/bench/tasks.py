@@ -1,4 +1,4 @@
-"""The four tasks in PyTorch, from what is in memory to what is in memory: the same work that benches/model does.
+"""The four tasks in PyTorch, from memory to memory: the same work as benches/model.
 
 The VAE takes the whole clip at once, as its users do; the tokenizer takes chunks, as it was trained.
 """
@@ -32,7 +32,7 @@ class Model:
         return (pixels.to(self.dtype) / 127.5 - 1).permute(3, 0, 1, 2)[None]
 
     def pixels(self, video: Tensor) -> Tensor:
-        """The way back."""
+        """The inverse."""
         return ((video[0].permute(1, 2, 3, 0) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
     def vae_encode(self, pixels: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Model:
         return self.vae.normalize(self.vae.encode(self.video(pixels)))
 
     def vae_decode(self, latent: Tensor) -> Tensor:
-        """The way back."""
+        """The inverse."""
         return self.pixels(self.vae.decode(self.vae.denormalize(latent.to(self.dtype))))
 
     def bits(self, latent: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Model:
         return torch.cat([self.tokenizer.bits(chunk)[0] for chunk in chunks], dim=1)
 
     def latent(self, bits: Tensor, size: tuple[int, int, int]) -> Tensor:
-        """The way back, for latents of `size` (T', h, w)."""
+        """The inverse, for latents of `size` (T', h, w)."""
         assert self.tokenizer
         config, parts = self.tokenizer.config, []
         for start in range(0, size[0], config.chunk_latent_frames):
@@ -72,7 +72,7 @@ class Model:
 
 
 def load(path: Path, dtype: torch.dtype) -> tuple[str, Model]:
-    """A bundle's name and modules; of a folder those of diffusers."""
+    """A bundle's name and modules; for a folder those of diffusers."""
     if path.is_dir():
         return path.name, Model(DiffusersVae(path, dtype), None, dtype)
     config, vae, tokenizer = bundle.load(path)
@@ -106,7 +106,7 @@ class Job:
             self.input = torch.from_numpy((tokens[:, None] >> planes & np.uint64(1)).astype(bool))
 
     def run(self) -> Tensor:
-        """Does it once."""
+        """Runs the task once."""
         if self.task == "encode":
             return self.model.encode(self.input)
         if self.task == "vae-encode":
@@ -116,7 +116,7 @@ class Job:
         return self.model.decode(self.input, self.size)
 
     def to_bytes(self, result: Tensor) -> bytes:
-        """What `run` gave, in the form of benches/model: tokens (u64), latent (f32) or rgb24."""
+        """The result of `run`, in the format of benches/model: tokens (u64), latent (f32) or rgb24."""
         if self.task == "encode":
             planes = np.uint64(1) << np.arange(result.shape[1], dtype=np.uint64)
             return (result.numpy() * planes).sum(1, dtype=np.uint64).astype("<u8").tobytes()

@@ -13,11 +13,11 @@ Report = dict[str, Any]
 
 
 class FailedError(Exception):
-    """A program that ended too early; says what it said last."""
+    """A program that ended too early, with its last words."""
 
 
 class Program:
-    """A program with `--turns`: it measures when it starts and again for each line that it is given."""
+    """A program with `--turns`: it measures when it starts and again for each line on its stdin."""
 
     def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         self.command, self.log, self.environment = command, log, environment
@@ -26,11 +26,11 @@ class Program:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it gave up a run that took too long; it has ended then, and its seconds are only a bound."""
+        """Whether it abandoned a run that took too long; then it has ended, and its seconds are only a bound."""
         return bool(self.reports) and bool(self.reports[-1].get("unfinished"))
 
     def turn(self) -> None:
-        """Lets it measure once; the first turn starts it and warms it up. One that gave up has no more turns."""
+        """Lets it measure once; the first turn starts it and warms it up. After abandoning a run it has no turns."""
         if self.unfinished:
             return
         if self.process is None:
@@ -48,14 +48,14 @@ class Program:
         self.reports.append(json.loads(line))
 
     def ask(self) -> None:
-        """Tells it to go on; that it is gone shows in its answer."""
+        """Tells it to continue; if it is gone, reading its answer shows that."""
         assert self.process and self.process.stdin
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write("\n")
             self.process.stdin.flush()
 
     def end(self) -> None:
-        """Lets it write its output and end."""
+        """Lets it write its output and exit."""
         if self.process is None:
             return
         assert self.process.stdin and self.process.stdout
@@ -66,18 +66,18 @@ class Program:
             raise FailedError(self.last_words())
 
     def stop(self) -> None:
-        """Ends it whatever it does."""
+        """Kills it."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def last_words(self) -> str:
-        """The end of its log: compilers log a lot."""
+        """The end of its log, as compilers log a lot."""
         lines = self.log.read_text(errors="replace").splitlines() or ["no message"]
         return "\n".join(line[:200] for line in lines[-5:])
 
     def summary(self) -> Report:
-        """The runs of all turns as one report; that of a run that was given up alone, if there is one."""
+        """The runs of all turns as one report; only the abandoned run, if there is one."""
         report = dict(self.reports[-1])
         if self.unfinished:
             return report
@@ -87,7 +87,7 @@ class Program:
 
 
 def in_turn(programs: list[Program], rounds: int) -> None:
-    """A turn for each, again and again; never two at once."""
+    """Gives each a turn, repeatedly; never two at once."""
     try:
         for _ in range(rounds):
             for program in programs:

@@ -1,6 +1,6 @@
 """Writes the official Wan 2.1 VAE's architecture with seeded random weights.
 
-As a bundle (254 MB), or, where the name has no extension, as a folder of diffusers in f32 (508 MB).
+As a bundle (254 MB), or, if the name has no extension, as a diffusers folder in f32 (508 MB).
 
     PYTHONPATH=training .venv/bin/python scripts/bench/wan.py target/bench/wan.safetensors
 """

@@ -69,7 +69,7 @@ def test_every_task_reports(frames: Path, tmp_path: Path, encoder: str, decoder:
     time, rows, columns = config.vae.strides
     latent = (-(-FRAMES // time), HEIGHT // rows, WIDTH // columns)
     if encoder == "encode":
-        # Two latent frames make a token; the third, of the same chunk, has one for itself.
+        # Two latent frames make a token; the third, of the same chunk, has its own.
         tokens = np.fromfile(coded, "<u8")
         sides = [-(-side // patch) for side, patch in zip(latent, config.tokenizer.patch, strict=True)]
         assert tokens.size == np.prod(sides)

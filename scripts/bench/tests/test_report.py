@@ -1,4 +1,4 @@
-"""Ratios, tables and turns, on results that were made up."""
+"""Ratios, tables and turns, on made-up results."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_agreement_is_told_in_the_unit_of_the_task() -> None:
     assert in_words("decode", 51.23) == "51.2 dB"
 
 
-# Tells its name in a file that all programs share, and answers.
+# Writes its name to a shared file, and answers.
 TALKER = """
 import json, sys
 path, name, turns = sys.argv[1:]
