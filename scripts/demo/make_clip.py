@@ -1,6 +1,6 @@
-"""Makes the demo clip: a camera pans and zooms over three photographs, with a cut between them.
+"""Makes the demo clip: a camera pans and zooms over three photographs, with cuts between them.
 
-The photographs come inside the wheel of scikit-image (nothing else is fetched) and are free to use:
+The photographs are in the wheel of scikit-image (nothing else is downloaded) and are free to use:
 
     astronaut.png   Eileen Collins, NASA, public domain
     coffee.png      Rachel Michetti, CC0
@@ -28,7 +28,7 @@ FRAMES_PER_SECOND = 25
 
 @dataclass(frozen=True)
 class View:
-    """What the camera sees: its centre and its width, in pixels of the photograph."""
+    """The camera's view: its centre and its width, in pixels of the photograph."""
 
     x: float
     y: float
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph and the way of the camera over it."""
+    """One photograph and the camera's path over it."""
 
     photo: str
     first: View
@@ -75,7 +75,7 @@ def view_at(shot: Shot, time: float) -> View:
     def between(a: float, b: float) -> float:
         return a + (b - a) * eased
 
-    # A zoom looks even when it multiplies, not when it adds.
+    # A zoom looks even if its factor is constant.
     width = math.exp(between(math.log(shot.first.width), math.log(shot.last.width)))
     return View(between(shot.first.x, shot.last.x), between(shot.first.y, shot.last.y), width)
 
@@ -86,7 +86,7 @@ def frames(frames_per_shot: int) -> Iterator[bytes]:
         photo = Image.open(folder / shot.photo).convert("RGB")
         for index in range(frames_per_shot):
             view = view_at(shot, index / max(1, frames_per_shot - 1))
-            # resize() takes fractions of pixels, so motion is smooth below one pixel per frame.
+            # resize() accepts fractions of pixels, so motion below one pixel per frame is smooth.
             yield photo.resize(SIZE, Image.Resampling.LANCZOS, box=view.box()).tobytes()
 
 
@@ -99,7 +99,7 @@ def ffmpeg_command(output: Path) -> list[str]:
         *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"),
         *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
         # Near lossless, so that the demo measures LatentBit and not this file.
-        # One thread and bitexact make the same bytes each time.
+        # One thread and bitexact make the output reproducible.
         *("-c:v", "libx264", "-crf", "4", "-preset", "medium", "-threads", "1"),
         *("-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart"),
         str(output),
@@ -115,7 +115,7 @@ def main() -> None:
         parser.error("--frames-per-shot must be 1 or more")
 
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    # A broken run must not leave a file that the next one takes for finished.
+    # A failed run must not leave a file that looks finished.
     partial = arguments.output.with_name("partial-" + arguments.output.name)
     encoder = subprocess.Popen(ffmpeg_command(partial), stdin=subprocess.PIPE)
     assert encoder.stdin is not None
@@ -124,7 +124,7 @@ def main() -> None:
             encoder.stdin.write(frame)
         encoder.stdin.close()
     except BrokenPipeError:
-        pass  # ffmpeg has said why; its exit status is checked below.
+        pass  # ffmpeg has printed why; its exit status is checked below.
     if encoder.wait() != 0:
         partial.unlink(missing_ok=True)
         sys.exit(f"make_clip.py: ffmpeg could not write {partial}")

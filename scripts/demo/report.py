@@ -1,4 +1,4 @@
-"""Prints what `make demo` measured, from the reports of encode, decode and eval. Standard library only."""
+"""Prints the results of `make demo` from the reports of encode, decode and eval. Standard library only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_report(folder: Path, command: str) -> Report:
 
 
 def frame_rate(video: Path) -> Fraction | None:
-    """Frames per second, or None where a file gives none."""
+    """Frames per second, or None if the file has none."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
     probe += ["-show_entries", "stream=avg_frame_rate", str(video)]
     answer = json.loads(subprocess.run(probe, check=True, capture_output=True, text=True).stdout)
@@ -81,7 +81,7 @@ def main() -> None:
         f"  encode    {encode['fps']:>8.2f} frames per second",
         f"  decode    {decode['fps']:>8.2f} frames per second",
         "",
-        '"VAE alone" leaves the tokens out: what quantization can lose is the step between the two lines.',
+        '"VAE alone" skips the tokens: the difference of the two lines is the cost of quantization.',
         "",
         *file_lines(clip, folder),
     ]

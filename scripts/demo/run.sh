@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes a clip through LatentBit and back and shows what came of it. Usage: run.sh CLIP; results go to demo/.
+# Encodes and decodes a clip and shows the results. Usage: run.sh CLIP; results go to demo/.
 set -euo pipefail
 
 clip=$1

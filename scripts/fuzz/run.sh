@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for so many seconds (60 by default), from the conformance files on. Needs cargo-fuzz.
+# Runs each fuzz target for a number of seconds (60 by default), seeded with the conformance files. Needs cargo-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/../../fuzz"
 
@@ -16,7 +16,7 @@ for target in "${targets[@]}"; do
   case $target in
     parse | push | index | recover | info) seeds+=(../testdata/conformance/{subset,uncommon,faulty}) ;;
   esac
-  # libFuzzer wants the nightly's sanitizer flags, which a stable compiler gives only so.
+  # libFuzzer needs nightly's sanitizer flags, which a stable compiler accepts only this way.
   RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" "corpus/$target" "${seeds[@]}" -- \
     -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=1024 -print_final_stats=1
 done

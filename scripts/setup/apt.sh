@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the named Debian packages, or says which ones are needed where there is no apt-get.
+# Installs the named Debian packages, or lists them if there is no apt-get.
 set -euo pipefail
 
 if ! command -v apt-get >/dev/null; then
-  echo "setup: this system has no apt-get; install what these Debian packages hold, then try again:" >&2
+  echo "setup: this system has no apt-get; install the contents of these Debian packages, then try again:" >&2
   echo "  $*" >&2
   exit 1
 fi
@@ -19,6 +19,6 @@ if [[ $(id -u) -ne 0 ]]; then
 fi
 
 echo "setup: installing $*"
-# What goes wrong is told on stderr; the hundreds of lines on stdout help nobody.
+# Errors go to stderr; the hundreds of lines on stdout help nobody.
 "${as_root[@]}" apt-get update -qq >/dev/null
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that Rust is there and adds the components that are missing.
+# Checks for Rust and adds missing components.
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then
@@ -13,7 +13,7 @@ cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)
 
 if ((${#missing[@]})); then
   if ! command -v rustup >/dev/null; then
-    echo "setup: this Rust has no ${missing[*]}, and there is no rustup to add it" >&2
+    echo "setup: this Rust lacks ${missing[*]}, and there is no rustup to add it" >&2
     exit 1
   fi
   rustup component add "${missing[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the compilers, libraries and programs that the build and the demo need and that are missing.
+# Installs missing compilers, libraries and programs for the build and the demo.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,7 +13,7 @@ need_library() {
   pkg-config --exists "$1" 2>/dev/null || missing+=("$1-dev")
 }
 
-# The binding generator needs the library and also the compiler's own headers, which come in separate packages.
+# The binding generator needs the library and the compiler's own headers, which are in separate packages.
 has_libclang() {
   [[ -n ${LIBCLANG_PATH:-} ]] && return
   compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null &&

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the container compiles for other targets, as plain Rust, or says which ones cannot be checked here.
+# Checks that the container compiles for other targets, as plain Rust, and reports targets that cannot be checked here.
 set -euo pipefail
 
 for target in "$@"; do

@@ -10,7 +10,7 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   exit 1
 fi
 
-# Debian's python3 has no ensurepip until python3-venv is installed; other Pythons bring it along.
+# Debian's python3 has no ensurepip until python3-venv is installed; other Pythons include it.
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   scripts/setup/apt.sh python3-venv
 fi
