@@ -1,1 +1,1 @@
-"""What runs on a machine with a GPU: packing, checking, measuring beside PyTorch, and training."""
+"""Tools for a machine with a GPU: packing, checking, comparing with PyTorch, and training."""

@@ -1,4 +1,4 @@
-"""What was measured on: card, driver, versions, date."""
+"""Card, driver, versions and date of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIELDS = ("name", "driver_version", "memory.total", "compute_cap", "clocks.sm", 
 
 
 def smi() -> dict[str, str]:
-    """What nvidia-smi tells of the first card; nothing where there is none."""
+    """What nvidia-smi reports for the first card; empty if there is none."""
     command = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader", "--id=0"]
     try:
         text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
@@ -37,7 +37,7 @@ def cudnn() -> str:
 
 
 def dotted(number: int) -> str:
-    """Of cuDNN 9 and later, and of earlier ones."""
+    """For cuDNN 9 and later, and for earlier ones."""
     base = 10_000 if number >= 90_000 else 1_000
     return f"{number // base}.{number % base // 100}.{number % 100}"
 

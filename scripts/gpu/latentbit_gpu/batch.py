@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch(Model):
-    """A model whose inputs and outputs have a first axis more, for the clips."""
+    """A model whose inputs and outputs have an additional first axis, for the clips."""
 
     def video(self, pixels: Tensor) -> Tensor:
         """(N, T, H, W, 3) bytes to (N, 3, T, H, W) in -1…1."""
@@ -31,12 +31,12 @@ class Batch(Model):
 
 
 def repeated(tensor: Tensor, clips: int, task: str) -> Tensor:
-    """The input of a task for so many clips. Latents have an axis for them already."""
+    """The input of a task for several clips. Latents already have an axis for them."""
     if task == "vae-decode":
         return tensor.expand(clips, *tensor.shape[1:]).contiguous()
     return tensor.expand(clips, *tensor.shape).contiguous()
 
 
 def first(result: Tensor, task: str) -> Tensor:
-    """What became of the first clip."""
+    """The result for the first clip."""
     return result[:1] if task == "vae-encode" else result[0]

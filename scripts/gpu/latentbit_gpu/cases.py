@@ -1,4 +1,4 @@
-"""What is measured: the shipped bundle through all of its networks, and the official VAE at its full size."""
+"""The measured cases: the shipped bundle with all its networks, and the official VAE at its full size."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Case:
     frames: int
     dtype: str = "bf16"
     pace: int = 0
-    """Latent frames of a step of PyTorch's VAE; 0 for the clip as a whole."""
+    """Latent frames per step of PyTorch's VAE; 0 for the whole clip."""
     repeats: int = 5
     clips: int = 1
-    """So many of them at once."""
+    """Number of clips in parallel."""
 
     @property
     def size(self) -> str:
-        """Width by height, as options of programs have it."""
+        """Width by height, as in command-line options."""
         return f"{self.width}x{self.height}"
 
     @property
     def label(self) -> str:
-        """Height by width, as papers have it."""
+        """Height by width, as in papers."""
         many = f"{self.clips} of " if self.clips > 1 else ""
         return f"{self.model} {self.task} {many}{self.frames}x{self.height}x{self.width} {self.dtype}"
 
     @property
     def length(self) -> str:
-        """Frames, and of how many clips."""
+        """Frames, and the number of clips."""
         return f"{self.clips} × {self.frames}" if self.clips > 1 else str(self.frames)
 
     @property
@@ -47,7 +47,7 @@ class Case:
 
 
 def shipped() -> list[Case]:
-    """Through VAE and tokenizer. Small frames come as longer clips, and many clips at once."""
+    """VAE and tokenizer. Small frames are measured in longer clips and with many clips in parallel."""
     sizes = ((1920, 1080, 33), (832, 480, 33), (256, 256, 65), (128, 128, 65))
     single = [Case("shipped", task, *size) for size in sizes for task in ("encode", "decode")]
     small = ((256, 256, 33, 16), (128, 128, 33, 32))
@@ -58,13 +58,13 @@ def shipped() -> list[Case]:
 
 
 def wan() -> list[Case]:
-    """The VAE alone. PyTorch takes it in steps of one latent frame, as the official code does."""
+    """The VAE alone. PyTorch works in steps of one latent frame, as the official code does."""
     sizes = ((832, 480, 81), (1280, 720, 81))
     return [Case("wan", task, *size, pace=1, repeats=3) for size in sizes for task in ("vae-encode", "vae-decode")]
 
 
 def rehearsed() -> dict[str, list[Case]]:
-    """Tiny ones, for a machine without a GPU."""
+    """Tiny cases, for a machine without a GPU."""
     return {
         "shipped": [
             Case("shipped", task, 48, 32, 9, "f32", repeats=2, clips=clips)
@@ -75,5 +75,5 @@ def rehearsed() -> dict[str, list[Case]]:
 
 
 def cases(rehearse: bool) -> dict[str, list[Case]]:
-    """By part."""
+    """The cases by part."""
     return rehearsed() if rehearse else {"shipped": shipped(), "wan": wan()}

@@ -1,4 +1,4 @@
-"""Clips that are made here or cut out of videos, as y4m, which the carried command reads without libav."""
+"""Clips, generated or cut out of videos, as y4m, which the packed command reads without libav."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far files are from each other: tensors, tokens, bytes."""
+"""Differences of files: tensors, tokens, bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tensor(path: Path) -> npt.NDArray[np.float32]:
 
 
 def relative(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
-    """The largest difference over the largest value, as the golden tests have it; not a number never passes."""
+    """The largest difference over the largest value, as in the golden tests; NaN never passes."""
     if found.shape != expected.shape:
         raise ValueError(f"shapes differ: {found.shape} and {expected.shape}")
     if not np.isfinite(found).all():

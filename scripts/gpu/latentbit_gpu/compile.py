@@ -1,6 +1,6 @@
-"""Compiles what is carried.
+"""Compiles the programs to pack.
 
-Tests have the folder that they were compiled in within them. They are compiled below a link whose place can be made on
+Tests contain the path of the folder in which they were compiled. They are compiled below a link that can be made on
 any machine, so that they find their data there.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from .paths import ROOT
 
 TESTS = ("golden", "gpu", "official", "predictor")
-"""Of codec/tests, where they exist; the library's own tests come too."""
+"""Tests of codec/tests, if they exist; the library's own tests are packed too."""
 
 
 def link(place: Path) -> Path:
@@ -21,13 +21,13 @@ def link(place: Path) -> Path:
     if place.is_symlink():
         place.unlink()
     if place.exists():
-        raise SystemExit(f"bundle: {place} is no link; take another --root")
+        raise SystemExit(f"bundle: {place} is not a link; use another --root")
     place.symlink_to(ROOT, target_is_directory=True)
     return place
 
 
 def executables(text: str) -> dict[str, Path]:
-    """Programs by name, of cargo's messages. The tests of the library have its name."""
+    """Programs by name, from cargo's messages. The library's tests have its name."""
     found = {}
     for line in text.splitlines():
         message = json.loads(line)

@@ -1,4 +1,4 @@
-"""What all steps of a call need."""
+"""The context of all steps of a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .results import Results
 
 @dataclass
 class Context:
-    """Programs, device, time, and a folder to work in."""
+    """Programs, device, time, and a working folder."""
 
     built: Built
     device: str
@@ -22,10 +22,10 @@ class Context:
     work: Path
     results: Results
     store: Path
-    """Where results are kept."""
+    """The file for results."""
 
     def save(self) -> None:
-        """Keeps what was found so far."""
+        """Saves the results so far."""
         self.results.write(self.store)
 
     def latentbit(
@@ -37,6 +37,6 @@ class Context:
                    folder=ROOT)
 
     def path(self, name: str) -> Path:
-        """A file to work with."""
+        """A path in the working folder."""
         self.work.mkdir(parents=True, exist_ok=True)
         return self.work / name

@@ -1,4 +1,4 @@
-"""The points that must hold on a GPU, each a check with a time limit of its own."""
+"""The correctness checks on a GPU, each with its own time limit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ GROWTH = 1.05
 
 
 class SkipError(Exception):
-    """A check that says nothing here; says why."""
+    """A check that does not apply here, with the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A point: what it is, and what tells whether it holds (the detail that it returns is shown)."""
+    """A check: its name, and the function that runs it (and returns a detail to show)."""
 
     name: str
     hold: Callable[[Context], str]
 
 
 def run_checks(context: Context) -> None:
-    """All that are not done yet."""
+    """Runs all checks that are not done yet."""
     results = context.results
     for check in checks(context):
         if check.name in results.checks:
@@ -63,7 +63,7 @@ def run_checks(context: Context) -> None:
 
 
 def checks(context: Context) -> Iterator[Check]:
-    """In the order in which they are run: what fails first explains what fails later."""
+    """In order of execution: an early failure explains later ones."""
     yield Check("device", device)
     yield Check("messages", messages)
     for program in context.built.tests:
@@ -79,7 +79,7 @@ def checks(context: Context) -> Iterator[Check]:
 
 
 def clips_of(context: Context) -> list[Path]:
-    """Those that were packed, or the pattern."""
+    """The packed clips, or the pattern."""
     if context.rehearse or not context.built.clips:
         size = (48, 32, 9) if context.rehearse else (256, 256, 29)
         return [clips.pattern(context.path("pattern.y4m"), *size)]
@@ -92,18 +92,18 @@ def device(context: Context) -> str:
     shown = {name: value for name, value in report.items() if name not in ("schema", "available")}
     found = str(report.get("device", ""))
     if not found.startswith(context.device.split(":")[0]):
-        raise FailedError(f"--device {context.device} tells of {found!r}")
+        raise FailedError(f"--device {context.device} reports {found!r}")
     return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def messages(context: Context) -> str:
-    """Without a GPU, and with a number that no GPU has, it says so and ends; `auto` goes on with the CPU."""
+    """Without a GPU, or with the number of none, it fails with a message; `auto` uses the CPU."""
     said = []
     wrong = [("cuda", True)] if context.rehearse else [("cuda", True), ("cuda:99", False)]
     for name, hidden in wrong:
         outcome = context.latentbit("info", "--device", name, check=False, hide_gpu=hidden)
         if outcome.code == 0:
-            raise FailedError(f"--device {name} is taken {'without a GPU' if hidden else 'as it is'}")
+            raise FailedError(f"--device {name} is accepted{' without a GPU' if hidden else ''}")
         text = outcome.stderr.strip()
         if "panicked" in text or not any(word in text.lower() for word in ("cuda", "gpu")):
             raise FailedError(f"--device {name} says: {outcome.last_words}")
@@ -111,7 +111,7 @@ def messages(context: Context) -> str:
     clip, coded = clips.pattern(context.path("tiny.y4m"), 48, 32, 9), context.path("tiny.lbit")
     report = encoded(context, clip, coded, "auto", "f32", hide_gpu=True)
     if report["device"] != "cpu":
-        raise FailedError(f"--device auto without a GPU tells of {report['device']}")
+        raise FailedError(f"--device auto without a GPU reports {report['device']}")
     return "; ".join(said)
 
 
@@ -124,7 +124,7 @@ def golden(context: Context, program: Path) -> str:
 def encoded(
     context: Context, clip: Path, coded: Path, device: str, dtype: str, *, hide_gpu: bool = False
 ) -> dict[str, Any]:
-    """Encodes; the command's report."""
+    """Encodes, and returns the command's report."""
     outcome = context.latentbit("encode", clip, "-o", coded, "-y", "-q", "--json", "--device", device, "--dtype", dtype,
                                 hide_gpu=hide_gpu)
     report: dict[str, Any] = json.loads(outcome.stdout)
@@ -132,7 +132,7 @@ def encoded(
 
 
 def tokens(context: Context, coded: Path) -> np.ndarray[Any, np.dtype[Any]]:
-    """The tokens of a file; no network is asked."""
+    """The tokens of a file, without a network."""
     path = coded.with_suffix(".npy")
     context.latentbit("tokens", "export", coded, "-o", path, "-y", "-q")
     return np.asarray(np.load(path))
@@ -146,7 +146,7 @@ def decoded(context: Context, coded: Path, device: str, dtype: str, name: str) -
 
 
 def as_on_cpu(context: Context, clip: Path) -> str:
-    """In f32 latents and frames are those of the CPU, and bits nearly all."""
+    """In f32 latents and frames match the CPU's, and so do nearly all bits."""
     latents, files = [], []
     for name in ("cpu", context.device):
         label = f"{clip.stem}-{name.replace(':', '')}"
@@ -157,26 +157,26 @@ def as_on_cpu(context: Context, clip: Path) -> str:
         encoded(context, clip, coded, name, "f32")
         files.append(coded)
     latent = relative(latents[1], latents[0])
-    # Both decode the same file: a bit that differs would make another picture.
+    # Both decode the same file: a differing bit would change the picture.
     frames = [tensor(decoded(context, files[0], name, "f32", f"on-{index}"))
               for index, name in enumerate(("cpu", context.device))]
     picture = relative(frames[1], frames[0])
     share = equal_bits(tokens(context, files[1]), tokens(context, files[0]), bits_of(context, files[0]))
     detail = f"latents {latent:.1e}, frames {picture:.1e}, {share:.3f} % equal bits"
     if latent > CLOSE or picture > CLOSE or share < EQUAL:
-        raise FailedError(f"{detail}; at most {CLOSE} and at least {EQUAL} % are wanted")
+        raise FailedError(f"{detail}; expected at most {CLOSE} and at least {EQUAL} %")
     return detail
 
 
 def bits_of(context: Context, coded: Path) -> int:
-    """Bits of a token, as the file's sidecar of tokens tells."""
+    """Bits per token, from the file's token sidecar."""
     tokens(context, coded)
     sidecar = json.loads(coded.with_suffix(".npy.json").read_text())
     return int(sidecar["video"]["bits"])
 
 
 def near_f32(context: Context, clip: Path, dtype: str) -> str:
-    """In a half type pictures are as near to the clip as in f32, and nearly all bits are the same."""
+    """In a 16-bit type pictures are as close to the clip as in f32, and nearly all bits are equal."""
     files, quality = [], []
     for kind in ("f32", dtype):
         coded = context.path(f"{clip.stem}-{kind}.lbit")
@@ -188,12 +188,12 @@ def near_f32(context: Context, clip: Path, dtype: str) -> str:
     share = equal_bits(tokens(context, files[1]), tokens(context, files[0]), bits_of(context, files[0]))
     detail = f"PSNR {quality[1]:.3f} dB beside {quality[0]:.3f}, {share:.2f} % equal bits"
     if quality[1] < quality[0] - NEAR_DB or share < EQUAL:
-        raise FailedError(f"{detail}; at most {NEAR_DB} dB less and at least {EQUAL} % are wanted")
+        raise FailedError(f"{detail}; expected at most {NEAR_DB} dB less and at least {EQUAL} %")
     return detail
 
 
 def same(context: Context, clip: Path) -> str:
-    """Encoding twice gives the same file, decoding it twice the same frames, and its tokens are always the same."""
+    """Encoding twice gives the same file, decoding it twice the same frames, and reading it twice the same tokens."""
     dtype = "f32" if context.rehearse else "bf16"
     files = [context.path(f"{clip.stem}-{turn}.lbit") for turn in ("once", "twice")]
     for coded in files:
@@ -211,7 +211,7 @@ def same(context: Context, clip: Path) -> str:
 
 
 def flat(context: Context) -> str:
-    """A clip that is four times as long takes no more memory."""
+    """A clip four times as long takes no more memory."""
     side, short = (32, 26) if context.rehearse else (256, 130)
     peaks = []
     for frames in (short, 4 * short):
@@ -224,7 +224,7 @@ def flat(context: Context) -> str:
         peaks.append(peak.mb if context.device != "cpu" else (host or 0) / 1e6)
         path.unlink()
     if None in peaks or not peaks[0]:
-        raise SkipError("nothing tells how much memory is in use")
+        raise SkipError("memory use is unknown here")
     before, after = (float(peak or 0) for peak in peaks)
     detail = f"{short} frames {before:.0f} MB, {4 * short} frames {after:.0f} MB"
     if after > GROWTH * before:

@@ -1,4 +1,4 @@
-"""What the work of a task is: operations, and bytes that must move, operator by operator, counted without computing.
+"""The work of a task, operator by operator: operations, and bytes that must move, counted without computing.
 
 The modules run on PyTorch's meta device, which knows shapes and no values, so that the largest sizes take seconds.
 """
@@ -23,12 +23,12 @@ from .streaming import StreamingVae
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.convolution, aten._convolution)
 PRODUCTS = (aten.mm, aten.addmm)
-"""Their operands and results are counted in bytes. Those of attention are not: they could stay on the chip."""
+"""Operators whose operands and results count in bytes. Those of attention do not: they could stay on the chip."""
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One call: operations (two for a multiplication and an addition), and bytes read and written once each."""
+    """One call: operations (two per multiply-add), and bytes read and written once each."""
 
     kind: str
     flops: float
@@ -50,7 +50,7 @@ class Work:
         return sum(each.bytes for each in self.operators)
 
     def floor(self, rate: float, bandwidth: float) -> float:
-        """Seconds below which no implementation gets: each operator computes or moves, whatever takes longer."""
+        """Lower bound in seconds: each operator takes the longer of computing and moving."""
         return sum(max(each.flops / rate, each.bytes / bandwidth) for each in self.operators)
 
     def by_kind(self) -> dict[str, float]:
@@ -62,7 +62,7 @@ class Work:
 
 
 class Counter(TorchDispatchMode):
-    """Writes down the operators that have operations."""
+    """Records the operators that have operations."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -118,10 +118,10 @@ def of_task(vae: WanVae, tokenizer: Tokenizer | None, task: str, size: tuple[int
 
 
 def of_vae(vae: WanVae, x: Tensor, length: int) -> Work:
-    """Half of the VAE: the encoder if `x` are frames, else the decoder; for `length` latent frames.
+    """Half of the VAE: the encoder if `x` is frames, else the decoder; for `length` latent frames.
 
-    It goes in steps of one latent frame, where no tap of a convolution meets the zeros before the first frame. All
-    steps but the first do the same.
+    It works in steps of one latent frame, in which no tap of a convolution meets the zeros before the first frame. All
+    steps but the first are the same.
     """
     stream, first, later = StreamingVae(vae), Work(), Work()
     step = stream.encode_step if x.shape[1] == 3 else stream.decode_step

@@ -1,4 +1,4 @@
-"""Time: a call has so much of it, and each step of it so much at most."""
+"""Time limits of a call and of its steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 
 class LateError(Exception):
-    """There is no time left for a step: the next call goes on with it."""
+    """No time is left for a step: the next call continues with it."""
 
 
 class FailedError(Exception):
-    """A step went wrong; says what was said last."""
+    """A step failed, with its last words."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Deadline:
         return self.end - self.now()
 
     def limit(self, most: float, least: float = 20) -> float:
-        """How long a step may take that needs `least` seconds and gets `most` at most."""
+        """The time limit of a step that needs `least` seconds and gets at most `most`."""
         if self.left < min(least, most):
             raise LateError
         return min(most, self.left)
@@ -40,7 +40,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a program left behind."""
+    """The outcome of a program."""
 
     code: int
     stdout: str
@@ -48,7 +48,7 @@ class Outcome:
 
     @property
     def last_words(self) -> str:
-        """The end of what it said."""
+        """The end of its output."""
         lines = [line for line in (self.stderr + self.stdout).splitlines() if line.strip()] or ["no message"]
         return " / ".join(line.strip()[:200] for line in lines[-4:])
 
@@ -57,7 +57,7 @@ def run(
     command: Sequence[str | Path], deadline: Deadline, most: float, *, least: float = 20,
     environment: dict[str, str] | None = None, folder: Path | None = None, check: bool = True,
 ) -> Outcome:
-    """Runs a program within its limit. One that was stopped by the end of the call counts as late, not as failed."""
+    """Runs a program within its limit. One stopped by the end of the call counts as late, not as failed."""
     limit = deadline.limit(most, least)
     words = [str(word) for word in command]
     try:

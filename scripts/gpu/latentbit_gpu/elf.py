@@ -1,4 +1,4 @@
-"""What a program wants of the machine that it runs on: shared libraries, and a version of glibc."""
+"""A program's requirements: shared libraries, and a version of glibc."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ EVERYWHERE = re.compile(r"^(lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|util)\.so\.\d+|
 
 
 def needed(text: str) -> list[str]:
-    """Shared libraries, of what `readelf -d` prints."""
+    """Shared libraries, from the output of `readelf -d`."""
     return re.findall(r"\(NEEDED\).*\[(.+?)\]", text)
 
 
 def glibc(text: str) -> str:
-    """The newest version of glibc that is asked for, of what `readelf -V` prints."""
+    """The newest required version of glibc, from the output of `readelf -V`."""
     versions = {tuple(map(int, found.split("."))) for found in re.findall(r"GLIBC_(\d+(?:\.\d+)+)", text)}
     return ".".join(map(str, max(versions))) if versions else "none"
 

@@ -1,7 +1,7 @@
-"""Runs the golden tests, which were compiled elsewhere.
+"""Runs the golden tests, which were compiled on another machine.
 
-They look for their data below the folder that they were compiled in. `bundle` compiles them below a link in /tmp, so
-that the same place can be made on any machine by anybody.
+They look for their data below the folder in which they were compiled. `bundle` compiles them below a link in /tmp,
+which anybody can make on any machine.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ SKIPPED = re.compile(r"^.*\bskipp?(?:ed|ing|s)\b.*$", re.IGNORECASE | re.MULTILI
 
 def place(root: Path) -> None:
     """Makes sure that the tests find their data below `root`."""
-    # The way that the tests go: through the folder of their package.
+    # As the tests do: through the folder of their package.
     data = root / "codec" / ".." / "testdata" / "golden"
     if data.is_dir():
         return
     if root.is_symlink():
-        # Of another run, whose folder is gone.
+        # From another run, whose folder is gone.
         root.unlink()
     try:
         root.symlink_to(ROOT, target_is_directory=True)
     except OSError as error:
         raise FailedError(f"the tests look for data below {root}, which cannot be made: {error}") from error
     if not data.is_dir():
-        raise FailedError(f"{ROOT} has no testdata/golden, or no codec beside it")
+        raise FailedError(f"{ROOT} has no testdata/golden, or no codec next to it")
 
 
 def counts(text: str) -> tuple[int, int]:
-    """Tests that passed and failed, of what a test program prints."""
+    """Numbers of passed and failed tests, from a test program's output."""
     found = RESULT.findall(text)
     if not found:
-        raise FailedError("the program tells no result")
+        raise FailedError("the program reports no result")
     return sum(int(passed) for _, passed, _, _ in found), sum(int(failed) for _, _, failed, _ in found)
 
 
 def skipped(text: str) -> list[str]:
-    """What tests say when they leave the GPU out."""
+    """The lines that tests print when they skip the GPU."""
     lines = (match.strip() for match in SKIPPED.findall(text))
     return [line for line in lines if re.search(r"gpu|cuda", line, re.IGNORECASE)]
 
 
 def run_tests(program: Path, deadline: Deadline, on_gpu: bool) -> str:
-    """Runs a program; says how many tests passed. On a GPU, tests that leave it out fail."""
+    """Runs a program and reports how many tests passed. On a GPU, tests that skip it fail."""
     outcome = run([program, "--nocapture"], deadline, 240, check=False)
     text = outcome.stdout + outcome.stderr
     passed, failed = counts(text) if RESULT.search(text) else (0, 0)
@@ -60,5 +60,5 @@ def run_tests(program: Path, deadline: Deadline, on_gpu: bool) -> str:
                           f"{reason.group(1)[:300] if reason else outcome.last_words}")
     left_out = skipped(text)
     if on_gpu and left_out:
-        raise FailedError(f"{passed} passed, but the GPU was left out: {left_out[0]}")
+        raise FailedError(f"{passed} passed, but the GPU was skipped: {left_out[0]}")
     return f"{passed} tests passed" + (f", {len(left_out)} without the GPU" if left_out else "")

@@ -1,7 +1,7 @@
-"""Prints the folders of CUDA libraries that lie beside PyTorch, as LD_LIBRARY_PATH wants them.
+"""Prints the folders of the CUDA libraries next to PyTorch, in the form of LD_LIBRARY_PATH.
 
-PyTorch's wheels of cuDNN, cuBLAS and NVRTC keep them in nvidia/*/lib. PyTorch itself is not imported: that takes
-seconds.
+PyTorch's wheels of cuDNN, cuBLAS and NVRTC have them in nvidia/*/lib. PyTorch itself is not imported, because that
+takes seconds.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 
 def beside(packages: Path) -> list[Path]:
-    """The folders with shared libraries below nvidia/ of a folder of packages."""
+    """The folders with shared libraries below nvidia/ in a package folder."""
     folders = {path.parent for path in packages.glob("nvidia/*/lib/*.so*")}
     return sorted(folders)
 
 
 def folders() -> list[Path]:
-    """Those beside the PyTorch that would be imported."""
+    """Those next to the PyTorch that would be imported."""
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         return []
@@ -29,7 +29,7 @@ def folders() -> list[Path]:
 def main() -> None:
     found = folders()
     if not found:
-        print("no CUDA libraries beside PyTorch: LD_LIBRARY_PATH stays as it is", file=sys.stderr)
+        print("no CUDA libraries next to PyTorch: LD_LIBRARY_PATH is unchanged", file=sys.stderr)
     print(os.pathsep.join(map(str, found)))
 
 

@@ -1,4 +1,4 @@
-"""Measures the cases: ours and PyTorch's in turn, each in a process of its own, with everything that the card does."""
+"""Measures the cases: ours and PyTorch's in turn, each in its own process: speed, memory, work and time by operator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENCODERS = {"decode": "encode", "vae-decode": "vae-encode"}
 
 
 def measure_rates(context: Context) -> None:
-    """What the card reaches at best."""
+    """Measures the card's peak rates."""
     if context.results.rates:
         return
     command = [sys.executable, "-m", "latentbit_gpu.rates", "--device", context.device]
@@ -47,7 +47,7 @@ def measure_rates(context: Context) -> None:
 
 
 def measure(context: Context, cases: list[Case]) -> None:
-    """All programs of all cases that are not done yet."""
+    """Runs all programs of all cases that are not done yet."""
     measure_rates(context)
     for case in cases:
         runs = context.results.runs.setdefault(case.label, {})
@@ -72,7 +72,7 @@ def measure(context: Context, cases: list[Case]) -> None:
 
 
 def model(context: Context, case: Case) -> Path:
-    """The bundle's file; random weights of the official architecture are made when they are needed."""
+    """The bundle's file; random weights of the official architecture are made when needed."""
     if case.model == "shipped":
         return TINY if context.rehearse else SHIPPED
     path = context.path("wan2.1-random.safetensors")
@@ -85,7 +85,7 @@ def model(context: Context, case: Case) -> Path:
 
 
 def source(context: Context, case: Case) -> Path:
-    """What a task reads: frames, random latents, or the tokens of our encoder (where it fails, of PyTorch's)."""
+    """A task's input: frames, random latents, or the tokens of our encoder (if it fails, of PyTorch's)."""
     if case.task not in ENCODERS:
         path = context.path(f"clip-{case.frames}x{case.size}.rgb")
         if not path.exists():
@@ -145,13 +145,13 @@ def command_of(context: Context, case: Case, name: str) -> list[str | Path]:
     mode = name.removeprefix("torch-")
     options += ["--mode", mode, "--device", context.device, "--pace", str(case.pace)]
     if context.rehearse:
-        # Compiling for a CPU takes minutes, and nothing is learned of a GPU from it.
+        # Compiling for a CPU takes minutes and says nothing about a GPU.
         options += ["--backend", "eager"]
     return [sys.executable, "-m", "latentbit_gpu.peer", *options]
 
 
 def output(context: Context, case: Case, name: str) -> Path:
-    """Where a program writes what it made."""
+    """The path of a program's output."""
     return context.path(f"output-{case.label}-{name}".replace(" ", "-"))
 
 
@@ -172,20 +172,20 @@ def measured(context: Context, case: Case, name: str) -> Report:
     report: Report = json.loads(outcome.stdout.strip().splitlines()[-1])
     report["card_peak_mb"] = peak.mb if context.device != "cpu" else None
     if report.get("operators"):
-        # The longest ones say it all.
+        # The longest ones suffice.
         report["operators"] = report["operators"][:40] if isinstance(report["operators"], list) else report["operators"]
     return report
 
 
 def compare(context: Context, case: Case, runs: dict[str, Report]) -> None:
-    """How far the outputs are from ours; they are large and go then."""
+    """Compares the outputs with ours, then deletes them, because they are large."""
     ours = output(context, case, OURS)
     for name in PEERS:
         theirs = output(context, case, name)
         if "failed" in runs[OURS] or "failed" in runs[name] or not ours.exists() or not theirs.exists():
             continue
         try:
-            # Infinity is no JSON.
+            # JSON has no infinity.
             runs[name]["agreement"] = min(agreement(case.task, ours.read_bytes(), theirs.read_bytes()), 999.0)
         except ValueError as error:
             runs[name]["disagreement"] = str(error)
@@ -194,7 +194,7 @@ def compare(context: Context, case: Case, runs: dict[str, Report]) -> None:
 
 
 def weigh(context: Context, case: Case) -> None:
-    """Counts the case's operations and bytes, and what they take on this card at least."""
+    """Counts the case's operations and bytes, and the least time that they take on this card."""
     results = context.results
     if case.label in results.work or not results.rates:
         return
@@ -206,7 +206,7 @@ def weigh(context: Context, case: Case) -> None:
     else:
         work = count.of_bundle(model(context, case), case.task, size, case.frames, DTYPES[case.dtype])
     floor = work.floor(results.rates[f"product_{case.dtype}"], results.rates["copy"])
-    # A batch reads its weights once, which are little beside activations: what it takes is so many times as much.
+    # A batch reads its weights once, but they are small next to activations, so costs scale with the number of clips.
     results.work[case.label] = {
         "flops": case.clips * work.flops, "bytes": case.clips * work.bytes, "floor_seconds": case.clips * floor,
         "flops_by_kind": work.by_kind(),

@@ -1,7 +1,7 @@
 """Peak memory of the card while a program runs, as the driver counts it.
 
-nvidia-smi is asked all the time how much is in use; what was in use before the program started is taken off. It counts
-everything that a program takes, contexts and caches of allocators included, and all programs in the same way. On a card
+nvidia-smi is polled for the memory in use; what was in use before the program started is subtracted. It counts
+everything that a program takes, including contexts and allocator caches, and all programs in the same way. On a card
 that others use at the same time it is wrong.
 """
 
@@ -19,7 +19,7 @@ QUERY = ("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits
 
 
 def used_mb(line: str) -> float | None:
-    """Of a line of nvidia-smi, in MB (10⁶ bytes)."""
+    """Memory from a line of nvidia-smi, in MB (10⁶ bytes)."""
     try:
         return float(line.strip().split()[0]) * 1.048576
     except (ValueError, IndexError):
@@ -28,7 +28,7 @@ def used_mb(line: str) -> float | None:
 
 @dataclass
 class Peak:
-    """The most that was in use, above what was in use at first; none where nobody can tell."""
+    """Peak memory above the initial use; None if unknown."""
 
     base: float | None = None
     most: float | None = None
