@@ -1,4 +1,4 @@
-"""Packs what a GPU machine needs that has no network and no Rust: `scripts/gpu/bundle`.
+"""Packs everything for a GPU machine without network and Rust: `scripts/gpu/bundle`.
 
     scripts/gpu/bundle                          # runs/gpu-bundle, laid out as a checkout
     scripts/gpu/bundle --tar                    # runs/gpu-bundle.tar.xz, which Python alone unpacks
@@ -39,14 +39,14 @@ CLIP_FRAMES = 29
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="bundle", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--out", type=Path, default=PACKED, help="folder to make anew; default runs/gpu-bundle")
-    p.add_argument("--tar", action="store_true", help="an archive beside the folder, which is what counts then")
-    p.add_argument("--form", choices=("xz", "zst"), default="xz", help="of the archive; zst needs the program zstd")
-    p.add_argument("--built-only", action="store_true", help="leave out what a checkout has")
-    p.add_argument("--data", type=Path, help="folder with videos to cut clips out of")
-    p.add_argument("--more", type=Path, nargs="+", default=[], help="files to put beside: a packed cache, a checkpoint")
+    p.add_argument("--out", type=Path, default=PACKED, help="folder to replace; default runs/gpu-bundle")
+    p.add_argument("--tar", action="store_true", help="also make an archive, whose size then counts")
+    p.add_argument("--form", choices=("xz", "zst"), default="xz", help="archive format; zst needs the program zstd")
+    p.add_argument("--built-only", action="store_true", help="leave out files of the checkout")
+    p.add_argument("--data", type=Path, help="folder with videos to cut clips from")
+    p.add_argument("--more", type=Path, nargs="+", default=[], help="files to add: a packed cache, a checkpoint")
     p.add_argument("--limit-mib", type=float, default=LIMIT_MIB)
-    p.add_argument("--features", default="cuda", help="of cargo")
+    p.add_argument("--features", default="cuda", help="cargo features")
     p.add_argument("--root", type=Path, default=Path("/tmp/latentbit-gpu"), help="link below which tests are compiled")
     p.add_argument("--given", type=Path, help="build nothing: folder with latentbit, model and tests/")
     return p.parse_args(argv)
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         raise SystemExit(f"bundle: {out} is something else: it has no {MANIFEST}")
     shutil.rmtree(out, ignore_errors=True)
     (out / "bin" / "tests").mkdir(parents=True)
-    # So that a folder that was never finished is known as ours.
+    # First, so that an unfinished folder is recognized as ours.
     (out / MANIFEST).write_text("{}\n")
     if options.given:
         made = {name: options.given / name for name in ("latentbit", "model")}
@@ -90,13 +90,13 @@ def place(source: Path, target: Path) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """With its mode, into a folder that is made."""
+    """Copies a file with its mode, making its folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target)
 
 
 def wanted(placed: list[Path], out: Path) -> dict[str, dict[str, object]]:
-    """What the programs want of the machine, printed and checked: one that would not start there is an error."""
+    """Prints and checks the programs' requirements: one that would not start there is an error."""
     about: dict[str, dict[str, object]] = {}
     for path in placed:
         if path.read_bytes()[:4] != b"\x7fELF":
@@ -105,12 +105,12 @@ def wanted(placed: list[Path], out: Path) -> dict[str, dict[str, object]]:
         about[str(path.relative_to(out))] = {"libraries": libraries, "glibc": version}
         print(f"{path.relative_to(out)}: glibc {version}; {', '.join(libraries)}")
         if missing := elf.foreign(libraries):
-            raise SystemExit(f"bundle: {path.name} would not start on a bare machine: it wants {', '.join(missing)}")
+            raise SystemExit(f"bundle: {path.name} would not start on a bare machine: it needs {', '.join(missing)}")
     return about
 
 
 def make_clips(folder: Path, data: Path | None) -> None:
-    """Cut out of videos, of the demo's clip where its photos are installed, or of the pattern."""
+    """Clips from videos, from the demo's clip if its photos are installed, or of the pattern."""
     folder.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         videos = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".mp4", ".mkv", ".webm", ".y4m")
@@ -130,14 +130,14 @@ def make_clips(folder: Path, data: Path | None) -> None:
 
 
 def tracked(names: tuple[str, ...]) -> list[str]:
-    """Files of the checkout below these names: those that git knows, and new ones that it does not ignore."""
+    """Files of the checkout below these names: tracked ones, and new ones that git does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *names]
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split("\0")
     return [name for name in found if name and (ROOT / name).is_file()]
 
 
 def commit() -> str:
-    """The commit that was packed, with a plus if files differ from it."""
+    """The packed commit, with a plus if files differ from it."""
     def ask(*words: str) -> str:
         return subprocess.run(["git", *words], capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
 
@@ -145,7 +145,7 @@ def commit() -> str:
 
 
 def files(out: Path) -> list[Path]:
-    """All of them."""
+    """All files below a folder."""
     return sorted(path for path in out.rglob("*") if path.is_file())
 
 
@@ -155,7 +155,7 @@ def digest(path: Path) -> str:
 
 
 def archived(out: Path, form: str) -> Path:
-    """Makes an archive whose window spans all of it: the model lies in the command and beside it, and counts once."""
+    """Makes an archive whose window spans all of it: the model is in the command and next to it, and counts once."""
     path = out.with_name(f"{out.name}.tar.{form}")
     if form == "zst":
         command = f"tar -C '{out}' -cf - . | zstd -q -19 --long=27 -f -o '{path}'"
@@ -170,7 +170,7 @@ def archived(out: Path, form: str) -> Path:
 
 
 def report(out: Path, archive: Path | None, limit_mib: float) -> int:
-    """Lists what is in it by size, and says whether it fits."""
+    """Lists the contents by size, and returns whether they fit."""
     sizes: dict[str, int] = {}
     for path in files(out):
         parts = path.relative_to(out).parts
@@ -181,7 +181,7 @@ def report(out: Path, archive: Path | None, limit_mib: float) -> int:
     total = archive.stat().st_size if archive else sum(sizes.values())
     print(f"{total / 2**20:8.2f} MiB  {archive or out}, of {limit_mib:g}")
     if total > limit_mib * 2**20:
-        advice = "--built-only leaves out what a checkout has" + ("" if archive else ", --tar packs it")
+        advice = "--built-only leaves out files of the checkout" + ("" if archive else ", --tar packs it")
         print(f"bundle: too large; {advice}", file=sys.stderr)
         return 1
     return 0

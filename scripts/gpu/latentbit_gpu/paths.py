@@ -1,4 +1,4 @@
-"""Where things lie: in a checkout, or in the folder that `scripts/gpu/bundle` makes, laid out in the same way."""
+"""Paths in a checkout, or in the folder that `scripts/gpu/bundle` makes, which has the same layout."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MANIFEST = "manifest.json"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of programs in Python, which import from `scripts/` and `training/`."""
+    """The environment of Python programs, which import from `scripts/` and `training/`."""
     path = os.pathsep.join(str(ROOT / name) for name in ("scripts/gpu", "scripts/bench", "training"))
     return os.environ | {"PYTHONPATH": path} | more
 
 
 @dataclass(frozen=True)
 class Built:
-    """The programs that were compiled elsewhere."""
+    """The programs compiled on another machine."""
 
     folder: Path
 
@@ -47,14 +47,14 @@ class Built:
         return sorted((self.folder / "clips").glob("*.y4m"))
 
     def manifest(self) -> dict[str, Any]:
-        """What was packed and how; nothing where programs were put there by hand."""
+        """What was packed and how; empty if the programs were put there by hand."""
         path = self.folder / MANIFEST
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return found
 
 
 def built(given: Path | None) -> Built:
-    """The programs of a folder or an archive; without one, those that lie where `bundle` puts them."""
+    """The programs of a folder or an archive; by default, those where `bundle` puts them."""
     if given is None:
         archives = [PACKED.with_name(PACKED.name + end) for end in (".tar.xz", ".tar.zst")]
         places = [ROOT, PACKED, *archives]
@@ -69,7 +69,7 @@ def built(given: Path | None) -> Built:
 
 
 def unpacked(archive: Path) -> Path:
-    """Unpacks an archive beside itself, unless that is done."""
+    """Unpacks an archive next to itself, unless that is done."""
     name = archive.name.removesuffix(".xz").removesuffix(".zst").removesuffix(".tar")
     folder = archive.with_name(name)
     if (folder / MANIFEST).exists() and (folder / MANIFEST).stat().st_mtime >= archive.stat().st_mtime:

@@ -1,11 +1,11 @@
-"""Runs a bundle's PyTorch modules on a GPU, warm, and tells how long they take.
+"""Times a bundle's PyTorch modules on a GPU, warm.
 
     PYTHONPATH=scripts/gpu:scripts/bench:training python3 -m latentbit_gpu.peer --bundle models/default.safetensors \\
         --task encode --input clip.rgb --size 1920x1080 --frames 33 --mode compile --dtype bf16
 
-It takes the options of codec/benches/model and prints the same line of JSON, with what the card was asked for. A run
-begins and ends in the memory of the host, as ours does. Everything is in channels-last layout (2-d and 3-d), the faster
-one for convolutions on tensor cores; cuDNN picks its algorithms by trying (`cudnn.benchmark`).
+It takes the options of codec/benches/model and prints the same line of JSON, with the memory asked of the card. A run
+begins and ends in host memory, as ours does. Everything is in channels-last layout (2-d and 3-d), the faster one for
+convolutions on tensor cores; cuDNN picks its algorithms by trial (`cudnn.benchmark`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODES = ("eager", "compile")
 
 
 class Runner:
-    """A task from memory of the host to memory of the host."""
+    """A task from host memory to host memory."""
 
     def __init__(self, model: Model, job: Job, backend: str, pace: int, clips: int, device: torch.device) -> None:
         self.job, self.clips, self.device = job, clips, device
@@ -51,17 +51,17 @@ class Runner:
             self.compute = torch.compile(self.compute, dynamic=False, backend=backend)
 
     def run(self) -> Tensor:
-        """Does it once."""
+        """Runs the task once."""
         result: Tensor = self.compute(self.host.to(self.device, non_blocking=True))
         return result.cpu()
 
     def seconds(self, repeats: int) -> tuple[list[float], Tensor | None]:
-        """Of each run, and the last result."""
+        """Seconds of each run, and the last result."""
         found, result = [], None
         for _ in range(repeats):
             result = None
             start = time.perf_counter()
-            # A copy to the host waits for all that was computed.
+            # A copy to the host waits for all computation.
             result = self.run()
             found.append(time.perf_counter() - start)
         return found, first(result, self.job.task) if result is not None and self.clips > 1 else result
@@ -76,11 +76,11 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--size", required=True, metavar="WxH")
     p.add_argument("--frames", type=int, required=True)
     p.add_argument("--mode", choices=MODES, default="eager")
-    p.add_argument("--backend", default="inductor", help="of torch.compile")
+    p.add_argument("--backend", default="inductor", help="backend of torch.compile")
     p.add_argument("--dtype", choices=DTYPES, default="bf16")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--pace", type=int, default=0, help="latent frames of a step of the VAE; 0 for the clip as a whole")
-    p.add_argument("--clips", type=int, default=1, help="so many of them in a batch")
+    p.add_argument("--pace", type=int, default=0, help="latent frames per step of the VAE; 0 for the whole clip")
+    p.add_argument("--clips", type=int, default=1, help="clips per batch")
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--profile", action="store_true", help="report the time of each operator too")
@@ -92,7 +92,7 @@ def main() -> None:
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     device = torch.device(options.device)
     torch.backends.cudnn.benchmark = True
-    # True f32, as ours is.
+    # True f32, like ours.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     width, height = (int(side) for side in options.size.split("x"))

@@ -1,4 +1,4 @@
-"""Time by operator: what PyTorch's profiler says, and what our own report says, in the same few kinds."""
+"""Time by operator, from PyTorch's profiler and from our own report, in the same few kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 Row = dict[str, Any]
 
 KINDS = (
-    # Layout changes of cuDNN have "conv" in their names at times: they come first.
+    # cuDNN's layout changes sometimes have "conv" in their names, so they come first.
     ("copies", ("memcpy", "memset", "copy", "nchwtonhwc", "nhwctonchw", "transpose", "aten::cat", "catarray", "clone")),
     ("convolution", ("conv", "fprop", "implicit_gemm", "winograd", "xmma")),
     ("attention", ("attention", "flash", "fmha", "softmax", "mem_eff", "sdp")),
@@ -33,7 +33,7 @@ def operators_of(run: Callable[[], object], device: torch.device) -> list[Row]:
         run()
     rows = []
     for event in found.key_averages():
-        # Operators are told with the time of their kernels too: one of both must do.
+        # Operators include the time of their kernels: count only one of the two.
         if on_gpu and event.device_type != torch._C._autograd.DeviceType.CUDA:
             continue
         micros = event.self_device_time_total if on_gpu else event.self_cpu_time_total
@@ -43,7 +43,7 @@ def operators_of(run: Callable[[], object], device: torch.device) -> list[Row]:
 
 
 def rows_of(report: Row) -> list[Row]:
-    """The operators of a report, where it has some: a list of names with seconds or ms, or a mapping to seconds."""
+    """The operators of a report, if any: a list of names with seconds or ms, or a mapping to seconds."""
     given = report.get("operators") or []
     if isinstance(given, dict):
         given = [{"name": name, "seconds": seconds} for name, seconds in given.items()]

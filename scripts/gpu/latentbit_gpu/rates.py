@@ -1,4 +1,4 @@
-"""Prints what the card reaches: matrix products of each number type, and copies within its memory.
+"""Prints the card's peak rates: matrix products of each number type, and copies within its memory.
 
     PYTHONPATH=scripts/gpu python3 -m latentbit_gpu.rates --device cuda
 
@@ -18,7 +18,7 @@ DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}
 
 
 def best(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Seconds of the fastest of some runs, by the card's own clock where there is one."""
+    """Seconds of the fastest of some runs, by the card's own clock if it has one."""
     run()
     times = []
     for _ in range(repeats):
@@ -53,11 +53,11 @@ def copy(mib: int, device: torch.device, repeats: int = 20) -> float:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--device", default="cuda")
-    p.add_argument("--side", type=int, default=8192, help="of the matrices")
-    p.add_argument("--mib", type=int, default=2048, help="size of what is copied")
+    p.add_argument("--side", type=int, default=8192, help="side of the matrices")
+    p.add_argument("--mib", type=int, default=2048, help="size of the copy")
     args = p.parse_args()
     device = torch.device(args.device)
-    # True f32, as ours is: no rounding to tf32.
+    # True f32, like ours: no rounding to tf32.
     torch.set_float32_matmul_precision("highest")
     rates = {f"product_{name}": product(args.side, dtype, device) for name, dtype in DTYPES.items()}
     print(json.dumps(rates | {"copy": copy(args.mib, device)}))

@@ -1,4 +1,4 @@
-"""What was found so far, in a file: a call goes on where the one before it ended."""
+"""The results so far, in a file: each call continues where the previous one ended."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ Report = dict[str, Any]
 
 @dataclass
 class Results:
-    """Everything."""
+    """All results."""
 
     about: Report = field(default_factory=dict)
     checks: dict[str, Report] = field(default_factory=dict)
     """By name: `state` (ok, failed or skipped), `detail`, `seconds`."""
     rates: Report = field(default_factory=dict)
-    """Operations and bytes per second that the card reaches."""
+    """The card's peak operations and bytes per second."""
     work: dict[str, Report] = field(default_factory=dict)
     """By case: operations, bytes and the floor of seconds."""
     runs: dict[str, dict[str, Report]] = field(default_factory=dict)
     """By case and program: its report, or `failed`."""
     left: list[str] = field(default_factory=list)
-    """What there was no time for."""
+    """Steps for which there was no time."""
 
     @staticmethod
     def read(path: Path) -> Results:
-        """Those of an earlier call, or none."""
+        """The results of an earlier call, or none."""
         return Results(**json.loads(path.read_text())) if path.exists() else Results()
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Saves them atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
         partial.replace(path)
 
     def forget(self, words: list[str]) -> None:
-        """Drops what failed, and what any of the words tells of, so that it is done again."""
+        """Drops failed steps and those that match any of the words, so that they are repeated."""
         def again(name: str) -> bool:
             return any(word in name for word in words)
 

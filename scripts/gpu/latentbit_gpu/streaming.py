@@ -1,8 +1,8 @@
-"""The VAE of the training recipe in steps, with the state between them that makes the steps equal to the whole.
+"""The VAE of the training recipe in steps, carrying the state that makes the steps equal to the whole.
 
-At its full size no card holds the activations of 81 frames at once, and a tensor of them has more elements than 32 bits
-count. The official code takes 4 frames at a time and keeps the last frames that each convolution in time saw; so does
-this. The state is a list of tensors, so that a step is a function that can be compiled.
+At full size no card holds the activations of 81 frames at once, and a tensor of them has more elements than 32 bits
+can count. The official code takes 4 frames at a time and keeps the last frames that each temporal convolution saw; so
+does this. The state is a list of tensors, so that a step is a function that can be compiled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ State = list[Tensor]
 
 
 class Walk:
-    """One step through one half of the network: takes the old state entry by entry and makes the new one."""
+    """One step through one half of the network: consumes the old state entry by entry and builds the new one."""
 
     def __init__(self, state: State) -> None:
         self.first = not state
@@ -40,12 +40,12 @@ class Walk:
         if taps == 1:
             return layer(x, time)
         clip = unfold(x, time)
-        # In front of the first frame there are zeros.
+        # Before the first frame there are zeros.
         before = clip.new_zeros(clip[:, :, :1].shape).expand(-1, -1, taps - 1, -1, -1) if self.first else next(self.old)
         clip = torch.cat([before, clip], dim=2)
         self.new.append(clip[:, :, 1 - taps :].clone(memory_format=torch.channels_last_3d))
         if self.first and time == 1:
-            # All that the other taps see is zeros.
+            # The other taps see only zeros.
             return layer(x, time)
         pad = (0, layer.kernel[1] // 2, layer.kernel[2] // 2)
         return fold(F.conv3d(clip, layer.weight, layer.bias, padding=pad))
@@ -58,7 +58,7 @@ class Walk:
         return h + (block.shortcut(x, time) if isinstance(block.shortcut, CausalConv3d) else x)
 
     def down(self, layer: Downsample, x: Tensor, time: int) -> tuple[Tensor, int]:
-        """Halves space and time. The first frame of all passes, later ones are merged in pairs."""
+        """Halves space and time. The very first frame passes, later ones are merged in pairs."""
         if layer.space:
             x = layer.resample(x)
         if not layer.time:
@@ -74,7 +74,7 @@ class Walk:
         return fold(merged), merged.shape[2]
 
     def up(self, layer: Upsample, x: Tensor, time: int) -> tuple[Tensor, int]:
-        """Doubles time and space. The first frame of all stays one, and later ones know nothing of it."""
+        """Doubles time and space. The very first frame stays one, and later ones do not depend on it."""
         if layer.time:
             clip = unfold(x, time)
             first, rest = (clip[:, :, :1], clip[:, :, 1:]) if self.first else (clip[:, :, :0], clip)
@@ -94,7 +94,7 @@ class Walk:
         return (layer.resample(x) if layer.space else x), time
 
     def layers(self, layers: nn.ModuleList, x: Tensor, time: int) -> tuple[Tensor, int]:
-        """Whatever comes next."""
+        """Applies layers of any kind in turn."""
         for layer in layers:
             if isinstance(layer, ResidualBlock):
                 x = self.block(layer, x, time)
@@ -112,15 +112,15 @@ class Walk:
 
 
 class StreamingVae:
-    """Takes the place of a `WanVae`.
+    """Replaces a `WanVae`.
 
-    `pace`: latent frames of a step, after the first one of a single frame. `backend`: what compiles the steps, if
-    anything is to.
+    `pace`: latent frames per step, after a first step of a single frame. `backend`: the compiler of the steps, if
+    any.
     """
 
     def __init__(self, vae: WanVae, pace: int = 1, backend: str = "") -> None:
         if vae.config.shortcuts:
-            raise ValueError("the shortcuts of Wan 2.2 are not done in steps")
+            raise ValueError("the shortcuts of Wan 2.2 are not supported in steps")
         self.vae, self.pace, self.config = vae, pace, vae.config
         self.normalize, self.denormalize = vae.normalize, vae.denormalize
         self.encode_step, self.decode_step = self._encode_step, self._decode_step
@@ -163,6 +163,6 @@ class StreamingVae:
 
 
 def steps(x: Tensor, length: int) -> list[Tensor]:
-    """The first frame, and then so many at a time."""
+    """The first frame, then a fixed number at a time."""
     rest = x[:, :, 1:]
     return [x[:, :, :1], *(rest.split(length, dim=2) if rest.shape[2] else ())]

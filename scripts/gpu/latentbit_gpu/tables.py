@@ -1,4 +1,4 @@
-"""Results as tables: on the screen and in the document alike."""
+"""Results as tables, for the screen and the document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE = "–"
 
 
 def about(results: Results) -> str:
-    """What was measured on."""
+    """The machine and versions."""
     rows = [[name, str(value)] for name, value in results.about.items()]
     for name, rate in results.rates.items():
         unit = f"{rate / 1e12:.2f} TB/s" if name == "copy" else f"{rate / 1e12:.1f} TFLOP/s"
@@ -32,18 +32,18 @@ def checks(results: Results) -> str:
 
 
 def cell(text: str, most: int = 240) -> str:
-    """Text that breaks no table."""
+    """Text that is safe in a table."""
     flat = " ".join(text.replace("|", "/").split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
 def known(results: Results, rehearse: bool) -> list[Case]:
-    """Cases of which something was measured, in their order."""
+    """The measured cases, in order."""
     return [case for part in cases(rehearse).values() for case in part if results.runs.get(case.label)]
 
 
 def speed(results: Results, rehearse: bool) -> str:
-    """Frames per second, peak memory and share of the roofline: one line for each case."""
+    """Frames per second, peak memory and share of the roofline: one line per case."""
     head = ["model", "task", "size", "frames", "type", "LatentBit, frames/s"]
     head += [column for peer in PEERS for column in (f"{peer}, frames/s", "ratio")]
     head += ["LatentBit, peak MB", *(f"{peer}, peak MB" for peer in PEERS)]
@@ -68,7 +68,7 @@ def line(results: Results, case: Case) -> list[str]:
 
 
 def fps(report: Report | None) -> str:
-    """Frames per second, or that there are none."""
+    """Frames per second, or a note that there are none."""
     if not report:
         return NONE
     frames = report.get("frames", 0) * report.get("clips", 1)
@@ -82,7 +82,7 @@ def megabytes(report: Report | None) -> str:
 
 
 def operators(results: Results, rehearse: bool) -> str:
-    """Where the time goes: percent of each kind of operator, for each program that tells."""
+    """Time by kind of operator in percent, for each program that reports it."""
     kinds: dict[str, None] = {}
     lines = []
     for case in known(results, rehearse):
@@ -92,7 +92,7 @@ def operators(results: Results, rehearse: bool) -> str:
                 kinds |= dict.fromkeys(shares)
                 lines.append((case, name, shares))
     if not lines:
-        return "No program told its time by operator."
+        return "No program reported its time by operator."
     rows = []
     for case, name, shares in lines:
         total = sum(shares.values())
@@ -103,7 +103,7 @@ def operators(results: Results, rehearse: bool) -> str:
 
 
 def agreements(results: Results, rehearse: bool) -> str:
-    """How far PyTorch's outputs are from ours."""
+    """Agreement of PyTorch's outputs with ours."""
     rows = []
     for case in known(results, rehearse):
         runs = results.runs[case.label]
@@ -114,7 +114,7 @@ def agreements(results: Results, rehearse: bool) -> str:
 
 
 def told(task: str, report: Report) -> str:
-    """One of them."""
+    """The agreement of one report."""
     if "disagreement" in report:
         return cell(report["disagreement"])
     value = report.get("agreement")
@@ -134,7 +134,7 @@ def failures(results: Results) -> list[str]:
 
 
 def everything(results: Results, rehearse: bool) -> list[tuple[str, str]]:
-    """Headings and what is below them; the table of speeds comes last."""
+    """Headings and their contents; the table of speeds comes last."""
     parts: list[tuple[str, Any]] = [("Machine", about(results))]
     if results.checks:
         parts.append(("Correctness", checks(results)))

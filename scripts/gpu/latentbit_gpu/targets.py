@@ -1,4 +1,4 @@
-"""What was aimed at, and whether it was met."""
+"""The targets, and whether they were met."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMORY = 0.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """One target: what is wanted, what was found, and what that comes to."""
+    """One target: the requirement, the result, and the verdict."""
 
     name: str
     wanted: str
@@ -30,12 +30,12 @@ def seconds(report: Report | None) -> float | None:
 
 
 def peak(report: Report | None) -> float | None:
-    """Peak memory of the card in MB: as the driver counts it, else as the program does."""
+    """Peak memory of the card in MB, as counted by the driver, else by the program."""
     if not report:
         return None
     names = ["card_peak_mb", "gpu_peak_mb", "device_peak_mb", "reserved_mb"]
     if not str(report.get("device", "cpu")).startswith("cuda"):
-        # That of the host.
+        # Host memory.
         names.append("peak_mb")
     for name in names:
         if report.get(name):
@@ -51,7 +51,7 @@ def ratio(results: Results, case: Case, peer: str) -> float | None:
 
 
 def memory_share(results: Results, case: Case) -> float | None:
-    """Our peak over the smallest one of PyTorch."""
+    """Our peak over the smallest of PyTorch's."""
     runs = results.runs.get(case.label, {})
     ours, theirs = peak(runs.get(OURS)), [peak(runs.get(name)) for name in PEERS]
     known = [value for value in theirs if value]
@@ -59,20 +59,20 @@ def memory_share(results: Results, case: Case) -> float | None:
 
 
 def verdict(name: str, wanted: str, value: float | None, shown: str, met: bool) -> Verdict:
-    """With a dash for what was not measured."""
+    """The value, or a dash if not measured."""
     if value is None:
         return Verdict(name, wanted, "–", "not measured")
     return Verdict(name, wanted, shown, "met" if met else "not met")
 
 
 def targets(results: Results) -> list[Verdict]:
-    """Those of the GPU backend, for one H100."""
+    """The targets of the GPU backend, for one H100."""
     made = []
     official = [case for case in wan() if case.height == 480]
     for case in official:
         value = ratio(results, case, "torch-compile")
         what = case.task.removeprefix("vae-")
-        name = f"Wan 2.1, 480×832, {what}, beside compiled PyTorch in bf16"
+        name = f"Wan 2.1, 480×832, {what}, against compiled PyTorch in bf16"
         shown = f"{value or 0:.2f}" + (f" (aim {AIM}: {'reached' if (value or 0) >= AIM else 'not reached'})")
         made.append(verdict(name, "at least 1 times as fast", value, shown, (value or 0) >= 1))
     for case in shipped():

@@ -1,12 +1,12 @@
-"""Goes on training the shipped bundle in calls of a few minutes: `scripts/gpu/train`.
+"""Continues training the shipped bundle in calls of a few minutes: `scripts/gpu/train`.
 
     scripts/gpu/train vae --data cache.zip --total 60 --minutes 9 --keep carried/vae
     scripts/gpu/train tokenizer --data cache.zip --vae runs/gpu-train/vae/vae.pt --total 60 --minutes 9
     scripts/gpu/train predictor --data runs/tokens --total 30 --minutes 9 -- --latent 0.3
     scripts/gpu/train export --vae runs/gpu-train/vae/vae.pt --export bundle.safetensors
 
-A call ends with a checkpoint before its minutes are over; the same command goes on from it, until the run has had
---total minutes. What follows two dashes goes to the training command itself.
+A call ends with a checkpoint before its minutes are over; the same command resumes, until the run has had --total
+minutes. Arguments after two dashes go to the training command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCHES = {
     "tokenizer": ["--image-batch", "64", "--clip-batch", "8"],
     "predictor": ["--batch", "16"],
 }
-"""Larger than those for a CPU: so small a network leaves a GPU idle otherwise."""
+"""Larger than those for a CPU: otherwise so small a network leaves a GPU idle."""
 FOLDER = ROOT / "runs" / "gpu-train"
 
 
@@ -39,15 +39,15 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p.add_argument("part", choices=[*MODULES, "export"])
     p.add_argument("--data", type=Path, help="cache folder, or file of latentbit_training.pack; predictor: tokens")
     p.add_argument("--run", type=Path, help="folder of checkpoints; default runs/gpu-train/PART")
-    p.add_argument("--total", type=float, default=60, help="minutes of the run as a whole")
-    p.add_argument("--minutes", type=float, default=9, help="of this call")
-    p.add_argument("--init", type=Path, default=SHIPPED, help="bundle (or weights) to begin with")
+    p.add_argument("--total", type=float, default=60, help="minutes of the whole run")
+    p.add_argument("--minutes", type=float, default=9, help="minutes of this call")
+    p.add_argument("--init", type=Path, default=SHIPPED, help="bundle (or weights) to start from")
     p.add_argument("--vae", type=Path, help="VAE to train the tokenizer on, or to export; default: that of --init")
     p.add_argument("--tokenizer", type=Path, help="tokenizer to export; default: that of --init")
     p.add_argument("--keep", type=Path, metavar="FOLDER",
-                   help="write the checkpoint there too, small and in parts; a run without one goes on from there")
-    p.add_argument("--export", type=Path, help="write a bundle (of the predictor: its file) at the end")
-    p.add_argument("--name", default="latentbit-compact", help="of the bundle")
+                   help="write the checkpoint there too, small and in parts; a run without one resumes from there")
+    p.add_argument("--export", type=Path, help="write a bundle (or the predictor's file) at the end")
+    p.add_argument("--name", default="latentbit-compact", help="name of the bundle")
     p.add_argument("--device", default="cuda")
     words = sys.argv[1:] if argv is None else argv
     split = words.index("--") if "--" in words else len(words)
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = run / "checkpoint.pt"
     if options.keep and not checkpoint.exists() and any(options.keep.glob("part-*")):
         slim.restore(options.keep, checkpoint)
-        print(f"train: going on from {options.keep}", flush=True)
+        print(f"train: resuming from {options.keep}", flush=True)
     code = subprocess.run(command(options, run, rest), env=environment(), check=False).returncode
     if code:
         return code
@@ -81,11 +81,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str]:
-    """The training command of this call. What is given by hand comes last and holds."""
+    """The training command of this call. Arguments given by hand come last and take precedence."""
     part = options.part
     words = [sys.executable, "-m", f"latentbit_training.{MODULES[part]}", "--out", str(run)]
     words += ["--device", options.device, "--minutes", str(options.total)]
-    # What is left is for checkpoint and export.
+    # The rest is for checkpoint and export.
     words += ["--pause-after", str(max(0.5 * options.minutes, options.minutes - 1)), "--save-every", "1000"]
     words += BATCHES[part]
     if part == "predictor":
@@ -102,7 +102,7 @@ def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str
 
 
 def cache_of(data: Path, run: Path) -> Path:
-    """The folder itself, or what a packed file unpacks to."""
+    """The folder itself, or the unpacked folder of a packed file."""
     if data.is_dir():
         return data
     folder = run.parent / f"{data.stem}-cache"
@@ -112,7 +112,7 @@ def cache_of(data: Path, run: Path) -> Path:
 
 
 def config_file(init: Path, run: Path) -> Path:
-    """The configuration of a bundle's VAE, so that the run has the same one."""
+    """The configuration of a bundle's VAE, for the run to use."""
     config, _, _ = bundle.load(init)
     run.mkdir(parents=True, exist_ok=True)
     path = run / "config.json"
@@ -121,7 +121,7 @@ def config_file(init: Path, run: Path) -> Path:
 
 
 def finish(options: argparse.Namespace, run: Path) -> None:
-    """Writes what the run came to."""
+    """Writes the run's result."""
     weights = run / WEIGHTS[options.part]
     if options.part == "predictor":
         options.export.write_bytes(weights.read_bytes())
@@ -132,7 +132,7 @@ def finish(options: argparse.Namespace, run: Path) -> None:
 
 
 def export(options: argparse.Namespace, vae: Path | None, tokenizer: Path | None) -> None:
-    """A bundle of two parts; those that are not given are of --init."""
+    """A bundle of two parts; missing ones are taken from --init."""
     words = [sys.executable, "-m", "latentbit_training.export", "--name", options.name]
     words += ["--vae", str(vae or options.init), "--tokenizer", str(tokenizer or options.init)]
     subprocess.run([*words, "--out", str(options.export)], env=environment(), check=True)

@@ -1,12 +1,12 @@
-"""Checks the carried command on a GPU and measures it beside PyTorch: `scripts/gpu/verify`.
+"""Checks the packed command on a GPU and compares it with PyTorch: `scripts/gpu/verify`.
 
-    scripts/gpu/verify                              # all parts, nine minutes of them; run it again to go on
+    scripts/gpu/verify                              # all parts, for nine minutes; run it again to continue
     scripts/gpu/verify --part correctness
     scripts/gpu/verify --part wan --minutes 9 --markdown docs/gpu.md
-    scripts/gpu/verify --report                     # only print what was found so far
+    scripts/gpu/verify --report                     # only print the results so far
     scripts/gpu/verify --rehearse                   # every step on the CPU with tiny sizes: proves this script
 
-Exit codes: 0 all is done and right; 1 a point of correctness failed; 2 wrong usage; 3 right so far, but steps are left:
+Exit codes: 0 all done and correct; 1 a correctness check failed; 2 usage error; 3 correct so far, but steps are left:
 run it again.
 """
 
@@ -37,12 +37,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="verify", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS))
-    p.add_argument("--minutes", type=float, default=9, help="of this call")
+    p.add_argument("--minutes", type=float, default=9, help="minutes of this call")
     p.add_argument("--built", type=Path, help="folder or .tar.xz that scripts/gpu/bundle made")
     p.add_argument("--device", default="cuda", help="cuda or cuda:N")
-    p.add_argument("--results", type=Path, help="file that calls go on from; default runs/gpu-verify/results.json")
+    p.add_argument("--results", type=Path, help="file that calls continue from; default runs/gpu-verify/results.json")
     p.add_argument("--markdown", type=Path, help="document to write the report to, between its marks")
-    p.add_argument("--again", nargs="*", metavar="WORD", help="repeat what failed, and what any of the words tells of")
+    p.add_argument("--again", nargs="*", metavar="WORD", help="repeat failed steps and those that match any word")
     p.add_argument("--report", action="store_true", help="run nothing")
     p.add_argument("--rehearse", action="store_true", help="on the CPU, with tiny sizes")
     return p.parse_args(argv)
@@ -89,12 +89,12 @@ def run(context: Context, parts: list[str]) -> None:
 
 
 def ending(results: Results) -> int:
-    """The exit code, and a last line that says what it means."""
+    """Returns the exit code, and prints its meaning."""
     if wrong := results.wrong:
         print(f"\nverify: not correct: {', '.join(wrong)}")
         return WRONG
     if results.left:
-        print(f"\nverify: right so far; {len(results.left)} steps are left: run it again")
+        print(f"\nverify: correct so far; {len(results.left)} steps are left: run it again")
         return LEFT
     failed = tables.failures(results)
     print("\nverify: done" + (f", but {len(failed)} runs failed: --again repeats them" if failed else ""))

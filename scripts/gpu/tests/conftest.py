@@ -1,4 +1,4 @@
-"""Programs that stand in for the compiled ones."""
+"""Fakes of the compiled programs."""
 
 from __future__ import annotations
 

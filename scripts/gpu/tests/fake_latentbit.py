@@ -1,6 +1,6 @@
-"""Stands in for the command: knows the options that `verify` uses, and codes a clip as the bytes that it has.
+"""A fake of the command: knows the options that `verify` uses, and codes a clip as its own bytes.
 
-FAKE=drift makes bf16 tokens differ, FAKE=random makes every encoding another one, FAKE=panic makes a missing GPU a
+FAKE=drift makes bf16 tokens differ, FAKE=random makes every encoding different, FAKE=panic makes a missing GPU a
 panic.
 """
 

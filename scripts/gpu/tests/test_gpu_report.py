@@ -1,4 +1,4 @@
-"""Tables, targets, and results that calls go on from."""
+"""Tables, targets, and results that calls continue from."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def test_the_table_of_speeds_comes_last_and_all_its_lines_are_alike() -> None:
 
 def test_targets_are_met_or_not_or_not_measured() -> None:
     found = {each.name: each for each in targets(results())}
-    speed = found["Wan 2.1, 480×832, encode, beside compiled PyTorch in bf16"]
+    speed = found["Wan 2.1, 480×832, encode, against compiled PyTorch in bf16"]
     assert (speed.state, speed.found) == ("met", "1.50 (aim 1.3: reached)")
-    assert found["Wan 2.1, 480×832, decode, beside compiled PyTorch in bf16"].state == "not measured"
+    assert found["Wan 2.1, 480×832, decode, against compiled PyTorch in bf16"].state == "not measured"
     assert found["Wan 2.1, 480×832, encode, peak memory"].state == "met"
     assert found["shipped bundle, 1080×1920, decode"].state == "not met"
     assert {each.state for each in targets(Results())} == {"not measured"}

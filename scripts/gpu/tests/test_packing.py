@@ -1,4 +1,4 @@
-"""What is carried: laid out as a checkout, listed, and not too large."""
+"""The packed files: laid out as a checkout, listed, and not too large."""
 
 from __future__ import annotations
 

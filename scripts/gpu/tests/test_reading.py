@@ -1,4 +1,4 @@
-"""What other programs print, and how it is read."""
+"""Parsing the output of other programs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_step_gets_what_is_left_and_no_more() -> None:
 def test_a_step_that_takes_too_long_is_stopped() -> None:
     with pytest.raises(FailedError, match=r"more than 0 s"):
         run(["sleep", "9"], Deadline(60), 0.2, least=0)
-    # Its time was cut short by the end of the call: that is no fault of its own.
+    # The end of the call cut its time short: that is not its fault.
     with pytest.raises(LateError):
         run(["sleep", "9"], Deadline(0.2), 5, least=0)
     with pytest.raises(FailedError, match="ended with 3: oh"):

@@ -1,4 +1,4 @@
-"""`train` in two calls on a tiny bundle, the second one from what was carried away."""
+"""`train` in two calls on a tiny bundle, the second one from the kept checkpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_run_goes_on_from_what_was_kept(tmp_path: Path) -> None:
     pack.pack(cache(tmp_path / "cache"), packed, 1)
     steps = []
     for turn in ("first", "second"):
-        # The second one is on a bare machine.
+        # The second call is on a bare machine.
         run, exported = tmp_path / turn / "vae", tmp_path / f"{turn}.safetensors"
         words = ["vae", "--data", str(packed), "--run", str(run), "--init", str(TINY), "--device", "cpu"]
         words += ["--total", "0.2", "--minutes", "0.05", "--keep", str(kept), "--export", str(exported)]

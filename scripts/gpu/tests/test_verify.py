@@ -1,4 +1,4 @@
-"""The whole of `verify` as it is rehearsed, with programs that stand in for ours."""
+"""All of `verify` in rehearsal, with fakes of our programs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_programs_are_measured_beside_each_other(
     for name, report in runs.items():
         assert "failed" not in report, report
         assert len(report["seconds"]) == 2
-        # Ours is the recipe's own modules here, over the whole clip.
+        # Ours is the recipe's modules here, over the whole clip.
         assert name == "latentbit" or report["agreement"] > 60
     assert results.work[case.label]["floor_seconds"] > 0
     assert results.rates["copy"] > 0
