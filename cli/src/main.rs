@@ -31,35 +31,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Arguments, Command};
+use commands::Arguments;
 use exit::Exit;
 
 fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
-    let arguments = Arguments::parse_from(std::env::args_os().map(args::as_ffmpeg_has_it));
+    let arguments = Arguments::parse_from(std::env::args_os().map(commands::as_ffmpeg_has_it));
     start_log(&arguments);
     latentbit_media::set_verbose(arguments.verbose > 1);
-    let quiet = arguments.quiet;
-    let result = match &arguments.command {
-        Command::Encode(args) => commands::encode::run(args, quiet),
-        Command::Decode(args) => commands::decode::run(args, quiet),
-        Command::Info(args) => commands::info::run(args),
-        Command::Eval(args) => commands::eval::run(args, quiet),
-        Command::Verify(args) => commands::verify::run(args),
-        Command::Recover(args) => commands::recover::run(args),
-        Command::Index(args) => commands::index::run(args),
-        Command::Trim(args) => commands::trim::run(args),
-        Command::Cut(args) => commands::cut::run(args),
-        Command::Concat(args) => commands::concat::run(args),
-        Command::Degrade(args) => commands::degrade::run(args),
-        Command::Archive(args) => commands::archive::run(args, quiet),
-        Command::Tokens(command) => commands::tokens::run(command),
-        Command::Latents(command) => commands::latents::run(command, quiet),
-        Command::Generate(args) => commands::generate::run(args, quiet),
-        Command::Inpaint(args) => commands::inpaint::run(args),
-        Command::Score(args) => commands::score::run(args),
-        Command::Models(command) => commands::models::run(command, quiet),
-    };
+    let result = arguments.command.run(arguments.quiet);
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);
         // Whoever closed the pipe has seen enough.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::part::Part;
+use super::place::Folder;
 use super::row::Row;
 use latentbit_media::MediaError;
 
@@ -153,6 +154,27 @@ impl Journal {
         let synced = self.file.sync_data();
         Ok(synced.map_err(|error| MediaError::io(&self.place, "write", error))?)
     }
+}
+
+/// The journals of `parts`, each after its first entry.
+pub fn journals(folder: &Folder, parts: &[Part]) -> anyhow::Result<Vec<(Begin, Reading)>> {
+    let mut all = Vec::new();
+    for &part in parts {
+        let path = folder.journal(part);
+        let missing = || {
+            MediaError::io(
+                &path.display().to_string(),
+                "open",
+                std::io::ErrorKind::NotFound.into(),
+            )
+        };
+        let mut reading = Reading::open(&path)?.ok_or_else(missing)?;
+        let Some(begin) = reading.begin()? else {
+            anyhow::bail!("{}: its first entry is damaged", path.display());
+        };
+        all.push((begin, reading));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

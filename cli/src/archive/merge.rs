@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::journal::Reading;
+use super::journal::{Reading, journals};
 use super::part::Part;
 use super::place::Folder;
 use super::report::Report;
+use super::resume;
 use super::row::Row;
 use super::run::Ended;
 use super::tally::Tally;
-use super::{journals, resume};
 use crate::exit::{Exit, usage};
 use latentbit_media::MediaError;
 

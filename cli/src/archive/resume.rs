@@ -6,13 +6,14 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::journal::Reading;
+use super::journal::{Begin, Journal, Reading};
 use super::place::Folder;
 use super::plan::hex;
 use super::row::{Row, Stored};
 use super::shard::{TRAILER, half_done};
 use super::store::{Form, Progress};
 use super::tally::Tally;
+use crate::exit::usage;
 use latentbit_media::MediaError;
 
 /// What of an earlier run counts.
@@ -35,8 +36,66 @@ struct Current {
     before: u64,
 }
 
+/// Opens the journal of an earlier run, or begins one.
+pub fn begin_or_go_on(folder: &Folder, begin: Begin, form: Form) -> anyhow::Result<(Journal, Resumed)> {
+    let path = folder.journal(begin.part);
+    let Some(mut reading) = Reading::open(&path)? else {
+        return Ok((Journal::create(&path, begin)?, Resumed::default()));
+    };
+    let Some(found) = reading.begin()? else {
+        anyhow::bail!(
+            "{}: its first entry is damaged, so nobody knows what this archive is; choose a new folder",
+            path.display()
+        );
+    };
+    same(folder, &begin, &found)?;
+    let mut resumed = resume(folder, form, &mut reading)?;
+    if resumed.lost {
+        tracing::warn!(
+            "{}: some of what was made is missing or damaged; it is made again",
+            folder.path().display()
+        );
+    }
+    if let Some(mut reading) = Reading::open(&path)? {
+        reading.begin()?;
+        count(&mut reading, resumed.journal, |row| resumed.tally.take(row))?;
+    }
+    Ok((Journal::go_on(&path, Some(resumed.journal))?, resumed))
+}
+
+/// Refuses to go on with another list or other options than the archive was begun with.
+fn same(folder: &Folder, now: &Begin, then: &Begin) -> anyhow::Result<()> {
+    let place = folder.path().display();
+    if now == then {
+        return Ok(());
+    }
+    if now.schema != then.schema {
+        return usage(format!(
+            "{place}: it was begun by another version of this program; go on with that one, or choose a new folder"
+        ));
+    }
+    let names = now.settings.keys().chain(then.settings.keys());
+    let mut other: Vec<&str> = names
+        .filter(|name| now.settings.get(*name) != then.settings.get(*name))
+        .map(String::as_str)
+        .collect();
+    other.sort_unstable();
+    other.dedup();
+    if !other.is_empty() {
+        return usage(format!(
+            "{place}: it was begun with another {}; use the same options to go on, or choose a new folder",
+            other.join(", ")
+        ));
+    }
+    usage(format!(
+        "{place}: it was begun with another list ({} clips, and {} now); use the same sources to go on, or choose a new \
+         folder",
+        then.total, now.total
+    ))
+}
+
 /// Looks at the journal after its first entry, and at the files that it tells of.
-pub fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resumed, MediaError> {
+fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resumed, MediaError> {
     let start = journal.offset;
     let mut current: Option<Current> = None;
     let mut shards = 0;

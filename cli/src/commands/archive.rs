@@ -1,8 +1,239 @@
 //! `latentbit archive`.
 
-use crate::archive::{Folder, archive, check, merge};
-use crate::args::ArchiveArgs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use clap::Args;
+use latentbit_codec::Device;
+use latentbit_codec::bundle::Halves;
+use latentbit_codec::pipeline::Options;
+use serde_json::{Map, Value, json};
+
+use crate::archive::journal::{Begin, SCHEMA};
+use crate::archive::list::{ListOptions, gather};
+use crate::archive::make::Workshop;
+use crate::archive::plan::Plan;
+use crate::archive::recipe::Recipe;
+use crate::archive::report::Report;
+use crate::archive::resume::begin_or_go_on;
+use crate::archive::run::{Ended, Run, Shelf};
+use crate::archive::shard::Full;
+use crate::archive::store::Store;
+use crate::archive::{Folder, Form, Part, check, merge};
+use crate::args::{
+    CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes, rate, threads,
+};
 use crate::exit::{Exit, usage};
+use crate::report::{self, resident_bytes};
+use crate::{interrupt, model};
+use latentbit_media::{Crop, Filters, Rational, Resize};
+
+/// Options of `archive`.
+#[derive(Debug, Args)]
+pub struct ArchiveArgs {
+    /// Videos, pictures, folders, patterns or lists of clips; - for a list on stdin.
+    #[arg(value_name = "SOURCE", required_unless_present_any = ["check", "merge"])]
+    pub sources: Vec<String>,
+
+    /// Folder of the archive.
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["check", "merge"])]
+    pub output: Option<PathBuf>,
+
+    /// Prove the manifest and the files of an archive against each other, in every byte, instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output", "merge"])]
+    pub check: Option<PathBuf>,
+
+    /// Write the manifest of an archive whose parts are complete, instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output"])]
+    pub merge: Option<PathBuf>,
+
+    /// Form of the archive: a .lbit file for each clip, or tar shards that WebDataset reads.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Lbit)]
+    pub format: Form,
+
+    /// Put the tokens of each clip into shards as an array, too.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub tokens: Option<ShardTokens>,
+
+    /// Begin a new shard when one has reached this size.
+    #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB")]
+    pub shard_size: u64,
+
+    /// Begin a new shard when one has this many clips.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub shard_clips: u64,
+
+    /// Archive one part of the list, such as 1/4: several machines can write to one folder so, and --merge writes the
+    /// manifest when all are done.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Part>,
+
+    /// Where clips are that a list has by their ids alone: a path with {id} in it.
+    #[arg(long, value_name = "PATH")]
+    pub id_path: Option<String>,
+
+    /// Bring clips to this frame rate: 12, 29.97, 30000/1001.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub fps: Option<Rational>,
+
+    /// Scale pictures: the pixels of the short side (256), or W:H, where -1 follows the other side.
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub scale: Option<Resize>,
+
+    /// Keep a part of the pictures, after scaling: W:H for their middle, or W:H:X:Y.
+    #[arg(long, value_name = "W:H[:X:Y]")]
+    pub crop: Option<Crop>,
+
+    /// Leave clips out that have fewer frames.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_frames: u64,
+
+    /// Leave clips out whose pictures have a short side of fewer pixels, before scaling.
+    #[arg(long, value_name = "PIXELS", default_value_t = 1)]
+    pub min_size: u32,
+
+    /// Measure the PSNR of every N-th clip: the report shows the worst ones.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub quality_sample: u64,
+
+    /// Stop when more than this many clips failed.
+    #[arg(long, value_name = "N")]
+    pub max_errors: Option<u64>,
+
+    /// Clips that are made at once; 0 for one on each core, or 32 on a GPU, which computes small ones together.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
+    pub workers: usize,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Latent frames of a chunk; what the model was trained with by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub chunk: Option<u16>,
+
+    #[command(flatten)]
+    pub groups: GroupArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    #[command(flatten)]
+    pub carry: CarryArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ArchiveArgs {
+    /// Threads of the whole run.
+    fn all_threads(&self) -> usize {
+        match self.model.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// Of so many clips, those that are made at once.
+    fn workers(&self, clips: usize, device: &Device) -> usize {
+        let workers = match (self.workers, device) {
+            (0, Device::Cpu) => self.all_threads(),
+            (0, Device::Cuda(_)) => Device::CLIPS_TOGETHER,
+            (workers, _) => workers,
+        };
+        workers.min(clips).max(1)
+    }
+
+    /// Threads for each of them.
+    fn threads_each(&self, workers: usize) -> usize {
+        (self.all_threads() / workers).max(1)
+    }
+
+    /// What each worker may take of `--max-memory`.
+    fn memory_each(&self, workers: usize) -> anyhow::Result<Option<u64>> {
+        let Some(limit) = self.memory.max_memory else {
+            return Ok(None);
+        };
+        let model = resident_bytes().unwrap_or(0);
+        match limit.checked_sub(model) {
+            Some(left) if left > 0 => Ok(Some(left / workers as u64)),
+            _ => usage(format!(
+                "--max-memory: {limit} bytes are less than the {model} that the model alone takes"
+            )),
+        }
+    }
+
+    /// How clips are made, with `workers` at once.
+    fn recipe(&self, workers: usize) -> anyhow::Result<Recipe> {
+        Ok(Recipe {
+            full: Full {
+                bytes: self.shard_size,
+                clips: self.shard_clips,
+            },
+            npy: self.tokens.is_some(),
+            bits: self.bits,
+            chunk: self.chunk,
+            options: Options {
+                threads: self.threads_each(workers),
+                ..self.groups.options()
+            },
+            writer_options: self.coder.writer_options(),
+            filters: Filters {
+                seconds: None,
+                rate: self.fps,
+                resize: self.scale,
+                crop: self.crop,
+            },
+            audio: !self.carry.no_audio,
+            subtitles: !self.carry.no_subtitles,
+            min_frames: self.min_frames,
+            min_size: self.min_size,
+            quality_sample: self.quality_sample,
+            memory: self.memory_each(workers)?,
+        })
+    }
+
+    /// All that decides what an archive holds, by the names of the options: runs that differ in it cannot go on with each
+    /// other's work. How many clips are made at once is none of it.
+    fn settings(&self, bundle: &str, dtype: &str) -> Map<String, Value> {
+        let debug = |value: &dyn std::fmt::Debug| Value::from(format!("{value:?}"));
+        let shards = self.format == Form::Webdataset;
+        let settings = json!({
+            "--format": debug(&self.format),
+            "--tokens": debug(&self.tokens),
+            "--shard-size": shards.then_some(self.shard_size),
+            "--shard-clips": shards.then_some(self.shard_clips),
+            "--bits": self.bits,
+            "--chunk": self.chunk,
+            "--group": self.groups.group,
+            "--no-scene-cuts": self.groups.no_scene_cuts,
+            "--coder": debug(&self.coder),
+            "--fps": debug(&self.fps),
+            "--scale": debug(&self.scale),
+            "--crop": debug(&self.crop),
+            "--no-audio": self.carry.no_audio,
+            "--no-subtitles": self.carry.no_subtitles,
+            "--min-frames": self.min_frames,
+            "--min-size": self.min_size,
+            "--quality-sample": self.quality_sample,
+            "--max-memory": self.memory.max_memory,
+            "--model": bundle,
+            "--dtype": dtype,
+        });
+        match settings {
+            Value::Object(settings) => settings,
+            _ => Map::new(),
+        }
+    }
+}
 
 /// Runs the command.
 pub fn run(args: &ArchiveArgs, quiet: bool) -> anyhow::Result<Exit> {
@@ -16,4 +247,104 @@ pub fn run(args: &ArchiveArgs, quiet: bool) -> anyhow::Result<Exit> {
         Some(path) => archive(args, &Folder::new(path), quiet),
         None => usage("say where the archive goes with -o DIR"),
     }
+}
+
+/// Archives the clips that are asked for.
+fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<Exit> {
+    let part = args.shard.unwrap_or(Part::WHOLE);
+    if args.tokens.is_some() && args.format != Form::Webdataset {
+        return usage(
+            "--tokens puts arrays into shards; add --format webdataset, or export tokens with `latentbit tokens export`",
+        );
+    }
+    let options = ListOptions {
+        id_path: args.id_path.clone(),
+    };
+    let plan = Plan::new(gather(&args.sources, &options)?, part)?;
+    if plan.repeated > 0 {
+        tracing::warn!(
+            "{} clips are listed more than once; they are made once",
+            plan.repeated
+        );
+    }
+    let halves = match args.quality_sample {
+        0 => Halves::Encoder,
+        _ => Halves::Both,
+    };
+    let bundle = model::load(&args.model, halves)?;
+    let lock = folder.prepare(part)?;
+    let begin = Begin {
+        schema: SCHEMA.to_owned(),
+        part,
+        list_sha256: plan.digest.clone(),
+        total: plan.total,
+        clips: plan.clips.len() as u64,
+        settings: args.settings(&bundle.id.sha256_hex(), &bundle.dtype().to_string()),
+    };
+    let (journal, resumed) = begin_or_go_on(folder, begin, args.format)?;
+    let before = resumed.tally.clips;
+    let left = plan.clips.get(before as usize..).unwrap_or_default();
+    let workers = args.workers(left.len(), bundle.device());
+    let recipe = args.recipe(workers)?;
+    let store = Store::open(folder, part, args.format, recipe.full, resumed.progress)?;
+    let tally = Mutex::new(resumed.tally);
+
+    interrupt::listen();
+    let started = Instant::now();
+    let run = Run {
+        workshop: Workshop {
+            bundle: bundle.clone(),
+            recipe: &recipe,
+            scratch: &lock.scratch,
+            tally: &tally,
+        },
+        shelf: Shelf {
+            tally: &tally,
+            pictures: &lock.pictures,
+            store,
+            journal,
+        },
+        workers,
+        max_errors: args.max_errors,
+        quiet,
+    };
+    let ended = run.run(left, plan.clips.len() as u64)?;
+    let tally = tally
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = folder.path().display();
+    if ended == Ended::Complete && part == Part::WHOLE {
+        crate::archive::merge::manifest(folder, &[part])?;
+    }
+    let report = Report::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
+    if ended == Ended::Complete {
+        report.write(folder, &[part], &tally)?;
+    }
+    if args.json {
+        report::print(&report, false)?;
+    } else if !quiet {
+        eprintln!("{place}: {}", report.text());
+    }
+    match ended {
+        Ended::Interrupted => anyhow::bail!(
+            "{place}: stopped after {} of {} clips; the same command goes on from there",
+            tally.clips,
+            plan.clips.len()
+        ),
+        Ended::Errors => anyhow::bail!(
+            "{place}: stopped after {} of {} clips, {} of which failed; see what is wrong, then go on with a larger --max-errors",
+            tally.clips,
+            plan.clips.len(),
+            tally.failed
+        ),
+        Ended::Complete if part != Part::WHOLE && !quiet => eprintln!(
+            "part {part} is complete; when all of them are, `latentbit archive --merge {place}` writes the manifest"
+        ),
+        Ended::Complete => {}
+    }
+    Ok(if tally.failed > 0 {
+        Exit::Damaged
+    } else {
+        Exit::Success
+    })
 }

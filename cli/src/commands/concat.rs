@@ -3,13 +3,29 @@
 use std::fs::File;
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Error, Limits, WriterOptions, edit};
 
-use crate::args::ConcatArgs;
+use crate::args::OutputArgs;
 use crate::copied::{self, Nothing};
 use crate::exit::Exit;
 use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+
+/// Options of `concat`.
+#[derive(Debug, Args)]
+pub struct ConcatArgs {
+    /// .lbit files, in order.
+    #[arg(required = true, num_args = 1..)]
+    pub inputs: Vec<String>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {

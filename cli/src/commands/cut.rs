@@ -1,15 +1,37 @@
 //! `latentbit cut`.
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{ChunkInfo, Limits, ReadMode, VideoStream, WriterOptions, edit, scan};
 use serde::Serialize;
 
-use crate::args::CutArgs;
-use crate::copied;
+use crate::args::OutputArgs;
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+use crate::{copied, lbit_input};
 use latentbit_media::Start;
+
+/// Options of `cut`.
+#[derive(Debug, Args)]
+pub struct CutArgs {
+    /// .lbit file.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f); the start by default.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Start>,
+
+    /// Where to end, the same way; the end by default.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Start>,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct More {

@@ -3,26 +3,77 @@
 use std::sync::mpsc;
 use std::time::Instant;
 
+use clap::Args;
 use indicatif::ProgressBar;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Conceal, DecodedFrame, Geometry, Options, Work};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
-use crate::args::{DecodeArgs, RangeArgs};
+use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits};
 use crate::chunk_feed::{Feed, feed};
-use crate::conceal;
 use crate::exit::{Exit, UsageError};
 use crate::join::joined;
 use crate::lbit_input::{self, Input};
 use crate::losses::{About, Losses, Totals};
-use crate::memory;
-use crate::model;
 use crate::overwrite::{self, Decision};
-use crate::progress;
 use crate::report::{self, RunReport};
 use crate::shown::{self, Shown};
+use crate::{conceal, memory, model, progress};
 use latentbit_media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
+
+/// Options of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub sink: SinkArgs,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
+
+    #[command(flatten)]
+    pub carry: CarryArgs,
+
+    /// Bits to look at of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    #[command(flatten)]
+    pub conceal: ConcealArgs,
+
+    /// End with code 0 where frames were concealed and nothing else is wrong.
+    #[arg(long)]
+    pub allow_conceal: bool,
+
+    /// Write to this file, as JSON, which frames are exact, affected, concealed and left out.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub loss_report: Option<String>,
+
+    /// Stop at the first damage instead of concealing it.
+    #[arg(long, conflicts_with_all = ["conceal", "low_delay", "allow_conceal"])]
+    pub strict: bool,
+
+    /// Join a running stream in the middle: begin at the first copy of the header and the first key chunk after it.
+    #[arg(long, conflicts_with_all = ["strict", "start", "frames"])]
+    pub join: bool,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

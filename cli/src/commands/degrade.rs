@@ -3,15 +3,54 @@
 use std::ops::RangeInclusive;
 
 use anyhow::Context;
+use clap::{ArgGroup, Args};
 use latentbit_container::edit::{self, Bursts, Degraded, Loss};
 use latentbit_container::{ChunkInfo, Limits, Reader, Summary, Totals, WriterOptions};
 use serde::Serialize;
 
-use crate::args::DegradeArgs;
-use crate::copied;
+use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+use crate::{copied, lbit_input};
+
+/// Options of `degrade`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("chosen").required(true).args(["drop", "loss_rate"]))]
+pub struct DegradeArgs {
+    /// .lbit file, intact.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Numbers of the chunks to lose, from 0: 3,7-9.
+    #[arg(long, value_name = "CHUNKS", value_delimiter = ',')]
+    pub drop: Vec<ChunkRun>,
+
+    /// Lose chunks at random: this share of them in the long run, 0 to 1.
+    #[arg(long, value_name = "RATE")]
+    pub loss_rate: Option<f64>,
+
+    /// Mean length of bursts, in chunks: within a burst every chunk is lost.
+    #[arg(long, value_name = "CHUNKS", default_value_t = 1.0, conflicts_with = "drop")]
+    pub burst: f64,
+
+    /// What chance begins with: the same seed loses the same chunks on every machine.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "drop")]
+    pub seed: u64,
+
+    /// Hold the places of lost chunks, as `recover` does, instead of leaving their records out of the file.
+    #[arg(long, conflicts_with = "planes")]
+    pub hold: bool,
+
+    /// Keep this many of the most important bit-planes of the chunks instead of losing all.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub planes: Option<u8>,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct More {

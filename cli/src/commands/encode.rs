@@ -2,20 +2,55 @@
 
 use std::time::Instant;
 
+use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{Options, Work};
 use serde::Serialize;
 
-use crate::args::EncodeArgs;
+use crate::args::{CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits};
 use crate::encoding::{Encoding, describe};
 use crate::exit::{Exit, message};
-use crate::interrupt;
-use crate::memory;
-use crate::model;
 use crate::overwrite::{self, Decision};
-use crate::progress;
 use crate::report::{self, RunReport, bits_per_pixel};
+use crate::{interrupt, memory, model, progress};
 use latentbit_media::{InputOptions, open_source};
+
+/// Options of `encode`.
+#[derive(Debug, Args)]
+pub struct EncodeArgs {
+    /// Video or picture, or - for stdin (y4m, PNG, JPEG, or raw video with --raw).
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub carry: CarryArgs,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    #[command(flatten)]
+    pub groups: GroupArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use indicatif::ProgressBar;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
+use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_codec::{Bundle, pipeline};
 use latentbit_container::metadata::key;
 use latentbit_container::{
@@ -14,15 +16,62 @@ use latentbit_container::{
 };
 use serde::Serialize;
 
-use crate::copied;
+use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::Exit;
 use crate::lbit_input::{self, Input};
 use crate::lbit_output::Output;
-use crate::model;
 use crate::overwrite::{self, Decision};
-use crate::predict;
-use crate::predict::args::GenerateArgs;
-use crate::progress;
+use crate::{copied, model, predict, progress};
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// How many frames to make.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub frames: u64,
+
+    /// Width and height in pixels; that of the file with --continue.
+    #[arg(long, value_name = "WxH", value_parser = size, required_unless_present = "continue_file")]
+    pub size: Option<[u32; 2]>,
+
+    /// Frames per second.
+    #[arg(
+        long,
+        value_name = "FPS",
+        default_value_t = 25,
+        conflicts_with = "continue_file"
+    )]
+    pub fps: u32,
+
+    /// Begin with the tokens of this .lbit file, and go on from its end.
+    #[arg(
+        long = "continue",
+        id = "continue_file",
+        value_name = "FILE",
+        conflicts_with = "size"
+    )]
+    pub continue_file: Option<String>,
+
+    /// Chunks from one random access point to the next; 0 for a single one at the start.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
+    pub group: u32,
+
+    #[command(flatten)]
+    pub fill: FillArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct More {
@@ -216,4 +265,15 @@ impl Maker {
             ..chunk
         })
     }
+}
+
+/// Reads `640x360`.
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let wrong = || format!("'{text}' is no size; write width and height as 640x360");
+    let (width, height) = text.split_once('x').ok_or_else(wrong)?;
+    let side = |text: &str| match text.parse::<u32>() {
+        Ok(side) if side > 0 => Ok(side),
+        _ => Err(wrong()),
+    };
+    Ok([side(width)?, side(height)?])
 }

@@ -1,13 +1,27 @@
 //! `latentbit index`.
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Limits, edit};
 
-use crate::args::{IndexArgs, OutputArgs};
-use crate::copied;
+use crate::args::OutputArgs;
 use crate::exit::Exit;
-use crate::lbit_input;
-use crate::overwrite;
+use crate::{copied, lbit_input, overwrite};
+
+/// Options of `index`.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// .lbit file.
+    pub file: String,
+
+    /// Write to this file instead; the input is changed if there is none.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<String>,
+
+    /// Overwrite that file if it exists.
+    #[arg(short = 'y', long, requires = "output")]
+    pub overwrite: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &IndexArgs) -> anyhow::Result<Exit> {

@@ -3,20 +3,56 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream, bit_mask};
 use serde::Serialize;
 
-use crate::copied;
+use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
 use crate::lbit_output::Output;
-use crate::model;
 use crate::overwrite::{self, Decision};
-use crate::predict::args::InpaintArgs;
-use crate::predict::{self, Part};
+use crate::predict::{self, Part, Rectangle};
+use crate::{copied, lbit_input, model};
 use latentbit_media::Start;
+
+/// Options of `inpaint`.
+#[derive(Debug, Args)]
+pub struct InpaintArgs {
+    /// .lbit file, intact.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// The rectangle to make anew, in pixels, as ffmpeg's crop has it: width:height:x:y. It grows to whole tokens. Without
+    /// it whole frames are made anew.
+    #[arg(long, value_name = "W:H:X:Y")]
+    pub mask: Option<Rectangle>,
+
+    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f); the start by default. It grows to whole
+    /// tokens.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Start>,
+
+    /// Where to end, the same way; the end by default.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<Start>,
+
+    #[command(flatten)]
+    pub fill: FillArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct More {

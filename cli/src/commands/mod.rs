@@ -1,4 +1,4 @@
-//! The subcommands, one file each.
+//! The command line, and the subcommands, one file each.
 
 pub mod archive;
 pub mod concat;
@@ -19,3 +19,166 @@ pub mod score;
 pub mod tokens;
 pub mod trim;
 pub mod verify;
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::exit::{EXIT_CODES, Exit};
+
+use archive::ArchiveArgs;
+use concat::ConcatArgs;
+use cut::CutArgs;
+use decode::DecodeArgs;
+use degrade::DegradeArgs;
+use encode::EncodeArgs;
+use eval::EvalArgs;
+use generate::GenerateArgs;
+use index::IndexArgs;
+use info::InfoArgs;
+use inpaint::InpaintArgs;
+use latents::LatentsCommand;
+use models::ModelsCommand;
+use recover::RecoverArgs;
+use score::ScoreArgs;
+use tokens::TokensCommand;
+use trim::TrimArgs;
+use verify::VerifyArgs;
+
+/// Streaming neural video codec: video to .lbit tokens and back.
+#[derive(Debug, Parser)]
+#[command(name = "latentbit", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Print errors only, and no progress bar.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more; twice for debugging.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn a video or a picture into tokens.
+    #[command(after_help = EXIT_CODES)]
+    Encode(EncodeArgs),
+    /// Turn tokens back into a video or a picture.
+    #[command(after_help = EXIT_CODES)]
+    Decode(DecodeArgs),
+    /// Tell what a .lbit file holds, and whether it is whole.
+    #[command(after_help = EXIT_CODES)]
+    Info(InfoArgs),
+    /// Compare a .lbit file with the video that it was made of: PSNR, SSIM, MS-SSIM, bits per pixel.
+    ///
+    /// The same figures are given for the model's VAE without quantization, the upper bound of what tokens can reach.
+    #[command(after_help = EXIT_CODES)]
+    Eval(EvalArgs),
+    /// Check .lbit files in every byte: checksums, lengths, order, tokens, totals, digests and index.
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Make a whole file of what is left of a damaged or truncated one.
+    ///
+    /// Every intact chunk, packet and other record is copied as it is. Chunks that are lost between others are marked as
+    /// lost, so that all frames keep their numbers and times. Ends with code 3 or 4 if anything was lost.
+    #[command(after_help = EXIT_CODES)]
+    Recover(RecoverArgs),
+    /// Write a new index to a file whose own is missing or damaged.
+    #[command(after_help = EXIT_CODES)]
+    Index(IndexArgs),
+    /// Leave the least important bits of all tokens out: a smaller file of lower quality, without encoding again.
+    #[command(after_help = EXIT_CODES)]
+    Trim(TrimArgs),
+    /// Copy a part of a file, without encoding again: it begins and ends on chunk borders.
+    ///
+    /// It begins at the last key chunk that is not after --from, because decoding cannot begin elsewhere, and ends with
+    /// the chunk that holds the last frame before --to. What was kept is printed.
+    #[command(after_help = EXIT_CODES)]
+    Cut(CutArgs),
+    /// Join files one after the other, without encoding again.
+    ///
+    /// They must have the same model, size and kinds of streams. Each begins a new segment, so that nobody who trains on
+    /// the tokens joins across.
+    #[command(after_help = EXIT_CODES)]
+    Concat(ConcatArgs),
+    /// Lose chunks of a file on purpose, for tests and research: by number or at random.
+    ///
+    /// Their records are left out, as a channel does that loses packets; nothing else of the file changes. With --hold the
+    /// places of lost chunks are held, as `recover` does; with --planes their most important planes stay.
+    #[command(after_help = EXIT_CODES)]
+    Degrade(DegradeArgs),
+    /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
+    #[command(subcommand)]
+    Tokens(TokensCommand),
+    /// The VAE alone: a video to the latents that diffusion models take, and back. It needs no tokenizer.
+    #[command(subcommand)]
+    Latents(LatentsCommand),
+    /// Make a video from nothing, or go on from a file: tokens that the predictor holds likely.
+    #[command(after_help = EXIT_CODES)]
+    Generate(GenerateArgs),
+    /// Make a rectangle or a span of time of a file anew, from what is around it.
+    ///
+    /// All other tokens stay as they are, to the bit.
+    #[command(after_help = EXIT_CODES)]
+    Inpaint(InpaintArgs),
+    /// Tell how likely the tokens of a file are: bits per token under the predictor, for each chunk. Much more than other
+    /// files have means that this one is unlike what the predictor was trained on.
+    #[command(after_help = EXIT_CODES)]
+    Score(ScoreArgs),
+    /// Turn many clips into an archive of tokens, with a manifest: for data sets to train on.
+    ///
+    /// SOURCE is a video or picture, a folder, a pattern of names ('clips/**/*.mp4'), or a list: text or JSON lines (.txt,
+    /// .list, .jsonl), CSV, TSV or Parquet, with a path or an id for each clip, and if you like start, end, label and
+    /// caption. A list can come on stdin as well (-).
+    ///
+    /// A run that ended for whatever reason goes on when the same command is given again. The same list gives the same
+    /// files, byte for byte. Clips that cannot be made are listed in the manifest with the reason; the command then ends
+    /// with code 3.
+    #[command(after_help = EXIT_CODES)]
+    Archive(ArchiveArgs),
+    /// Models that are kept on this machine: list, add, pull, verify, path.
+    ///
+    /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}
+
+impl Command {
+    /// Runs the command; `quiet` says whether to print errors only.
+    pub fn run(&self, quiet: bool) -> anyhow::Result<Exit> {
+        match self {
+            Self::Encode(args) => encode::run(args, quiet),
+            Self::Decode(args) => decode::run(args, quiet),
+            Self::Info(args) => info::run(args),
+            Self::Eval(args) => eval::run(args, quiet),
+            Self::Verify(args) => verify::run(args),
+            Self::Recover(args) => recover::run(args),
+            Self::Index(args) => index::run(args),
+            Self::Trim(args) => trim::run(args),
+            Self::Cut(args) => cut::run(args),
+            Self::Concat(args) => concat::run(args),
+            Self::Degrade(args) => degrade::run(args),
+            Self::Archive(args) => archive::run(args, quiet),
+            Self::Tokens(command) => tokens::run(command),
+            Self::Latents(command) => latents::run(command, quiet),
+            Self::Generate(args) => generate::run(args, quiet),
+            Self::Inpaint(args) => inpaint::run(args),
+            Self::Score(args) => score::run(args),
+            Self::Models(command) => models::run(command, quiet),
+        }
+    }
+}
+
+/// The options that ffmpeg writes with one dash and two letters, in the form that others have here.
+pub fn as_ffmpeg_has_it(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-an") => "--no-audio".into(),
+        Some("-sn") => "--no-subtitles".into(),
+        _ => argument,
+    }
+}

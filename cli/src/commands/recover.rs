@@ -1,14 +1,28 @@
 //! `latentbit recover`.
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Limits, WriterOptions, edit};
 use serde::Serialize;
 
-use crate::args::RecoverArgs;
-use crate::copied;
+use crate::args::OutputArgs;
 use crate::exit::Exit;
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+use crate::{copied, lbit_input};
+
+/// Options of `recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// .lbit file, damaged or cut off.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct More {

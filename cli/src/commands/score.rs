@@ -1,19 +1,44 @@
 //! `latentbit score`.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::maskgit::{Neighbours, Piece, Predictor};
 use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
+use crate::args::ModelArgs;
 use crate::exit::Exit;
 use crate::lbit_input::{self, Input};
-use crate::model;
-use crate::predict;
-use crate::predict::args::ScoreArgs;
 use crate::report::{self, BundleReport};
+use crate::{model, predict};
+
+/// Options of `score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    /// Predictor to use instead of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub predictor: Option<PathBuf>,
+
+    /// In how many parts the tokens of a chunk are told, each predicted from those before: more parts cost more time and
+    /// give a tighter bound.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub parts: u32,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What a chunk costs under the predictor.
 #[derive(Debug, Serialize)]

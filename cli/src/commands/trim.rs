@@ -1,12 +1,32 @@
 //! `latentbit trim`.
 
+use clap::Args;
 use latentbit_container::{Limits, WriterOptions, edit};
 
-use crate::args::TrimArgs;
+use crate::args::{OutputArgs, bits};
 use crate::copied::{self, Nothing};
 use crate::exit::Exit;
 use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+
+/// Options of `trim`.
+#[derive(Debug, Args)]
+pub struct TrimArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Bits to keep of each token, the most important ones.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: u8,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {

@@ -1,13 +1,24 @@
 //! `latentbit verify`.
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Error, ErrorKind, Limits, Status, Verification, verify, verify_file};
 use serde::Serialize;
 
-use crate::args::VerifyArgs;
 use crate::exit::{Exit, message};
-use crate::lbit_input;
-use crate::report;
+use crate::{lbit_input, report};
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// .lbit files; - for stdin.
+    #[arg(required = true)]
+    pub files: Vec<String>,
+
+    /// Print JSON: one line for each file.
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -1,6 +1,5 @@
 //! What the commands share that predict tokens: `generate`, `inpaint`, `score`.
 
-pub mod args;
 mod load;
 mod part;
 

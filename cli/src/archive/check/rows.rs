@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::columns::{COLUMNS, cells};
+use super::super::journal::journals;
+use super::super::manifest;
 use super::super::merge::Merged;
-use super::super::{journals, manifest};
 use super::{Check, Expected, number, text};
 use crate::exit::message;
 

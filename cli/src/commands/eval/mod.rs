@@ -8,11 +8,45 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use clap::Args;
 use latentbit_container::MAGIC;
 
-use crate::args::EvalArgs;
+use crate::args::{ConcealArgs, ModelArgs, SourceArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::report::QualityReport;
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The video that the file was made of, or - for stdin.
+    #[arg(allow_hyphen_values = true)]
+    pub reference: String,
+
+    /// .lbit file, or - for one on stdin; or a video or picture that another codec made, to measure it in the same way.
+    #[arg(allow_hyphen_values = true)]
+    pub file: String,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// Bits to look at of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Do not measure the VAE without quantization beside the tokens: twice as fast.
+    #[arg(long)]
+    pub no_vae: bool,
+
+    #[command(flatten)]
+    pub conceal: ConcealArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {

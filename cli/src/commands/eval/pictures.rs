@@ -3,8 +3,7 @@
 use latentbit_codec::metrics::Meter;
 use serde::Serialize;
 
-use super::{ends_early, other_size, table};
-use crate::args::EvalArgs;
+use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::progress;
 use crate::report::{self, QualityReport, bits_per_pixel};

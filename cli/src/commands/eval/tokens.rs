@@ -11,15 +11,12 @@ use latentbit_codec::{Bundle, Frame};
 use latentbit_container::{ReadMode, VideoStream};
 use serde::Serialize;
 
-use super::{ends_early, other_size, table};
-use crate::args::EvalArgs;
+use super::{EvalArgs, ends_early, other_size, table};
 use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
 use crate::join::joined;
-use crate::lbit_input;
-use crate::model;
-use crate::progress;
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
+use crate::{lbit_input, model, progress};
 use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]

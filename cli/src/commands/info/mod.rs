@@ -7,15 +7,36 @@ mod text;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Limits, ReadMode, Reader};
 
-use crate::args::InfoArgs;
 use crate::commands::device_info;
 use crate::exit::Exit;
 use crate::lbit_input::{self, Counted};
 use crate::report::{print, print_text};
+
 use gather::Contents;
 use report::Report;
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// .lbit file, or - for stdin.
+    #[arg(allow_hyphen_values = true, required_unless_present = "device")]
+    pub file: Option<String>,
+
+    /// Tell what a device computes with, instead of what a file holds: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", conflicts_with = "file")]
+    pub device: Option<String>,
+
+    /// List every chunk too.
+    #[arg(long, conflicts_with = "device")]
+    pub chunks: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {

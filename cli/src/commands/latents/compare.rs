@@ -1,13 +1,26 @@
 //! `latentbit latents compare`.
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::args::LatentsCompareArgs;
 use crate::exit::Exit;
 use crate::latents::TensorFile;
 use crate::report;
-use latentbit_media::FRAMES;
-use latentbit_media::{MediaError, MediaErrorKind};
+use latentbit_media::{FRAMES, MediaError, MediaErrorKind};
+
+/// Options of `latents compare`.
+#[derive(Debug, Args)]
+pub struct LatentsCompareArgs {
+    /// File of latents or frames.
+    pub a: String,
+
+    /// The file to measure it by.
+    pub b: String,
+
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

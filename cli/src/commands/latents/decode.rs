@@ -2,22 +2,48 @@
 
 use std::time::Instant;
 
+use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, LatentInput, Options, Work};
 use latentbit_codec::{Bundle, Tensor};
 use latentbit_container::{Chroma, PixelFrames, Rational};
 use serde::Serialize;
 
-use crate::args::LatentsDecodeArgs;
+use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SinkArgs};
 use crate::exit::{Exit, usage};
 use crate::join::joined;
 use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
-use crate::memory;
-use crate::model;
 use crate::overwrite::{self, Decision};
-use crate::progress;
 use crate::report::{self, RunReport};
+use crate::{memory, model, progress};
 use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
+
+/// Options of `latents decode`.
+#[derive(Debug, Args)]
+pub struct LatentsDecodeArgs {
+    /// File of safetensors with a tensor `latents` [1, C, T, H, W] of f32, f16 or bf16.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub sink: SinkArgs,
+
+    /// Scale of the latents; what the file says of itself by default, or else raw.
+    #[arg(long, value_name = "SCALE", value_enum)]
+    pub scale: Option<Scale>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -2,24 +2,50 @@
 
 use std::time::Instant;
 
+use clap::Args;
 use indicatif::ProgressBar;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, Options, Output, Work};
 use serde::Serialize;
 
-use crate::args::LatentsEncodeArgs;
+use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SourceArgs};
 use crate::exit::{Exit, message};
 use crate::frame_feed::{both, feed};
-use crate::interrupt;
 use crate::join::joined;
-use crate::latents::{About, LATENTS, Scaling};
-use crate::memory;
-use crate::model;
+use crate::latents::{About, LATENTS, Scale, Scaling};
 use crate::overwrite::{self, Decision};
-use crate::progress;
 use crate::report::{self, RunReport};
-use latentbit_media::TensorWriter;
-use latentbit_media::open_source;
+use crate::{interrupt, memory, model, progress};
+use latentbit_media::{TensorWriter, open_source};
+
+/// Options of `latents encode`.
+#[derive(Debug, Args)]
+pub struct LatentsEncodeArgs {
+    /// Video or picture, or - for stdin (y4m, PNG, JPEG, or raw video with --raw).
+    #[arg(allow_hyphen_values = true)]
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// Scale of the latents: raw, the mean of the VAE's posterior as it is; or normalised by the VAE's mean and standard
+    /// deviation, as diffusion models take them.
+    #[arg(long, value_name = "SCALE", value_enum, default_value_t = Scale::Raw)]
+    pub scale: Scale,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

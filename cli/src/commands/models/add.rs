@@ -1,13 +1,13 @@
 //! `latentbit models add`.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, bail};
+use clap::Args;
 
 use super::report;
-use crate::args::ModelsAddArgs;
+use crate::args::ModelNameArgs;
 use crate::exit::Exit;
 use crate::models::error::io_error;
 use crate::models::kind::{self, Found, VAE};
@@ -15,6 +15,24 @@ use crate::models::name::{cleaned, is_safe};
 use crate::models::record::RECORD_FILE;
 use crate::models::{Cache, FileRecord, Kind, Name, Record, Source, digest};
 use crate::progress;
+
+/// Options of `models add`.
+#[derive(Debug, Args)]
+pub struct ModelsAddArgs {
+    /// File or folder.
+    pub path: PathBuf,
+
+    #[command(flatten)]
+    pub name: ModelNameArgs,
+
+    /// Link to the files instead of copying them.
+    #[arg(long)]
+    pub link: bool,
+
+    /// Print what was added as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &ModelsAddArgs, quiet: bool) -> anyhow::Result<Exit> {

@@ -1,13 +1,21 @@
 //! `latentbit models list`.
 
+use clap::Args;
 use latentbit_codec::{Bundle, Device, Dtype};
 use serde::Serialize;
 
 use super::report::{ModelReport, size};
-use crate::args::ModelsListArgs;
 use crate::exit::{Exit, message};
 use crate::models::{BUILT_IN, Cache, Kind};
 use crate::report::{self, BundleReport};
+
+/// Options of `models list`.
+#[derive(Debug, Args)]
+pub struct ModelsListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

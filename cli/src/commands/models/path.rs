@@ -1,9 +1,17 @@
 //! `latentbit models path`.
 
-use crate::args::ModelsPathArgs;
+use clap::Args;
+
 use crate::exit::{Exit, usage};
 use crate::models::{BUILT_IN, Cache};
 use crate::report;
+
+/// Options of `models path`.
+#[derive(Debug, Args)]
+pub struct ModelsPathArgs {
+    /// Name of the model.
+    pub name: String,
+}
 
 /// Runs the command.
 pub fn run(args: &ModelsPathArgs) -> anyhow::Result<Exit> {

@@ -3,15 +3,39 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use clap::Args;
 
 use super::report;
-use crate::args::ModelsPullArgs;
+use crate::args::ModelNameArgs;
 use crate::exit::{Exit, usage};
 use crate::models::hub::{self, Hub};
 use crate::models::known::{self, Target};
 use crate::models::locked::remove;
 use crate::models::{Cache, FileRecord, Name, Record, Source, kind};
 use crate::progress;
+
+/// Options of `models pull`.
+#[derive(Debug, Args)]
+pub struct ModelsPullArgs {
+    /// Known name, OWNER/REPO or OWNER/REPO/FILE.
+    #[arg(value_name = "NAME")]
+    pub model: String,
+
+    /// Branch, tag or commit.
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: String,
+
+    #[command(flatten)]
+    pub name: ModelNameArgs,
+
+    /// Fetch nothing: end well if the model is there already.
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Print what was pulled as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {

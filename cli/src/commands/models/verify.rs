@@ -1,11 +1,22 @@
 //! `latentbit models verify`.
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::args::ModelsVerifyArgs;
 use crate::exit::{Exit, message, usage};
 use crate::models::{BUILT_IN, Cache, FileRecord, Name, Record, digest};
 use crate::{progress, report};
+
+/// Options of `models verify`.
+#[derive(Debug, Args)]
+pub struct ModelsVerifyArgs {
+    /// Model to check; all of them by default.
+    pub name: Option<String>,
+
+    /// Print JSON: one line for each model.
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

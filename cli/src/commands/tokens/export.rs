@@ -5,19 +5,45 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use clap::Args;
 use latentbit_container::{Error as ContainerError, Limits, Reader, StreamId, VideoStream};
 use serde::Serialize;
 
-use crate::args::{OutputArgs, TokensExportArgs};
+use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
-use crate::report;
 use crate::tokens::{
-    ArrayFormat, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
+    ArrayFormat, Columns, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
 };
-use latentbit_media::Target;
-use latentbit_media::{MediaError, MediaErrorKind};
+use crate::{lbit_input, report};
+use latentbit_media::{MediaError, MediaErrorKind, Target};
+
+/// Options of `tokens export`.
+#[derive(Debug, Args)]
+pub struct TokensExportArgs {
+    /// .lbit file.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Format of the array; the name of the output says it by default (.npy, .safetensors, .bin).
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ArrayFormat>,
+
+    /// Split each token into columns of 16 or 32 bits, a last axis of the array. Otherwise a token is one number, of the
+    /// smallest of 16, 32 and 64 bits that holds it (raw: always 64).
+    #[arg(long, value_name = "TYPE", value_enum)]
+    pub columns: Option<Columns>,
+
+    /// Bits to keep of each token, the most important ones; all by default.
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<u8>,
+
+    /// Print a summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
+use clap::Args;
 use latentbit_container::{Header, LatentFrames};
 
-use crate::args::TokensImportArgs;
+use crate::args::{CoderArgs, OutputArgs};
 use crate::copied::{self, Nothing};
 use crate::exit::{Exit, usage};
 use crate::lbit_input;
@@ -13,6 +14,31 @@ use crate::lbit_output::Output;
 use crate::overwrite::{self, Decision};
 use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
 use latentbit_media::{MediaError, MediaErrorKind};
+
+/// Options of `tokens import`.
+#[derive(Debug, Args)]
+pub struct TokensImportArgs {
+    /// Array of tokens, as `tokens export` writes it; - for stdin, with --format and --sidecar.
+    pub input: String,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// Format of the array; its name says it by default (.npy, .safetensors, .bin).
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<ArrayFormat>,
+
+    /// The JSON that belongs to the array; by default what safetensors say of themselves, or else its name with .json.
+    #[arg(long, value_name = "FILE")]
+    pub sidecar: Option<String>,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {

@@ -3,8 +3,29 @@
 mod export;
 mod import;
 
-use crate::args::TokensCommand;
-use crate::exit::Exit;
+use clap::Subcommand;
+
+use crate::exit::{EXIT_CODES, Exit};
+
+use export::TokensExportArgs;
+use import::TokensImportArgs;
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Write the tokens of a file as an array, with a JSON beside it that says what they are: geometry, order of tokens and
+    /// bits, and for each chunk its frames, its steps in the array, and its segment.
+    ///
+    /// Of a damaged file it writes what is intact; a chunk that is lost has an entry without steps. Two files are written,
+    /// so the output can be no pipe.
+    #[command(after_help = EXIT_CODES)]
+    Export(TokensExportArgs),
+    /// Make a file of an array and its JSON, bit for bit. Sound and subtitles are not part of them.
+    ///
+    /// Chunks that are lost keep their places, as with `recover`. Ends with code 4 if the array is cut off.
+    #[command(after_help = EXIT_CODES)]
+    Import(TokensImportArgs),
+}
 
 /// Runs the command.
 pub fn run(command: &TokensCommand) -> anyhow::Result<Exit> {

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use latentbit_codec::maskgit::FillOptions;
+use clap::{Args, ValueEnum};
+use latentbit_codec::maskgit::{FillOptions, Schedule};
 use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
 use latentbit_container::{Compression, WriterOptions};
 
-use super::values::{CoderChoice, ConcealChoice, DtypeChoice, bytes, pixel_layout, threads};
-use latentbit_media::{InputOptions, OutputOptions, PixelLayout, RawFormat, Start, VideoInfo};
+use latentbit_media::{
+    InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Start, VideoInfo, parse_rate,
+};
 
 /// Where the output goes.
 #[derive(Debug, Args)]
@@ -219,4 +220,160 @@ pub struct ConcealArgs {
     /// Conceal from the past alone, without waiting for the chunk after the lost ones.
     #[arg(long)]
     pub low_delay: bool,
+}
+
+/// What a new model is called.
+#[derive(Debug, Args)]
+pub struct ModelNameArgs {
+    /// Name to keep it under, instead of one made of where it is from.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Replace a model that has this name.
+    #[arg(short = 'y', long)]
+    pub overwrite: bool,
+}
+
+/// How tokens are filled.
+#[derive(Debug, Args)]
+pub struct FillArgs {
+    /// Predictor to use instead of the built-in one: a file that `training/` made for this model.
+    #[arg(long, value_name = "FILE")]
+    pub predictor: Option<PathBuf>,
+
+    /// Passes through the predictor for each chunk: in each the surest tokens are settled.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub steps: u32,
+
+    /// How many tokens are settled in each pass.
+    #[arg(long, value_name = "SCHEDULE", value_enum, default_value_t = ScheduleChoice::Cosine)]
+    pub schedule: ScheduleChoice,
+
+    /// 0: the likelier value of each bit. 1: bits are drawn as likely as the predictor holds them.
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub temperature: f32,
+
+    /// Scale of the noise on which tokens count as sure; it fades from pass to pass.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub noise: f32,
+
+    /// Where chance begins: the same seed gives the same tokens, for a given device and number type.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl FillArgs {
+    /// As the codec takes them.
+    pub fn options(&self) -> FillOptions {
+        FillOptions {
+            schedule: match self.schedule {
+                ScheduleChoice::Cosine => Schedule::Cosine,
+                ScheduleChoice::Linear => Schedule::Linear,
+            },
+            steps: self.steps,
+            temperature: self.temperature,
+            noise: self.noise,
+            seed: self.seed,
+        }
+    }
+}
+
+/// Values of `--schedule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleChoice {
+    /// Few tokens at first, many at the end.
+    Cosine,
+    /// The same number in each pass.
+    Linear,
+}
+
+/// Values of `--coder`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CoderChoice {
+    /// As they are: the fastest.
+    Raw,
+    /// As zstd frames.
+    Zstd,
+    /// By context mixing: the smallest.
+    Cm,
+}
+
+/// Values of `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DtypeChoice {
+    /// The faster one.
+    Auto,
+    /// bfloat16 operands, f32 sums.
+    Bf16,
+    /// 32-bit floats.
+    F32,
+    /// IEEE half precision operands, f32 sums; on GPUs only.
+    F16,
+}
+
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "k" | "kib" => 1 << 10,
+        "mb" => 1_000_000,
+        "m" | "mib" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("expected a size such as 8GiB, 8GB or 500MB".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 => Ok((number * unit as f64) as u64),
+        _ => Err("expected a size such as 8GiB, 8GB or 500MB".to_owned()),
+    }
+}
+
+pub fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n <= 1024 => Ok(n),
+        _ => Err("expected a number from 0 to 1024".to_owned()),
+    }
+}
+
+pub fn bits(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(n) if (1..=64).contains(&n) => Ok(n),
+        _ => Err("expected a number from 1 to 64".to_owned()),
+    }
+}
+
+pub fn rate(text: &str) -> Result<Rational, String> {
+    parse_rate(text).ok_or_else(|| format!("'{text}' is no frame rate; write 25, 29.97 or 30000/1001"))
+}
+
+pub fn pixel_layout(text: &str) -> Result<PixelLayout, String> {
+    PixelLayout::from_ffmpeg_name(text).ok_or_else(|| {
+        format!("'{text}' is not known here; write it as ffmpeg does: yuv420p, yuv422p10le, rgb24")
+    })
+}
+
+/// Values of `--conceal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConcealChoice {
+    /// Tokens that the predictor finds likely between those before and after them, their frames mixed with those of blend.
+    Maskgit,
+    /// Copies of the last good frame before them.
+    Freeze,
+    /// Frames mixed of the good ones before and after them.
+    Blend,
+    /// Latents mixed of those before and after them, turned into frames by the model.
+    Latent,
+    /// Nothing: their frames are left out.
+    Off,
+}
+
+/// Values of `archive --tokens`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShardTokens {
+    /// numpy.
+    Npy,
 }
