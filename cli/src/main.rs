@@ -1,29 +1,18 @@
 //! The command `latentbit`: video to `.lbit` tokens and back.
 
-mod along;
 mod archive;
 mod args;
-mod chunk_feed;
 mod commands;
-mod conceal;
-mod copied;
-mod encoding;
 mod exit;
-mod frame_feed;
 mod interrupt;
-mod join;
 mod latents;
-mod lbit_input;
-mod lbit_output;
-mod losses;
-mod memory;
 mod model;
 mod models;
 mod overwrite;
 mod predict;
 mod progress;
 mod report;
-mod shown;
+mod streaming;
 mod tokens;
 
 use std::io::IsTerminal;

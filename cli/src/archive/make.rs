@@ -20,9 +20,9 @@ use super::row::{Made, rounded};
 use super::shard::NPY;
 use super::store::{Files, remove};
 use super::tally::{Tally, contents};
-use crate::encoding::{Encoding, describe};
 use crate::exit::message;
 use crate::interrupt;
+use crate::streaming::encoding::{Encoding, describe};
 use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
 /// What came of trying.

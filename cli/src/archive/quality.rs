@@ -10,9 +10,9 @@ use latentbit_codec::pipeline::{self, Options};
 use latentbit_codec::{Bundle, Frame};
 use latentbit_container::ReadMode;
 
-use crate::chunk_feed::feed;
-use crate::join::joined;
-use crate::lbit_input;
+use crate::streaming::chunk_feed::feed;
+use crate::streaming::lbit_input;
+use crate::streaming::threads::joined;
 use latentbit_media::{FrameSource, MediaError};
 
 /// Pixels of the long side of each picture in a report.

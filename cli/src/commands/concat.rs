@@ -7,10 +7,10 @@ use clap::Args;
 use latentbit_container::{Error, Limits, WriterOptions, edit};
 
 use crate::args::OutputArgs;
-use crate::copied::{self, Nothing};
 use crate::exit::Exit;
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+use crate::streaming::copied::{self, Nothing};
+use crate::streaming::lbit_input;
 
 /// Options of `concat`.
 #[derive(Debug, Args)]

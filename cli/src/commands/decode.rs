@@ -11,15 +11,16 @@ use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStre
 use serde::Serialize;
 
 use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits};
-use crate::chunk_feed::{Feed, feed};
 use crate::exit::{Exit, UsageError};
-use crate::join::joined;
-use crate::lbit_input::{self, Input};
-use crate::losses::{About, Losses, Totals};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
-use crate::shown::{self, Shown};
-use crate::{conceal, memory, model, progress};
+use crate::streaming::chunk_feed::{Feed, feed};
+use crate::streaming::lbit_input::{self, Input};
+use crate::streaming::loss_report::{About, Losses, Totals};
+use crate::streaming::presentation::{self, Shown};
+use crate::streaming::threads::joined;
+use crate::streaming::{conceal, memory};
+use crate::{model, progress};
 use latentbit_media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
 
 /// Options of `decode`.
@@ -134,7 +135,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         ..Options::default()
     };
     let carry = &args.carry;
-    let streams = shown::wanted(input.reader.header(), |stream| match stream.kind {
+    let streams = presentation::wanted(input.reader.header(), |stream| match stream.kind {
         PacketKind::Audio => !carry.no_audio,
         PacketKind::Subtitles => !carry.no_subtitles,
         _ => false,
@@ -227,7 +228,7 @@ struct Feeding {
     range: std::ops::Range<u64>,
     decoder: pipeline::ChunkInput,
     keep_going: bool,
-    along: mpsc::Sender<shown::Along>,
+    along: mpsc::Sender<presentation::Along>,
 }
 
 /// Feeds the decoder on a thread of its own, writes here.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
-use crate::{copied, lbit_input};
+use crate::streaming::{copied, lbit_input};
 
 /// Options of `degrade`.
 #[derive(Debug, Args)]

@@ -8,11 +8,12 @@ use latentbit_codec::pipeline::{Options, Work};
 use serde::Serialize;
 
 use crate::args::{CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits};
-use crate::encoding::{Encoding, describe};
 use crate::exit::{Exit, message};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport, bits_per_pixel};
-use crate::{interrupt, memory, model, progress};
+use crate::streaming::encoding::{Encoding, describe};
+use crate::streaming::memory;
+use crate::{interrupt, model, progress};
 use latentbit_media::{InputOptions, open_source};
 
 /// Options of `encode`.

@@ -18,10 +18,11 @@ use serde::Serialize;
 
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::Exit;
-use crate::lbit_input::{self, Input};
-use crate::lbit_output::Output;
 use crate::overwrite::{self, Decision};
-use crate::{copied, model, predict, progress};
+use crate::streaming::copied;
+use crate::streaming::lbit_input::{self, Input};
+use crate::streaming::lbit_output::Output;
+use crate::{model, predict, progress};
 
 /// Options of `generate`.
 #[derive(Debug, Args)]

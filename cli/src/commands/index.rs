@@ -6,7 +6,8 @@ use latentbit_container::{Limits, edit};
 
 use crate::args::OutputArgs;
 use crate::exit::Exit;
-use crate::{copied, lbit_input, overwrite};
+use crate::overwrite;
+use crate::streaming::{copied, lbit_input};
 
 /// Options of `index`.
 #[derive(Debug, Args)]

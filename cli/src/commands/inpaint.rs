@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::{Exit, usage};
-use crate::lbit_output::Output;
+use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::predict::{self, Part, Rectangle};
-use crate::{copied, lbit_input, model};
+use crate::streaming::lbit_output::Output;
+use crate::streaming::{copied, lbit_input};
 use latentbit_media::Start;
 
 /// Options of `inpaint`.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::OutputArgs;
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::{copied, lbit_input};
+use crate::streaming::{copied, lbit_input};
 
 /// Options of `recover`.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::args::ModelArgs;
 use crate::exit::Exit;
-use crate::lbit_input::{self, Input};
 use crate::report::{self, BundleReport};
+use crate::streaming::lbit_input::{self, Input};
 use crate::{model, predict};
 
 /// Options of `score`.

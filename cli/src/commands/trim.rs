@@ -4,10 +4,10 @@ use clap::Args;
 use latentbit_container::{Limits, WriterOptions, edit};
 
 use crate::args::{OutputArgs, bits};
-use crate::copied::{self, Nothing};
 use crate::exit::Exit;
-use crate::lbit_input;
 use crate::overwrite::{self, Decision};
+use crate::streaming::copied::{self, Nothing};
+use crate::streaming::lbit_input;
 
 /// Options of `trim`.
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@ use latentbit_container::{Error, ErrorKind, Limits, Status, Verification, verify
 use serde::Serialize;
 
 use crate::exit::{Exit, message};
-use crate::{lbit_input, report};
+use crate::report;
+use crate::streaming::lbit_input;
 
 /// Options of `verify`.
 #[derive(Debug, Args)]

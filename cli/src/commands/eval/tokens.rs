@@ -12,11 +12,12 @@ use latentbit_container::{ReadMode, VideoStream};
 use serde::Serialize;
 
 use super::{EvalArgs, ends_early, other_size, table};
-use crate::chunk_feed::feed;
 use crate::exit::{Exit, usage};
-use crate::join::joined;
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
-use crate::{lbit_input, model, progress};
+use crate::streaming::chunk_feed::feed;
+use crate::streaming::lbit_input;
+use crate::streaming::threads::joined;
+use crate::{model, progress};
 use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]

@@ -12,8 +12,8 @@ use latentbit_container::{Limits, ReadMode, Reader};
 
 use crate::commands::device_info;
 use crate::exit::Exit;
-use crate::lbit_input::{self, Counted};
 use crate::report::{print, print_text};
+use crate::streaming::lbit_input::{self, Counted};
 
 use gather::Contents;
 use report::Report;

@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SinkArgs};
 use crate::exit::{Exit, usage};
-use crate::join::joined;
 use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
-use crate::{memory, model, progress};
+use crate::streaming::memory;
+use crate::streaming::threads::joined;
+use crate::{model, progress};
 use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
 
 /// Options of `latents decode`.

@@ -10,12 +10,13 @@ use serde::Serialize;
 
 use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SourceArgs};
 use crate::exit::{Exit, message};
-use crate::frame_feed::{both, feed};
-use crate::join::joined;
 use crate::latents::{About, LATENTS, Scale, Scaling};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
-use crate::{interrupt, memory, model, progress};
+use crate::streaming::frame_feed::{both, feed};
+use crate::streaming::memory;
+use crate::streaming::threads::joined;
+use crate::{interrupt, model, progress};
 use latentbit_media::{TensorWriter, open_source};
 
 /// Options of `latents encode`.

@@ -12,10 +12,11 @@ use serde::Serialize;
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
+use crate::report;
+use crate::streaming::lbit_input;
 use crate::tokens::{
     ArrayFormat, Columns, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
 };
-use crate::{lbit_input, report};
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
 /// Options of `tokens export`.

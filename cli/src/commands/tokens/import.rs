@@ -7,11 +7,11 @@ use clap::Args;
 use latentbit_container::{Header, LatentFrames};
 
 use crate::args::{CoderArgs, OutputArgs};
-use crate::copied::{self, Nothing};
 use crate::exit::{Exit, usage};
-use crate::lbit_input;
-use crate::lbit_output::Output;
 use crate::overwrite::{self, Decision};
+use crate::streaming::copied::{self, Nothing};
+use crate::streaming::lbit_input;
+use crate::streaming::lbit_output::Output;
 use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
 use latentbit_media::{MediaError, MediaErrorKind};
 

@@ -4,8 +4,8 @@ use latentbit_container::{StreamId, Summary};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::lbit_output::explain;
 use crate::report;
+use crate::streaming::lbit_output::explain;
 use latentbit_media::Target;
 
 #[derive(Debug, Serialize)]

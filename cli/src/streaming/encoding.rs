@@ -10,11 +10,11 @@ use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
 };
 
-use crate::along::Along;
 use crate::exit::usage;
-use crate::frame_feed::{both, feed};
-use crate::join::joined;
-use crate::lbit_output::Output;
+use crate::streaming::frame_feed::{both, feed};
+use crate::streaming::interleave::Along;
+use crate::streaming::lbit_output::Output;
+use crate::streaming::threads::joined;
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.

@@ -8,8 +8,8 @@ use latentbit_codec::pipeline::{ChunkInput, Coded};
 use latentbit_container::{Chunk, Error, ErrorKind, Event};
 
 use crate::exit::Exit;
-use crate::lbit_input::Input;
-use crate::shown::Along;
+use crate::streaming::lbit_input::Input;
+use crate::streaming::presentation::Along;
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
