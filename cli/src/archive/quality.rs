@@ -41,8 +41,8 @@ pub fn measure(
         ..Options::default()
     };
     let (decoder, decoded) = pipeline::decoder(bundle, &input.video, &options)?;
-    let (along, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &along));
+    let (side_data, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &side_data));
     let mut meter = Meter::default();
     let mut worst: Option<(f64, [Frame; 2])> = None;
     for frame in decoded {

@@ -9,8 +9,8 @@ use latentbit_container::{Error, Limits, WriterOptions, edit};
 use crate::args::OutputArgs;
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::streaming::copied::{self, Nothing};
 use crate::streaming::lbit_input;
+use crate::streaming::lbit_output::{self, Nothing};
 
 /// Options of `concat`.
 #[derive(Debug, Args)]
@@ -47,10 +47,10 @@ pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {
             source,
         })
     };
-    let joined = copied::write(output, |inner| {
+    let joined = lbit_output::write_file(output, |inner| {
         let count = args.inputs.len();
         edit::concat(count, open, inner, &Limits::default(), WriterOptions::default())
     });
     let (_, summary) = joined.with_context(|| args.inputs[current.min(args.inputs.len() - 1)].clone())?;
-    copied::tell("concat", output, &summary, Nothing {}, args.json)
+    lbit_output::print_summary("concat", output, &summary, Nothing {}, args.json)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::OutputArgs;
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
-use crate::streaming::{copied, lbit_input};
+use crate::streaming::{lbit_input, lbit_output};
 use latentbit_media::Start;
 
 /// Options of `cut`.
@@ -34,7 +34,7 @@ pub struct CutArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct CutSummary {
     /// Frames of the input that were asked for: the first, and the first after them.
     asked: [u64; 2],
     /// Frames of the input that were kept.
@@ -82,7 +82,7 @@ pub fn run(args: &CutArgs) -> anyhow::Result<Exit> {
     };
     let output = &args.output.output;
     let input = lbit_input::open_file(place)?;
-    let (_, summary) = copied::write(output, |inner| {
+    let (_, summary) = lbit_output::write_file(output, |inner| {
         edit::cut(input, inner, &cut, &mine, &limits, WriterOptions::default())
     })
     .with_context(|| place.clone())?;
@@ -92,11 +92,11 @@ pub fn run(args: &CutArgs) -> anyhow::Result<Exit> {
         cut.frames.end - 1,
         to - 1
     );
-    let more = More {
+    let about = CutSummary {
         asked: [from, to],
         kept: [cut.frames.start, cut.frames.end],
     };
-    copied::tell("cut", output, &summary, more, args.json)
+    lbit_output::print_summary("cut", output, &summary, about, args.json)
 }
 
 /// The first frame at or after a point, as near as chunks tell: where the rate varies, frames of a chunk count as evenly

@@ -16,8 +16,8 @@ use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
 use crate::streaming::chunk_feed::{Feed, feed};
 use crate::streaming::lbit_input::{self, Input};
-use crate::streaming::loss_report::{About, Losses, Totals};
-use crate::streaming::presentation::{self, Shown};
+use crate::streaming::loss_report::{FrameTotals, LossReportHead, Losses};
+use crate::streaming::presentation::{self, Presentation};
 use crate::streaming::threads::joined;
 use crate::streaming::{conceal, memory};
 use crate::{model, progress};
@@ -77,7 +77,7 @@ pub struct DecodeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct DecodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
@@ -117,7 +117,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
     let geometry = Geometry::from(&video);
     let filling = conceal::memory(&conceal, &video);
-    let run = memory::Run {
+    let task = memory::Task {
         bundle: &bundle,
         geometry: &geometry,
         work: Work::Decode,
@@ -125,7 +125,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         frames: all,
         where_lost: filling,
     };
-    let planned = memory::plan(&args.memory, &run, quiet)?;
+    let planned = memory::plan(&args.memory, &task, quiet)?;
     let options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
@@ -143,8 +143,8 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let mut options_of_sink = output_options(args, &video);
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
     let sink = open_sink(&args.output.output, &options_of_sink)?;
-    let (along, told) = mpsc::channel();
-    let shown = Shown::new(told, &video, streams);
+    let (side_data, told) = mpsc::channel();
+    let presentation = Presentation::new(told, &video, streams);
 
     let started = Instant::now();
     let bar = progress::bar(total, quiet);
@@ -154,9 +154,9 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         range,
         decoder,
         keep_going: !args.strict,
-        along,
+        side_data,
     };
-    let (losses, feed) = decode(feeding, frames, sink, shown, &bar)?;
+    let (losses, feed) = decode(feeding, frames, sink, presentation, &bar)?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
     let output = &args.output.output;
@@ -176,7 +176,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     run.estimated_mem_bytes = Some(planned.estimate + filled);
     run.log();
     if let Some(path) = &args.loss_report {
-        let about = About {
+        let head = LossReportHead {
             input: &args.input,
             output,
             bundle: &bundle.id,
@@ -184,10 +184,10 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             low_delay: options.low_delay,
             seconds: run.seconds,
         };
-        losses.write(path, &about)?;
+        losses.write(path, &head)?;
     }
     if args.json {
-        let report = Report {
+        let report = DecodeReport {
             schema: "latentbit.decode/1",
             input: &args.input,
             output,
@@ -203,7 +203,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
 
 /// What the command ends with. Damage beside lost chunks, and frames that are left out, weigh more than an end that is cut
 /// off, and that weighs more than what could be concealed.
-fn exit(feed: Option<Exit>, totals: &Totals, allow_conceal: bool) -> Exit {
+fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
     match feed {
         Some(exit) if exit != Exit::Truncated => exit,
         _ if totals.left_out > 0 => Exit::Damaged,
@@ -228,7 +228,7 @@ struct Feeding {
     range: std::ops::Range<u64>,
     decoder: pipeline::ChunkInput,
     keep_going: bool,
-    along: mpsc::Sender<presentation::Along>,
+    side_data: mpsc::Sender<presentation::SideData>,
 }
 
 /// Feeds the decoder on a thread of its own, writes here.
@@ -236,7 +236,7 @@ fn decode(
     feeding: Feeding,
     frames: pipeline::Output<DecodedFrame>,
     mut sink: Box<dyn FrameSink>,
-    mut shown: Shown,
+    mut presentation: Presentation,
     bar: &ProgressBar,
 ) -> anyhow::Result<(Losses, Feed)> {
     let range = feeding.range.clone();
@@ -249,7 +249,7 @@ fn decode(
             feeding.range,
             feeding.decoder,
             feeding.keep_going,
-            &feeding.along,
+            &feeding.side_data,
         )
     });
     for decoded in frames {
@@ -263,8 +263,8 @@ fn decode(
             Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
         };
         if range.contains(&index) {
-            let time = shown.time(index);
-            for (stream, packet) in shown.packets(Some(time)) {
+            let time = presentation.time(index);
+            for (stream, packet) in presentation.packets(Some(time)) {
                 sink.write_packet(stream, packet)?;
             }
             sink.write_frame(frame, time)?;
@@ -284,8 +284,8 @@ fn decode(
         return Err(UsageError(message.to_owned()).into());
     }
     // Where frames were left out at the end, sound ends with the last one.
-    let end = (range.end < u64::MAX).then(|| shown.end());
-    for (stream, packet) in shown.packets(end) {
+    let end = (range.end < u64::MAX).then(|| presentation.end());
+    for (stream, packet) in presentation.packets(end) {
         sink.write_packet(stream, packet)?;
     }
     sink.finish()?;

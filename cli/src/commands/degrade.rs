@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
-use crate::streaming::{copied, lbit_input};
+use crate::streaming::{lbit_input, lbit_output};
 
 /// Options of `degrade`.
 #[derive(Debug, Args)]
@@ -117,7 +117,7 @@ pub fn run(args: &DegradeArgs) -> anyhow::Result<Exit> {
     };
     let output = &args.output.output;
     let input = lbit_input::open_file(place)?;
-    let (_, degraded) = copied::write(output, |inner| {
+    let (_, degraded) = lbit_output::write_file(output, |inner| {
         edit::degrade(input, inner, loss, choose, &limits, WriterOptions::default())
     })
     .with_context(|| place.clone())?;
@@ -141,7 +141,7 @@ pub fn run(args: &DegradeArgs) -> anyhow::Result<Exit> {
         drawn,
     };
     tell(output, &more, degraded.chunks);
-    copied::tell("degrade", output, &summary(&degraded), more, args.json)
+    lbit_output::print_summary("degrade", output, &summary(&degraded), more, args.json)
 }
 
 /// Numbers that the command line asks for and nobody can have.

@@ -81,14 +81,14 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Encoder)?;
     let video = describe(&bundle, &info, args.bits)?;
 
-    let run = memory::Run {
+    let task = memory::Task {
         bundle: &bundle,
         geometry: &(&video).into(),
         work: Work::Encode,
         frames: info.frame_count,
         where_lost: 0,
     };
-    let planned = memory::plan(&args.memory, &run, quiet)?;
+    let planned = memory::plan(&args.memory, &task, quiet)?;
 
     let mut warnings = Vec::new();
     interrupt::listen();

@@ -19,9 +19,9 @@ use serde::Serialize;
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::streaming::copied;
 use crate::streaming::lbit_input::{self, Input};
-use crate::streaming::lbit_output::Output;
+use crate::streaming::lbit_output::{self, Output};
+use crate::streaming::threads;
 use crate::{model, predict, progress};
 
 /// Options of `generate`.
@@ -75,7 +75,7 @@ pub struct GenerateArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct GenerateSummary {
     generated_frames: u64,
     seed: u64,
     passes: u64,
@@ -111,7 +111,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
         options: args.fill.options(),
         predictor,
-        threads: pool(args.model.threads)?,
+        threads: threads::pool(args.model.threads)?,
         video,
         output,
         passes: 0,
@@ -120,7 +120,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     maker.run(args, input, &bar)?;
     bar.finish_and_clear();
-    let more = More {
+    let generated = GenerateSummary {
         generated_frames: args.frames,
         seed: args.fill.seed,
         passes: maker.passes,
@@ -133,12 +133,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         args.frames,
         args.output.output
     );
-    copied::tell("generate", &args.output.output, &summary, more, args.json)
-}
-
-/// The threads that compute.
-fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+    lbit_output::print_summary("generate", &args.output.output, &summary, generated, args.json)
 }
 
 fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&Input>) -> anyhow::Result<VideoStream> {

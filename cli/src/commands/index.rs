@@ -7,7 +7,7 @@ use latentbit_container::{Limits, edit};
 use crate::args::OutputArgs;
 use crate::exit::Exit;
 use crate::overwrite;
-use crate::streaming::{copied, lbit_input};
+use crate::streaming::{lbit_input, lbit_output};
 
 /// Options of `index`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub fn run(args: &IndexArgs) -> anyhow::Result<Exit> {
         }
         None => &args.file,
     };
-    let bytes = copied::write(output, |inner| edit::reindex(file, inner, &Limits::default()))
+    let bytes = lbit_output::write_file(output, |inner| edit::reindex(file, inner, &Limits::default()))
         .with_context(|| args.file.clone())?;
     tracing::info!("{output}: {bytes} bytes, with an index");
     Ok(Exit::Success)

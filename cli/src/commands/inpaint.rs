@@ -14,8 +14,8 @@ use crate::exit::{Exit, usage};
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::predict::{self, Part, Rectangle};
-use crate::streaming::lbit_output::Output;
-use crate::streaming::{copied, lbit_input};
+use crate::streaming::lbit_output::{self, Output};
+use crate::streaming::{lbit_input, threads};
 use latentbit_media::Start;
 
 /// Options of `inpaint`.
@@ -56,7 +56,7 @@ pub struct InpaintArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct InpaintSummary {
     changed_chunks: u64,
     changed_tokens: u64,
     seed: u64,
@@ -90,9 +90,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
         rectangle: args.mask,
         frames: args.from.map_or(0, frame_at)..args.to.map_or(u64::MAX, frame_at),
     };
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.model.threads)
-        .build()?;
+    let threads = threads::pool(args.model.threads)?;
     let output = Output::create(
         &args.output.output,
         input.reader.header(),
@@ -106,7 +104,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
         part,
         video,
         output,
-        more: More {
+        summary: InpaintSummary {
             changed_chunks: 0,
             changed_tokens: 0,
             seed: args.fill.seed,
@@ -118,26 +116,26 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
     threads.install(|| inpainter.run(&mut input))?;
     let Inpainter {
         output,
-        mut more,
+        summary: mut inpainted,
         time,
         ..
     } = inpainter;
-    more.fill_seconds = time.as_secs_f64();
-    if more.changed_chunks == 0 {
+    inpainted.fill_seconds = time.as_secs_f64();
+    if inpainted.changed_chunks == 0 {
         return usage("nothing lies in the part that is to be made anew");
     }
     let summary = output.finish()?;
     tracing::warn!(
         "{}: {} tokens in {} chunks were made anew",
         args.output.output,
-        more.changed_tokens,
-        more.changed_chunks
+        inpainted.changed_tokens,
+        inpainted.changed_chunks
     );
-    copied::tell("inpaint", &args.output.output, &summary, more, args.json)
+    lbit_output::print_summary("inpaint", &args.output.output, &summary, inpainted, args.json)
 }
 
 /// A chunk that waits for the one after it.
-struct Waiting {
+struct PendingChunk {
     stored: StoredChunk,
     chunk: Chunk,
     piece: Piece,
@@ -151,30 +149,30 @@ struct Inpainter<'a> {
     video: VideoStream,
     neighbours: Neighbours,
     output: Output,
-    more: More,
+    summary: InpaintSummary,
     time: Duration,
 }
 
 impl Inpainter<'_> {
     fn run(&mut self, input: &mut lbit_input::Input) -> anyhow::Result<()> {
-        let mut waiting: Option<Waiting> = None;
+        let mut pending: Option<PendingChunk> = None;
         let place = input.place.clone();
         while let Some(event) = input.reader.next_stored_event().with_context(|| place.clone())? {
             match event {
                 Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
                     let next = self.prepare(stored).with_context(|| place.clone())?;
-                    let last = waiting.take();
+                    let last = pending.take();
                     let joined =
                         (last.as_ref()).is_none_or(|last| last.stored.segment == next.stored.segment);
                     self.settle(last, joined.then_some(&next.piece))?;
                     if !joined {
                         self.neighbours.clear();
                     }
-                    waiting = Some(next);
+                    pending = Some(next);
                 }
                 Event::Stored(stored) => {
                     if stored.stream == input.stream {
-                        self.settle(waiting.take(), None)?;
+                        self.settle(pending.take(), None)?;
                         self.neighbours.clear();
                     }
                     self.output.write(|writer| writer.write_stored(&stored))?;
@@ -187,14 +185,14 @@ impl Inpainter<'_> {
                 _ => {}
             }
         }
-        self.settle(waiting, None)
+        self.settle(pending, None)
     }
 
-    fn prepare(&self, stored: StoredChunk) -> latentbit_container::Result<Waiting> {
+    fn prepare(&self, stored: StoredChunk) -> latentbit_container::Result<PendingChunk> {
         let chunk = stored.unpack()?;
         let mut piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
         let changed = piece.forget(chunk.tokens.grid, self.part.tokens(&chunk, &self.video));
-        Ok(Waiting {
+        Ok(PendingChunk {
             stored,
             chunk,
             piece,
@@ -203,13 +201,13 @@ impl Inpainter<'_> {
     }
 
     /// Fills a chunk, if there is something to fill, and writes it.
-    fn settle(&mut self, waiting: Option<Waiting>, after: Option<&Piece>) -> anyhow::Result<()> {
-        let Some(Waiting {
+    fn settle(&mut self, pending: Option<PendingChunk>, after: Option<&Piece>) -> anyhow::Result<()> {
+        let Some(PendingChunk {
             stored,
             mut chunk,
             mut piece,
             changed,
-        }) = waiting
+        }) = pending
         else {
             return Ok(());
         };
@@ -219,10 +217,10 @@ impl Inpainter<'_> {
             let started = Instant::now();
             let report = self.predictor.fill(&mut window, &options)?;
             self.time += started.elapsed();
-            self.more.passes += u64::from(report.passes);
-            self.more.changed_chunks += 1;
+            self.summary.passes += u64::from(report.passes);
+            self.summary.changed_chunks += 1;
             let kept = bit_mask(chunk.tokens.bits);
-            self.more.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
+            self.summary.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
             // What was known stays as it was, to the bit.
             let filled = window
                 .steps(steps)

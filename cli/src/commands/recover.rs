@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::OutputArgs;
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::streaming::{copied, lbit_input};
+use crate::streaming::{lbit_input, lbit_output};
 
 /// Options of `recover`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     }
     let input = lbit_input::open_file(&args.input)?;
     let output = &args.output.output;
-    let (_, recovered) = copied::write(output, |inner| {
+    let (_, recovered) = lbit_output::write_file(output, |inner| {
         edit::recover(input, inner, &Limits::default(), WriterOptions::default())
     })
     .with_context(|| args.input.clone())?;
@@ -81,6 +81,6 @@ pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
         (0, false, true) => Exit::Success,
         _ => Exit::Damaged,
     };
-    copied::tell("recover", output, &recovered.summary, more, args.json)?;
+    lbit_output::print_summary("recover", output, &recovered.summary, more, args.json)?;
     Ok(exit)
 }

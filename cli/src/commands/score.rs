@@ -14,6 +14,7 @@ use crate::args::ModelArgs;
 use crate::exit::Exit;
 use crate::report::{self, BundleReport};
 use crate::streaming::lbit_input::{self, Input};
+use crate::streaming::threads;
 use crate::{model, predict};
 
 /// Options of `score`.
@@ -52,7 +53,7 @@ struct ChunkScore {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct ScoreReport<'a> {
     schema: &'static str,
     input: &'a str,
     bundle: BundleReport,
@@ -71,9 +72,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &input.video, &input.place)?;
     let predictor = predict::load(args.predictor.as_deref(), &bundle)?;
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(args.model.threads)
-        .build()?;
+    let threads = threads::pool(args.model.threads)?;
     let video = input.video.clone();
     let mut chunks = Vec::new();
     let mut out = std::io::stdout();
@@ -105,7 +104,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
         writeln!(out, "all: {mean:.2}")?;
         return Ok(Exit::Success);
     }
-    let report = Report {
+    let report = ScoreReport {
         schema: "latentbit.score/1",
         input: &args.input,
         bundle: (&bundle.id).into(),
@@ -120,7 +119,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
 }
 
 /// A chunk that waits for the one after it.
-struct Waiting {
+struct Unscored {
     chunk: Chunk,
     piece: Piece,
 }
@@ -134,8 +133,8 @@ fn score(
 ) -> anyhow::Result<()> {
     let grid = video.grid(LatentFrames(1));
     let mut neighbours = Neighbours::new(grid.h, grid.w, predictor.steps());
-    let mut settle = |waiting: Waiting, after: Option<&Piece>, neighbours: &mut Neighbours| {
-        let Waiting { chunk, piece } = waiting;
+    let mut settle = |unscored: Unscored, after: Option<&Piece>, neighbours: &mut Neighbours| {
+        let Unscored { chunk, piece } = unscored;
         let (window, steps) = neighbours.window(&piece, after)?;
         let bits = predictor.score(&window, steps, parts, 0)?;
         let tokens = piece.values.len() as u64;
@@ -149,23 +148,23 @@ fn score(
             bits_per_token: bits / tokens as f64,
         })
     };
-    let mut waiting: Option<Waiting> = None;
+    let mut unscored: Option<Unscored> = None;
     while let Some(event) = input.reader.next_event().with_context(|| input.place.clone())? {
         match event {
             Event::Chunk(chunk) if chunk.stream == input.stream => {
                 let piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
-                let next = Waiting { chunk, piece };
-                if let Some(last) = waiting.take() {
+                let next = Unscored { chunk, piece };
+                if let Some(last) = unscored.take() {
                     let joined = last.chunk.segment == next.chunk.segment;
                     settle(last, joined.then_some(&next.piece), &mut neighbours)?;
                     if !joined {
                         neighbours.clear();
                     }
                 }
-                waiting = Some(next);
+                unscored = Some(next);
             }
             Event::Missing { stream, .. } if stream == input.stream => {
-                if let Some(last) = waiting.take() {
+                if let Some(last) = unscored.take() {
                     settle(last, None, &mut neighbours)?;
                 }
                 neighbours.clear();
@@ -173,7 +172,7 @@ fn score(
             _ => {}
         }
     }
-    if let Some(last) = waiting {
+    if let Some(last) = unscored {
         settle(last, None, &mut neighbours)?;
     }
     Ok(())

@@ -6,8 +6,8 @@ use latentbit_container::{Limits, WriterOptions, edit};
 use crate::args::{OutputArgs, bits};
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::streaming::copied::{self, Nothing};
 use crate::streaming::lbit_input;
+use crate::streaming::lbit_output::{self, Nothing};
 
 /// Options of `trim`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
     }
     let (place, input) = lbit_input::open_bytes(&args.input)?;
     let output = &args.output.output;
-    let (_, summary) = copied::write(output, |inner| {
+    let (_, summary) = lbit_output::write_file(output, |inner| {
         edit::trim(
             input,
             inner,
@@ -45,5 +45,5 @@ pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
         )
     })
     .map_err(|error| error.context(place))?;
-    copied::tell("trim", output, &summary, Nothing {}, args.json)
+    lbit_output::print_summary("trim", output, &summary, Nothing {}, args.json)
 }

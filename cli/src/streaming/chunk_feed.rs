@@ -9,7 +9,7 @@ use latentbit_container::{Chunk, Error, ErrorKind, Event};
 
 use crate::exit::Exit;
 use crate::streaming::lbit_input::Input;
-use crate::streaming::presentation::Along;
+use crate::streaming::presentation::SideData;
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Chunks that are held back to see whether the range begins in a later group. With more than that they are decoded
@@ -93,7 +93,7 @@ pub fn feed(
     range: Range<u64>,
     mut decoder: ChunkInput,
     keep_going: bool,
-    along: &Sender<Along>,
+    side_data: &Sender<SideData>,
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::default();
     let mut selector = Selector::new(range.start);
@@ -112,11 +112,11 @@ pub fn feed(
                 chunks += 1;
                 let frames = frames_of(&chunk);
                 // Only gone when the frames are not wanted any more.
-                let _ = along.send(Along::of(&chunk));
+                let _ = side_data.send(SideData::of(&chunk));
                 (Coded::Chunk(chunk), frames)
             }
             Ok(Some(Event::Packets(packets))) => {
-                let _ = along.send(Along::Packets(packets));
+                let _ = side_data.send(SideData::Packets(packets));
                 continue;
             }
             Ok(Some(Event::Missing {

@@ -11,10 +11,10 @@ use latentbit_container::{
 };
 
 use crate::exit::usage;
-use crate::streaming::frame_feed::{both, feed};
-use crate::streaming::interleave::Along;
+use crate::streaming::frame_feed::feed;
+use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::Output;
-use crate::streaming::threads::joined;
+use crate::streaming::threads::{both, joined};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
@@ -36,11 +36,11 @@ pub fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::
     let video = match still {
         true => video.with_constant_rate(Rational { num: 0, den: 1 }),
         false => {
-            let along = Along::new(info);
+            let interleaver = Interleaver::new(info);
             VideoStream {
                 frame_rate: info.frame_rate,
-                time_base: along.time_base,
-                frame_duration: along.frame_duration,
+                time_base: interleaver.time_base,
+                frame_duration: interleaver.frame_duration,
                 ..video
             }
         }
@@ -99,7 +99,7 @@ impl Encoding<'_> {
         let mut output = Output::create(self.output, &header, self.writer_options)?;
         let metadata = metadata(self.place);
         output.write(|writer| writer.write_metadata(&metadata))?;
-        let along = Mutex::new(Along::new(info));
+        let interleaver = Mutex::new(Interleaver::new(info));
         let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| -> anyhow::Result<(Output, u64)> {
@@ -107,10 +107,10 @@ impl Encoding<'_> {
                 for chunk in chunks {
                     let mut chunk: Chunk = chunk?;
                     let packets = {
-                        let mut along = locked(&along);
-                        chunk.times = along.times(chunk.frame_count.0);
-                        let end = along.end();
-                        along.packets(Some(end))
+                        let mut interleaver = locked(&interleaver);
+                        chunk.times = interleaver.times(chunk.frame_count.0);
+                        let end = interleaver.end();
+                        interleaver.packets(Some(end))
                     };
                     write_packets(&mut output, &packets)?;
                     output.write(|writer| writer.write_chunk(&chunk))?;
@@ -121,16 +121,16 @@ impl Encoding<'_> {
             });
             let mut ended = false;
             let reading = feed(self.place, source, input, |source, there| {
-                locked(&along).take(source.take_extras(), there);
+                locked(&interleaver).take(source.take_extras(), there);
                 ended |= !there;
             });
             let written = joined(writing.join(), "writing");
             let (fault, (mut output, steps)) = both(reading, written)?;
-            let mut along = locked(&along);
+            let mut interleaver = locked(&interleaver);
             // Where the pictures were cut off, the sound ends with them.
             let to_the_end = ended && !self.limited;
-            let end = (!to_the_end).then_some(along.end());
-            write_packets(&mut output, &along.packets(end))?;
+            let end = (!to_the_end).then_some(interleaver.end());
+            write_packets(&mut output, &interleaver.packets(end))?;
             Ok(Encoded {
                 summary: output.finish()?,
                 steps,
@@ -140,9 +140,9 @@ impl Encoding<'_> {
     }
 }
 
-fn locked(along: &Mutex<Along>) -> MutexGuard<'_, Along> {
+fn locked(interleaver: &Mutex<Interleaver>) -> MutexGuard<'_, Interleaver> {
     // Whoever panicked while holding it is reported when its thread is joined.
-    along.lock().unwrap_or_else(PoisonError::into_inner)
+    interleaver.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_packets(output: &mut Output, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {

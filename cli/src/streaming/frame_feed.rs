@@ -1,6 +1,5 @@
 //! Hands the frames of a source to a pipeline.
 
-use latentbit_codec::Error;
 use latentbit_codec::pipeline::FrameInput;
 
 use crate::interrupt;
@@ -52,15 +51,4 @@ pub fn feed(
     }
     input.flush()?;
     Ok(fault)
-}
-
-/// What feeding a pipeline and emptying it gave, or the error that explains why one of them failed.
-pub fn both<A, B>(fed: anyhow::Result<A>, emptied: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
-    let is_closed = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Error::Closed));
-    match (fed, emptied) {
-        // A pipeline that closed early is a consequence; the cause is on the other side.
-        (Err(error), _) if !is_closed(&error) => Err(error),
-        (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
-        (Ok(fed), Ok(emptied)) => Ok((fed, emptied)),
-    }
 }

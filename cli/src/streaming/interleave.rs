@@ -1,4 +1,4 @@
-//! What goes into a file along with chunks: the times of frames, and packets of sound and subtitles.
+//! Times of frames and packets of sound and subtitles on their way into a file, between the chunks.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use latentbit_container::{PacketStream, Rational, StreamId, Times, rescale};
 
 use latentbit_media::{Extras, Packet, VideoInfo};
 
-/// Times and packets that wait for their chunk.
-pub struct Along {
+/// Holds times and packets until the chunk they belong to is written.
+pub struct Interleaver {
     /// Ticks of the source.
     source: Option<Rational>,
     pub time_base: Rational,
@@ -37,7 +37,7 @@ fn common_tick(source: Rational, rate: Rational) -> Option<(Rational, u32)> {
     Some((Rational { num: 1, den }, duration))
 }
 
-impl Along {
+impl Interleaver {
     /// For a source as `info` describes it.
     pub fn new(info: &VideoInfo) -> Self {
         let rate = info.frame_rate;
@@ -139,12 +139,12 @@ impl Along {
 mod tests {
     use super::*;
 
-    fn along(source: Option<(u32, u32)>, rate: (u32, u32)) -> Along {
+    fn interleaver(source: Option<(u32, u32)>, rate: (u32, u32)) -> Interleaver {
         let rational = |(num, den)| Rational { num, den };
         let (time_base, frame_duration) = source
             .and_then(|source| common_tick(rational(source), rational(rate)))
             .unwrap_or((rational((rate.1, rate.0)), 1));
-        Along {
+        Interleaver {
             source: source.map(rational),
             time_base,
             frame_duration,
@@ -156,49 +156,55 @@ mod tests {
         }
     }
 
-    fn frames(along: &mut Along, times: impl IntoIterator<Item = i64>) {
+    fn frames(interleaver: &mut Interleaver, times: impl IntoIterator<Item = i64>) {
         for time in times {
             let extras = Extras {
                 time: Some(time),
                 packets: Vec::new(),
             };
-            along.take(extras, true);
+            interleaver.take(extras, true);
         }
     }
 
     #[test]
     fn rounded_times_are_a_constant_rate() {
         // Milliseconds, as in Matroska, of 30000/1001 frames per second.
-        let mut along = along(Some((1, 1000)), (30000, 1001));
-        assert_eq!((along.time_base.den, along.frame_duration), (30000, 1001));
-        frames(&mut along, (0..29).map(|n: i64| (n * 1001 + 15) / 30));
-        let first = along.times(13);
+        let mut interleaver = interleaver(Some((1, 1000)), (30000, 1001));
+        assert_eq!(
+            (interleaver.time_base.den, interleaver.frame_duration),
+            (30000, 1001)
+        );
+        frames(&mut interleaver, (0..29).map(|n: i64| (n * 1001 + 15) / 30));
+        let first = interleaver.times(13);
         assert_eq!((first.start, first.durations), (0, None));
-        let second = along.times(16);
+        let second = interleaver.times(16);
         assert_eq!((second.start, second.durations), (13 * 1001, None));
-        assert_eq!(along.end(), 29 * 1001);
+        assert_eq!(interleaver.end(), 29 * 1001);
     }
 
     #[test]
     fn varying_times_are_kept() {
-        let mut along = along(Some((1, 90000)), (25, 1));
-        assert_eq!((along.time_base.den, along.frame_duration), (90000, 3600));
-        frames(&mut along, [0, 3600, 9000, 10000, 20000]);
-        let times = along.times(4);
+        let mut interleaver = interleaver(Some((1, 90000)), (25, 1));
+        assert_eq!(
+            (interleaver.time_base.den, interleaver.frame_duration),
+            (90000, 3600)
+        );
+        frames(&mut interleaver, [0, 3600, 9000, 10000, 20000]);
+        let times = interleaver.times(4);
         assert_eq!(times.start, 0);
         assert_eq!(times.durations, Some(vec![3600, 5400, 1000, 10000]));
         // Nobody knows how long the last one lasts.
-        let times = along.times(1);
+        let times = interleaver.times(1);
         assert_eq!((times.start, times.durations), (20000, None));
-        assert_eq!(along.end(), 23600);
+        assert_eq!(interleaver.end(), 23600);
     }
 
     #[test]
     fn sources_without_times_count() {
-        let mut along = along(None, (25, 1));
-        frames(&mut along, []);
-        assert_eq!(along.times(13).start, 0);
-        assert_eq!(along.times(16).start, 13);
-        assert_eq!((along.time_base.den, along.end()), (25, 29));
+        let mut interleaver = interleaver(None, (25, 1));
+        frames(&mut interleaver, []);
+        assert_eq!(interleaver.times(13).start, 0);
+        assert_eq!(interleaver.times(16).start, 13);
+        assert_eq!((interleaver.time_base.den, interleaver.end()), (25, 29));
     }
 }

@@ -1,9 +1,12 @@
-//! Opens `.lbit` outputs.
+//! Writes `.lbit` files and pipes, and sums up what was written.
 
 use std::io::{self, Write};
 
-use latentbit_container::{Header, Result as ContainerResult, Summary, Writer, WriterOptions};
+use latentbit_container::{Header, Result as ContainerResult, StreamId, Summary, Writer, WriterOptions};
+use serde::Serialize;
 
+use crate::exit::Exit;
+use crate::report;
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
 /// A stream that is being written.
@@ -36,8 +39,8 @@ impl Output {
     }
 }
 
-/// Says of failed writes what the system said of them.
-pub fn explain(place: &str, error: latentbit_container::Error) -> anyhow::Error {
+/// Adds what the system said about a failed write.
+fn explain(place: &str, error: latentbit_container::Error) -> anyhow::Error {
     match error {
         latentbit_container::Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
             let message = "the reader of this output closed it before the stream was complete";
@@ -46,4 +49,57 @@ pub fn explain(place: &str, error: latentbit_container::Error) -> anyhow::Error 
         latentbit_container::Error::Io { action, source, .. } => MediaError::io(place, action, source).into(),
         other => anyhow::Error::from(other).context(place.to_owned()),
     }
+}
+
+#[derive(Debug, Serialize)]
+struct OutputSummary<'a, T: Serialize> {
+    schema: String,
+    output: &'a str,
+    frames: u64,
+    chunks: u64,
+    bytes: u64,
+    #[serde(flatten)]
+    more: T,
+}
+
+/// For commands that have nothing to add to the summary.
+#[derive(Debug, Serialize)]
+pub struct Nothing {}
+
+/// Writes what `make` makes to a file, or to stdout for `-`. The file gets its name only once it is whole.
+pub fn write_file<T>(
+    path_or_dash: &str,
+    make: impl FnOnce(Box<dyn std::io::Write + Send>) -> latentbit_container::Result<T>,
+) -> anyhow::Result<T> {
+    let (target, inner) = Target::open(path_or_dash)?;
+    let made = make(inner).map_err(|error| explain(&target.place, error))?;
+    target.commit()?;
+    Ok(made)
+}
+
+/// Prints what was written as JSON, if that was asked for.
+pub fn print_summary(
+    command: &str,
+    output: &str,
+    summary: &Summary,
+    more: impl Serialize,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    if json {
+        let totals = summary
+            .totals
+            .get(StreamId(0).index())
+            .copied()
+            .unwrap_or_default();
+        let summary = OutputSummary {
+            schema: format!("latentbit.{command}/1"),
+            output,
+            frames: totals.frames.0,
+            chunks: totals.chunks,
+            bytes: summary.bytes,
+            more,
+        };
+        report::print(&summary, output == "-")?;
+    }
+    Ok(Exit::Success)
 }

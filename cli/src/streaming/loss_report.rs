@@ -1,4 +1,4 @@
-//! Which frames of an output are right, and what was done about the others.
+//! Which frames of an output are right, what was done about the others, and the report of that.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ const MAX_TOLD: usize = 10;
 
 /// Frames, by what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub struct FrameTotals {
     /// What the encoder meant.
     pub exact: u64,
     /// Intact, but a chunk before them in their group is lost.
@@ -27,7 +27,7 @@ pub struct Totals {
     pub left_out: u64,
 }
 
-impl Totals {
+impl FrameTotals {
     /// Frames in the output.
     pub const fn written(&self) -> u64 {
         self.exact + self.affected + self.concealed
@@ -54,7 +54,7 @@ enum State {
 
 /// Neighbouring frames of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Run {
+struct Stretch {
     /// Index of the first one in the stream.
     first: u64,
     frames: u64,
@@ -64,8 +64,8 @@ struct Run {
     method: Option<&'static str>,
 }
 
-/// What a report says besides.
-pub struct About<'a> {
+/// What a report says about the run as a whole.
+pub struct LossReportHead<'a> {
     pub input: &'a str,
     pub output: &'a str,
     pub bundle: &'a BundleId,
@@ -75,7 +75,7 @@ pub struct About<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct LossReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
@@ -87,8 +87,8 @@ struct Report<'a> {
     settings: Option<Settings>,
     /// Lost chunks in a row up to which the method is used.
     max_chunks: u64,
-    totals: &'a Totals,
-    runs: &'a [Run],
+    totals: &'a FrameTotals,
+    runs: &'a [Stretch],
     /// Of the whole run.
     seconds: f64,
 }
@@ -139,8 +139,8 @@ fn predictor_of(conceal: &Conceal) -> Option<(PredictorReport, Settings)> {
 pub struct Losses {
     /// Index of the frame that should come next, once it is known.
     next: Option<u64>,
-    totals: Totals,
-    runs: Vec<Run>,
+    totals: FrameTotals,
+    runs: Vec<Stretch>,
 }
 
 impl Losses {
@@ -148,7 +148,7 @@ impl Losses {
     pub const fn new(next: Option<u64>) -> Self {
         Self {
             next,
-            totals: Totals {
+            totals: FrameTotals {
                 exact: 0,
                 affected: 0,
                 concealed: 0,
@@ -159,7 +159,7 @@ impl Losses {
     }
 
     /// What there was so far.
-    pub const fn totals(&self) -> &Totals {
+    pub const fn totals(&self) -> &FrameTotals {
         &self.totals
     }
 
@@ -189,7 +189,7 @@ impl Losses {
             Some(run) if (run.state, run.method, run.first + run.frames) == (state, method, first) => {
                 run.frames += frames;
             }
-            _ => self.runs.push(Run {
+            _ => self.runs.push(Stretch {
                 first,
                 frames,
                 state,
@@ -216,7 +216,7 @@ impl Losses {
         if more > 0 {
             tracing::error!("{output}: and {more} more of such stretches; --loss-report lists all");
         }
-        let Totals {
+        let FrameTotals {
             affected,
             concealed,
             left_out,
@@ -232,9 +232,9 @@ impl Losses {
     }
 
     /// Writes the report to a file, or to stdout for `-`.
-    pub fn write(&self, path_or_dash: &str, about: &About<'_>) -> anyhow::Result<()> {
+    pub fn write(&self, path_or_dash: &str, about: &LossReportHead<'_>) -> anyhow::Result<()> {
         let (predictor, settings) = predictor_of(about.conceal).unzip();
-        let report = Report {
+        let report = LossReport {
             schema: "latentbit.loss/1",
             input: about.input,
             output: about.output,

@@ -16,9 +16,9 @@ pub struct Planned {
     pub estimate: u64,
 }
 
-/// What is to be done in memory, and with what.
+/// What is to be done, as far as memory depends on it.
 #[derive(Debug)]
-pub struct Run<'a> {
+pub struct Task<'a> {
     /// It must be loaded: what the process has by now is part of the estimate.
     pub bundle: &'a Bundle,
     pub geometry: &'a Geometry,
@@ -30,9 +30,9 @@ pub struct Run<'a> {
 }
 
 /// Chooses whole frames or tiles, and says so if a limit was given.
-pub fn plan(args: &MemoryArgs, run: &Run, quiet: bool) -> anyhow::Result<Planned> {
+pub fn plan(args: &MemoryArgs, task: &Task, quiet: bool) -> anyhow::Result<Planned> {
     let before = resident_bytes().unwrap_or(0);
-    let reserved = before.saturating_add(run.where_lost);
+    let reserved = before.saturating_add(task.where_lost);
     let limit = match args.max_memory {
         None => None,
         Some(limit) if limit > reserved => Some(limit - reserved),
@@ -45,10 +45,10 @@ pub fn plan(args: &MemoryArgs, run: &Run, quiet: bool) -> anyhow::Result<Planned
         }
     };
     let plan = MemoryPlan::new(
-        run.bundle,
-        run.geometry,
-        run.work,
-        run.frames.map(PixelFrames),
+        task.bundle,
+        task.geometry,
+        task.work,
+        task.frames.map(PixelFrames),
         limit,
     )?;
     // Small frames can take less than loading the model did.
@@ -65,7 +65,7 @@ pub fn plan(args: &MemoryArgs, run: &Run, quiet: bool) -> anyhow::Result<Planned
             format!("{rows}x{columns} {seams} tiles{disk}")
         }
     };
-    let lost = match run.where_lost {
+    let lost = match task.where_lost {
         0 => String::new(),
         more => format!(", {} where chunks are lost", megabytes(estimate + more)),
     };

@@ -2,7 +2,6 @@
 
 pub mod chunk_feed;
 pub mod conceal;
-pub mod copied;
 pub mod encoding;
 pub mod frame_feed;
 pub mod interleave;

@@ -1,4 +1,4 @@
-//! When decoded frames are shown, and the packets that belong to them.
+//! When decoded frames are shown, and the packets that go with them.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
@@ -7,8 +7,8 @@ use latentbit_container::{
     Chunk, Header, Packet, PacketStream, Packets, Rational, Stream, StreamId, Times, VideoStream, rescale,
 };
 
-/// What reading tells beside the tokens.
-pub enum Along {
+/// What a stream holds beside its tokens.
+pub enum SideData {
     /// A chunk: its first frame, and the times of its frames.
     Chunk {
         first_frame: u64,
@@ -19,7 +19,7 @@ pub enum Along {
     Packets(Packets),
 }
 
-impl Along {
+impl SideData {
     pub fn of(chunk: &Chunk) -> Self {
         Self::Chunk {
             first_frame: chunk.first_frame.0,
@@ -39,9 +39,9 @@ pub fn wanted(header: &Header, choose: impl Fn(&PacketStream) -> bool) -> Vec<(S
     packets.collect()
 }
 
-/// Follows the file beside the decoder.
-pub struct Shown {
-    told: Receiver<Along>,
+/// Times the frames that a decoder gives, and releases the packets that are due with them.
+pub struct Presentation {
+    told: Receiver<SideData>,
     time_base: Rational,
     frame_duration: u32,
     streams: Vec<(StreamId, PacketStream)>,
@@ -55,8 +55,12 @@ pub struct Shown {
     next: i64,
 }
 
-impl Shown {
-    pub fn new(told: Receiver<Along>, video: &VideoStream, streams: Vec<(StreamId, PacketStream)>) -> Self {
+impl Presentation {
+    pub fn new(
+        told: Receiver<SideData>,
+        video: &VideoStream,
+        streams: Vec<(StreamId, PacketStream)>,
+    ) -> Self {
         Self {
             told,
             time_base: video.time_base,
@@ -71,14 +75,14 @@ impl Shown {
 
     /// Takes in what was told since.
     fn listen(&mut self) {
-        while let Ok(along) = self.told.try_recv() {
-            match along {
-                Along::Chunk {
+        while let Ok(side_data) = self.told.try_recv() {
+            match side_data {
+                SideData::Chunk {
                     first_frame,
                     frames,
                     times,
                 } => self.chunks.push_back((first_frame, frames, times)),
-                Along::Packets(packets) => {
+                SideData::Packets(packets) => {
                     let place = self.streams.iter().position(|(id, _)| *id == packets.stream);
                     if let Some(place) = place {
                         self.packets

@@ -18,7 +18,7 @@ use crate::{model, progress};
 use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct ConcealmentReport<'a> {
     schema: &'static str,
     reference: &'a str,
     file: &'a str,
@@ -28,24 +28,24 @@ struct Report<'a> {
     low_delay: bool,
     bundle: BundleReport,
     /// Frames of which nothing was lost.
-    exact: Part,
+    exact: FramesOfKind,
     /// Intact frames after lost ones, up to the next key chunk.
-    affected: Part,
+    affected: FramesOfKind,
     /// Frames that were filled in.
-    concealed: Part,
+    concealed: FramesOfKind,
     /// Lost frames that nothing stands for.
     left_out: u64,
 }
 
 /// Frames of one kind.
 #[derive(Debug, Serialize)]
-struct Part {
+struct FramesOfKind {
     frames: u64,
     /// None if there are no frames.
     quality: Option<QualityReport>,
 }
 
-impl From<&Meter> for Part {
+impl From<&Meter> for FramesOfKind {
     fn from(meter: &Meter) -> Self {
         Self {
             frames: meter.frames(),
@@ -77,8 +77,8 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bar = progress::bar(info.frame_count, quiet);
     let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
     // Times and packets are of no interest here.
-    let (along, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, true, &along));
+    let (side_data, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, true, &side_data));
 
     let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
     let mut read = 0;
@@ -118,7 +118,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if measured == 0 {
         return usage(format!("{} has no frames", args.file));
     }
-    let report = Report {
+    let report = ConcealmentReport {
         schema: "latentbit.eval-conceal/1",
         reference: &args.reference,
         file: &args.file,
@@ -140,7 +140,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn text(report: &Report<'_>) -> String {
+fn text(report: &ConcealmentReport<'_>) -> String {
     let parts = [
         ("exact", &report.exact),
         ("affected", &report.affected),

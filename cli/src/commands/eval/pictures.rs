@@ -10,7 +10,7 @@ use crate::report::{self, QualityReport, bits_per_pixel};
 use latentbit_media::{InputOptions, MediaError, open_source};
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct PicturesReport<'a> {
     schema: &'static str,
     reference: &'a str,
     file: &'a str,
@@ -61,7 +61,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         .map_err(|error| MediaError::io(&args.file, "look at", error))?
         .len();
     let frames = meter.frames();
-    let report = Report {
+    let report = PicturesReport {
         schema: "latentbit.eval/1",
         reference: &args.reference,
         file: &args.file,

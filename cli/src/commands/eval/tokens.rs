@@ -21,7 +21,7 @@ use crate::{model, progress};
 use latentbit_media::open_source;
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct TokensReport<'a> {
     schema: &'static str,
     reference: &'a str,
     file: &'a str,
@@ -67,8 +67,8 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bytes = input.bytes.clone();
     let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
     // Times and packets are of no interest here.
-    let (along, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &along));
+    let (side_data, _) = mpsc::channel();
+    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &side_data));
     let mut alone = match args.no_vae {
         true => None,
         false => Some(Alone::start(&bundle, &video, &options)?),
@@ -105,7 +105,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     let frames = tokens.frames();
     let bytes = bytes.load(Ordering::Relaxed);
-    let report = Report {
+    let report = TokensReport {
         schema: "latentbit.eval/1",
         reference: &args.reference,
         file: &args.file,
@@ -177,7 +177,7 @@ fn measure(
     Ok(meter.quality())
 }
 
-fn text(r: &Report<'_>) -> String {
+fn text(r: &TokensReport<'_>) -> String {
     let tokens = Some((format!("tokens of {} bits", r.bits), &r.tokens));
     let vae = r.vae.as_ref().map(|vae| ("VAE, not quantized".to_owned(), vae));
     let rows = table(tokens.into_iter().chain(vae));

@@ -72,14 +72,14 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let known = file.about.as_ref().map(|about| about.frame_rate);
     let known = known.filter(|[num, den]| *num > 0 && *den > 0);
     let rate = known.map_or(Rational { num: 25, den: 1 }, |[num, den]| Rational { num, den });
-    let run = memory::Run {
+    let task = memory::Task {
         bundle: &bundle,
         geometry: &geometry,
         work: Work::DecodeLatents,
         frames: Some(frames),
         where_lost: 0,
     };
-    let planned = memory::plan(&args.memory, &run, quiet)?;
+    let planned = memory::plan(&args.memory, &task, quiet)?;
     let still = frames == 1;
     let options = OutputOptions {
         threads: args.model.threads,

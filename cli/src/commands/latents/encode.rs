@@ -13,9 +13,9 @@ use crate::exit::{Exit, message};
 use crate::latents::{About, LATENTS, Scale, Scaling};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
-use crate::streaming::frame_feed::{both, feed};
+use crate::streaming::frame_feed::feed;
 use crate::streaming::memory;
-use crate::streaming::threads::joined;
+use crate::streaming::threads::{both, joined};
 use crate::{interrupt, model, progress};
 use latentbit_media::{TensorWriter, open_source};
 
@@ -68,14 +68,14 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let info = source.info().clone();
     let bundle = model::load(&args.model, Halves::Encoder)?;
     let geometry = Geometry::new(&bundle, info.width, info.height);
-    let run = memory::Run {
+    let task = memory::Task {
         bundle: &bundle,
         geometry: &geometry,
         work: Work::EncodeLatents,
         frames: info.frame_count,
         where_lost: 0,
     };
-    let planned = memory::plan(&args.memory, &run, quiet)?;
+    let planned = memory::plan(&args.memory, &task, quiet)?;
     let options = Options {
         encoder_plan: Some(planned.plan),
         threads: args.model.threads,

@@ -9,9 +9,8 @@ use latentbit_container::{Header, LatentFrames};
 use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
-use crate::streaming::copied::{self, Nothing};
 use crate::streaming::lbit_input;
-use crate::streaming::lbit_output::Output;
+use crate::streaming::lbit_output::{self, Nothing, Output};
 use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
 use latentbit_media::{MediaError, MediaErrorKind};
 
@@ -147,7 +146,7 @@ impl Import<'_> {
             return Err(invalid(self.place, message));
         }
         let summary = output.finish()?;
-        copied::tell(
+        lbit_output::print_summary(
             "tokens.import",
             &args.output.output,
             &summary,
