@@ -9,7 +9,6 @@ mod latents;
 mod model;
 mod models;
 mod overwrite;
-mod predict;
 mod progress;
 mod report;
 mod streaming;

@@ -1,10 +1,11 @@
-//! Loads the model that a command line asks for.
+//! Loads the bundle and the predictor that a command line asks for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::{Bundle, Device, Dtype, Error, pipeline};
+use latentbit_codec::{Bundle, Device, Dtype, Error, Predictor, pipeline};
 use latentbit_container::VideoStream;
 
 use crate::args::{DtypeChoice, ModelArgs};
@@ -57,4 +58,27 @@ pub fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Resul
             Some(Error::WrongBundle { .. }) => error.context("another model is needed; give it with --model"),
             _ => error,
         })
+}
+
+/// The predictor of `--predictor`, or else the built-in one; none if that one is for another bundle than `bundle`.
+pub fn find_predictor(path: Option<&Path>, bundle: &Bundle) -> anyhow::Result<Option<Arc<Predictor>>> {
+    let found = match path {
+        Some(path) => {
+            let predictor = Predictor::open(path, bundle, bundle.dtype());
+            Some(predictor.with_context(|| path.display().to_string())?)
+        }
+        None => Predictor::embedded(bundle, bundle.dtype()).context("the built-in predictor")?,
+    };
+    Ok(found.map(Arc::new))
+}
+
+/// As [`find_predictor`], for work that cannot do without one.
+pub fn load_predictor(path: Option<&Path>, bundle: &Bundle) -> anyhow::Result<Arc<Predictor>> {
+    let none = || Error::Predictor {
+        reason: format!(
+            "none is built in for the bundle {:?}; train one for it and give it with --predictor",
+            bundle.id.name
+        ),
+    };
+    Ok(find_predictor(path, bundle)?.ok_or_else(none)?)
 }

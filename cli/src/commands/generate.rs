@@ -22,7 +22,7 @@ use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input::{self, Input};
 use crate::streaming::lbit_output::{self, Output};
 use crate::streaming::threads;
-use crate::{model, predict, progress};
+use crate::{model, progress};
 
 /// Options of `generate`.
 #[derive(Debug, Args)]
@@ -98,7 +98,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
     if let Some(input) = &input {
         model::check(&bundle, &input.video, &input.place)?;
     }
-    let predictor = predict::load(args.fill.predictor.as_deref(), &bundle)?;
+    let predictor = model::load_predictor(args.fill.predictor.as_deref(), &bundle)?;
     let video = describe(args, &bundle, input.as_ref())?;
     let output = Output::create(
         &args.output.output,

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::args::ModelArgs;
 use crate::exit::Exit;
+use crate::model;
 use crate::report::{self, BundleReport};
 use crate::streaming::lbit_input::{self, Input};
 use crate::streaming::threads;
-use crate::{model, predict};
 
 /// Options of `score`.
 #[derive(Debug, Args)]
@@ -71,7 +71,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.input, ReadMode::Strict)?;
     let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &input.video, &input.place)?;
-    let predictor = predict::load(args.predictor.as_deref(), &bundle)?;
+    let predictor = model::load_predictor(args.predictor.as_deref(), &bundle)?;
     let threads = threads::pool(args.model.threads)?;
     let video = input.video.clone();
     let mut chunks = Vec::new();

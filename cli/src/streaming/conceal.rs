@@ -6,7 +6,7 @@ use latentbit_codec::pipeline::Conceal;
 use latentbit_container::{LatentFrames, TokenGrid, VideoStream};
 
 use crate::args::{ConcealArgs, ConcealChoice};
-use crate::predict;
+use crate::model;
 
 /// What the decoder is told. Loads the predictor, if it is needed.
 pub fn choose(args: &ConcealArgs, bundle: &Bundle) -> anyhow::Result<Conceal> {
@@ -16,8 +16,8 @@ pub fn choose(args: &ConcealArgs, bundle: &Bundle) -> anyhow::Result<Conceal> {
         Some(ConcealChoice::Freeze) => return Ok(Conceal::Freeze),
         Some(ConcealChoice::Blend) => return Ok(Conceal::Blend),
         Some(ConcealChoice::Latent) => return Ok(Conceal::Latent),
-        Some(ConcealChoice::Maskgit) => Some(predict::load(path, bundle)?),
-        None => predict::find(path, bundle)?,
+        Some(ConcealChoice::Maskgit) => Some(model::load_predictor(path, bundle)?),
+        None => model::find_predictor(path, bundle)?,
     };
     Ok(predictor.map_or(Conceal::Freeze, |predictor| Conceal::MaskGit {
         predictor,
