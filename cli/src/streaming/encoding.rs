@@ -1,7 +1,7 @@
 //! The frames of a source to a `.lbit` file: what `encode` and `archive` have in common.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
@@ -99,7 +99,7 @@ impl Encoding<'_> {
         let mut output = Output::create(self.output, &header, self.writer_options)?;
         let metadata = metadata(self.place);
         output.write(|writer| writer.write_metadata(&metadata))?;
-        let interleaver = Mutex::new(Interleaver::new(info));
+        let read = Read::new(Interleaver::new(info));
         let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| -> anyhow::Result<(Output, u64)> {
@@ -107,10 +107,9 @@ impl Encoding<'_> {
                 for chunk in chunks {
                     let mut chunk: Chunk = chunk?;
                     let packets = {
-                        let mut interleaver = locked(&interleaver);
+                        let mut interleaver = read.wait_until(|read| read.is_settled(chunk.frame_count.0));
                         chunk.times = interleaver.times(chunk.frame_count.0);
-                        let end = interleaver.end();
-                        interleaver.packets(Some(end))
+                        interleaver.packets()
                     };
                     write_packets(&mut output, &packets)?;
                     output.write(|writer| writer.write_chunk(&chunk))?;
@@ -120,17 +119,19 @@ impl Encoding<'_> {
                 Ok((output, steps))
             });
             let mut ended = false;
-            let reading = feed(self.place, source, input, |source, there| {
-                locked(&interleaver).take(source.take_extras(), there);
-                ended |= !there;
-            });
+            let reading = {
+                let _closing = Closing(&read);
+                feed(self.place, source, input, |source, there| {
+                    read.change(|read| read.take(source.take_extras(), there));
+                    ended |= !there;
+                })
+            };
             let written = joined(writing.join(), "writing");
             let (fault, (mut output, steps)) = both(reading, written)?;
-            let mut interleaver = locked(&interleaver);
+            let mut interleaver = read.wait_until(|_| true);
             // Where the pictures were cut off, the sound ends with them.
             let to_the_end = ended && !self.limited;
-            let end = (!to_the_end).then_some(interleaver.end());
-            write_packets(&mut output, &interleaver.packets(end))?;
+            write_packets(&mut output, &interleaver.rest(!to_the_end))?;
             Ok(Encoded {
                 summary: output.finish()?,
                 steps,
@@ -140,9 +141,42 @@ impl Encoding<'_> {
     }
 }
 
-fn locked(interleaver: &Mutex<Interleaver>) -> MutexGuard<'_, Interleaver> {
-    // Whoever panicked while holding it is reported when its thread is joined.
-    interleaver.lock().unwrap_or_else(PoisonError::into_inner)
+/// What was read and is not written yet, for the threads that read and write.
+struct Read {
+    interleaver: Mutex<Interleaver>,
+    changed: Condvar,
+}
+
+impl Read {
+    fn new(interleaver: Interleaver) -> Self {
+        Self {
+            interleaver: Mutex::new(interleaver),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Interleaver)) {
+        // Whoever panicked while holding it is reported when its thread is joined.
+        change(&mut self.interleaver.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    fn wait_until(&self, ready: impl Fn(&Interleaver) -> bool) -> MutexGuard<'_, Interleaver> {
+        let interleaver = self.interleaver.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_while(interleaver, |interleaver| !ready(interleaver));
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that reading is over, however it ended, so that nobody waits for more frames.
+struct Closing<'a>(&'a Read);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.change(Interleaver::close);
+    }
 }
 
 fn write_packets(output: &mut Output, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {

@@ -15,11 +15,17 @@ pub struct Interleaver {
     /// How far a frame may be from its place at a constant rate: what rounding to ticks of the source makes.
     tolerance: i64,
     times: VecDeque<i64>,
+    /// Frames that came, and those of them that are in a chunk.
+    came: u64,
+    given: u64,
+    /// Whether no more frames will come.
+    ended: bool,
     /// Where the next chunk begins if the rate is constant.
     next: i64,
     streams: Vec<PacketStream>,
-    /// Packets in the order in which they came, with the place of their stream.
-    packets: VecDeque<(usize, Packet)>,
+    /// Packets in the order in which they came, with the number of the frame that they came with and the place of their
+    /// stream.
+    packets: VecDeque<(u64, usize, Packet)>,
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -55,6 +61,9 @@ impl Interleaver {
             frame_duration,
             tolerance: info.time_base.map_or(0, |source| rescale(1, source, time_base)),
             times: VecDeque::new(),
+            came: 0,
+            given: 0,
+            ended: false,
             next: 0,
             streams: info.packet_streams.clone(),
             packets: VecDeque::new(),
@@ -63,14 +72,30 @@ impl Interleaver {
 
     /// Takes what came with a frame, or, if `frame` is false, after the last one.
     pub fn take(&mut self, extras: Extras, frame: bool) {
+        self.came += u64::from(frame);
         if frame && let (Some(time), Some(source)) = (extras.time, self.source) {
             self.times.push_back(rescale(time, source, self.time_base));
         }
-        self.packets.extend(extras.packets);
+        let with = self.came + u64::from(!frame);
+        let packets = extras.packets.into_iter();
+        self.packets
+            .extend(packets.map(|(stream, packet)| (with, stream, packet)));
     }
 
-    /// The times of the next `frames` frames.
+    /// Says that no more frames will come.
+    pub const fn close(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether it is known how long the last of the next `frames` frames is shown: until the one after it, which has to be
+    /// there for that unless none will come.
+    pub const fn is_settled(&self, frames: u64) -> bool {
+        self.source.is_none() || self.ended || self.came - self.given > frames
+    }
+
+    /// The times of the next `frames` frames, which should be [settled](Self::is_settled).
     pub fn times(&mut self, frames: u64) -> Times {
+        self.given = self.given.saturating_add(frames).min(self.came);
         let step = i64::from(self.frame_duration);
         let count = usize::try_from(frames)
             .unwrap_or(usize::MAX)
@@ -105,17 +130,29 @@ impl Interleaver {
         }
     }
 
-    /// Packets of one stream each, of the time before `end` (in ticks of the video), or all that there are.
-    pub fn packets(&mut self, end: Option<i64>) -> Vec<(StreamId, Vec<Packet>)> {
+    /// Packets of one stream each, of the time of the chunks that were asked for, and that came no later than the frame
+    /// after them: what reading is further ahead makes no difference.
+    pub fn packets(&mut self) -> Vec<(StreamId, Vec<Packet>)> {
+        let end = self.next;
+        self.take_packets(self.given + 1, Some(end))
+    }
+
+    /// All packets that are left; with `cut_off` only those of the time of the chunks.
+    pub fn rest(&mut self, cut_off: bool) -> Vec<(StreamId, Vec<Packet>)> {
+        let end = self.next;
+        self.take_packets(u64::MAX, cut_off.then_some(end))
+    }
+
+    fn take_packets(&mut self, came_with: u64, end: Option<i64>) -> Vec<(StreamId, Vec<Packet>)> {
         let mut groups: Vec<(StreamId, Vec<Packet>)> = Vec::new();
         let mut later = VecDeque::new();
-        for (number, packet) in std::mem::take(&mut self.packets) {
+        for (with, number, packet) in std::mem::take(&mut self.packets) {
             let Some(stream) = self.streams.get(number) else {
                 continue;
             };
             let time = rescale(packet.pts, stream.time_base, self.time_base);
-            if end.is_some_and(|end| time >= end) {
-                later.push_back((number, packet));
+            if with > came_with || end.is_some_and(|end| time >= end) {
+                later.push_back((with, number, packet));
                 continue;
             }
             // The video is stream 0.
@@ -129,8 +166,9 @@ impl Interleaver {
         groups
     }
 
-    /// Where the chunks that were asked for end.
-    pub const fn end(&self) -> i64 {
+    /// When the chunks that were asked for end.
+    #[cfg(test)]
+    const fn end(&self) -> i64 {
         self.next
     }
 }
@@ -150,6 +188,9 @@ mod tests {
             frame_duration,
             tolerance: source.map_or(0, |source| rescale(1, rational(source), time_base)),
             times: VecDeque::new(),
+            came: 0,
+            given: 0,
+            ended: false,
             next: 0,
             streams: Vec::new(),
             packets: VecDeque::new(),
@@ -197,6 +238,20 @@ mod tests {
         let times = interleaver.times(1);
         assert_eq!((times.start, times.durations), (20000, None));
         assert_eq!(interleaver.end(), 23600);
+    }
+
+    /// How far reading is ahead of writing must not matter.
+    #[test]
+    fn the_last_frame_of_a_chunk_waits_for_the_next_one() {
+        let mut interleaver = interleaver(Some((1, 90000)), (25, 1));
+        frames(&mut interleaver, [0, 3600, 9000]);
+        assert!(interleaver.is_settled(2) && !interleaver.is_settled(3));
+        frames(&mut interleaver, [20000]);
+        assert!(interleaver.is_settled(3));
+        assert_eq!(interleaver.times(3).durations, Some(vec![3600, 5400, 11000]));
+        assert!(!interleaver.is_settled(1));
+        interleaver.close();
+        assert!(interleaver.is_settled(1));
     }
 
     #[test]
