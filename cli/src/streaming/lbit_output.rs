@@ -69,7 +69,7 @@ pub struct Nothing {}
 /// Writes what `make` makes to a file, or to stdout for `-`. The file gets its name only once it is whole.
 pub fn write_file<T>(
     path_or_dash: &str,
-    make: impl FnOnce(Box<dyn std::io::Write + Send>) -> latentbit_container::Result<T>,
+    make: impl FnOnce(Box<dyn Write + Send>) -> latentbit_container::Result<T>,
 ) -> anyhow::Result<T> {
     let (target, inner) = Target::open(path_or_dash)?;
     let made = make(inner).map_err(|error| explain(&target.place, error))?;
