@@ -24,6 +24,11 @@ pub struct Totals {
     pub digest: Option<[u8; 32]>,
 }
 
+/// Bytes of the end record of a file with `streams` streams.
+pub(crate) const fn record_len(streams: usize) -> u64 {
+    (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64
+}
+
 /// The payload of an end record, for all streams in order.
 pub(crate) fn encode(streams: &[Totals]) -> Result<Vec<u8>, Broken> {
     let count = u16::try_from(streams.len())
@@ -72,7 +77,7 @@ pub(crate) fn decode(payload: &[u8], offset: u64, streams: usize) -> Result<Vec<
 /// [`Error::Format`](crate::Error::Format) if the record is damaged, [`Error::Unsupported`](crate::Error::Unsupported) if it is of a later kind, [`Error::Io`](crate::Error::Io).
 pub fn read_totals<R: Read + Seek>(file: &mut R, header: &Header) -> Result<Option<Vec<Totals>>> {
     let streams = header.streams.len();
-    let record_len = (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64;
+    let record_len = record_len(streams);
     let Some(offset) = file_len(file)?.checked_sub(record_len) else {
         return Ok(None);
     };

@@ -26,12 +26,15 @@ pub(crate) const TAIL_LEN: u64 = (HEADER_LEN + TAIL_PAYLOAD_LEN + CRC_LEN) as u6
 /// More chunks than this are not indexed; 2^20 chunks are over six days of video.
 pub(crate) const MAX_ENTRIES: usize = 1 << 20;
 
+/// What is wrong where an intact chunk is not what its entry says.
+pub(crate) const NOT_AS_INDEXED: &str = "chunk in the index";
+
 /// Where a chunk lies in the file, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkInfo {
-    /// Byte offset of its record.
+    /// Byte offset of its record; 0 if there is none.
     pub offset: u64,
-    /// Bytes of its record, sync word and checksums included.
+    /// Bytes of its record, sync word and checksums included; 0 if there is none, because the chunk is missing.
     pub stored_len: u64,
     /// The stream that it belongs to.
     pub stream: StreamId,
@@ -54,6 +57,18 @@ pub struct ChunkInfo {
 }
 
 impl ChunkInfo {
+    /// Index of the frame after its last one. Saturates.
+    #[must_use]
+    pub const fn end_frame(&self) -> PixelFrames {
+        PixelFrames(self.first_frame.0.saturating_add(self.frame_count.0))
+    }
+
+    /// Whether its tokens are lost, so that only its place is known.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.bits == 0
+    }
+
     pub(crate) fn new(offset: u64, stored_len: u64, chunk: &StoredChunk) -> Self {
         Self {
             offset,
@@ -177,6 +192,17 @@ pub(crate) fn encode_tail(index: Option<(u64, u32)>) -> [u8; TAIL_PAYLOAD_LEN] {
 /// # Errors
 /// [`Error::Format`] if tail or index are damaged, [`Error::Limits`] if the index is too large, [`Error::Io`].
 pub fn read_index<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Option<Vec<ChunkInfo>>> {
+    Ok(locate(file, limits)?.map(|located| located.chunks))
+}
+
+/// An index and where its record lies.
+pub(crate) struct Located {
+    pub offset: u64,
+    pub chunks: Vec<ChunkInfo>,
+}
+
+/// As [`read_index`], with the place of the index.
+pub(crate) fn locate<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Option<Located>> {
     let len = file_len(file)?;
     let Some(tail_at) = len.checked_sub(TAIL_LEN) else {
         return Ok(None);
@@ -232,7 +258,10 @@ pub fn read_index<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Optio
         let broken = Broken::new("index entry", "chunks before the index", "one behind it");
         return Err(broken.in_file(index_at, None));
     }
-    Ok(Some(chunks))
+    Ok(Some(Located {
+        offset: index_at,
+        chunks,
+    }))
 }
 
 /// Reads one chunk of a seekable file, as [`read_index`] or [`scan`](crate::scan) found it.
@@ -260,6 +289,23 @@ pub fn read_planes_at<R: Read + Seek>(
     planes: u8,
     limits: &Limits,
 ) -> Result<Chunk> {
+    let mut stored = read_stored_at(file, header, None, info, limits)?;
+    stored.truncate_bits(planes);
+    let packed = stored
+        .packed()
+        .map_err(|broken| broken.in_file(info.offset, Some(info.sequence)))?;
+    Ok(stored.with_tokens(&packed))
+}
+
+/// Reads one chunk without unpacking it; it must have been written under a header with the checksum `header_crc`, if that
+/// is known.
+pub(crate) fn read_stored_at<R: Read + Seek>(
+    file: &mut R,
+    header: &Header,
+    header_crc: Option<u32>,
+    info: &ChunkInfo,
+    limits: &Limits,
+) -> Result<StoredChunk> {
     let frame_len = (HEADER_LEN + CRC_LEN) as u64;
     let (chunk, offset) = (Some(info.sequence), info.offset);
     let in_file = |broken: Broken| broken.in_file(offset, chunk);
@@ -285,16 +331,23 @@ pub fn read_planes_at<R: Read + Seek>(
     let bytes = read_at(file, offset, info.stored_len)?;
     let (record, payload) = whole_record(&bytes, offset, Tag::CHUNK, chunk)?;
     let payload_at = offset + HEADER_LEN as u64;
-    let (mut stored, _) = StoredChunk::decode(payload, payload_at, record.stream, record.sequence, limits)?;
+    let (stored, crc) = StoredChunk::decode(payload, payload_at, record.stream, record.sequence, limits)?;
+    if let Some(expected) = header_crc.filter(|&expected| expected != crc && !cfg!(fuzzing)) {
+        let expected = format!("{expected:08x}, that of this file");
+        let found = format!("{crc:08x}, that of another one");
+        return Err(in_file(Broken::new(
+            "header checksum of a chunk",
+            expected,
+            found,
+        )));
+    }
     let found = ChunkInfo::new(offset, info.stored_len, &stored);
     if found != *info {
         let (expected, found) = (format!("{info:?}"), format!("{found:?}"));
-        return Err(in_file(Broken::new("chunk in the index", expected, found)));
+        return Err(in_file(Broken::new(NOT_AS_INDEXED, expected, found)));
     }
     check_alone(video, &stored).map_err(in_file)?;
-    stored.truncate_bits(planes);
-    let packed = stored.packed().map_err(in_file)?;
-    Ok(stored.with_tokens(&packed))
+    Ok(stored)
 }
 
 /// How long a file is.

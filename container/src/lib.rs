@@ -58,6 +58,7 @@ pub mod edit;
 mod end;
 mod error;
 mod fields;
+mod file;
 mod header;
 mod index;
 mod limits;
@@ -83,6 +84,7 @@ pub use chunk::{Chunk, TokenGrid, Tokens, bit_mask};
 pub use coder::{Coder, Compression, StoredPlane};
 pub use end::{Totals, read_totals};
 pub use error::{Error, ErrorKind, Result};
+pub use file::{File, Needed, PacketsIn, Part};
 pub use header::{
     BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Rational, Stream,
     StreamId, Version, VideoStream,
@@ -96,7 +98,7 @@ pub use plan::{ChunkPlan, PlannedChunk};
 pub use reader::{Reader, Scan, scan};
 pub use record::{MAGIC, SYNC};
 pub use stored::StoredChunk;
-pub use times::{Times, rescale};
+pub use times::{Times, rescale, ticks_of};
 pub use units::{LatentFrames, PixelFrames};
 pub use verify::{Verification, verify, verify_file};
 pub use writer::{Summary, Writer, WriterOptions};

@@ -66,6 +66,26 @@ pub(crate) fn encode(packets: &[Packet]) -> Result<Vec<u8>, Broken> {
 /// Reads the payload of a packet record that starts at `offset`.
 pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<Packet>> {
     let mut fields = Fields::new(payload, offset, None);
+    let (mut packets, lengths) = table(&mut fields)?;
+    for (packet, len) in packets.iter_mut().zip(lengths) {
+        packet.data = fields.bytes(len, "data of a packet")?.to_vec();
+    }
+    fields.end("packet record")?;
+    Ok(packets)
+}
+
+/// Time and duration of each packet, from the `start` of the payload of a record that lies at `offset`. Fails if the table
+/// does not end in it.
+pub(crate) fn times(start: &[u8], offset: u64) -> Result<Vec<(i64, u64)>> {
+    let (packets, _) = table(&mut Fields::new(start, offset, None))?;
+    Ok(packets
+        .iter()
+        .map(|packet| (packet.pts, packet.duration))
+        .collect())
+}
+
+/// The packets of a record without their data, and the length of the data of each.
+fn table(fields: &mut Fields<'_>) -> Result<(Vec<Packet>, Vec<usize>)> {
     let at = fields.offset();
     let count = fields.varint("number of packets")?;
     let most = fields.remaining() / LEAST_LEN;
@@ -96,11 +116,7 @@ pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<Packet>> {
             data: Vec::new(),
         });
     }
-    for (packet, len) in packets.iter_mut().zip(lengths) {
-        packet.data = fields.bytes(len, "data of a packet")?.to_vec();
-    }
-    fields.end("packet record")?;
-    Ok(packets)
+    Ok((packets, lengths))
 }
 
 #[cfg(test)]

@@ -47,11 +47,9 @@ pub(crate) fn find_head<R: Read + Seek>(inner: &mut R, limits: Limits) -> Result
         })
     };
     start(inner)?;
-    let finder = Reader::with_mode(&mut *inner, limits, ReadMode::Join)?;
-    let head = finder.parser.head().cloned();
+    let head = Reader::with_mode(&mut *inner, limits, ReadMode::Join)?.into_head()?;
     start(inner)?;
-    // There is one, or reading would have failed; an error is still better than a panic.
-    head.ok_or_else(|| Error::parameter("reader state", "a header", "none"))
+    Ok(head)
 }
 
 impl<R: Read> Reader<R> {
@@ -190,6 +188,13 @@ impl<R: Read> Reader<R> {
     /// As for [`next_chunk`](Self::next_chunk).
     pub fn next_stored_event(&mut self) -> Result<Option<Event>> {
         self.pump(false)
+    }
+
+    /// The header with its checksum.
+    pub(crate) fn into_head(self) -> Result<Head> {
+        // There is one, or reading would have failed; an error is still better than a panic.
+        let head = self.parser.head().cloned();
+        head.ok_or_else(|| Error::parameter("reader state", "a header", "none"))
     }
 
     /// Gives the input back. What was read ahead of the last chunk is lost.
