@@ -34,13 +34,13 @@ def reading(figures: list[dict[str, Any]]) -> str:
 
 
 def report(about: dict[str, Any], rounds: int, archived: list[Figure], read: dict[str, Any] | None) -> str:
-    """What goes into the document."""
+    """The report for the document."""
     parts = [
         f"{about['cpu']}, {about['threads']} threads ({about['instructions']}); LatentBit {about['latentbit']}, "
         f"PyTorch {about['torch']}, Python {about['python']}; {about['date']}."
     ]
     if archived:
-        parts += ["### Archiving beside PyTorch", f"{ARCHIVING} Figures are of the median of {rounds} runs, in turn."]
+        parts += ["### Archiving against PyTorch", f"{ARCHIVING} Figures are medians of {rounds} runs, in turn."]
         parts.append(archiving(archived))
     if read:
         parts += ["### Reading", f"{_samples(read)} {READING}", reading(read["figures"])]
@@ -57,13 +57,13 @@ def _samples(read: dict[str, Any]) -> str:
 
 NOTHING = "-"
 ARCHIVING = (
-    "Each program turns the same clips (H.264, in RGB, so that no conversion of colour is compared) into arrays of "
-    "tokens, in f32 and with the same weights; loading the model is not counted. `latentbit archive` makes `.lbit` "
-    "files, digests and a manifest besides. The script decodes with ffmpeg meanwhile, and its modules are those "
-    "that the bundle was trained with. The ratio is a program's time over that of `latentbit archive`; equal bits are "
-    "those of its tokens."
+    "Each program turns the same clips (H.264, in RGB, so that colour conversion is not compared) into arrays of "
+    "tokens, in f32 and with the same weights; loading the model is not counted. `latentbit archive` also makes "
+    "`.lbit` files, digests and a manifest. The script decodes with ffmpeg in parallel, and uses the modules that the "
+    "bundle was trained with. The ratio is a program's time over that of `latentbit archive`; equal bits are compared "
+    "with its tokens."
 )
 READING = (
-    "`.lbit` files and shards are read by `TokenDataset`, the others as those do who have no index: each window "
-    "opens its file. A shard of npy cannot be read at random. Files are in the system's cache."
+    "`TokenDataset` reads `.lbit` files and shards; the other formats have no index, so each window opens its file. A "
+    "shard of npy has no random access. Files are in the system's cache."
 )

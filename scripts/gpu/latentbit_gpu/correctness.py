@@ -73,7 +73,7 @@ def checks(context: Context) -> Iterator[Check]:
         yield Check(f"f32 as on the CPU: {name}", lambda c, clip=clip: as_on_cpu(c, clip))  # type: ignore[misc]
         for dtype in ("bf16",) if context.rehearse else ("bf16", "f16"):
             hold = lambda c, clip=clip, dtype=dtype: near_f32(c, clip, dtype)  # noqa: E731
-            yield Check(f"{dtype} beside f32: {name}", hold)
+            yield Check(f"{dtype} close to f32: {name}", hold)
         yield Check(f"same every time: {name}", lambda c, clip=clip: same(c, clip))  # type: ignore[misc]
     yield Check("memory flat in length", flat)
 
@@ -186,7 +186,7 @@ def near_f32(context: Context, clip: Path, dtype: str) -> str:
                                     "--dtype", kind)
         quality.append(float(json.loads(outcome.stdout)["tokens"]["psnr"]))
     share = equal_bits(tokens(context, files[1]), tokens(context, files[0]), bits_of(context, files[0]))
-    detail = f"PSNR {quality[1]:.3f} dB beside {quality[0]:.3f}, {share:.2f} % equal bits"
+    detail = f"PSNR {quality[1]:.3f} dB against {quality[0]:.3f}, {share:.2f} % equal bits"
     if quality[1] < quality[0] - NEAR_DB or share < EQUAL:
         raise FailedError(f"{detail}; expected at most {NEAR_DB} dB less and at least {EQUAL} %")
     return detail

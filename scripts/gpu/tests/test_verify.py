@@ -31,7 +31,7 @@ def test_points_that_hold(built: Built, tmp_path: Path) -> None:
     assert results.about["LatentBit"] == "abc"
 
 
-@pytest.mark.parametrize(("habit", "wrong"), [("drift", "bf16 beside f32: pattern"), ("panic", "messages"),
+@pytest.mark.parametrize(("habit", "wrong"), [("drift", "bf16 close to f32: pattern"), ("panic", "messages"),
                                               ("random", "same every time: pattern")])
 def test_points_that_do_not_hold(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, habit: str, wrong: str
@@ -40,7 +40,7 @@ def test_points_that_do_not_hold(
     code, results = verified(built, tmp_path, "--part", "correctness")
     assert code == verify.WRONG
     assert wrong in results.wrong
-    assert results.checks["memory flat in length"]["state"] == "ok", "the others go on"
+    assert results.checks["memory flat in length"]["state"] == "ok", "the others continue"
 
 
 def test_a_call_goes_on_where_time_ran_out(built: Built, tmp_path: Path) -> None:
