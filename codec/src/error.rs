@@ -81,7 +81,8 @@ pub enum Error {
     /// a fault in this library.
     #[error("a stage of the pipeline stopped without a reason: this is a bug, please report it")]
     Stopped,
-    /// The tensor library failed.
+    /// A tensor of candle could not be read.
+    #[cfg(feature = "candle")]
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// The container failed.

@@ -29,10 +29,15 @@
 // Tests that run both inside and outside of this crate name it the same way.
 #[cfg(test)]
 extern crate self as latentbit_codec;
+#[cfg(test)]
+#[path = "../tests/golden/mod.rs"]
+mod golden;
 
 #[doc(hidden)]
 pub mod bench;
 pub mod bundle;
+#[cfg(feature = "candle")]
+mod candle;
 mod cpu;
 mod device;
 pub mod error;
@@ -43,17 +48,17 @@ mod kernels;
 pub mod maskgit;
 pub mod metrics;
 pub mod pipeline;
-mod tensor;
 mod together;
 pub mod tokenizer;
 pub mod vae;
 mod vit;
+mod volume;
 
 pub use bundle::Bundle;
-pub use candle_core::{Device as TensorDevice, Tensor};
 pub use cpu::CpuInfo;
 pub use device::{Cuda, Device};
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use kernels::{Dtype, OperatorTime, return_large_blocks};
 pub use maskgit::Predictor;
+pub use volume::Volume;

@@ -3,11 +3,10 @@
 
 #![cfg(feature = "cuda")]
 
-#[path = "golden/networks.rs"]
-mod networks;
+mod golden;
 
+use golden::networks::{self, On};
 use latentbit_codec::{Device, Dtype};
-use networks::On;
 
 /// The first GPU, in each of these number types.
 fn on(dtypes: &[Dtype]) -> Vec<On> {

@@ -3,12 +3,14 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod golden;
+
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use golden::tensors::Golden;
 use latentbit_codec::bundle::Bundle;
 use latentbit_codec::vae::{DecoderState, EncoderState};
-use latentbit_codec::{Dtype, Error};
+use latentbit_codec::{Dtype, Error, Volume};
 
 const MODELS: [(&str, &str); 2] = [("wan21", "Wan2.1_VAE.pth"), ("wan22", "Wan2.2_VAE.pth")];
 
@@ -29,20 +31,15 @@ fn refusal(path: &Path) -> String {
 }
 
 /// (T, H, W, C) of a tensor [1, C, T, H, W].
-fn expected(model: &str, name: &str) -> Tensor {
+fn expected(model: &str, name: &str) -> Volume {
     let path = folder(model).join(format!("{name}.safetensors"));
-    let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-    tensors[name]
-        .squeeze(0)
-        .unwrap()
-        .permute((1, 2, 3, 0))
-        .unwrap()
-        .contiguous()
-        .unwrap()
-}
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+    let tensor = &Golden::load(path)[name];
+    let [1, channels, t, h, w] = tensor.shape[..] else {
+        panic!("{:?}", tensor.shape)
+    };
+    let (values, positions) = (tensor.floats(), t * h * w);
+    let turned = (0..values.len()).map(|at| values[at % channels * positions + at / channels]);
+    Volume::new(&[t, h, w, channels], turned.collect()).unwrap()
 }
 
 /// The largest difference over the largest value.
@@ -53,14 +50,14 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
     difference / most(&mut expected.iter().copied())
 }
 
-fn encode(bundle: &Bundle, frames: &Tensor, plan: &[usize]) -> Vec<f32> {
+fn encode(bundle: &Bundle, frames: &Volume, plan: &[usize]) -> Vec<f32> {
     let mut state = EncoderState::default();
     let config = bundle.vae.config();
     let mut start = 0;
     let mut all = Vec::new();
     for &count in plan {
-        let part = frames.narrow(0, start, count).unwrap();
-        all.extend(values(&bundle.vae.encode(&part, &mut state).unwrap()));
+        let part = frames.part(start..start + count).unwrap();
+        all.extend(bundle.vae.encode(&part, &mut state).unwrap().into_data());
         start += count;
     }
     // Back to the VAE's own scale.
@@ -85,12 +82,13 @@ fn both_layouts_give_what_diffusers_gives() {
         assert!(from_checkpoint.tokenizer.is_none());
         let bytes = std::fs::read(folder(model).join("clip.rgb")).unwrap();
         let pixels: Vec<f32> = bytes.iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
-        let frames = Tensor::from_vec(pixels, (9, 32, 48, 3), &Device::Cpu).unwrap();
-        let latent = values(&expected(model, "latents"));
+        let frames = Volume::new(&[9, 32, 48, 3], pixels).unwrap();
+        let latents = expected(model, "latents");
+        let latent = latents.data();
         // The whole clip, the first frame alone, and every step by itself.
         for plan in [&[9][..], &[1, 8], &[1, 4, 4], &[5, 4]] {
             let found = encode(&from_checkpoint, &frames, plan);
-            let error = relative_error(&found, &latent);
+            let error = relative_error(&found, latent);
             println!("{model} encoder {plan:?}: {error:.1e}");
             assert!(error < 1e-4, "{model} {plan:?}: {error}");
         }
@@ -100,7 +98,7 @@ fn both_layouts_give_what_diffusers_gives() {
         );
 
         let config = from_folder.vae.config();
-        let mut normalised = latent.clone();
+        let mut normalised = latent.to_vec();
         for position in normalised.chunks_exact_mut(config.latent_channels) {
             for ((value, mean), std) in position
                 .iter_mut()
@@ -110,17 +108,16 @@ fn both_layouts_give_what_diffusers_gives() {
                 *value = (*value - mean) / std;
             }
         }
-        let shape = expected(model, "latents").dims4().unwrap();
-        let normalised = Tensor::from_vec(normalised, shape, &Device::Cpu).unwrap();
-        let target = values(&expected(model, "frames"));
+        let normalised = Volume::new(latents.shape(), normalised).unwrap();
+        let target = expected(model, "frames").into_data();
         for plan in [&[3][..], &[1, 2], &[2, 1]] {
             let mut state = DecoderState::default();
             let mut found = Vec::new();
             let mut start = 0;
             for &count in plan {
-                let part = normalised.narrow(0, start, count).unwrap();
+                let part = normalised.part(start..start + count).unwrap();
                 let frames = from_folder.vae.decode(&part, &mut state).unwrap();
-                found.extend(values(&frames).into_iter().map(|v| v.clamp(-1.0, 1.0)));
+                found.extend(frames.into_data().into_iter().map(|v| v.clamp(-1.0, 1.0)));
                 start += count;
             }
             let error = relative_error(&found, &target);
@@ -136,15 +133,15 @@ fn a_state_can_be_kept_and_continued() {
     let pixels = (0..9 * 32 * 48 * 3)
         .map(|i| (i as f32 * 0.01).sin())
         .collect::<Vec<f32>>();
-    let frames = Tensor::from_vec(pixels, (9, 32, 48, 3), &Device::Cpu).unwrap();
+    let frames = Volume::new(&[9, 32, 48, 3], pixels).unwrap();
     let mut state = EncoderState::default();
-    let part = |start, count| frames.narrow(0, start, count).unwrap();
+    let part = |start, count| frames.part(start..start + count).unwrap();
     bundle.vae.encode(&part(0, 5), &mut state).unwrap();
     let kept = state.try_clone().unwrap();
     let first = bundle.vae.encode(&part(5, 4), &mut state).unwrap();
     let mut again = kept;
     let second = bundle.vae.encode(&part(5, 4), &mut again).unwrap();
-    assert_eq!(values(&first), values(&second));
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -1,19 +1,14 @@
 //! The MaskGIT predictor against the tensors that the training recipe's PyTorch modules gave (`testdata/golden`).
 
 // Helpers of tests fail by panicking, as tests do.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod golden;
 
-use candle_core::{DType, Device, Tensor};
+use golden::tensors::{Golden, Tensor, path};
 use latentbit_codec::bundle::Bundle;
 use latentbit_codec::maskgit::{FillOptions, Predictor, Schedule, Start, TokenWindow};
 use latentbit_codec::{Dtype, Error};
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"))
-}
 
 fn bundle() -> Bundle {
     Bundle::open(path("storage-int8"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()
@@ -23,18 +18,15 @@ fn predictor() -> Predictor {
     Predictor::open(path("predictor-tiny"), &bundle(), Dtype::F32).unwrap()
 }
 
-fn golden() -> HashMap<String, Tensor> {
-    candle_core::safetensors::load(path("predictor-tiny-tensors"), &Device::Cpu).unwrap()
-}
-
-fn bytes(tensor: &Tensor) -> Vec<u8> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+fn tensors() -> Golden {
+    Golden::load(path("predictor-tiny-tensors"))
 }
 
 /// Bits to tokens.
 fn packed(tensor: &Tensor) -> Vec<u64> {
-    let bits = tensor.dim(3).unwrap();
-    bytes(tensor)
+    let bits = tensor.shape[3];
+    tensor
+        .bytes()
         .chunks_exact(bits)
         .map(|token| {
             token
@@ -46,20 +38,23 @@ fn packed(tensor: &Tensor) -> Vec<u64> {
 }
 
 /// The window of the golden tensors. What is known differs from token to token, so tokens come one by one.
-fn window(golden: &HashMap<String, Tensor>) -> TokenWindow {
-    let (_, height, width, _) = golden["code"].dims4().unwrap();
+fn window(golden: &Golden) -> TokenWindow {
+    let [_, height, width, _] = golden["code"].shape[..] else {
+        panic!("not four sides")
+    };
     let (values, known) = (packed(&golden["code"]), packed(&golden["known"]));
-    let starts: Vec<Start> = bytes(&golden["starts"])
-        .into_iter()
-        .map(|start| [Start::Inner, Start::Chunk, Start::Group][usize::from(start)])
+    let starts: Vec<Start> = golden["starts"]
+        .bytes()
+        .iter()
+        .map(|&start| [Start::Inner, Start::Chunk, Start::Group][usize::from(start)])
         .collect();
     TokenWindow::from_parts(height as u32, width as u32, values, known, starts).unwrap()
 }
 
 #[test]
 fn logits_match() {
-    let golden = golden();
-    let expected: Vec<f32> = golden["logits"].flatten_all().unwrap().to_vec1().unwrap();
+    let golden = tensors();
+    let expected: Vec<f32> = golden["logits"].floats();
     let found = predictor().logits(&window(&golden)).unwrap();
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
@@ -73,7 +68,7 @@ fn logits_match() {
 
 #[test]
 fn fills_match() {
-    let golden = golden();
+    let golden = tensors();
     let predictor = predictor();
     let cases = [
         (
@@ -106,8 +101,7 @@ fn fills_match() {
         let mut window = window(&golden);
         let before = window.clone();
         let report = predictor.fill(&mut window, &options).unwrap();
-        let expected = golden[&format!("filled.{name}")].to_dtype(DType::I64).unwrap();
-        let expected: Vec<i64> = expected.flatten_all().unwrap().to_vec1().unwrap();
+        let expected = golden[format!("filled.{name}").as_str()].integers();
         let found: Vec<i64> = window.values().iter().map(|&value| value.cast_signed()).collect();
         assert_eq!(found, expected, "{name}");
         assert_eq!(report.passes, options.steps, "{name}");
@@ -125,7 +119,7 @@ fn fills_match() {
 
 #[test]
 fn scores_are_costs_of_bits() {
-    let golden = golden();
+    let golden = tensors();
     let predictor = predictor();
     let mut window = window(&golden);
     let part = predictor.score(&window, 2..4, 3, 0).unwrap();
@@ -172,7 +166,7 @@ fn wrong_files_are_refused() {
 
 #[test]
 fn impossible_options_are_refused() {
-    let golden = golden();
+    let golden = tensors();
     for options in [
         FillOptions {
             steps: 0,

@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use latentbit_codec::bundle::Bundle;
 use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, TileStates, Work};
 use latentbit_codec::vae::{DecoderState, EncoderState, Group, TiledState, Tiling};
-use latentbit_codec::{Dtype, Frame};
+use latentbit_codec::{Dtype, Frame, Volume};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -39,34 +38,30 @@ fn without_attention() -> Bundle {
     Bundle::from_bytes(&bytes, &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()
 }
 
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn difference(found: &Tensor, expected: &Tensor) -> f32 {
-    assert_eq!(found.dims(), expected.dims());
-    let (found, expected) = (values(found), values(expected));
+fn difference(found: &Volume, expected: &Volume) -> f32 {
+    assert_eq!(found.shape(), expected.shape());
+    let (found, expected) = (found.data(), expected.data());
     found
         .iter()
-        .zip(&expected)
+        .zip(expected)
         .fold(0.0f32, |most, (a, b)| most.max((a - b).abs()))
 }
 
 /// Frames (t, h, w, 3) without any two places alike.
-fn frames(t: usize, h: usize, w: usize) -> Tensor {
+fn frames(t: usize, h: usize, w: usize) -> Volume {
     let value = |i: usize| ((i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()) * 0.5;
     let all = (0..t * h * w * 3).map(value).collect();
-    Tensor::from_vec(all, (t, h, w, 3), &Device::Cpu).unwrap()
+    Volume::new(&[t, h, w, 3], all).unwrap()
 }
 
-fn in_chunks(x: &Tensor, plan: &[usize], mut run: impl FnMut(&Tensor) -> Tensor) -> Tensor {
+fn in_chunks(x: &Volume, plan: &[usize], mut run: impl FnMut(&Volume) -> Volume) -> Volume {
     let mut start = 0;
     let mut parts = Vec::new();
     for &count in plan {
-        parts.push(run(&x.narrow(0, start, count).unwrap()));
+        parts.push(run(&x.part(start..start + count).unwrap()));
         start += count;
     }
-    Tensor::cat(&parts, 0).unwrap()
+    Volume::concat(parts).unwrap()
 }
 
 #[test]
@@ -118,9 +113,9 @@ fn looking_ahead_leaves_no_trace() {
     let size = [24, 20];
     let len = 3 * size[0] * size[1] * vae.latent_channels();
     let values: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
-    let shape = (3, size[0], size[1], vae.latent_channels());
-    let latent = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
-    let part = |start| latent.narrow(0, start, 1).unwrap();
+    let shape = [3, size[0], size[1], vae.latent_channels()];
+    let latent = Volume::new(&shape, values).unwrap();
+    let part = |start| latent.part(start..start + 1).unwrap();
 
     let mut plain = DecoderState::default();
     let group = vae.decode(&part(2), &mut plain).unwrap();

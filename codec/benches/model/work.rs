@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::thread;
 
-use candle_core::Tensor;
 use latentbit_codec::pipeline::{self, Coded, Options};
 use latentbit_codec::vae::{DecoderState, EncoderState};
-use latentbit_codec::{Bundle, Frame, TensorDevice};
+use latentbit_codec::{Bundle, Frame, Volume};
 use latentbit_container::{Chunk, ChunkPlan, PixelFrames, VideoStream};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -168,9 +167,9 @@ impl Work for VaeEncode {
             let (step, later) = rest.split_at(time * height * width * 3);
             rest = later;
             let values = step.iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
-            let frames = Tensor::from_vec(values, (time, height, width, 3), &TensorDevice::Cpu)?;
+            let frames = Volume::new(&[time, height, width, 3], values)?;
             let part = self.pool.install(|| vae.encode(&frames, &mut state))?;
-            latent.extend(part.flatten_all()?.to_vec1::<f32>()?);
+            latent.extend(part.into_data());
         }
         Ok(Output::Latent(latent))
     }
@@ -180,21 +179,21 @@ impl Work for VaeEncode {
 struct VaeDecode {
     bundle: Arc<Bundle>,
     pool: ThreadPool,
-    latent: Tensor,
+    latent: Volume,
 }
 
 impl VaeDecode {
     fn new(args: &Args, bundle: Arc<Bundle>, input: &[u8]) -> Result<Self> {
         let [time, rows, columns] = bundle.vae.strides();
-        let shape = (
+        let shape = [
             args.frames.div_ceil(time),
             args.size.height as usize / rows,
             args.size.width as usize / columns,
             bundle.vae.latent_channels(),
-        );
+        ];
         let values: Vec<f32> = words::<4>(input).map(f32::from_le_bytes).collect();
         Ok(Self {
-            latent: Tensor::from_vec(values, shape, &TensorDevice::Cpu)?,
+            latent: Volume::new(&shape, values)?,
             pool: pool(args)?,
             bundle,
         })
@@ -204,14 +203,13 @@ impl VaeDecode {
 impl Work for VaeDecode {
     fn run(&self) -> Result<Output> {
         let (mut state, mut pixels) = (DecoderState::default(), Vec::new());
-        for step in 0..self.latent.dim(0)? {
-            let latent = self.latent.narrow(0, step, 1)?;
+        for step in 0..self.latent.count() {
+            let latent = self.latent.part(step..step + 1)?;
             let frames = self
                 .pool
                 .install(|| self.bundle.vae.decode(&latent, &mut state))?;
-            let values = frames.flatten_all()?.to_vec1::<f32>()?;
             // The conversion saturates.
-            pixels.extend(values.iter().map(|v| ((v + 1.0) * 127.5).round() as u8));
+            pixels.extend(frames.data().iter().map(|v| ((v + 1.0) * 127.5).round() as u8));
         }
         Ok(Output::Pixels(pixels))
     }

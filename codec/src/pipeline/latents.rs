@@ -1,9 +1,9 @@
 //! What goes between the VAE's stages and others.
 
-use candle_core::Tensor;
 use latentbit_container::PixelFrames;
 
 use super::conceal::Gap;
+use crate::volume::Volume;
 
 /// The latents of one chunk.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct LatentChunk {
     /// Whether a group begins with it: then its first latent frame stands for one frame.
     pub key: bool,
     /// f32 (T', h, w, C) of about zero mean and unit variance.
-    pub latent: Tensor,
+    pub latent: Volume,
 }
 
 /// What a VAE decoder takes.
@@ -42,7 +42,7 @@ pub(super) struct Predicted {
 #[derive(Debug)]
 pub(super) struct Next {
     /// Its first latent frame (1, h, w, C).
-    pub(super) latent: Tensor,
+    pub(super) latent: Volume,
     /// Whether a group begins with it.
     pub(super) key: bool,
 }

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
 use latentbit_container::{ChunkPlan, LatentFrames, PixelFrames};
 
 use super::*;
 use crate::Dtype;
 use crate::vae::{DecoderState, EncoderState, Tiling};
+use crate::volume::Volume;
 
 mod conceal;
 
@@ -200,7 +200,7 @@ fn tokens_and_frames_are_those_of_the_networks() {
             }
         }
     }
-    let pixels = Tensor::from_vec(pixels, (13, height, width, 3), &Device::Cpu).unwrap();
+    let pixels = Volume::new(&[13, height, width, 3], pixels).unwrap();
     let latent = bundle.vae.encode(&pixels, &mut EncoderState::default()).unwrap();
     let tokenizer = bundle.tokenizer().unwrap();
     let tokens = tokenizer.encode(&latent).unwrap();
@@ -221,14 +221,13 @@ fn tokens_and_frames_are_those_of_the_networks() {
         .decode(&chunks[0].tokens.values, tokens.grid, 3, size)
         .unwrap();
     let expected = bundle.vae.decode(&latent, &mut DecoderState::default()).unwrap();
-    let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let parts = chunks.into_iter().map(Coded::Chunk).collect();
     let found = decode(&bundle, &stream, parts, Some(3)).unwrap();
     for (t, frame) in found.iter().enumerate() {
         frame.check_size(WIDTH, HEIGHT).unwrap();
         for (i, v) in frame.data.iter().enumerate() {
             let (y, x) = (i / (WIDTH * 3), i % (WIDTH * 3));
-            let wanted = expected[((t * height + y) * width) * 3 + x];
+            let wanted = expected.data()[((t * height + y) * width) * 3 + x];
             assert!((v - (wanted * 0.5 + 0.5).clamp(0.0, 1.0)).abs() < 1e-4);
         }
     }

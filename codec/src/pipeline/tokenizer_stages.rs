@@ -49,7 +49,7 @@ impl Stage for TokenEncoder {
             sequence,
             first_frame,
             frame_count: item.frame_count,
-            latent_frames: LatentFrames(item.latent.dim(0)? as u64),
+            latent_frames: LatentFrames(item.latent.count() as u64),
             key,
             tokens,
         })
@@ -170,7 +170,7 @@ impl TokenDecoder {
         };
         if let Some(LatentChunk { latent, key, .. }) = next {
             predicted.next = Some(Next {
-                latent: latent.narrow(0, 0, 1)?,
+                latent: latent.part(0..1)?,
                 key: *key,
             });
         }

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use latentbit_container::PixelFrames;
 use rayon::prelude::*;
 
@@ -19,8 +18,8 @@ use crate::bundle::Bundle;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::tensor::with_values;
 use crate::vae::{DecoderState, Group, Running, TiledState};
+use crate::volume::Volume;
 
 /// Runs the VAE's decoder, a latent frame at a time.
 pub(super) struct VaeDecoder<O> {
@@ -35,7 +34,7 @@ pub(super) struct VaeDecoder<O> {
     height: usize,
     /// The last frame and the last latent frame (1, h, w, C) that went by, for what may be lost after them.
     last: Option<Frame>,
-    last_latent: Option<Tensor>,
+    last_latent: Option<Volume>,
     /// Whether something was lost since the last intact key chunk.
     affected: bool,
     /// A gap that what comes next helps to cover.
@@ -72,7 +71,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
     }
 
     /// Padded frames (T, H, W, 3).
-    fn decode(&mut self, latent: &Tensor, group: Group, context: &Context<O>) -> Result<Tensor> {
+    fn decode(&mut self, latent: &Volume, group: Group, context: &Context<O>) -> Result<Volume> {
         let (vae, state) = (&self.bundle.vae, &mut self.state);
         match &mut self.tiles {
             Some(tiles) => context.compute(|| vae.decode_tiled(latent, tiles, group)),
@@ -80,7 +79,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         }
     }
 
-    fn begin(&mut self, latent: &Tensor, context: &Context<O>) -> Result<Running> {
+    fn begin(&mut self, latent: &Volume, context: &Context<O>) -> Result<Running> {
         let (vae, state) = (&self.bundle.vae, &mut self.state);
         context.compute(|| vae.begin_decode(latent, state))
     }
@@ -99,7 +98,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         } else if self.is_fresh() {
             self.affected = true;
             // The start of this group is lost. The mean latent stands for the frame that it would have begun with.
-            let mean = chunk.latent.narrow(0, 0, 1)?.zeros_like()?;
+            let mean = Volume::zeros(chunk.latent.part(0..1)?.shape())?;
             self.decode(&mean, Group::GoesOn, context)?;
         }
         Ok(())
@@ -126,13 +125,13 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
         self.enter(chunk, context)?;
         let fidelity = self.fidelity(chunk.key, made_up);
         let mut left = chunk.frame_count.0;
-        let steps = chunk.latent.dim(0)?;
+        let steps = chunk.latent.count();
         // A GPU computes the next step while frames of this one are looked after.
         let looks_ahead = self.tiles.is_none() && matches!(self.bundle.device(), Device::Cuda(_));
         let mut ahead = None;
         for step in (0..steps).step_by(self.at_once) {
             let at_once = self.at_once.min(steps - step);
-            let part = |step| chunk.latent.narrow(0, step, at_once);
+            let part = |step| chunk.latent.part(step..step + at_once);
             let group = if step + at_once < steps {
                 Group::GoesOn
             } else {
@@ -150,7 +149,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             } else {
                 self.decode(&part(step)?, group, context)?
             };
-            for index in 0..pixels.dim(0)? {
+            for index in 0..pixels.count() {
                 if left == 0 {
                     break;
                 }
@@ -169,7 +168,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 send(index, fidelity, frame, context)?;
             }
         }
-        self.last_latent = Some(chunk.latent.narrow(0, steps - 1, 1)?);
+        self.last_latent = Some(chunk.latent.part(steps.saturating_sub(1)..steps)?);
         if left == 0 {
             return Ok(());
         }
@@ -183,14 +182,10 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
     }
 
     /// A frame of (T, H, W, 3) without its padding.
-    fn frame(&self, pixels: &Tensor, index: usize, context: &Context<O>) -> Result<Frame> {
-        let (_, rows, columns, _) = pixels.dims4()?;
-        context.compute(|| {
-            with_values(pixels, |values| {
-                let frame = &values[index * rows * columns * 3..][..rows * columns * 3];
-                crop(frame, columns, self.width, self.height)
-            })
-        })
+    fn frame(&self, pixels: &Volume, index: usize, context: &Context<O>) -> Result<Frame> {
+        let [_, rows, columns, _] = pixels.four_sides("frames")?;
+        let frame = &pixels.data()[index * rows * columns * 3..][..rows * columns * 3];
+        Ok(context.compute(|| crop(frame, columns, self.width, self.height)))
     }
 
     /// Predicted chunks. Their frames are mixed with those on the way from the frame before to the one after them, of which
@@ -275,7 +270,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
     }
 
     /// Chunks of latents between the last one and `after`.
-    fn bridge(&mut self, chunks: &[LostChunk], after: Option<&Tensor>, context: &Context<O>) -> Result<()> {
+    fn bridge(&mut self, chunks: &[LostChunk], after: Option<&Volume>, context: &Context<O>) -> Result<()> {
         let steps = chunks.iter().map(|chunk| chunk.latent_frames.0);
         let steps = usize::try_from(steps.sum::<u64>()).unwrap_or(usize::MAX);
         let Some(latents) = blended_latents(self.last_latent.as_ref(), after, steps)? else {
@@ -292,7 +287,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 first_frame: chunk.first_frame,
                 key: chunk.key,
                 frame_count: chunk.frame_count,
-                latent: latents.narrow(0, at, steps)?,
+                latent: latents.part(at..at + steps)?,
             };
             at += steps;
             self.chunk(&made_up, Some(Method::Latent), Group::GoesOn, context)?;
@@ -309,7 +304,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             Latents::Chunk(chunk) => {
                 match self.waiting.take() {
                     Some(Waiting::ForLatent(lost)) => {
-                        let first = chunk.latent.narrow(0, 0, 1)?;
+                        let first = chunk.latent.part(0..1)?;
                         self.bridge(&lost, Some(&first), context)?;
                     }
                     other => self.waiting = other,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
 use latentbit_container::PixelFrames;
 
 use super::Options;
@@ -14,6 +13,7 @@ use super::stage::{Context, Stage};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::vae::{EncoderState, Group, Running, TiledState};
+use crate::volume::Volume;
 
 /// A chunk in the making.
 struct Building {
@@ -65,7 +65,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
         if pixels.is_empty() {
             return Ok(());
         }
-        let frames = Tensor::from_vec(pixels, (t, h, w, 3), &Device::Cpu)?;
+        let frames = Volume::new(&[t, h, w, 3], pixels)?;
         let latent = context.compute(|| self.bundle.vae.encode_tiled(&frames, tiles, group))?;
         building.latents.push(Running::done(latent));
         Ok(())
@@ -89,7 +89,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             first_frame: start.first_frame,
             key: start.key,
             frame_count: PixelFrames(frames),
-            latent: Tensor::cat(&latents.collect::<Result<Vec<_>>>()?, 0)?,
+            latent: Volume::concat(latents.collect::<Result<Vec<_>>>()?)?,
         };
         context.send(chunk.into())
     }
@@ -143,7 +143,7 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
             building.size = [building.size[0] + t, h, w];
             building.waiting += 1;
         } else {
-            let frames = Tensor::from_vec(step.pixels, (t, h, w, 3), &Device::Cpu)?;
+            let frames = Volume::new(&[t, h, w, 3], step.pixels)?;
             // On a GPU the next frames come while it computes.
             let latent = context.compute(|| bundle.vae.begin_encode(&frames, state))?;
             building.latents.push(latent);

@@ -4,15 +4,14 @@ mod half;
 mod patch;
 mod quantizer;
 
-use candle_core::{DType, Device, Tensor};
 use latentbit_container::{TokenGrid, Tokens};
 
 pub use quantizer::{Bsq, Lfq, Quantizer};
 
 use crate::bundle::{Halves, TokenizerConfig, Weights};
 use crate::error::{Error, Result};
-use crate::tensor::with_values;
 use crate::vit::VitConfig;
+use crate::volume::Volume;
 use half::Half;
 use patch::{patchify, unpatchify};
 
@@ -84,14 +83,13 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Shape`] for other shapes.
-    pub fn encode(&self, latent: &Tensor) -> Result<Tokens> {
+    pub fn encode(&self, latent: &Volume) -> Result<Tokens> {
         self.halves.need(Halves::Encoder)?;
         let size = self.latent_size(latent)?;
         let fill = self.patches_of(size);
-        let values = with_values(latent, |values| {
-            self.encoder
-                .tokens(self.sides(size), |patches| fill(values, patches))
-        })??;
+        let values = self
+            .encoder
+            .tokens(self.sides(size), |patches| fill(latent.data(), patches))?;
         Ok(Tokens {
             grid: self.grid_for(size),
             bits: self.bits(),
@@ -103,27 +101,24 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Shape`] for a latent that is not (T', h, w, C).
-    pub fn encoder_output(&self, latent: &Tensor) -> Result<Tensor> {
+    pub fn encoder_output(&self, latent: &Volume) -> Result<Volume> {
         self.halves.need(Halves::Encoder)?;
         let size = self.latent_size(latent)?;
         let (tokens, bits) = (self.grid_for(size).len(), self.config.bits);
         let fill = self.patches_of(size);
-        let outputs = with_values(latent, |values| {
-            self.encoder
-                .values(self.sides(size), |patches| fill(values, patches))
-        })??;
-        Ok(Tensor::from_vec(outputs, (tokens, bits), latent.device())?)
+        let outputs = self
+            .encoder
+            .values(self.sides(size), |patches| fill(latent.data(), patches))?;
+        Volume::new(&[tokens, bits], outputs)
     }
 
     /// (T', h, w) of a latent.
-    fn latent_size(&self, latent: &Tensor) -> Result<[usize; 3]> {
-        match (latent.dtype(), latent.dims()) {
-            (DType::F32, &[t, h, w, c]) if t > 0 && h > 0 && w > 0 && c == self.config.latent_channels => {
-                Ok([t, h, w])
-            }
+    fn latent_size(&self, latent: &Volume) -> Result<[usize; 3]> {
+        match *latent.shape() {
+            [t, h, w, c] if t > 0 && h > 0 && w > 0 && c == self.config.latent_channels => Ok([t, h, w]),
             _ => {
                 let expected = format!("f32 (n, n, n, {})", self.config.latent_channels);
-                Err(Error::shape("latent", latent.dims(), expected))
+                Err(Error::shape("latent", latent.shape(), expected))
             }
         }
     }
@@ -151,7 +146,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Parameter`] if `kept_bits` is above D or `grid` is not that of `size` and `tokens`.
-    pub fn decode(&self, tokens: &[u64], grid: TokenGrid, kept_bits: u8, size: [usize; 3]) -> Result<Tensor> {
+    pub fn decode(&self, tokens: &[u64], grid: TokenGrid, kept_bits: u8, size: [usize; 3]) -> Result<Volume> {
         self.halves.need(Halves::Decoder)?;
         if kept_bits > self.bits() {
             return Err(Error::parameter(
@@ -186,10 +181,6 @@ impl Tokenizer {
         })?;
         let latent = unpatchify(&output, size, latent_channels, patch);
         let [t, h, w] = size;
-        Ok(Tensor::from_vec(
-            latent,
-            (t, h, w, latent_channels),
-            &Device::Cpu,
-        )?)
+        Volume::new(&[t, h, w, latent_channels], latent)
     }
 }

@@ -1,39 +1,25 @@
 //! Down- and upsampling against PyTorch (`testdata/golden`): whole clips, clips in parts, and first frames alone.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
-use candle_core::{Device, Tensor};
-
 use super::*;
 use crate::bundle::{Naming, SafetensorsBytes};
+use crate::golden::tensors::{Golden, path};
 use crate::kernels::{Backend, Dtype, Values, fill};
 use crate::vae::program::Program;
 use crate::vae::state::State;
+use crate::volume::Volume;
 
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"))
-}
-
-fn assert_close(found: &Tensor, expected: &Tensor, what: &str) {
-    assert_eq!(found.dims(), expected.dims(), "{what}");
-    let difference = (found - expected).unwrap().abs().unwrap();
-    let difference = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
-    let largest = expected
-        .abs()
-        .unwrap()
-        .max_all()
-        .unwrap()
-        .to_scalar::<f32>()
-        .unwrap();
+fn assert_close(found: &Volume, expected: &Volume, what: &str) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let pairs = found.data().iter().zip(expected.data());
+    let difference = pairs.fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+    let largest = expected.data().iter().fold(0.0f32, |most, v| most.max(v.abs()));
     assert!(difference <= 1e-4 * largest, "{what}: {difference} of {largest}");
 }
 
 /// Layers over the frames of `plan`, the first of which begins a group.
-fn run(parts: &Parts, layers: &[Layer], x: &Tensor, plan: &[usize]) -> Tensor {
-    let (_, h, w, c) = x.dims4().unwrap();
-    let frames = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let mut frames = frames.chunks(h * w * c);
+fn run(parts: &Parts, layers: &[Layer], x: &Volume, plan: &[usize]) -> Volume {
+    let [_, h, w, c] = x.four_sides("input").unwrap();
+    let mut frames = x.data().chunks(h * w * c);
     let mut state = State::default();
     let mut out = Vec::new();
     let mut size = [0; 3];
@@ -66,7 +52,7 @@ fn run(parts: &Parts, layers: &[Layer], x: &Tensor, plan: &[usize]) -> Tensor {
     }
     let channels = parts.convs[0].spec().outputs;
     let count = out.len() / (size[1] * size[2] * channels);
-    Tensor::from_vec(out, (count, size[1], size[2], channels), &Device::Cpu).unwrap()
+    Volume::new(&[count, size[1], size[2], channels], out).unwrap()
 }
 
 fn backends() -> [Backend; 2] {
@@ -80,8 +66,7 @@ fn check(
     plans: &[&[usize]],
 ) {
     let bytes = std::fs::read(path("resample")).unwrap();
-    let golden: HashMap<String, Tensor> =
-        candle_core::safetensors::load(path("resample-tensors"), &Device::Cpu).unwrap();
+    let golden = Golden::load(path("resample-tensors"));
     for (name, space, time) in [
         ("space", true, false),
         ("time", false, true),
@@ -92,19 +77,19 @@ fn check(
         let mut parts = Parts::new(backend);
         let halving = Halving { space, time };
         let layers = load(&mut parts, &mut weights, &format!("{kind}.{name}"), halving);
-        let input = &golden["input"];
+        let input = &golden.volume("input");
         for plan in plans {
             let what = format!("{kind} {name} {plan:?}");
             assert_close(
                 &run(&parts, &layers, input, plan),
-                &golden[&format!("{kind}.{name}")],
+                &golden.volume(&format!("{kind}.{name}")),
                 &what,
             );
         }
         let first = run(&parts, &layers, input, &[1]);
         assert_close(
             &first,
-            &golden[&format!("{kind}.{name}.first")],
+            &golden.volume(&format!("{kind}.{name}.first")),
             &format!("{kind} {name} alone"),
         );
     }

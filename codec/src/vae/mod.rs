@@ -14,8 +14,6 @@ mod state;
 mod tiled;
 mod tiling;
 
-use candle_core::{DType, Tensor};
-
 pub use running::Running;
 pub use size::NetworkSize;
 pub use state::{DecoderState, EncoderState};
@@ -24,7 +22,7 @@ pub use tiling::Tiling;
 
 use crate::bundle::{Halves, VaeConfig, Weights};
 use crate::error::{Error, Result};
-use crate::tensor::with_values;
+use crate::volume::Volume;
 use network::Network;
 
 /// A causal video VAE: frames to latent and back, chunk by chunk with the same result as in one piece.
@@ -71,7 +69,7 @@ impl WanVae {
     ///
     /// # Errors
     /// [`Error::Shape`] for other shapes; `state` is then unchanged. After any other error, reset it.
-    pub fn encode(&self, frames: &Tensor, state: &mut EncoderState) -> Result<Tensor> {
+    pub fn encode(&self, frames: &Volume, state: &mut EncoderState) -> Result<Volume> {
         self.begin_encode(frames, state)?.wait()
     }
 
@@ -79,11 +77,11 @@ impl WanVae {
     ///
     /// # Errors
     /// As for [`encode`](Self::encode).
-    pub fn begin_encode(&self, frames: &Tensor, state: &mut EncoderState) -> Result<Running> {
+    pub fn begin_encode(&self, frames: &Volume, state: &mut EncoderState) -> Result<Running> {
         self.halves.need(Halves::Encoder)?;
         let [time, height, width] = self.strides();
-        let fits = match (frames.dtype(), frames.dims()) {
-            (DType::F32, &[t, h, w, 3]) => {
+        let fits = match frames.shape() {
+            &[t, h, w, 3] => {
                 let later = if state.is_fresh() {
                     t.checked_sub(1)
                 } else {
@@ -100,7 +98,7 @@ impl WanVae {
             let expected = format!(
                 "f32 ({first}{time}n, {height}n, {width}n, 3), of the same height and width throughout a group"
             );
-            return Err(Error::shape("frames", frames.dims(), expected));
+            return Err(Error::shape("frames", frames.shape(), expected));
         }
         state.0.set_size(size);
         let patch = self.config.patch;
@@ -108,19 +106,18 @@ impl WanVae {
         let frame = size[0] * size[1] * 3;
         let c = self.latent_channels();
         let first = usize::from(state.is_fresh());
-        let steps = first + (frames.dims().first().copied().unwrap_or(0) - first) / time;
+        let steps = first + (frames.count() - first) / time;
         let mut running = Running::new([steps, size[0] / height, size[1] / width, c]);
-        with_values(frames, |mut rest| {
-            while !rest.is_empty() {
-                let count = if state.is_fresh() { 1 } else { time };
-                let (step, later) = rest.split_at(count * frame);
-                let input = [count, rows, columns];
-                let len = self.encoder.output_len(&state.0, input);
-                running.push(len, |out| self.encoder.begin(&mut state.0, input, step, out))?;
-                rest = later;
-            }
-            Ok(running)
-        })?
+        let mut rest = frames.data();
+        while !rest.is_empty() {
+            let count = if state.is_fresh() { 1 } else { time };
+            let (step, later) = rest.split_at(count * frame);
+            let input = [count, rows, columns];
+            let len = self.encoder.output_len(&state.0, input);
+            running.push(len, |out| self.encoder.begin(&mut state.0, input, step, out))?;
+            rest = later;
+        }
+        Ok(running)
     }
 
     /// Normalised latent to frames.
@@ -130,7 +127,7 @@ impl WanVae {
     ///
     /// # Errors
     /// [`Error::Shape`] for other shapes; `state` is then unchanged. After any other error, reset it.
-    pub fn decode(&self, latent: &Tensor, state: &mut DecoderState) -> Result<Tensor> {
+    pub fn decode(&self, latent: &Volume, state: &mut DecoderState) -> Result<Volume> {
         self.begin_decode(latent, state)?.wait()
     }
 
@@ -138,10 +135,10 @@ impl WanVae {
     ///
     /// # Errors
     /// As for [`decode`](Self::decode).
-    pub fn begin_decode(&self, latent: &Tensor, state: &mut DecoderState) -> Result<Running> {
+    pub fn begin_decode(&self, latent: &Volume, state: &mut DecoderState) -> Result<Running> {
         self.halves.need(Halves::Decoder)?;
-        let fits = match (latent.dtype(), latent.dims()) {
-            (DType::F32, &[t, h, w, c]) => t > 0 && h > 0 && w > 0 && c == self.latent_channels(),
+        let fits = match latent.shape() {
+            &[t, h, w, c] => t > 0 && h > 0 && w > 0 && c == self.latent_channels(),
             _ => false,
         };
         let size = spatial(latent);
@@ -150,33 +147,32 @@ impl WanVae {
                 "f32 (n, n, n, {}), of the same height and width throughout a group",
                 self.latent_channels()
             );
-            return Err(Error::shape("latent", latent.dims(), expected));
+            return Err(Error::shape("latent", latent.shape(), expected));
         }
         state.0.set_size(size);
         let [time, height, width] = self.strides();
         let (h, w) = (size[0] * height, size[1] * width);
-        let steps = latent.dims().first().copied().unwrap_or(0);
+        let steps = latent.count();
         let count = if state.is_fresh() {
             1 + (steps - 1) * time
         } else {
             steps * time
         };
         let mut running = Running::new([count, h, w, 3]);
-        with_values(latent, |values| {
-            for step in values.chunks_exact(size[0] * size[1] * self.latent_channels()) {
-                let input = [1, size[0], size[1]];
-                let len = self.decoder.output_len(&state.0, input);
-                running.push(len, |out| self.decoder.begin(&mut state.0, input, step, out))?;
-            }
-            Ok(running)
-        })?
+        let step_len = size[0] * size[1] * self.latent_channels();
+        for step in latent.data().chunks_exact(step_len) {
+            let input = [1, size[0], size[1]];
+            let len = self.decoder.output_len(&state.0, input);
+            running.push(len, |out| self.decoder.begin(&mut state.0, input, step, out))?;
+        }
+        Ok(running)
     }
 
     /// As [`WanVae::decode`] of latent frames that come later, as the start of a group if `key`; `state` stays as it is.
     ///
     /// # Errors
     /// As for [`WanVae::decode`].
-    pub fn decode_ahead(&self, latent: &Tensor, key: bool, state: &mut DecoderState) -> Result<Tensor> {
+    pub fn decode_ahead(&self, latent: &Volume, key: bool, state: &mut DecoderState) -> Result<Volume> {
         let known = (!state.is_fresh()).then(|| state.0.save()).transpose()?;
         if let Some(known) = known.as_ref().filter(|_| !key) {
             state.0.load(known.clone());
@@ -190,9 +186,9 @@ impl WanVae {
     }
 }
 
-/// Height and width of a (T, H, W, C) tensor.
-fn spatial(x: &Tensor) -> [usize; 2] {
-    match x.dims() {
+/// Height and width of a (T, H, W, C) volume.
+fn spatial(x: &Volume) -> [usize; 2] {
+    match x.shape() {
         &[_, h, w, _] => [h, w],
         _ => [0; 2],
     }

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
-
 use crate::error::Result;
 use crate::kernels::Later;
+use crate::volume::Volume;
 
 /// Steps whose results may be on their way at once: one that is computed, one that is copied.
 const STEPS: usize = 2;
@@ -17,7 +16,7 @@ const STEPS: usize = 2;
 #[must_use]
 pub struct Running {
     /// The result, if it was there from the start.
-    done: Option<Tensor>,
+    done: Option<Volume>,
     shape: [usize; 4],
     values: Vec<f32>,
     coming: VecDeque<(Later, Range<usize>)>,
@@ -37,7 +36,7 @@ impl Running {
     }
 
     /// A result that is there.
-    pub(crate) fn done(result: Tensor) -> Self {
+    pub(crate) fn done(result: Volume) -> Self {
         Self {
             done: Some(result),
             ..Self::new([0; 4])
@@ -63,17 +62,17 @@ impl Running {
         }
     }
 
-    /// Waits for the result, f32 on the CPU.
+    /// Waits for the result.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if a GPU failed. Reset the state then.
-    pub fn wait(mut self) -> Result<Tensor> {
+    pub fn wait(mut self) -> Result<Volume> {
         if let Some(done) = self.done {
             return Ok(done);
         }
         while !self.coming.is_empty() {
             self.wait_for_one()?;
         }
-        Ok(Tensor::from_vec(self.values, &self.shape, &Device::Cpu)?)
+        Volume::new(&self.shape, self.values)
     }
 }

@@ -1,15 +1,13 @@
-use candle_core::Tensor;
-
 use super::*;
 use crate::vae::state::State;
 use crate::vae::{DecoderState, EncoderState};
-use crate::{Bundle, Device, Dtype};
+use crate::{Bundle, Device, Dtype, Volume};
 
 const LATENT: [usize; 2] = [3, 4];
 
-fn clip(shape: [usize; 4]) -> Tensor {
+fn clip(shape: [usize; 4]) -> Volume {
     let values = (0..shape.iter().product::<usize>()).map(|i| (i as f32 * 0.37).sin());
-    Tensor::from_vec(values.collect::<Vec<_>>(), &shape, &candle_core::Device::Cpu).unwrap()
+    Volume::new(&shape, values.collect()).unwrap()
 }
 
 /// Bytes of a state, and of what it remembers.

@@ -4,13 +4,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
-use candle_core::Tensor;
-
 use super::state::{Saved, State};
 use super::tiling::Tiling;
 use super::{DecoderState, EncoderState, WanVae};
 use crate::error::{Error, Result};
-use crate::tensor::with_values;
+use crate::volume::Volume;
 
 /// Where the states of tiles wait for their turn.
 #[derive(Debug)]
@@ -195,9 +193,9 @@ impl WanVae {
     ///
     /// # Errors
     /// As for [`WanVae::encode`], and [`Error::Io`] if states wait on disk and that fails. After an error, reset `tiles`.
-    pub fn encode_tiled(&self, frames: &Tensor, tiles: &mut TiledState, group: Group) -> Result<Tensor> {
+    pub fn encode_tiled(&self, frames: &Volume, tiles: &mut TiledState, group: Group) -> Result<Volume> {
         let [time, height, width] = self.strides();
-        let (t, h, w, channels) = frames.dims4()?;
+        let [t, h, w, channels] = frames.four_sides("frames")?;
         let steps = if tiles.is_fresh() {
             1 + t.saturating_sub(1) / time
         } else {
@@ -213,22 +211,17 @@ impl WanVae {
             let mut state_of = EncoderState(std::mem::take(state));
             let result = self.encode(&part, &mut state_of);
             *state = state_of.0;
-            with_values(&result?, |values| {
-                tiling.paste(tile, [1, 1], values, c, &mut latent, out)
-            })
+            tiling.paste(tile, [1, 1], result?.data(), c, &mut latent, out);
+            Ok(())
         })?;
-        Ok(Tensor::from_vec(
-            latent,
-            (steps, out[0], out[1], c),
-            frames.device(),
-        )?)
+        Volume::new(&[steps, out[0], out[1], c], latent)
     }
 
     /// As [`WanVae::decode`], tile by tile.
     ///
     /// # Errors
     /// As for [`WanVae::decode`], and [`Error::Io`] if states wait on disk and that fails. After an error, reset `tiles`.
-    pub fn decode_tiled(&self, latent: &Tensor, tiles: &mut TiledState, group: Group) -> Result<Tensor> {
+    pub fn decode_tiled(&self, latent: &Volume, tiles: &mut TiledState, group: Group) -> Result<Volume> {
         self.decode_tiles(latent, tiles, Behind::Group(group))
     }
 
@@ -236,7 +229,7 @@ impl WanVae {
     ///
     /// # Errors
     /// As for [`WanVae::decode_tiled`].
-    pub fn decode_tiled_ahead(&self, latent: &Tensor, key: bool, tiles: &mut TiledState) -> Result<Tensor> {
+    pub fn decode_tiled_ahead(&self, latent: &Volume, key: bool, tiles: &mut TiledState) -> Result<Volume> {
         let fresh = tiles.fresh;
         tiles.fresh |= key;
         let frames = self.decode_tiles(latent, tiles, Behind::Nothing);
@@ -244,9 +237,9 @@ impl WanVae {
         frames
     }
 
-    fn decode_tiles(&self, latent: &Tensor, tiles: &mut TiledState, behind: Behind) -> Result<Tensor> {
+    fn decode_tiles(&self, latent: &Volume, tiles: &mut TiledState, behind: Behind) -> Result<Volume> {
         let [time, height, width] = self.strides();
-        let (t, h, w, channels) = latent.dims4()?;
+        let [t, h, w, channels] = latent.four_sides("latent")?;
         let count = if tiles.is_fresh() {
             1 + t.saturating_sub(1) * time
         } else {
@@ -260,15 +253,10 @@ impl WanVae {
             let mut state_of = DecoderState(std::mem::take(state));
             let result = self.decode(&part, &mut state_of);
             *state = state_of.0;
-            with_values(&result?, |values| {
-                tiling.paste(tile, [height, width], values, 3, &mut frames, out);
-            })
+            tiling.paste(tile, [height, width], result?.data(), 3, &mut frames, out);
+            Ok(())
         })?;
-        Ok(Tensor::from_vec(
-            frames,
-            (count, out[0], out[1], 3),
-            latent.device(),
-        )?)
+        Volume::new(&[count, out[0], out[1], 3], frames)
     }
 
     /// Runs every tile.
@@ -296,26 +284,20 @@ impl WanVae {
 }
 
 /// A region of (T, H, W, C).
-fn crop(x: &Tensor, [height, width, channels]: [usize; 3], region: &[Range<usize>; 2]) -> Result<Tensor> {
+fn crop(x: &Volume, [height, width, channels]: [usize; 3], region: &[Range<usize>; 2]) -> Result<Volume> {
     let [rows, columns] = region;
-    let t = x.dims().first().copied().unwrap_or(0);
+    let t = x.count();
     if rows.end > height || columns.end > width {
         return Err(Error::shape("tile", &[rows.end, columns.end], "within the frame"));
     }
     let mut values = Vec::with_capacity(t * rows.len() * columns.len() * channels);
-    with_values(x, |all| {
-        for frame in all.chunks_exact((height * width * channels).max(1)) {
-            for row in rows.clone() {
-                let at = (row * width + columns.start) * channels;
-                values.extend_from_slice(&frame[at..at + columns.len() * channels]);
-            }
+    for frame in x.data().chunks_exact((height * width * channels).max(1)) {
+        for row in rows.clone() {
+            let at = (row * width + columns.start) * channels;
+            values.extend_from_slice(&frame[at..at + columns.len() * channels]);
         }
-    })?;
-    Ok(Tensor::from_vec(
-        values,
-        (t, rows.len(), columns.len(), channels),
-        x.device(),
-    )?)
+    }
+    Volume::new(&[t, rows.len(), columns.len(), channels], values)
 }
 
 #[cfg(test)]
@@ -342,7 +324,7 @@ mod tests {
         let (h, w) = (6 * rows, 8 * columns);
         let frames = |count: usize| {
             let values = (0..count * h * w * 3).map(|i| (i as f32 * 0.37).sin()).collect();
-            Tensor::from_vec(values, (count, h, w, 3), &candle_core::Device::Cpu).unwrap()
+            Volume::new(&[count, h, w, 3], values).unwrap()
         };
         let mut tiles = TiledState::new(Tiling::new([6, 8], [2, 2], 2, true), true);
         let mut encode = |count: usize, group: Group| {
@@ -360,10 +342,9 @@ mod tests {
             let (second, fresh, again) = encode(time, Group::Ends);
             assert!(fresh && file == again);
             sizes.push(file);
-            let start = alone.narrow(0, 0, 1).unwrap();
-            let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(values(&first), values(&start));
-            assert!(values(&second).iter().all(|v| v.is_finite()));
+            let start = alone.part(0..1).unwrap();
+            assert_eq!(first, start);
+            assert!(second.data().iter().all(|v| v.is_finite()));
         }
         assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
     }

@@ -1,15 +1,12 @@
 //! Networks against the tensors that the training recipe's PyTorch modules gave (`testdata/golden`), on any device.
 
-// Helpers of tests fail by panicking, as tests do; not every test looks at every network.
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
-
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candle_core::{DType, Tensor};
 use latentbit_codec::bundle::Bundle;
 use latentbit_codec::vae::{DecoderState, EncoderState, WanVae};
-use latentbit_codec::{Device, Dtype, Error, TensorDevice};
+use latentbit_codec::{Device, Dtype, Error, Volume};
+
+use super::tensors::{Golden, Tensor, path};
 
 /// Where networks run, and how far off they may be there: the largest difference over the largest value.
 pub struct On {
@@ -40,7 +37,7 @@ impl On {
         self.open(path(name))
     }
 
-    fn assert_close(&self, found: &Tensor, expected: &Tensor, what: &str) {
+    fn assert_close(&self, found: &Volume, expected: &Volume, what: &str) {
         let difference = difference(found, expected);
         println!("{what} in {}: {difference:.1e}", self.dtype);
         assert!(
@@ -51,58 +48,53 @@ impl On {
     }
 }
 
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../testdata/golden/{name}.safetensors"))
-}
-
-fn tensors(name: &str) -> HashMap<String, Tensor> {
-    candle_core::safetensors::load(path(&format!("{name}-tensors")), &TensorDevice::Cpu).unwrap()
+fn tensors(name: &str) -> Golden {
+    Golden::load(path(&format!("{name}-tensors")))
 }
 
 /// The largest difference over the largest value.
-fn difference(found: &Tensor, expected: &Tensor) -> f32 {
-    assert_eq!(found.dims(), expected.dims());
-    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let (found, expected) = (values(found), values(expected));
+fn difference(found: &Volume, expected: &Volume) -> f32 {
+    assert_eq!(found.shape(), expected.shape());
+    let (found, expected) = (found.data(), expected.data());
     assert!(found.iter().all(|v| v.is_finite()));
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     found
         .iter()
-        .zip(&expected)
+        .zip(expected)
         .fold(0.0f32, |m, (a, b)| m.max((a - b).abs()))
         / largest
 }
 
-fn encode(vae: &WanVae, frames: &Tensor, plan: &[usize]) -> Tensor {
+fn encode(vae: &WanVae, frames: &Volume, plan: &[usize]) -> Volume {
     let mut state = EncoderState::default();
     parts(frames, plan, |part| vae.encode(part, &mut state).unwrap())
 }
 
-fn decode(vae: &WanVae, latent: &Tensor, plan: &[usize]) -> Tensor {
+fn decode(vae: &WanVae, latent: &Volume, plan: &[usize]) -> Volume {
     let mut state = DecoderState::default();
     parts(latent, plan, |part| vae.decode(part, &mut state).unwrap())
 }
 
-fn parts(x: &Tensor, plan: &[usize], mut f: impl FnMut(&Tensor) -> Tensor) -> Tensor {
+fn parts(x: &Volume, plan: &[usize], mut f: impl FnMut(&Volume) -> Volume) -> Volume {
     let mut start = 0;
     let mut done = Vec::new();
     for &count in plan {
-        done.push(f(&x.narrow(0, start, count).unwrap()));
+        done.push(f(&x.part(start..start + count).unwrap()));
         start += count;
     }
-    Tensor::cat(&done, 0).unwrap()
+    Volume::concat(done).unwrap()
 }
 
 fn vae_matches(on: &On, name: &str, counts: &[usize]) {
     let vae = on.bundle(name).vae;
     let golden = tensors(name);
     for &count in counts {
-        let frames = golden["frames"].narrow(0, 0, count).unwrap();
-        let latent = &golden[&format!("latent.{count}")];
+        let frames = golden.volume("frames").part(0..count).unwrap();
+        let latent = &golden.volume(&format!("latent.{count}"));
         let found = encode(&vae, &frames, &[count]);
         on.assert_close(&found, latent, &format!("{name} encodes {count}"));
-        let found = decode(&vae, latent, &[latent.dim(0).unwrap()]);
-        let expected = &golden[&format!("decoded.{count}")];
+        let found = decode(&vae, latent, &[latent.count()]);
+        let expected = &golden.volume(&format!("decoded.{count}"));
         on.assert_close(&found, expected, &format!("{name} decodes {count}"));
     }
 }
@@ -134,12 +126,12 @@ pub fn vae_in_chunks_is_the_vae_in_one_piece(on: &On) {
     ] {
         let vae = on.bundle(name).vae;
         let golden = tensors(name);
-        let latent = &golden[&format!("latent.{count}")];
-        let whole = decode(&vae, latent, &[latent.dim(0).unwrap()]);
+        let latent = &golden.volume(&format!("latent.{count}"));
+        let whole = decode(&vae, latent, &[latent.count()]);
         for plan in plans {
-            let found = encode(&vae, &golden["frames"], plan);
+            let found = encode(&vae, &golden.volume("frames"), plan);
             on.assert_close(&found, latent, &format!("{name} encodes {plan:?}"));
-            let at_once = encode(&vae, &golden["frames"], &[count]);
+            let at_once = encode(&vae, &golden.volume("frames"), &[count]);
             assert!(difference(&found, &at_once) <= on.tolerance / 10.0);
             let plan: Vec<_> = plan.iter().map(|frames| frames.div_ceil(4)).collect();
             let found = decode(&vae, latent, &plan);
@@ -153,17 +145,13 @@ pub fn vae_in_chunks_is_the_vae_in_one_piece(on: &On) {
 
 pub fn vae_keeps_no_more_than_its_cache(on: &On) {
     let vae = on.bundle("vae-tiny").vae;
-    let frames = &tensors("vae-tiny")["frames"];
+    let frames = &tensors("vae-tiny").volume("frames");
     let (mut encoder, mut decoder) = (EncoderState::default(), DecoderState::default());
-    let latent = vae
-        .encode(&frames.narrow(0, 0, 1).unwrap(), &mut encoder)
-        .unwrap();
+    let latent = vae.encode(&frames.part(0..1).unwrap(), &mut encoder).unwrap();
     vae.decode(&latent, &mut decoder).unwrap();
     let mut sizes = Vec::new();
     for _ in 0..5 {
-        let latent = vae
-            .encode(&frames.narrow(0, 1, 8).unwrap(), &mut encoder)
-            .unwrap();
+        let latent = vae.encode(&frames.part(1..9).unwrap(), &mut encoder).unwrap();
         vae.decode(&latent, &mut decoder).unwrap();
         sizes.push((encoder.bytes(), decoder.bytes()));
     }
@@ -175,7 +163,7 @@ pub fn vae_keeps_no_more_than_its_cache(on: &On) {
 
 pub fn vae_refuses_other_shapes(on: &On) {
     let vae = on.bundle("vae-tiny").vae;
-    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &TensorDevice::Cpu).unwrap();
+    let zeros = |shape: &[usize]| Volume::zeros(shape).unwrap();
     let mut state = EncoderState::default();
     for shape in [
         &[2, 16, 16, 3][..],
@@ -209,19 +197,24 @@ pub fn vae_refuses_other_shapes(on: &On) {
 }
 
 /// Bits that differ although the outputs are close must be those of outputs near zero.
-fn bits_match(tokens: &[u64], outputs: &Tensor, bits: &Tensor, tolerance: f32) {
-    let outputs = outputs.to_vec2::<f32>().unwrap();
-    let largest = outputs.iter().flatten().fold(1.0f32, |m, v| m.max(v.abs()));
-    let bits = bits.to_vec2::<u8>().unwrap();
-    assert_eq!(tokens.len(), bits.len());
-    for ((token, outputs), bits) in tokens.iter().zip(outputs).zip(bits) {
-        for (j, (u, bit)) in outputs.iter().zip(bits).enumerate() {
+fn bits_match(tokens: &[u64], outputs: &Volume, bits: &Tensor, tolerance: f32) {
+    let largest = outputs.data().iter().fold(1.0f32, |m, v| m.max(v.abs()));
+    assert_eq!(outputs.shape(), bits.shape);
+    assert_eq!(tokens.len(), outputs.count());
+    let outputs = outputs.data().chunks_exact(bits.shape[1]);
+    for ((token, outputs), bits) in tokens.iter().zip(outputs).zip(rows(bits)) {
+        for (j, (u, &bit)) in outputs.iter().zip(bits).enumerate() {
             assert!(
                 (token >> j & 1) as u8 == bit || u.abs() < tolerance * largest,
                 "{u} has become {bit}"
             );
         }
     }
+}
+
+/// The bits of one token after the other.
+fn rows(bits: &Tensor) -> impl Iterator<Item = &[u8]> {
+    bits.bytes().chunks_exact(bits.shape[1])
 }
 
 fn token(bits: &[u8]) -> u64 {
@@ -237,24 +230,19 @@ fn tokenizer_matches(on: &On, name: &str) {
     let full = tokenizer.bits();
     for size in [[1, 5, 7], [4, 9, 14], [5, 12, 3]] {
         let key = size.map(|side: usize| side.to_string()).join("x");
-        let latent = &golden[&format!("latent.{key}")];
-        let outputs = &golden[&format!("outputs.{key}")];
-        let bits = &golden[&format!("bits.{key}")];
+        let latent = &golden.volume(&format!("latent.{key}"));
+        let outputs = &golden.volume(&format!("outputs.{key}"));
+        let bits = &golden[format!("bits.{key}").as_str()];
         let found = tokenizer.encoder_output(latent).unwrap();
         on.assert_close(&found, outputs, &format!("{name} encodes {key}"));
         let tokens = tokenizer.encode(latent).unwrap();
         assert_eq!((tokens.bits, tokens.grid), (full, tokenizer.grid_for(size)));
         tokens.validate().unwrap();
         bits_match(&tokens.values, outputs, bits, on.tolerance);
-        let exact: Vec<u64> = bits
-            .to_vec2::<u8>()
-            .unwrap()
-            .iter()
-            .map(|bits| token(bits))
-            .collect();
+        let exact: Vec<u64> = rows(bits).map(token).collect();
         for kept in [full, full / 2, 0] {
             let found = tokenizer.decode(&exact, tokens.grid, kept, size).unwrap();
-            let expected = &golden[&format!("decoded.{key}.{kept}")];
+            let expected = &golden.volume(&format!("decoded.{key}.{kept}"));
             on.assert_close(
                 &found,
                 expected,
@@ -287,37 +275,34 @@ pub fn every_storage_loads(on: &On) {
     for name in ["storage-int8", "storage-bf16"] {
         let bundle = on.bundle(name);
         let golden = tensors(name);
-        let latent = encode(&bundle.vae, &golden["frames"], &[1]);
-        on.assert_close(&latent, &golden["latent"], name);
+        let latent = encode(&bundle.vae, &golden.volume("frames"), &[1]);
+        on.assert_close(&latent, &golden.volume("latent"), name);
         let outputs = bundle
             .tokenizer()
             .unwrap()
-            .encoder_output(&golden["latent"])
+            .encoder_output(&golden.volume("latent"))
             .unwrap();
-        on.assert_close(&outputs, &golden["outputs"], name);
+        on.assert_close(&outputs, &golden.volume("outputs"), name);
     }
 }
 
 /// The photo and what PyTorch made of it with the shipped bundle, and the bundle.
-fn shipped(on: &On) -> (Bundle, HashMap<String, Tensor>, Tensor) {
+fn shipped(on: &On) -> (Bundle, Golden, Volume) {
     let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
     let bundle = on.open(models);
-    let golden = candle_core::safetensors::load(path("photo"), &TensorDevice::Cpu).unwrap();
-    let pixels = golden["pixels"].to_dtype(DType::F32).unwrap();
-    let frames = (pixels / 127.5)
-        .unwrap()
-        .affine(1.0, -1.0)
-        .unwrap()
-        .unsqueeze(0)
-        .unwrap();
+    let golden = Golden::load(path("photo"));
+    let pixels = &golden["pixels"];
+    let shape = [&[1], &pixels.shape[..]].concat();
+    let values = pixels.bytes().iter().map(|&v| f32::from(v) / 127.5 - 1.0);
+    let frames = Volume::new(&shape, values.collect()).unwrap();
     (bundle, golden, frames)
 }
 
 /// The share of bits that tokens have in common with those of PyTorch.
-fn equal_bits(tokens: &[u64], bits: &[Vec<u8>]) -> f64 {
+fn equal_bits(tokens: &[u64], bits: &Tensor) -> f64 {
     let equal: usize = tokens
         .iter()
-        .zip(bits)
+        .zip(rows(bits))
         .map(|(t, bits)| {
             bits.iter()
                 .enumerate()
@@ -325,7 +310,7 @@ fn equal_bits(tokens: &[u64], bits: &[Vec<u8>]) -> f64 {
                 .count()
         })
         .sum();
-    let share = equal as f64 / bits.iter().map(Vec::len).sum::<usize>() as f64;
+    let share = equal as f64 / bits.bytes().len() as f64;
     println!("{:.3} % of the bits are equal", share * 100.0);
     share
 }
@@ -334,22 +319,22 @@ fn equal_bits(tokens: &[u64], bits: &[Vec<u8>]) -> f64 {
 pub fn shipped_bundle_is_close(on: &On) {
     let (bundle, golden, frames) = shipped(on);
     let latent = encode(&bundle.vae, &frames, &[1]);
-    let latent_difference = difference(&latent, &golden["latent"]);
+    let latent_difference = difference(&latent, &golden.volume("latent"));
     println!("latent of the photo in {}: {latent_difference:.1e}", on.dtype);
     assert!(latent_difference <= 2e-2);
     let tokenizer = bundle.tokenizer().unwrap();
     let tokens = tokenizer.encode(&latent).unwrap();
-    let bits = golden["bits"].to_vec2::<u8>().unwrap();
-    assert!(equal_bits(&tokens.values, &bits) >= 0.99);
-    let exact: Vec<u64> = bits.iter().map(|bits| token(bits)).collect();
-    let (t, h, w, _) = latent.dims4().unwrap();
-    let latent = tokenizer
-        .decode(&exact, tokens.grid, tokens.bits, [t, h, w])
-        .unwrap();
-    let decoded = golden["decoded"].to_dtype(DType::F32).unwrap();
+    let bits = &golden["bits"];
+    assert!(equal_bits(&tokens.values, bits) >= 0.99);
+    let exact: Vec<u64> = rows(bits).map(token).collect();
+    let size = [0, 1, 2].map(|side| latent.shape()[side]);
+    let latent = tokenizer.decode(&exact, tokens.grid, tokens.bits, size).unwrap();
+    let decoded = golden.volume("decoded");
     let found = decode(&bundle.vae, &latent, &[1]);
-    let error = (found - decoded).unwrap().sqr().unwrap().mean_all().unwrap();
-    let psnr = 10.0 * (4.0 / error.to_scalar::<f32>().unwrap()).log10();
+    assert_eq!(found.shape(), decoded.shape());
+    let pairs = found.data().iter().zip(decoded.data());
+    let error = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / found.data().len() as f64;
+    let psnr = 10.0 * (4.0 / error).log10();
     println!("the photo in {} beside that in f32: {psnr:.1} dB", on.dtype);
     assert!(psnr >= 45.0);
 }
@@ -358,18 +343,16 @@ pub fn shipped_bundle_is_close(on: &On) {
 pub fn shipped_bundle_matches(on: &On) {
     let (bundle, golden, frames) = shipped(on);
     let latent = encode(&bundle.vae, &frames, &[1]);
-    on.assert_close(&latent, &golden["latent"], "latent of the photo");
+    on.assert_close(&latent, &golden.volume("latent"), "latent of the photo");
     let tokenizer = bundle.tokenizer().unwrap();
     let tokens = tokenizer.encode(&latent).unwrap();
-    let bits = golden["bits"].to_vec2::<u8>().unwrap();
-    assert!(equal_bits(&tokens.values, &bits) >= 0.999);
+    let bits = &golden["bits"];
+    assert!(equal_bits(&tokens.values, bits) >= 0.999);
 
-    let exact: Vec<u64> = bits.iter().map(|bits| token(bits)).collect();
-    let size = latent.dims4().unwrap();
-    let latent = tokenizer
-        .decode(&exact, tokens.grid, tokens.bits, [size.0, size.1, size.2])
-        .unwrap();
-    let decoded = golden["decoded"].to_dtype(DType::F32).unwrap();
+    let exact: Vec<u64> = rows(bits).map(token).collect();
+    let size = [0, 1, 2].map(|side| latent.shape()[side]);
+    let latent = tokenizer.decode(&exact, tokens.grid, tokens.bits, size).unwrap();
+    let decoded = golden.volume("decoded");
     // The file keeps the frame in f16, which has 11 bits.
     assert!(difference(&decode(&bundle.vae, &latent, &[1]), &decoded) <= 1e-3);
 }

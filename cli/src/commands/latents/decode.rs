@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, LatentInput, Options, Work};
-use latentbit_codec::{Bundle, Tensor};
+use latentbit_codec::{Bundle, Volume};
 use latentbit_container::{Chroma, PixelFrames, Rational};
 use serde::Serialize;
 
@@ -218,9 +218,8 @@ fn read(
         scaling.inward(&mut latents);
         let last = (index + steps - 1) * time_stride + 1;
         let count = last.min(frames) - first_frame;
-        let shape = (steps as usize, file.height, file.width, file.channels);
-        let latent = Tensor::from_vec(latents, shape, &latentbit_codec::TensorDevice::Cpu)
-            .map_err(latentbit_codec::Error::from)?;
+        let shape = [steps as usize, file.height, file.width, file.channels];
+        let latent = Volume::new(&shape, latents)?;
         let pushed = input.push(LatentChunk {
             sequence: sequence as u64,
             first_frame: PixelFrames(first_frame),

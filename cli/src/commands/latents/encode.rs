@@ -144,11 +144,7 @@ fn write(
     let mut frames = 0;
     for chunk in latents {
         let chunk = chunk?;
-        let mut values = chunk
-            .latent
-            .flatten_all()
-            .and_then(|latent| latent.to_vec1::<f32>())
-            .map_err(latentbit_codec::Error::from)?;
+        let mut values = chunk.latent.into_data();
         scaling.outward(&mut values);
         writer.push(&values)?;
         frames += chunk.frame_count.0;

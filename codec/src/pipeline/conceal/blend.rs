@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::frame::Frame;
+use crate::volume::Volume;
 
 /// How much of a mix with predicted frames lies on the way between those that came.
 const SHARE: f32 = 0.6;
@@ -58,27 +58,27 @@ impl Way {
 /// `count` latent frames (count, h, w, C) at even steps between two of (1, h, w, C), or copies of the one that there is.
 /// None if there is none.
 pub(in crate::pipeline) fn blended_latents(
-    before: Option<&Tensor>,
-    after: Option<&Tensor>,
+    before: Option<&Volume>,
+    after: Option<&Volume>,
     count: usize,
-) -> Result<Option<Tensor>> {
+) -> Result<Option<Volume>> {
     let steps = match (before, after) {
         (Some(before), Some(after)) => (1..=count)
             .map(|step| {
                 let weight = step as f64 / (count + 1) as f64;
-                (before * (1.0 - weight))? + (after * weight)?
+                let [old, new] = [1.0 - weight, weight].map(|weight| weight as f32);
+                let pairs = before.data().iter().zip(after.data());
+                Volume::new(before.shape(), pairs.map(|(a, b)| a * old + b * new).collect())
             })
-            .collect::<candle_core::Result<Vec<_>>>()?,
+            .collect::<Result<Vec<_>>>()?,
         (Some(one), None) | (None, Some(one)) => vec![one.clone(); count],
         (None, None) => return Ok(None),
     };
-    Ok(Some(Tensor::cat(&steps, 0)?))
+    Volume::concat(steps).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     #[test]
@@ -98,13 +98,12 @@ mod tests {
             "{mixed:?}"
         );
 
-        let latent = |value: f32| Tensor::full(value, (1, 1, 1, 2), &Device::Cpu).unwrap();
-        let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let latent = |value: f32| Volume::new(&[1, 1, 1, 2], vec![value; 2]).unwrap();
         let (a, b) = (latent(1.0), latent(4.0));
         let both = blended_latents(Some(&a), Some(&b), 2).unwrap().unwrap();
-        assert_eq!(values(both), [2.0, 2.0, 3.0, 3.0]);
+        assert_eq!(both.data(), [2.0, 2.0, 3.0, 3.0]);
         let one = blended_latents(None, Some(&b), 2).unwrap().unwrap();
-        assert_eq!(values(one), [4.0; 4]);
+        assert_eq!(one.data(), [4.0; 4]);
         assert!(blended_latents(None, None, 2).unwrap().is_none());
     }
 }

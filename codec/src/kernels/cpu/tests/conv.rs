@@ -1,10 +1,7 @@
 //! Convolutions and linear layers against their definition, and what follows their sums.
 
-use std::collections::HashMap;
-
-use candle_core::{Device, Tensor};
-
 use super::*;
+use crate::golden::tensors::{Golden, path};
 
 /// A convolution, its input, and what it adds to.
 struct Case {
@@ -331,16 +328,8 @@ fn norm_of_nothing_is_nothing() {
     }
 }
 
-fn golden() -> HashMap<String, Tensor> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../testdata/golden/operators.safetensors"
-    );
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
-}
-
-fn flat(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+fn golden() -> Golden {
+    Golden::load(path("operators"))
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -350,7 +339,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 #[test]
 fn conv_matches_pytorch_with_and_without_cache() {
     let golden = golden();
-    let (x, expected) = (flat(&golden["conv.input"]), flat(&golden["conv.output"]));
+    let (x, expected) = (golden["conv.input"].floats(), golden["conv.output"].floats());
     let (frame, out_frame) = (7 * 9 * 5, 7 * 9 * 19);
     for format in formats().into_iter().filter(|format| format.dtype == Number::F32) {
         for start in 0..6usize {
@@ -359,8 +348,8 @@ fn conv_matches_pytorch_with_and_without_cache() {
                 spec: ConvSpec::new(5, 19, [3, 3, 3]),
                 input: [6 - start, 7, 9],
                 known,
-                weight: flat(&golden["conv.weight"]),
-                bias: flat(&golden["conv.bias"]),
+                weight: golden["conv.weight"].floats(),
+                bias: golden["conv.bias"].floats(),
                 x: x[(start - known) * frame..].to_vec(),
                 residual: vec![0.0; (6 - start) * out_frame],
             };
@@ -374,7 +363,7 @@ fn conv_matches_pytorch_with_and_without_cache() {
 #[test]
 fn norm_matches_pytorch() {
     let golden = golden();
-    let (x, gain) = (flat(&golden["norm.input"]), flat(&golden["norm.gamma"]));
+    let (x, gain) = (golden["norm.input"].floats(), golden["norm.gamma"].floats());
     let channels = gain.len();
     for format in formats().into_iter().filter(|format| format.dtype == Number::F32) {
         for (silu, name) in [(false, "norm.output"), (true, "norm.silu")] {
@@ -395,7 +384,7 @@ fn norm_matches_pytorch() {
             };
             assert_close(
                 &case.found(format, Some(&norm)).1,
-                &wide(&flat(&golden[name])),
+                &wide(&golden[name].floats()),
                 1e-5,
                 name,
             );

@@ -1,10 +1,7 @@
 //! Whole networks against the tensors that PyTorch gave.
 
-#[path = "../../../../tests/golden/networks.rs"]
-mod networks;
-
+use crate::golden::networks::{self, On};
 use crate::{Device, Dtype};
-use networks::On;
 
 fn emulated(dtype: Dtype) -> On {
     On {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::kernels::cpu::tests::Random;
 use crate::maskgit::{Predictor, Start, TokenWindow};
 use crate::pipeline::{self, Coded, Options};
 use crate::vae::{DecoderState, Group, TiledState, Tiling};
-use crate::{Bundle, Device, Dtype, Error, Frame, TensorDevice};
+use crate::{Bundle, Device, Dtype, Error, Frame, Volume};
 
 fn bundle(name: &str, device: &Device) -> Bundle {
     let path = format!(
@@ -16,10 +14,6 @@ fn bundle(name: &str, device: &Device) -> Bundle {
         env!("CARGO_MANIFEST_DIR")
     );
     Bundle::open(path, device, Dtype::F32).unwrap()
-}
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn assert_close(found: &[f32], expected: &[f32]) {
@@ -38,14 +32,14 @@ fn tiles_wait_for_their_turn() {
     let latent = Random::new(3).values_f32(2 * 2 * 14 * 18 * 4);
     let parts = latent
         .chunks_exact(latent.len() / 2)
-        .map(|part| Tensor::from_vec(part.to_vec(), (2, 14, 18, 4), &TensorDevice::Cpu).unwrap());
+        .map(|part| Volume::new(&[2, 14, 18, 4], part.to_vec()).unwrap());
     for on_disk in [false, true] {
         let tiling = Tiling::new([14, 18], [1, 2], 2, true);
         let [mut on_cpu, mut on_gpu] = [0, 1].map(|_| TiledState::new(tiling.clone(), on_disk));
         for part in parts.clone() {
             let expected = cpu.decode_tiled(&part, &mut on_cpu, Group::GoesOn).unwrap();
             let found = gpu.decode_tiled(&part, &mut on_gpu, Group::GoesOn).unwrap();
-            assert_close(&values(&found), &values(&expected));
+            assert_close(found.data(), expected.data());
         }
     }
 }
@@ -54,8 +48,8 @@ fn tiles_wait_for_their_turn() {
 fn states_have_copies_and_one_device() {
     let [cpu, gpu] = [Device::Cpu, Device::emulated()].map(|device| bundle("vae-tiny", &device).vae);
     let latent = Random::new(4).values_f32(3 * 4 * 4 * 4);
-    let latent = Tensor::from_vec(latent, (3, 4, 4, 4), &TensorDevice::Cpu).unwrap();
-    let part = |at: usize| latent.narrow(0, at, 1).unwrap();
+    let latent = Volume::new(&[3, 4, 4, 4], latent).unwrap();
+    let part = |at: usize| latent.part(at..at + 1).unwrap();
     let mut state = DecoderState::default();
     gpu.decode(&part(0), &mut state).unwrap();
     let mut copy = state.try_clone().unwrap();
@@ -64,10 +58,10 @@ fn states_have_copies_and_one_device() {
     // What comes later can be looked at without a trace, more than once.
     for key in [true, false] {
         let ahead = gpu.decode_ahead(&part(2), key, &mut copy).unwrap();
-        assert_eq!(ahead.dim(0).unwrap(), if key { 1 } else { 4 });
+        assert_eq!(ahead.count(), if key { 1 } else { 4 });
     }
-    assert_eq!(values(&gpu.decode(&part(1), &mut copy).unwrap()), values(&later));
-    assert_eq!(values(&gpu.decode(&part(2), &mut copy).unwrap()), values(&third));
+    assert_eq!(gpu.decode(&part(1), &mut copy).unwrap(), later);
+    assert_eq!(gpu.decode(&part(2), &mut copy).unwrap(), third);
     let error = cpu.decode(&part(2), &mut state).unwrap_err();
     assert!(matches!(error, Error::Device { .. }), "{error}");
 }
@@ -159,11 +153,11 @@ fn clips_at_once_are_what_they_are_alone() {
 fn operators_are_timed_when_asked_to() {
     let device = Device::emulated();
     let vae = bundle("vae-tiny", &device).vae;
-    let latent = Tensor::from_vec(Random::new(8).values_f32(64), (1, 4, 4, 4), &TensorDevice::Cpu).unwrap();
+    let latent = Volume::new(&[1, 4, 4, 4], Random::new(8).values_f32(64)).unwrap();
     let decode = || vae.decode(&latent, &mut DecoderState::default()).unwrap();
     decode();
     let (frames, times) = device.profile(decode).unwrap();
-    assert_eq!(values(&frames), values(&decode()));
+    assert_eq!(frames, decode());
     for name in ["conv ", "finish", "fill", "unpatchify"] {
         let time = times.iter().find(|time| time.name.starts_with(name));
         assert!(

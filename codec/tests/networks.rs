@@ -1,10 +1,9 @@
 //! Networks against the tensors that the training recipe's PyTorch modules gave, on the CPU.
 
-#[path = "golden/networks.rs"]
-mod networks;
+mod golden;
 
+use golden::networks::{self, On};
 use latentbit_codec::Dtype;
-use networks::On;
 
 #[test]
 fn vaes_match() {
