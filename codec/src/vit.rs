@@ -77,7 +77,7 @@ impl Layer {
 }
 
 fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Norm {
-    Norm::load(weights, name, width, Epsilon::Add, false)
+    weights.norm(name, width, Epsilon::Add, false)
 }
 
 /// A matrix is a convolution without extent.
@@ -91,7 +91,7 @@ fn linear(
         activation,
         ..ConvSpec::new(inputs, outputs, [1; 3])
     };
-    Conv::load(weights, name, spec, &[outputs, inputs])
+    weights.conv(name, spec, &[outputs, inputs])
 }
 
 /// The memory that a transformer works in.

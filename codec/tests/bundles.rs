@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use latentbit_codec::bundle::{Bundle, BundleConfig, Halves};
+use latentbit_codec::bundle::{BundleConfig, Halves};
 use latentbit_codec::vae::{DecoderState, EncoderState};
-use latentbit_codec::{Error, Result, Volume};
+use latentbit_codec::{Bundle, Error, Result, Volume};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};

@@ -8,9 +8,8 @@ mod golden;
 use std::path::{Path, PathBuf};
 
 use golden::tensors::Golden;
-use latentbit_codec::bundle::Bundle;
 use latentbit_codec::vae::{DecoderState, EncoderState};
-use latentbit_codec::{Dtype, Error, Volume};
+use latentbit_codec::{Bundle, Dtype, Error, Volume};
 
 const MODELS: [(&str, &str); 2] = [("wan21", "Wan2.1_VAE.pth"), ("wan22", "Wan2.2_VAE.pth")];
 

@@ -6,9 +6,8 @@
 mod golden;
 
 use golden::tensors::{Golden, Tensor, path};
-use latentbit_codec::bundle::Bundle;
 use latentbit_codec::maskgit::{FillOptions, Predictor, Schedule, Start, TokenWindow};
-use latentbit_codec::{Dtype, Error};
+use latentbit_codec::{Bundle, Dtype, Error};
 
 fn bundle() -> Bundle {
     Bundle::open(path("storage-int8"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()

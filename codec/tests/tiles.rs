@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use latentbit_codec::bundle::Bundle;
 use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Options, TileStates, Work};
 use latentbit_codec::vae::{DecoderState, EncoderState, Group, TiledState, Tiling};
-use latentbit_codec::{Dtype, Frame, Volume};
+use latentbit_codec::{Bundle, Dtype, Frame, Volume};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use super::halves::Halves;
 use super::official::Naming;
 use super::source::{NumberType, Source, Stored};
 use crate::error::{Error, Result};
-use crate::kernels::Backend;
+use crate::kernels::{Backend, Conv, ConvSpec, Epsilon, Norm, RmsNorm};
 
 /// How many problems one error message lists.
 const LISTED: usize = 12;
@@ -43,7 +43,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The same for a model of which only these halves are wanted.
-    pub(super) fn with(self, halves: Halves) -> Self {
+    pub(crate) fn with(self, halves: Halves) -> Self {
         Self { halves, ..self }
     }
 
@@ -66,8 +66,36 @@ impl<'a> Weights<'a> {
     }
 
     /// What was made of weights; none if that failed, which is noted.
-    pub(crate) fn made<T>(&mut self, made: Result<T>) -> Option<T> {
+    fn made<T>(&mut self, made: Result<T>) -> Option<T> {
         made.map_err(|error| self.failure.get_or_insert(error)).ok()
+    }
+
+    /// The convolution of `name.weight` and `name.bias`. The weight has the axes (outputs, inputs, …) of `shape`; extents
+    /// that it does not name are 1.
+    pub(crate) fn conv(&mut self, name: &str, spec: ConvSpec, shape: &[usize]) -> Conv {
+        let weight = self.values(&format!("{name}.weight"), shape);
+        let bias = self.values(&format!("{name}.bias"), &[spec.outputs * spec.phases]);
+        self.conv_of(spec, &weight, bias)
+    }
+
+    /// As [`conv`](Self::conv), of a weight that names all extents.
+    pub(crate) fn causal_conv(&mut self, name: &str, spec: ConvSpec) -> Conv {
+        let [kt, kh, kw] = spec.kernel;
+        self.conv(name, spec, &[spec.outputs * spec.phases, spec.inputs, kt, kh, kw])
+    }
+
+    /// A convolution of values that were made from weights: see [`Conv::new`].
+    pub(crate) fn conv_of(&mut self, spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Conv {
+        self.made(Conv::new(self.backend, spec, weight, bias))
+            .unwrap_or_else(|| Conv::nowhere(spec))
+    }
+
+    /// The norm of `name.gamma`.
+    pub(crate) fn norm(&mut self, name: &str, channels: usize, epsilon: Epsilon, silu: bool) -> Norm {
+        let gain = self.values(&format!("{name}.gamma"), &[channels]);
+        let rms = RmsNorm { gain, epsilon, silu };
+        self.made(Norm::new(self.backend, rms.clone()))
+            .unwrap_or_else(|| Norm::nowhere(rms))
     }
 
     /// The values of the tensor `name`; none if it is missing or does not have exactly this shape. A first axis of int8

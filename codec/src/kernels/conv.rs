@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::operand::Operand;
 use super::sink::Sink;
 use super::{Backend, ConvSpec, Input, cpu, cuda};
-use crate::bundle::Weights;
 use crate::error::Result;
 
 /// A convolution with its weights. A linear layer is one whose extents are 1.
@@ -17,39 +16,30 @@ pub(crate) struct Conv {
 enum On {
     Cpu(cpu::Conv),
     Gpu(cuda::Conv),
-    /// A device had no room for it: the bundle is refused when all of it was looked at.
+    /// No device had room for it: the bundle is refused once all of it was looked at.
     Nowhere,
 }
 
 impl Conv {
-    /// Takes `name.weight` and `name.bias`. The weight has the axes (outputs, inputs, …) of `shape`; extents that it
-    /// does not name are 1.
-    pub(crate) fn load(weights: &mut Weights<'_>, name: &str, spec: ConvSpec, shape: &[usize]) -> Self {
-        let weight = weights.values(&format!("{name}.weight"), shape);
-        let bias = weights.values(&format!("{name}.bias"), &[spec.outputs * spec.phases]);
-        Self::new(weights, spec, &weight, bias)
-    }
-
-    /// Takes a convolution whose weight names all of its extents.
-    pub(crate) fn load_causal(weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> Self {
-        let [kt, kh, kw] = spec.kernel;
-        Self::load(
-            weights,
-            name,
-            spec,
-            &[spec.outputs * spec.phases, spec.inputs, kt, kh, kw],
-        )
-    }
-
-    /// From a weight (phases · outputs, inputs, extents), where `weights` are to be. A weight of another length, which
-    /// stands for a missing one, gives a convolution that must not be run.
-    pub(crate) fn new(weights: &mut Weights<'_>, spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Self {
-        let made = match weights.backend() {
-            Backend::Cpu(format) => Ok(On::Cpu(cpu::Conv::new(*format, spec, weight, bias))),
-            Backend::Gpu(gpu) => cuda::Conv::new(gpu, spec, weight, &bias).map(On::Gpu),
+    /// From a weight (phases · outputs, inputs, extents). A weight of another length, which stands for a missing one, gives
+    /// a convolution that must not be run.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if a GPU has no room for it.
+    pub(crate) fn new(backend: &Backend, spec: ConvSpec, weight: &[f32], bias: Vec<f32>) -> Result<Self> {
+        let device = match backend {
+            Backend::Cpu(format) => On::Cpu(cpu::Conv::new(*format, spec, weight, bias)),
+            Backend::Gpu(gpu) => On::Gpu(cuda::Conv::new(gpu, spec, weight, &bias)?),
         };
-        let device = weights.made(made).unwrap_or(On::Nowhere);
-        Self { spec, device }
+        Ok(Self { spec, device })
+    }
+
+    /// Stands for one that no device had room for. Running it does nothing.
+    pub(crate) fn nowhere(spec: ConvSpec) -> Self {
+        Self {
+            spec,
+            device: On::Nowhere,
+        }
     }
 
     pub(crate) fn spec(&self) -> &ConvSpec {

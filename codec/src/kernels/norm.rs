@@ -3,7 +3,6 @@
 use super::Backend;
 use super::cuda::Memory;
 use super::operand::elsewhere;
-use crate::bundle::Weights;
 use crate::error::Result;
 
 /// What keeps the root away from zero.
@@ -32,7 +31,7 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
+    pub(crate) fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
         let gain = match backend {
             Backend::Cpu(_) => None,
             Backend::Gpu(gpu) => Some(gpu.exact(&rms.gain)?),
@@ -40,18 +39,9 @@ impl Norm {
         Ok(Self { rms, gain })
     }
 
-    /// Takes `name.gamma`.
-    pub(crate) fn load(
-        weights: &mut Weights<'_>,
-        name: &str,
-        channels: usize,
-        epsilon: Epsilon,
-        silu: bool,
-    ) -> Self {
-        let gain = weights.values(&format!("{name}.gamma"), &[channels]);
-        let rms = RmsNorm { gain, epsilon, silu };
-        let made = Self::new(weights.backend(), rms.clone());
-        weights.made(made).unwrap_or(Self { rms, gain: None })
+    /// Stands for one that no device had room for. It must not be used.
+    pub(crate) fn nowhere(rms: RmsNorm) -> Self {
+        Self { rms, gain: None }
     }
 
     pub(super) fn gain(&self) -> Result<&Memory> {

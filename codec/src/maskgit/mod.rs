@@ -26,10 +26,11 @@ pub use neighbours::{Neighbours, Piece};
 pub use schedule::Schedule;
 pub use window::{Start, TokenWindow};
 
-use crate::bundle::{Bundle, Naming, SafetensorsBytes, Weights};
+use crate::bundle::{Naming, SafetensorsBytes, Weights};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::Dtype;
+use crate::model::Bundle;
 use crate::vit::{Buffers, Vit, VitConfig};
 use bands::Band;
 

@@ -2,8 +2,8 @@
 
 use latentbit_container::VideoStream;
 
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::model::Bundle;
 
 /// Sizes of a video, of its latent, and of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use latentbit_container::PixelFrames;
 use latentbit_container::units::{LatentFrames, frames_held, latent_frames_needed};
 
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::model::Bundle;
 use crate::vae::{NetworkSize, TiledState, Tiling};
 
 use super::{FRAME_QUEUE, Geometry, QUEUE};

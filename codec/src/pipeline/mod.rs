@@ -43,9 +43,9 @@ pub use latents::LatentChunk;
 pub use memory::{MemoryPlan, TileStates, Work};
 pub use video_stream::{check_bundle, video_stream_for};
 
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::model::Bundle;
 use collect::Collector;
 use conceal::Concealer;
 use latents::Latents;

@@ -7,8 +7,8 @@ use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
 use super::conceal::{MadeUp, Part};
 use super::latents::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::model::Bundle;
 
 /// Runs the ViT's encoder and takes signs.
 pub(super) struct TokenEncoder {

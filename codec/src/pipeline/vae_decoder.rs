@@ -14,10 +14,10 @@ use super::geometry::Geometry;
 use super::latents::{LatentChunk, Latents, Next, Predicted};
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
-use crate::bundle::Bundle;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::model::Bundle;
 use crate::vae::{DecoderState, Group, Running, TiledState};
 use crate::volume::Volume;
 

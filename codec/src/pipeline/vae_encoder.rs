@@ -10,8 +10,8 @@ use super::geometry::Geometry;
 use super::latents::LatentChunk;
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::model::Bundle;
 use crate::vae::{EncoderState, Group, Running, TiledState};
 use crate::volume::Volume;
 

@@ -2,8 +2,8 @@
 
 use latentbit_container::{Chroma, Color, Rational, VideoStream};
 
-use crate::bundle::Bundle;
 use crate::error::{Error, Result};
+use crate::model::Bundle;
 
 /// The description of a stream for `width` by `height` pixels and all bits of the bundle. Of the source it says nothing: rate, aspect and
 /// color are unknown, chroma is RGB of 8 bits.

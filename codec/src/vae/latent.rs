@@ -1,6 +1,5 @@
 //! Between the networks and the normalised latent.
 
-use super::network::moments;
 use crate::bundle::{VaeConfig, Weights};
 
 /// A matrix (outputs, inputs) and what is added to each output.
@@ -35,6 +34,11 @@ impl Affine {
         }
         Self { matrix, bias }
     }
+}
+
+/// Channels of the encoder's last convolution in the model.
+pub(super) fn moments(config: &VaeConfig) -> usize {
+    config.latent_channels * if config.moments { 2 } else { 1 }
 }
 
 /// A square matrix without extent and its bias; empty if the bundle lacks them.

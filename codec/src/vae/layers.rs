@@ -15,12 +15,12 @@ pub(super) fn tensor(name: &str) -> String {
 
 /// Takes a causal convolution.
 pub(super) fn causal(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> usize {
-    parts.conv(Conv::load_causal(weights, &tensor(name), spec))
+    parts.conv(weights.causal_conv(&tensor(name), spec))
 }
 
 /// RMS norm and SiLU, as they precede every convolution but the first ones.
 pub(super) fn norm_silu(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, channels: usize) -> usize {
-    parts.norm(Norm::load(weights, &tensor(name), channels, Epsilon::Clamp, true))
+    parts.norm(weights.norm(&tensor(name), channels, Epsilon::Clamp, true))
 }
 
 /// A convolution whose outputs go to what follows.
@@ -102,15 +102,10 @@ impl Layer {
         channels: usize,
     ) -> Self {
         let name = tensor(name);
-        let norm = Norm::load(weights, &format!("{name}.norm"), channels, Epsilon::Clamp, false);
+        let norm = weights.norm(&format!("{name}.norm"), channels, Epsilon::Clamp, false);
         let mut matrix = |part: &str, outputs| {
             let spec = ConvSpec::new(channels, outputs, [1; 3]);
-            Conv::load(
-                weights,
-                &format!("{name}.{part}"),
-                spec,
-                &[outputs, channels, 1, 1],
-            )
+            weights.conv(&format!("{name}.{part}"), spec, &[outputs, channels, 1, 1])
         };
         let (qkv, proj) = (matrix("to_qkv", channels * 3), matrix("proj", channels));
         Self::Attention {
@@ -286,7 +281,7 @@ impl Layer {
 fn planar(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSpec) -> usize {
     let [_, kh, kw] = spec.kernel;
     let name = tensor(&format!("{name}.resample.1"));
-    let conv = Conv::load(weights, &name, spec, &[spec.outputs, spec.inputs, kh, kw]);
+    let conv = weights.conv(&name, spec, &[spec.outputs, spec.inputs, kh, kw]);
     parts.conv(conv)
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::batch::Steps;
-use super::latent::{Affine, from_latent, to_latent};
+use super::latent::{Affine, from_latent, moments, to_latent};
 use super::layers::{Halving, Layer, causal, norm_silu, tensor};
 use super::passes::Passes;
 use super::plan::{Entry, Head, Plan};
@@ -83,7 +83,7 @@ impl Network {
         let latent = config.latent_channels;
         let Affine { matrix, bias } = from_latent(config, weights);
         let spec = ConvSpec::new(latent, latent, [1; 3]);
-        let before = parts.conv(Conv::new(weights, spec, &matrix, bias));
+        let before = parts.conv(weights.conv_of(spec, &matrix, bias));
         let mut channels = config.stages.last().map_or(0, StageConfig::decoder_channels);
         let spec = ConvSpec::new(latent, channels, config.io_kernel);
         let entry = causal(&mut parts, weights, "decoder.conv1", spec);
@@ -282,12 +282,7 @@ fn head_to_latent(config: &VaeConfig, weights: &mut Weights<'_>, spec: ConvSpec)
     let weight = weights.values(&format!("{name}.weight"), &[moments, spec.inputs, kt, kh, kw]);
     let bias = weights.values(&format!("{name}.bias"), &[moments]);
     let head = to_latent(config, weights).after(&Affine { matrix: weight, bias });
-    Conv::new(weights, spec, &head.matrix, head.bias)
-}
-
-/// Channels of the encoder's last convolution in the model.
-pub(super) fn moments(config: &VaeConfig) -> usize {
-    config.latent_channels * if config.moments { 2 } else { 1 }
+    weights.conv_of(spec, &head.matrix, head.bias)
 }
 
 fn halving(stage: &StageConfig) -> Option<Halving> {

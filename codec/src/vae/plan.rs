@@ -69,7 +69,7 @@ impl Head {
         // The newest frame's tap has the bias.
         let mut biases = vec![0.0; bias.len() * (taps - 1)];
         biases.extend(bias);
-        let conv = Conv::new(weights, planar, &apart, biases);
+        let conv = weights.conv_of(planar, &apart, biases);
         Self {
             conv: parts.conv(conv),
             taps,

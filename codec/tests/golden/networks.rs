@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use latentbit_codec::bundle::Bundle;
 use latentbit_codec::vae::{DecoderState, EncoderState, WanVae};
-use latentbit_codec::{Device, Dtype, Error, Volume};
+use latentbit_codec::{Bundle, Device, Dtype, Error, Volume};
 
 use super::tensors::{Golden, Tensor, path};
 

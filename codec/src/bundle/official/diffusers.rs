@@ -50,14 +50,14 @@ impl Default for Config {
 }
 
 /// The config in a folder, or in the `vae` folder of a whole pipeline.
-pub(in crate::bundle) fn config_name(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn config_name(folder: &Path) -> Option<PathBuf> {
     let vae = folder.join("vae").join("config.json");
     let own = folder.join("config.json");
     [vae, own].into_iter().find(|path| path.is_file())
 }
 
 /// The weights beside a config.
-pub(in crate::bundle) fn weights_name(config: &Path) -> PathBuf {
+pub(crate) fn weights_name(config: &Path) -> PathBuf {
     config.with_file_name("diffusion_pytorch_model.safetensors")
 }
 
@@ -65,7 +65,7 @@ pub(in crate::bundle) fn weights_name(config: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Bundle`] if it is of another class, or asks for what the family does not have.
-pub(in crate::bundle) fn read_config(text: &str) -> Result<VaeConfig> {
+pub(crate) fn read_config(text: &str) -> Result<VaeConfig> {
     let config: Config =
         serde_json::from_str(text).map_err(|error| Error::bundle(format!("its config.json: {error}")))?;
     if config.class.as_deref() != Some(CLASS) {

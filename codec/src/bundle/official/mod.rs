@@ -9,8 +9,8 @@ pub(crate) use names::Naming;
 
 use super::config::{Kernel, StageConfig, VaeConfig};
 
-pub(super) use diffusers::{config_name, read_config as read_diffusers_config, weights_name};
-pub(super) use pth::config_of as config_of_pth;
+pub(crate) use diffusers::{config_name, read_config as read_diffusers_config, weights_name};
+pub(crate) use pth::config_of as config_of_pth;
 
 const FULL: Kernel = [3; 3];
 

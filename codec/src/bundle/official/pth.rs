@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Bundle`] if the tensors that tell them apart are missing. All others are checked when they are loaded.
-pub(in crate::bundle) fn config_of(source: &dyn Source) -> Result<VaeConfig> {
+pub(crate) fn config_of(source: &dyn Source) -> Result<VaeConfig> {
     let shape = |name: &str| {
         let shape = source.shape(name);
         shape.ok_or_else(|| {

@@ -2,7 +2,6 @@
 
 use super::super::Emulator;
 use crate::Dtype;
-use crate::bundle::{Naming, SafetensorsBytes, Weights};
 use crate::device::Device;
 use crate::kernels::cpu::tests::Random;
 use crate::kernels::{
@@ -20,22 +19,11 @@ fn backends() -> [Backend; 4] {
     [cpu, gpu, Backend::Gpu(wrong), Backend::Gpu(flat)]
 }
 
-/// Calls `f` with weights that nothing is taken from.
-fn with_weights<R>(backend: &Backend, f: impl FnOnce(&mut Weights<'_>) -> R) -> R {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../testdata/golden/operators.safetensors"
-    );
-    let bytes = std::fs::read(path).unwrap();
-    let source = SafetensorsBytes::new(&bytes).unwrap();
-    f(&mut Weights::new(&source, Naming::Bundle, backend))
-}
-
 fn conv(backend: &Backend, random: &mut Random, spec: ConvSpec) -> Conv {
     let count = spec.phases * spec.outputs;
     let weight = random.values_f32(count * spec.inputs * spec.kernel.iter().product::<usize>());
     let bias = random.values_f32(count);
-    with_weights(backend, |weights| Conv::new(weights, spec, &weight, bias))
+    Conv::new(backend, spec, &weight, bias).unwrap()
 }
 
 /// The stream behind a convolution, and what another one makes of its normed outputs.
