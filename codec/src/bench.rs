@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::cpu::{AttentionBuffers, Conv, Format, Operand, Sink, Stream, Target, attention, fill};
-use crate::kernels::{Activation, Attention, Backend, ConvSpec, Dtype, Epsilon, RmsNorm, Rotary};
+use crate::kernels::{Activation, AttentionSpec, Backend, ConvSpec, Dtype, Epsilon, RmsNorm, RotaryTables};
 
 /// What a convolution or linear layer does, on top of its extents.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,7 +146,7 @@ pub struct AttentionBench {
     grid: [usize; 3],
     window: [usize; 3],
     heads: usize,
-    rotary: Rotary,
+    rotary: RotaryTables,
     qkv: Operand,
     width: usize,
     reader: Conv,
@@ -169,7 +169,7 @@ impl AttentionBench {
         let format = format(dtype)?;
         let positions: usize = grid.iter().product();
         let mut qkv = Operand::default();
-        let extent = Attention::windowed(grid, window, [0; 3]).extent(width);
+        let extent = AttentionSpec::windowed(grid, window, [0; 3]).extent(width);
         qkv.reshape(format, extent, 0);
         fill(format, &values(positions * 3 * width), &mut qkv);
         Ok(Self {
@@ -178,7 +178,7 @@ impl AttentionBench {
             window,
             heads,
             width,
-            rotary: Rotary::new(grid, width / heads, 100.0),
+            rotary: RotaryTables::new(grid, width / heads, 100.0),
             qkv,
             reader: Conv::new(format, ConvSpec::new(width, 1, [1; 3]), &values(width), vec![0.0]),
             out: Operand::default(),
@@ -203,7 +203,15 @@ impl AttentionBench {
     pub fn run(&mut self) {
         let positions = self.grid.iter().product();
         self.reader.shape(&mut self.out, [1, 1, positions]);
-        let op = Attention::windowed(self.grid, self.window, [0; 3]).heads(self.heads, &self.rotary);
-        attention::run(&op, self.format, &self.qkv, &mut self.buffers, &mut self.out);
+        let mut op = AttentionSpec::windowed(self.grid, self.window, [0; 3]);
+        op.heads = self.heads;
+        attention::run(
+            &op,
+            Some(&self.rotary),
+            self.format,
+            &self.qkv,
+            &mut self.buffers,
+            &mut self.out,
+        );
     }
 }

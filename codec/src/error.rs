@@ -134,3 +134,8 @@ impl Error {
         }
     }
 }
+
+/// The error for buffers that another device has filled.
+pub(crate) fn elsewhere() -> Error {
+    Error::device("a state of a network belongs to the device that it was first used on")
+}

@@ -193,8 +193,8 @@ impl Vit {
             patches,
         } = buffers;
         if rotary.as_ref().is_none_or(|(known, _)| *known != grid) {
-            let tables = Rotary::new(grid, self.head_width, self.theta);
-            *rotary = Some((grid, tables.on(&self.backend)?));
+            let tables = Rotary::new(&self.backend, grid, self.head_width, self.theta)?;
+            *rotary = Some((grid, tables));
         }
         let Some((_, rotary)) = &*rotary else {
             return Ok(());

@@ -94,8 +94,7 @@ impl<'a> Weights<'a> {
     pub(crate) fn norm(&mut self, name: &str, channels: usize, epsilon: Epsilon, silu: bool) -> Norm {
         let gain = self.values(&format!("{name}.gamma"), &[channels]);
         let rms = RmsNorm { gain, epsilon, silu };
-        self.made(Norm::new(self.backend, rms.clone()))
-            .unwrap_or_else(|| Norm::nowhere(rms))
+        self.made(Norm::new(self.backend, rms)).unwrap_or(Norm::Nowhere)
     }
 
     /// The values of the tensor `name`; none if it is missing or does not have exactly this shape. A first axis of int8

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::Sink;
 use super::finish::{Finish, Place};
 use super::scratch::{at_least, with_scratch};
-use super::sink::Sink;
 use super::words::Format;
-use crate::kernels::Activation;
+use crate::kernels::spec::Activation;
 
 /// Gives (T, H, W, C) values to a sink.
 ///

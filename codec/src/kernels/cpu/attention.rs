@@ -5,15 +5,14 @@
 
 use rayon::prelude::*;
 
-use super::micro::{PANEL, Product, product};
+use super::micro::{Product, product};
 use super::operand::{Frames, Operand};
 use super::scratch::{Scratch, at_least, with_scratch};
 use super::shared::Shared;
 use super::vector;
-use super::words::Format;
-use super::words::Number;
-use crate::kernels::Attention;
-use crate::kernels::extent::Layout;
+use super::words::{Format, Number, PANEL};
+use crate::kernels::spec::Layout;
+use crate::kernels::spec::{AttentionSpec, RotaryTables};
 
 /// Queries of a task, at most.
 const QUERIES: usize = 32;
@@ -62,7 +61,8 @@ impl AttentionBuffers {
 
 /// What is the same for all tasks.
 struct Job<'a> {
-    op: &'a Attention<'a>,
+    op: &'a AttentionSpec,
+    rotary: Option<&'a RotaryTables>,
     format: Format,
     /// Words of queries, keys and values, and how many each position has.
     qkv: &'a [u32],
@@ -113,9 +113,10 @@ struct Piece {
     start: usize,
 }
 
-/// See [`Attention::run`].
+/// See `dispatch::Attention::run`.
 pub(crate) fn run(
-    op: &Attention<'_>,
+    op: &AttentionSpec,
+    rotary: Option<&RotaryTables>,
     format: Format,
     qkv: &Operand,
     buffers: &mut AttentionBuffers,
@@ -130,6 +131,7 @@ pub(crate) fn run(
     let layout = out.layout();
     let job = Job {
         op,
+        rotary,
         format,
         qkv: qkv.words(),
         stride: qkv.layout().position,
@@ -170,7 +172,7 @@ pub(crate) fn run(
     });
 }
 
-fn windows(op: &Attention<'_>) -> Vec<Window> {
+fn windows(op: &AttentionSpec) -> Vec<Window> {
     let [ts, hs, ws] = op.runs();
     let mut windows = Vec::with_capacity(ts.len() * hs.len() * ws.len());
     for &(t, nt) in ts {
@@ -202,7 +204,7 @@ impl Job<'_> {
         positions: impl ExactSizeIterator<Item = [usize; 3]>,
         spare: &'s mut Vec<f32>,
     ) -> Option<&'s [f32]> {
-        let rotary = self.op.rotary?;
+        let rotary = self.rotary?;
         let angles = at_least(spare, positions.len() * self.head);
         for (position, angles) in positions.zip(angles.chunks_exact_mut(self.head)) {
             let (cosines, sines) = angles.split_at_mut(self.head / 2);

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use super::Sink;
 use super::direct::{Direct, Shift};
 use super::finish::Finish;
 use super::operand::Operand;
-use super::sink::Sink;
 use super::winograd::Winograd;
 use super::words::Format;
-use crate::kernels::ConvSpec;
-use crate::kernels::extent::Extent;
+use crate::kernels::spec::ConvSpec;
+use crate::kernels::spec::Extent;
 
 /// How a convolution is computed.
 enum Algorithm {

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 
 use super::finish::{Finish, Place};
-use super::micro::{PANEL, Product, product};
+use super::micro::{Product, product};
 use super::operand::Operand;
 use super::scratch::{Scratch, at_least, with_scratch};
-use super::words::{Format, Packed};
-use crate::kernels::ConvSpec;
+use super::words::{Format, PANEL, Packed};
+use crate::kernels::spec::ConvSpec;
 
 /// Output positions of a task, at most.
 const POSITIONS: usize = 64;

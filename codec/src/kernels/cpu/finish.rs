@@ -1,15 +1,15 @@
 //! The end of products: bias, activation, residual, norm, and the words of the next operator, while sums are in cache.
 
+use super::Sink;
 use super::kind::Kind;
 use super::operand::Frames;
 use super::shared::Shared;
-use super::sink::Sink;
 use super::vector;
 use super::words::Format;
-use crate::kernels::Activation;
 use crate::kernels::cpu::words::Number;
-use crate::kernels::extent::Layout;
-use crate::kernels::norm::RmsNorm;
+use crate::kernels::spec::Activation;
+use crate::kernels::spec::Layout;
+use crate::kernels::spec::RmsNorm;
 
 struct Target<'a> {
     norm: Option<&'a RmsNorm>,

@@ -11,8 +11,8 @@ pub(crate) mod operand;
 mod over_time;
 pub(in crate::kernels) mod scratch;
 pub(in crate::kernels) mod shared;
+mod shortcut;
 pub(in crate::kernels) mod shuffle;
-pub(in crate::kernels) mod sink;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(in crate::kernels) mod vector;
@@ -24,6 +24,21 @@ pub(crate) use attention::AttentionBuffers;
 pub(crate) use conv::Conv;
 pub(crate) use operand::{Operand, is_large};
 pub(crate) use over_time::over_time;
+pub(crate) use shortcut::shortcut;
 pub(crate) use shuffle::{fill, fill_patches, unpatchify};
-pub(crate) use sink::{Sink, Stream, Target};
 pub(crate) use words::Format;
+
+use super::spec::{self, Buffers, RmsNorm};
+
+/// Buffers on the host.
+pub(crate) struct Host;
+
+impl Buffers for Host {
+    type Values = [f32];
+    type Norm = RmsNorm;
+    type Operand = Operand;
+}
+
+pub(crate) type Target<'a> = spec::Target<'a, Host>;
+pub(crate) type Stream<'a> = spec::Stream<'a, Host>;
+pub(crate) type Sink<'a> = spec::Sink<'a, Host>;

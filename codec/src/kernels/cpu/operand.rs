@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::shared::Shared;
 use super::words::Format;
-use crate::kernels::extent::{Extent, Layout};
+use crate::kernels::spec::{Extent, Layout};
 
 /// Bytes from which on memory is given back where it lies idle, because nobody has much of it. Below, it stays for the
 /// next use.

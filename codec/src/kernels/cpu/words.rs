@@ -1,8 +1,10 @@
 //! Values as the 32-bit words that products take.
 
 use super::kind::Kind;
-use super::micro::PANEL;
 use super::vector;
+
+/// Columns of a panel.
+pub(in crate::kernels) const PANEL: usize = 16;
 
 /// The type of the operands of products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use super::arguments::{self, Softmax, Turn};
 use super::driver::{Kernel, Product, THREADS};
 use super::finish::{Finisher, Sums};
 use super::memory::Memory;
-use super::{Gpu, Operand, lost};
+use super::{Gpu, Operand, Sink, lost};
 use crate::error::Result;
-use crate::kernels::{Attention, Sink, Target};
+use crate::kernels::spec::{AttentionSpec, RotaryTables};
 
 /// Scores that are in memory at a time, about.
 const SCORES: usize = if cfg!(test) { 1 << 10 } else { 16 << 20 };
@@ -21,8 +21,8 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// From how many pairs of a head turn with each axis, and their cosines and sines at each position.
-    pub(crate) fn new(gpu: &Gpu, axes: &[(usize, Vec<f32>, Vec<f32>); 3]) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, tables: &RotaryTables) -> Result<Self> {
+        let axes = &tables.axes;
         let (mut all, mut cosines, mut sines) = (Vec::new(), [0; 3], [0; 3]);
         for (axis, (_, cos, sin)) in axes.iter().enumerate() {
             cosines[axis] = all.len() as u64;
@@ -40,12 +40,12 @@ impl Tables {
 }
 
 /// Queries, keys and values, each of them heads side by side, to the positions of `out`. Queries and keys are turned
-/// where they are. See [`Attention::run`].
+/// where they are. See `dispatch::Attention::run`.
 pub(crate) fn attention(
-    op: &Attention<'_>,
+    op: &AttentionSpec,
     tables: Option<&Tables>,
     qkv: &mut Operand,
-    out: &mut crate::kernels::Operand,
+    out: &mut Operand,
 ) -> Result<()> {
     let gpu = qkv.gpu().clone();
     let extent = qkv.extent().ok_or_else(lost)?;
@@ -53,7 +53,7 @@ pub(crate) fn attention(
     match tables {
         Some(tables) => {
             turn(&gpu, op, tables, qkv, width)?;
-            windows(&gpu, op, qkv, width, out.gpu()?)
+            windows(&gpu, op, qkv, width, out)
         }
         None => frames(&gpu, op, qkv, width, out),
     }
@@ -65,7 +65,7 @@ pub(crate) fn frame_bytes(gpu: &Gpu, [height, width]: [usize; 2], channels: usiz
     sizes.bytes as u64
 }
 
-fn turn(gpu: &Gpu, op: &Attention<'_>, tables: &Tables, qkv: &Operand, width: usize) -> Result<()> {
+fn turn(gpu: &Gpu, op: &AttentionSpec, tables: &Tables, qkv: &Operand, width: usize) -> Result<()> {
     let head = width / op.heads;
     let count = op.clips * op.grid.iter().product::<usize>() * width;
     let arguments = Turn {
@@ -85,7 +85,7 @@ fn turn(gpu: &Gpu, op: &Attention<'_>, tables: &Tables, qkv: &Operand, width: us
     gpu.each(Kernel::Turn, &arguments, count)
 }
 
-fn windows(gpu: &Gpu, op: &Attention<'_>, qkv: &Operand, width: usize, out: &Operand) -> Result<()> {
+fn windows(gpu: &Gpu, op: &AttentionSpec, qkv: &Operand, width: usize, out: &Operand) -> Result<()> {
     let head = width / op.heads;
     let runs: [usize; 3] = std::array::from_fn(|axis| op.runs()[axis].len());
     let longest = |axis: usize| op.runs()[axis].iter().map(|&(_, len)| len).max();
@@ -142,30 +142,13 @@ impl Sizes {
 }
 
 /// One head over all positions of each frame: scores of some queries at a time.
-fn frames(
-    gpu: &Gpu,
-    op: &Attention<'_>,
-    qkv: &Operand,
-    width: usize,
-    out: &mut crate::kernels::Operand,
-) -> Result<()> {
+fn frames(gpu: &Gpu, op: &AttentionSpec, qkv: &Operand, width: usize, out: &mut Operand) -> Result<()> {
     let [count, height, columns] = op.grid;
     assert!(op.clips == 1 && op.heads == 1 && op.window[1..] == op.grid[1..] && op.window[0] == 1);
     let keys = height * columns;
     let sizes = Sizes::new(gpu, keys, width);
     let stride = qkv.layout().position;
-    let sink = Sink {
-        targets: [
-            Some(Target {
-                norm: None,
-                operand: out,
-            }),
-            None,
-            None,
-        ],
-        ..Sink::default()
-    };
-    let finisher = Finisher::plain(gpu, width, op.grid, sink)?;
+    let finisher = Finisher::plain(gpu, width, op.grid, Sink::to(out))?;
     let scores = Product {
         dtype: gpu.dtype(),
         rows: 0,

@@ -1,16 +1,14 @@
 //! Convolution on a device: one product of the vendor's for each piece of the outputs, and what follows it.
-//!
-//! Where the input is doubled in space, the four outputs that a position becomes meet sums of weights at a few positions
-//! of the input as it is. These are so many more channels of one convolution without doubling.
 
 use std::ops::Range;
 
 use super::driver::{Convolution, Product};
 use super::finish::{Finisher, Sums};
+use super::folded::Folded;
 use super::memory::Memory;
-use super::{Gpu, Operand, Room, products};
+use super::{Gpu, Operand, Room, Sink, products};
 use crate::error::Result;
-use crate::kernels::{ConvSpec, Input, Sink};
+use crate::kernels::spec::{ConvSpec, Input};
 
 /// Bytes of sums at once, at most, if a frame needs less.
 const SUMS: usize = if cfg!(test) { 1 << 14 } else { 512 << 20 };
@@ -22,67 +20,6 @@ pub(crate) struct Conv {
     weight: Memory,
     bias: Memory,
     folded: Folded,
-}
-
-/// The convolution that is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Folded {
-    /// Extents along time, height and width.
-    pub(super) kernel: [usize; 3],
-    /// Rows, then columns: where the outputs of either place begin, for a doubled input.
-    pub(super) first: [[usize; 2]; 2],
-    /// Channels of one phase and place, with zeros behind them.
-    pub(super) block: usize,
-    pub(super) blocks: usize,
-}
-
-impl Folded {
-    fn new(gpu: &Gpu, spec: &ConvSpec) -> Self {
-        let mut kernel = spec.kernel;
-        let mut first = [[0; 2]; 2];
-        if spec.upsample {
-            for axis in [1, 2] {
-                let last = spec.kernel[axis] - 1;
-                first[axis - 1] = [0, 1].map(|place| spec.doubled(axis, place, 0));
-                let side = |place: usize| spec.doubled(axis, place, last) - first[axis - 1][place] + 1;
-                kernel[axis] = side(0).max(side(1));
-            }
-        }
-        Self {
-            kernel,
-            first,
-            block: gpu.position(spec.outputs),
-            blocks: spec.phases * spec.zoom() * spec.zoom(),
-        }
-    }
-
-    /// The weight (blocks · block, extents, inputs with zeros behind them).
-    fn weight(&self, spec: &ConvSpec, inputs: usize, weight: &[f32]) -> Vec<f32> {
-        let zoom = spec.zoom();
-        let [kt, kh, kw] = spec.kernel;
-        let [_, rows, columns] = self.kernel;
-        let taps = self.kernel.iter().product::<usize>();
-        let mut folded = vec![0.0; self.blocks * self.block * taps * inputs];
-        for block in 0..self.blocks {
-            let (phase, places) = (block / (zoom * zoom), [block / zoom % zoom, block % zoom]);
-            let side = |axis: usize, tap: usize| match spec.upsample {
-                true => spec.doubled(axis, places[axis - 1], tap) - self.first[axis - 1][places[axis - 1]],
-                false => tap,
-            };
-            for output in 0..spec.outputs {
-                let from = (phase * spec.outputs + output) * spec.inputs * kt * kh * kw;
-                let to = (block * self.block + output) * taps * inputs;
-                for tap in 0..kt * kh * kw {
-                    let (t, y, x) = (tap / (kh * kw), side(1, tap / kw % kh), side(2, tap % kw));
-                    let to = to + ((t * rows + y) * columns + x) * inputs;
-                    for input in 0..spec.inputs {
-                        folded[to + input] += weight[from + input * kt * kh * kw + tap];
-                    }
-                }
-            }
-        }
-        folded
-    }
 }
 
 impl Conv {
@@ -126,7 +63,7 @@ impl Conv {
         operand.reshape(self.spec.extent(input))
     }
 
-    /// See [`Conv::run`](crate::kernels::Conv::run).
+    /// See `dispatch::Conv::run`.
     pub(crate) fn run(&self, operand: &Operand, known: usize, input: Input, sink: Sink<'_>) -> Result<()> {
         let spec = &self.spec;
         let [frames, ..] = input.size;
@@ -172,7 +109,7 @@ impl Conv {
         finisher.end()
     }
 
-    /// See [`Conv::run_part`](crate::kernels::Conv::run_part).
+    /// See `dispatch::Conv::run_part`.
     pub(crate) fn run_part(
         &self,
         operand: &Operand,

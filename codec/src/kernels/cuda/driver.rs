@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::error::Result;
-use crate::kernels::Dtype;
+use crate::kernels::spec::Dtype;
 
 /// A function of `source/*.cu`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

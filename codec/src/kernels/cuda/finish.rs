@@ -1,12 +1,32 @@
 //! What follows a product, in one kernel: see `source/finish.cu`.
 
 use super::arguments;
-use super::conv::Folded;
 use super::driver::{Kernel, THREADS};
+use super::folded::Folded;
 use super::memory::Memory;
-use super::{Gpu, Values, lanes};
+use super::{Gpu, Sink, Target, Values, lanes};
 use crate::error::{Error, Result};
-use crate::kernels::{Activation, ConvSpec, Epsilon, Sink, Target};
+use crate::kernels::spec::{Activation, ConvSpec, Epsilon, RmsNorm};
+
+/// A norm on a device.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    gain: Memory,
+    channels: usize,
+    epsilon: Epsilon,
+    silu: bool,
+}
+
+impl Norm {
+    pub(crate) fn new(gpu: &Gpu, rms: &RmsNorm) -> Result<Self> {
+        Ok(Self {
+            gain: gpu.exact(&rms.gain)?,
+            channels: rms.gain.len(),
+            epsilon: rms.epsilon,
+            silu: rms.silu,
+        })
+    }
+}
 
 /// Where sums are.
 pub(super) enum Sums {
@@ -74,7 +94,7 @@ impl<'a> Finisher<'a> {
             ));
         }
         if let Some(stream) = sink.stream {
-            arguments.stream = stream.values.gpu()?.address()?;
+            arguments.stream = stream.values.address()?;
             arguments.add = u64::from(stream.add);
             arguments.store = u64::from(stream.store);
         }
@@ -160,7 +180,7 @@ impl<'a> Finisher<'a> {
 }
 
 fn write_target(target: Target<'_>, channels: usize, output: [usize; 3]) -> Result<arguments::Target> {
-    let operand = target.operand.gpu()?;
+    let operand = target.operand;
     let [frames, height, width] = output;
     let mut layout = operand.layout();
     let mut lead = 0;
@@ -177,13 +197,13 @@ fn write_target(target: Target<'_>, channels: usize, output: [usize; 3]) -> Resu
     }
     let (mut gain, mut kind, mut silu) = (0, 0, 0);
     if let Some(norm) = target.norm {
-        assert_eq!(norm.rms.gain.len(), channels);
-        gain = norm.gain()?.address();
-        kind = match norm.rms.epsilon {
+        assert_eq!(norm.channels, channels);
+        gain = norm.gain.address();
+        kind = match norm.epsilon {
             Epsilon::Clamp => 1,
             Epsilon::Add => 2,
         };
-        silu = u64::from(norm.rms.silu);
+        silu = u64::from(norm.silu);
     }
     Ok(arguments::Target {
         at: operand.at(lead * layout.frame + layout.inner(0, 0))?,

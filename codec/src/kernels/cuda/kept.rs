@@ -3,13 +3,12 @@
 use super::driver::{Kernel, THREADS};
 use super::memory::{Memory, at_least};
 use super::{Gpu, Operand, arguments, lost};
-use crate::error::Result;
-use crate::kernels::operand::elsewhere;
+use crate::error::{Result, elsewhere};
 
 /// Blocks that work on a copy.
 const BLOCKS: u32 = 8;
 
-/// See [`kernels::Kept`](crate::kernels::Kept).
+/// See `dispatch::Kept`.
 #[derive(Debug)]
 pub(crate) struct Kept {
     gpu: Gpu,
@@ -42,7 +41,7 @@ impl Kept {
         Ok(at_least(&mut self.memory, self.gpu.driver(), bytes, false)?.address())
     }
 
-    /// See [`kernels::Kept::take`](crate::kernels::Kept::take).
+    /// See `dispatch::Kept::take`.
     pub(crate) fn take(&mut self, operand: &Operand, count: usize) -> Result<()> {
         let (frame, frames) = operand.frames();
         let (bytes, from) = (count * frame, operand.at_frame(frames.saturating_sub(count))?);
@@ -50,7 +49,7 @@ impl Kept {
         self.gpu.driver().copy(from, to, bytes)
     }
 
-    /// See [`kernels::Kept::put`](crate::kernels::Kept::put).
+    /// See `dispatch::Kept::put`.
     pub(crate) fn put(&self, operand: &Operand) -> Result<()> {
         let (frame, frames) = operand.frames();
         if self.bytes > frame * frames {

@@ -12,6 +12,7 @@ mod driver;
 #[cfg(test)]
 mod emulator;
 mod finish;
+mod folded;
 mod kept;
 mod memory;
 #[cfg(feature = "cuda")]
@@ -34,7 +35,7 @@ pub(crate) use conv::Conv;
 pub(crate) use driver::{Download, Driver};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
-pub(crate) use finish::add;
+pub(crate) use finish::{Norm, add};
 pub(crate) use kept::{Copies, Kept};
 pub(crate) use memory::Memory;
 #[cfg(feature = "cuda")]
@@ -44,10 +45,22 @@ pub use profile::OperatorTime;
 pub(crate) use profile::Profiler;
 pub(crate) use shuffle::{fill, fill_clip, shortcut, unpatchify};
 
-use super::Dtype;
+use super::spec::{self, Buffers, Dtype};
 use crate::error::{Error, Result};
 use driver::{Convolution, Kernel, Launch, THREADS, Variant};
 use memory::at_least;
+
+/// Buffers on a GPU.
+pub(crate) struct Device;
+
+impl Buffers for Device {
+    type Values = Values;
+    type Norm = Norm;
+    type Operand = Operand;
+}
+
+pub(crate) type Target<'a> = spec::Target<'a, Device>;
+pub(crate) type Sink<'a> = spec::Sink<'a, Device>;
 
 /// A device and the number type of the operands on it.
 #[derive(Clone)]

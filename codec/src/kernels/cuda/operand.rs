@@ -4,9 +4,8 @@ use super::arguments::Border;
 use super::driver::Kernel;
 use super::memory::{Memory, at_least};
 use super::{Gpu, lost};
-use crate::error::Result;
-use crate::kernels::extent::{Extent, Layout};
-use crate::kernels::operand::elsewhere;
+use crate::error::{Result, elsewhere};
+use crate::kernels::spec::{Extent, Layout};
 
 /// Activations as a convolution reads them: (T, H, W, C) with a border of zeros, and room in front for the frames before.
 /// Each position has zeros behind its channels.

@@ -6,7 +6,7 @@ use super::arguments;
 use super::driver::{Convolution, Driver, Kernel, Launch, THREADS, Variant};
 use super::memory::Memory;
 use crate::error::Error;
-use crate::kernels::Dtype;
+use crate::kernels::spec::Dtype;
 
 /// Why the vendor's convolutions are not used.
 pub(super) enum Failure {

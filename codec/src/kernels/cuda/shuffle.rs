@@ -4,7 +4,7 @@ use super::arguments::{Fill, Shortcut, Unpatchify};
 use super::driver::{Download, Kernel};
 use super::{Gpu, Operand, Values, lost};
 use crate::error::Result;
-use crate::kernels::{Input, ShortcutSpec};
+use crate::kernels::spec::{Input, ShortcutSpec};
 
 /// Writes (T, H · patch, W · patch, C) values as the last T frames of an operand, whose channel index is
 /// (c, column in patch, row in patch).

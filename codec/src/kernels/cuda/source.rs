@@ -2,7 +2,7 @@
 
 use super::arguments::STRUCTS;
 use super::driver::Variant;
-use crate::kernels::Dtype;
+use crate::kernels::spec::Dtype;
 
 /// One text for the compiler.
 pub(super) fn text() -> String {

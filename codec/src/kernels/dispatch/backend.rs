@@ -1,10 +1,10 @@
 //! Where operators run.
 
-use super::cpu::kind::Kind;
-use super::cpu::words::{Format, Number};
-use super::cuda::Gpu;
-use super::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::kernels::cpu::kind::Kind;
+use crate::kernels::cpu::words::{Format, Number};
+use crate::kernels::cuda::Gpu;
+use crate::kernels::spec::Dtype;
 
 /// Where operators run, and the number type of their operands.
 #[derive(Clone, Debug)]
@@ -58,5 +58,19 @@ impl Backend {
             Self::Cpu(format) => 4 * format.words(channels),
             Self::Gpu(gpu) => gpu.element() * gpu.position(channels),
         }
+    }
+}
+
+impl Dtype {
+    /// The faster one on this machine's CPU.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
+    pub fn auto() -> Result<Self> {
+        Ok(if Kind::current()?.has_bf16() {
+            Self::Bf16
+        } else {
+            Self::F32
+        })
     }
 }

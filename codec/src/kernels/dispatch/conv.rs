@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::operand::Operand;
-use super::sink::Sink;
-use super::{Backend, ConvSpec, Input, cpu, cuda};
+use super::{Backend, Operand, Sink};
 use crate::error::Result;
+use crate::kernels::spec::{ConvSpec, Input};
+use crate::kernels::{cpu, cuda};
 
 /// A convolution with its weights. A linear layer is one whose extents are 1.
 pub(crate) struct Conv {
@@ -104,7 +104,7 @@ impl Conv {
                 conv.run(operand.cpu()?, known, input.size, sink.cpu(len)?);
                 Ok(())
             }
-            On::Gpu(conv) => conv.run(operand.gpu()?, known, input, sink),
+            On::Gpu(conv) => conv.run(operand.gpu()?, known, input, sink.gpu()?),
             On::Nowhere => Ok(()),
         }
     }
@@ -128,7 +128,7 @@ impl Conv {
                 conv.run_part(operand.cpu()?, from, to, all, sink.cpu(len)?);
                 Ok(())
             }
-            On::Gpu(conv) => conv.run_part(operand.gpu()?, from, to, all, sink),
+            On::Gpu(conv) => conv.run_part(operand.gpu()?, from, to, all, sink.gpu()?),
             On::Nowhere => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! Frames that a convolution wants to see again in the step that follows.
 
-use super::cuda;
-use super::operand::{Operand, elsewhere};
-use crate::error::Result;
+use super::Operand;
+use crate::error::{Result, elsewhere};
+use crate::kernels::cuda;
 
 /// The newest frames of an operand, with the border that they have in it. Only these need memory of their own from one
 /// step to the next; operands can be shared. On the CPU they are handed over, not copied.

@@ -1,7 +1,7 @@
 //! Activations as an operator reads them, wherever they are.
 
-use super::{cpu, cuda};
-use crate::error::{Error, Result};
+use crate::error::{Result, elsewhere};
+use crate::kernels::{cpu, cuda};
 
 /// Activations as an operator reads them. Its memory stays from one use to the next; which device that is on is settled
 /// when it is first given an extent.
@@ -90,9 +90,4 @@ impl Operand {
         }
         self.gpu_mut()
     }
-}
-
-/// The error for buffers that another device has filled.
-pub(super) fn elsewhere() -> Error {
-    Error::device("a state of a network belongs to the device that it was first used on")
 }

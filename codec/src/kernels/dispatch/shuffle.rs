@@ -1,11 +1,10 @@
-//! Frames and latents to operands, and channels to frames.
+//! What moves values, with sums at most: frames and latents to operands, channels to frames, shortcuts.
 
-use super::cpu::scratch::at_least;
-use super::kept::Kept;
-use super::operand::{Operand, elsewhere};
-use super::values::{Later, Values};
-use super::{Backend, cpu, cuda};
-use crate::error::Result;
+use super::{Backend, Kept, Later, Operand, Sink, Values};
+use crate::error::{Result, elsewhere};
+use crate::kernels::cpu::scratch::at_least;
+use crate::kernels::spec::{Input, ShortcutSpec};
+use crate::kernels::{cpu, cuda};
 
 /// Writes (T, H, W, C) values as the last T frames of an operand.
 ///
@@ -111,7 +110,7 @@ pub(crate) fn add(
     start: usize,
     size: [usize; 3],
     channels: usize,
-    sink: super::Sink<'_>,
+    sink: Sink<'_>,
 ) -> Result<()> {
     match (backend, values) {
         (Backend::Cpu(format), Values::Cpu(values)) => {
@@ -125,7 +124,37 @@ pub(crate) fn add(
             );
             Ok(())
         }
-        (Backend::Gpu(gpu), Values::Gpu(values)) => cuda::add(gpu, values, start, size, channels, sink),
+        (Backend::Gpu(gpu), Values::Gpu(values)) => {
+            cuda::add(gpu, values, start, size, channels, sink.gpu()?)
+        }
         _ => Err(elsewhere()),
+    }
+}
+
+impl ShortcutSpec {
+    /// Writes what becomes of (T, H, W, inputs) values to `out`. `first` says whether the step begins a group: its one
+    /// frame is averaged with zeros before it, and repeated in space only.
+    ///
+    /// # Panics
+    /// If there are several clips on the CPU: a mistake of the caller.
+    pub(crate) fn run(
+        &self,
+        backend: &Backend,
+        first: bool,
+        input: Input,
+        values: &Values,
+        out: &mut Values,
+    ) -> Result<()> {
+        match (backend, values) {
+            (Backend::Cpu(_), Values::Cpu(values)) => {
+                assert_eq!(input.clips, 1);
+                cpu::shortcut(self, first, input.size, values, out.cpu_mut()?);
+                Ok(())
+            }
+            (Backend::Gpu(gpu), Values::Gpu(values)) => {
+                cuda::shortcut(gpu, self, first, input, values, out.on(gpu)?)
+            }
+            _ => Err(elsewhere()),
+        }
     }
 }

@@ -1,64 +1,95 @@
-//! What becomes of an operator's outputs.
+//! What becomes of an operator's outputs, wherever it runs.
 
-use super::cpu;
-use super::norm::Norm;
-use super::operand::Operand;
-use super::values::Values;
-use crate::error::Result;
+use super::{Backend, Operand, Values};
+use crate::error::{Result, elsewhere};
+use crate::kernels::spec::{self, Buffers, RmsNorm};
+use crate::kernels::{cpu, cuda};
 
-/// An operand of a later operator, written where its input is produced.
-pub(crate) struct Target<'a> {
-    pub(crate) norm: Option<&'a Norm>,
-    /// Of the right extent; the outputs are its last frames.
-    pub(crate) operand: &'a mut Operand,
+/// Buffers of whichever device.
+pub(crate) struct Anywhere;
+
+impl Buffers for Anywhere {
+    type Values = Values;
+    type Norm = Norm;
+    type Operand = Operand;
 }
 
-/// f32 values of the shape of the outputs.
-pub(crate) struct Stream<'a> {
-    /// With room for all outputs.
-    pub(crate) values: &'a mut Values,
-    /// Whether its values are added to the outputs.
-    pub(crate) add: bool,
-    /// Whether it becomes the outputs.
-    pub(crate) store: bool,
+pub(crate) type Target<'a> = spec::Target<'a, Anywhere>;
+pub(crate) type Stream<'a> = spec::Stream<'a, Anywhere>;
+pub(crate) type Sink<'a> = spec::Sink<'a, Anywhere>;
+
+/// A norm where operators run.
+#[derive(Debug)]
+pub(crate) enum Norm {
+    Cpu(RmsNorm),
+    Gpu(cuda::Norm),
+    /// No device had room for it: the bundle is refused once all of it was looked at.
+    Nowhere,
 }
 
-/// Where outputs go. In this order: bias, activation, addition of the stream, store to the stream, targets, signs.
-#[derive(Default)]
-pub(crate) struct Sink<'a> {
-    pub(crate) stream: Option<Stream<'a>>,
-    pub(crate) targets: [Option<Target<'a>>; 3],
-    /// One token for each position: bit j is set exactly when channel j is above zero.
-    pub(crate) tokens: Option<&'a mut [u64]>,
-}
+impl Norm {
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if a GPU has no room for it.
+    pub(crate) fn new(backend: &Backend, rms: RmsNorm) -> Result<Self> {
+        Ok(match backend {
+            Backend::Cpu(_) => Self::Cpu(rms),
+            Backend::Gpu(gpu) => Self::Gpu(cuda::Norm::new(gpu, &rms)?),
+        })
+    }
 
-impl<'a> Sink<'a> {
-    /// One operand, as it is.
-    pub(crate) fn to(operand: &'a mut Operand) -> Self {
-        Self {
-            targets: [Some(Target { norm: None, operand }), None, None],
-            ..Self::default()
+    fn cpu(&self) -> Result<&RmsNorm> {
+        match self {
+            Self::Cpu(norm) => Ok(norm),
+            Self::Gpu(_) | Self::Nowhere => Err(elsewhere()),
         }
     }
 
+    fn gpu(&self) -> Result<&cuda::Norm> {
+        match self {
+            Self::Gpu(norm) => Ok(norm),
+            Self::Cpu(_) | Self::Nowhere => Err(elsewhere()),
+        }
+    }
+}
+
+impl<'a> Sink<'a> {
     /// The same on the CPU, for `len` outputs.
     pub(super) fn cpu(self, len: usize) -> Result<cpu::Sink<'a>> {
+        self.on(
+            |values| Ok(&mut values.cpu_mut()?[..len]),
+            Norm::cpu,
+            Operand::cpu_mut,
+        )
+    }
+
+    /// The same on a GPU.
+    pub(super) fn gpu(self) -> Result<cuda::Sink<'a>> {
+        self.on(Values::gpu_mut, Norm::gpu, Operand::gpu_mut)
+    }
+
+    /// The same with the buffers of one device.
+    fn on<B: Buffers>(
+        self,
+        values: impl FnOnce(&'a mut Values) -> Result<&'a mut B::Values>,
+        norm: impl Fn(&'a Norm) -> Result<&'a B::Norm>,
+        operand: impl Fn(&'a mut Operand) -> Result<&'a mut B::Operand>,
+    ) -> Result<spec::Sink<'a, B>> {
         let stream = self.stream.map(|stream| -> Result<_> {
-            Ok(cpu::Stream {
-                values: &mut stream.values.cpu_mut()?[..len],
+            Ok(spec::Stream {
+                values: values(stream.values)?,
                 add: stream.add,
                 store: stream.store,
             })
         });
         let [a, b, c] = self.targets.map(|target| {
             target.map(|target| -> Result<_> {
-                Ok(cpu::Target {
-                    norm: target.norm.map(|norm| &norm.rms),
-                    operand: target.operand.cpu_mut()?,
+                Ok(spec::Target {
+                    norm: target.norm.map(&norm).transpose()?,
+                    operand: operand(target.operand)?,
                 })
             })
         });
-        Ok(cpu::Sink {
+        Ok(spec::Sink {
             stream: stream.transpose()?,
             targets: [a.transpose()?, b.transpose()?, c.transpose()?],
             tokens: self.tokens,

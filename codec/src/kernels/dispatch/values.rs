@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::Backend;
-use super::cpu::scratch::at_least;
-use super::cuda::{self, Download};
-use super::operand::elsewhere;
-use crate::error::Result;
+use crate::error::{Result, elsewhere};
+use crate::kernels::cpu::scratch::at_least;
+use crate::kernels::cuda::{self, Download};
 
 /// Values that a thread copies at a time.
 const PART: usize = 1 << 16;
@@ -124,15 +123,19 @@ impl Values {
         }
     }
 
+    pub(super) fn gpu_mut(&mut self) -> Result<&mut cuda::Values> {
+        match self {
+            Self::Gpu(values) => Ok(values),
+            Self::Cpu(_) => Err(elsewhere()),
+        }
+    }
+
     /// Makes it one on a GPU.
     pub(super) fn on(&mut self, gpu: &cuda::Gpu) -> Result<&mut cuda::Values> {
         if let Self::Cpu(_) = self {
             *self = Self::Gpu(cuda::Values::new(gpu));
         }
-        match self {
-            Self::Gpu(values) => Ok(values),
-            Self::Cpu(_) => Err(elsewhere()),
-        }
+        self.gpu_mut()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a convolution does, whoever computes it.
 
-use super::extent::Extent;
+use super::Extent;
 
 /// What is applied to sums and bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl ConvSpec {
     }
 
     /// Output columns (rows) for each input column (row) or phase of it.
-    pub(super) fn zoom(&self) -> usize {
+    pub(in crate::kernels) fn zoom(&self) -> usize {
         if self.upsample { 2 } else { 1 }
     }
 
@@ -95,7 +95,7 @@ impl ConvSpec {
     }
 
     /// Zeros above (to the left of) the input.
-    pub(super) fn border_before(&self, axis: usize) -> usize {
+    pub(in crate::kernels) fn border_before(&self, axis: usize) -> usize {
         match (self.stride_space, self.upsample) {
             (1, false) => self.kernel[axis] / 2,
             (1, true) => (self.kernel[axis] / 2).div_ceil(2),
@@ -104,7 +104,7 @@ impl ConvSpec {
     }
 
     /// The extent of an operand for an input.
-    pub(super) fn extent(&self, input: impl Into<Input>) -> Extent {
+    pub(in crate::kernels) fn extent(&self, input: impl Into<Input>) -> Extent {
         let Input {
             clips,
             size: [frames, height, width],
@@ -132,14 +132,14 @@ impl ConvSpec {
 
     /// The row (or column) of the bordered input that tap `tap` of an axis meets at the output `place` of a position's
     /// repetitions, where the input is doubled.
-    pub(super) fn doubled(&self, axis: usize, place: usize, tap: usize) -> usize {
+    pub(in crate::kernels) fn doubled(&self, axis: usize, place: usize, tap: usize) -> usize {
         // Floor of half of what may be negative, counted from the border's edge.
         let before = self.border_before(axis);
         (place + tap + 2 * before - self.kernel[axis] / 2) / 2
     }
 
     /// Values of the weight.
-    pub(super) fn weight_len(&self) -> usize {
+    pub(in crate::kernels) fn weight_len(&self) -> usize {
         self.phases * self.outputs * self.inputs * self.kernel.iter().product::<usize>()
     }
 }

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use super::cpu::kind::Kind;
 use crate::error::{Error, Result};
 
 /// The type of the operands of products. Sums, the residual stream, norms and softmax are f32 with all of them.
@@ -20,18 +19,6 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// The faster one on this machine's CPU.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] if `LATENTBIT_CPU` asks for what this machine lacks.
-    pub fn auto() -> Result<Self> {
-        Ok(if Kind::current()?.has_bf16() {
-            Self::Bf16
-        } else {
-            Self::F32
-        })
-    }
-
     /// Bytes of a value.
     pub(crate) fn bytes(self) -> usize {
         match self {

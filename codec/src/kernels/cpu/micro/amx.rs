@@ -6,7 +6,8 @@
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 
-use super::{Block, Kernel, PANEL, Shares, avx512};
+use super::{Block, Kernel, Shares, avx512};
+use crate::kernels::cpu::words::PANEL;
 
 pub(super) const BF16: Kernel = Kernel {
     rows: 2 * ROWS,

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Block, Kernel, PANEL};
+use super::{Block, Kernel};
+use crate::kernels::cpu::words::PANEL;
 
 pub(super) const F32: Kernel = Kernel {
     rows: 6,

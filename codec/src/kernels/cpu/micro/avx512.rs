@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Block, Kernel, PANEL};
+use super::{Block, Kernel};
+use crate::kernels::cpu::words::PANEL;
 
 const ROWS: usize = 8;
 const PANELS: usize = 3;

@@ -15,10 +15,7 @@ mod portable;
 mod tests;
 
 use super::kind::Kind;
-use crate::kernels::cpu::words::Number;
-
-/// Columns of a panel.
-pub(in crate::kernels) const PANEL: usize = 16;
+use super::words::{Number, PANEL};
 
 /// `c = a · b`, or `c += a · b`.
 ///

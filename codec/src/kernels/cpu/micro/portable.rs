@@ -1,6 +1,7 @@
 //! Plain Rust in a form that compilers vectorise, for every other CPU: 4 rows by one panel.
 
-use super::{Block, Kernel, PANEL};
+use super::{Block, Kernel};
+use crate::kernels::cpu::words::PANEL;
 
 const ROWS: usize = 4;
 

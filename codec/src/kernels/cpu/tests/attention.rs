@@ -82,8 +82,9 @@ fn attention_is_its_definition() {
         ([4, 17, 18], [4, 17, 18], [0, 0, 0], 1, 20),
     ] {
         let n: usize = grid.iter().product();
-        let rotary = Rotary::new(grid, width / heads, 100.0);
-        let op = Attention::windowed(grid, window, shift).heads(heads, &rotary);
+        let rotary = RotaryTables::new(grid, width / heads, 100.0);
+        let mut op = AttentionSpec::windowed(grid, window, shift);
+        op.heads = heads;
         for format in formats() {
             let qkv = random.values(format.dtype, n * 3 * width);
             let mut out = poisoned();
@@ -99,6 +100,7 @@ fn attention_is_its_definition() {
             row.shape(&mut out, [1, 1, n]);
             crate::kernels::cpu::attention::run(
                 &op,
+                Some(&rotary),
                 format,
                 &words,
                 &mut AttentionBuffers::default(),

@@ -7,7 +7,7 @@ mod shuffle;
 use super::kind::Kind;
 use super::words::Number;
 use super::{AttentionBuffers, Conv, Format, Operand, Sink, Stream, Target, fill, fill_patches, unpatchify};
-use crate::kernels::{Activation, Attention, ConvSpec, Epsilon, RmsNorm, Rotary};
+use crate::kernels::{Activation, AttentionSpec, ConvSpec, Epsilon, RmsNorm, RotaryTables};
 
 /// A small generator of reproducible numbers (Knuth's MMIX constants).
 pub(crate) struct Random(u64);

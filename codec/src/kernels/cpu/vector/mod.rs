@@ -67,7 +67,7 @@ by_kind! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Epsilon;
+    use crate::kernels::spec::Epsilon;
 
     /// Every kind against f64, at lengths that are no multiple of a register.
     #[test]

@@ -1,7 +1,7 @@
 //! The operations as loops that compilers vectorise.
 
-use crate::kernels::Epsilon;
 use crate::kernels::cpu::words::round;
+use crate::kernels::spec::Epsilon;
 
 /// e^x to 2 units in the last place; flushes to 0 below -87 and saturates above 88.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Back, GROUP, PLACES, Strip};
-use crate::kernels::cpu::micro::PANEL;
+use crate::kernels::cpu::words::PANEL;
 
 /// Bᵀ of one line of four.
 #[inline]

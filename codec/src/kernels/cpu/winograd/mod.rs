@@ -13,12 +13,11 @@ use rayon::prelude::*;
 
 use super::finish::{Finish, Place};
 use super::kind::Kind;
-use super::micro::{PANEL, Product, product};
+use super::micro::{Product, product};
 use super::operand::Operand;
 use super::scratch::{Scratch, at_least, with_scratch};
-use super::words::Number;
-use super::words::{Format, Packed};
-use crate::kernels::ConvSpec;
+use super::words::{Format, Number, PANEL, Packed};
+use crate::kernels::spec::ConvSpec;
 
 /// Places of a tile.
 const PLACES: usize = 16;

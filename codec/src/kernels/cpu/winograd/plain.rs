@@ -1,8 +1,8 @@
 //! The transforms in plain Rust.
 
 use super::{Back, GROUP, PLACES, Strip, channel_of};
-use crate::kernels::cpu::micro::PANEL;
 use crate::kernels::cpu::words::Number;
+use crate::kernels::cpu::words::PANEL;
 use crate::kernels::cpu::words::round;
 
 type Lane = [f32; 2];

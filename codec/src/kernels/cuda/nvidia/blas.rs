@@ -8,7 +8,7 @@ use cudarc::driver::sys::CUstream;
 use super::super::driver::Product;
 use super::failed;
 use crate::error::{Error, Result};
-use crate::kernels::Dtype;
+use crate::kernels::spec::Dtype;
 
 /// Bytes that cuBLAS works in: what it recommends for Hopper.
 const WORKSPACE: usize = 32 << 20;

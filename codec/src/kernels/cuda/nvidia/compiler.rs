@@ -60,7 +60,7 @@ fn failed(what: &str, error: result::NvrtcError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Dtype;
+    use crate::kernels::spec::Dtype;
 
     #[test]
     fn kernels_compile() {

@@ -9,7 +9,7 @@ use cudarc::driver::sys::CUstream;
 use super::super::driver::Convolution;
 use super::failed;
 use crate::error::{Error, Result};
-use crate::kernels::Dtype;
+use crate::kernels::spec::Dtype;
 
 /// Bytes that all convolutions work in, one after the other.
 const WORKSPACE: usize = 512 << 20;

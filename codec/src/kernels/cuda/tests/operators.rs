@@ -180,7 +180,7 @@ fn attended(
 ) -> Vec<f32> {
     let mut random = Random::new(17);
     let [window, shift] = windows;
-    let rotary = Rotary::new(grid, width / heads, 100.0).on(backend).unwrap();
+    let rotary = Rotary::new(backend, grid, width / heads, 100.0).unwrap();
     let mut op = Attention::windowed(grid, window, shift);
     if heads > 1 {
         op = op.heads(heads, &rotary);
