@@ -30,8 +30,8 @@
 #[cfg(test)]
 extern crate self as latentbit_codec;
 #[cfg(test)]
-#[path = "../tests/golden/mod.rs"]
-mod golden;
+#[path = "../tests/shared/mod.rs"]
+mod shared;
 
 #[doc(hidden)]
 pub mod bench;

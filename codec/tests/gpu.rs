@@ -3,10 +3,10 @@
 
 #![cfg(feature = "cuda")]
 
-mod golden;
+mod shared;
 
-use golden::networks::{self, On};
 use latentbit_codec::{Device, Dtype};
+use shared::networks::{self, On};
 
 /// The first GPU, in each of these number types.
 fn on(dtypes: &[Dtype]) -> Vec<On> {

@@ -3,13 +3,13 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod golden;
+mod shared;
 
 use std::path::{Path, PathBuf};
 
-use golden::tensors::Golden;
 use latentbit_codec::vae::{DecoderState, EncoderState};
 use latentbit_codec::{Bundle, Dtype, Error, Volume};
+use shared::tensors::Golden;
 
 const MODELS: [(&str, &str); 2] = [("wan21", "Wan2.1_VAE.pth"), ("wan22", "Wan2.2_VAE.pth")];
 

@@ -3,11 +3,11 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod golden;
+mod shared;
 
-use golden::tensors::{Golden, Tensor, path};
 use latentbit_codec::maskgit::{FillOptions, Predictor, Schedule, Start, TokenWindow};
 use latentbit_codec::{Bundle, Dtype, Error};
+use shared::tensors::{Golden, Tensor, path};
 
 fn bundle() -> Bundle {
     Bundle::open(path("storage-int8"), &latentbit_codec::Device::Cpu, Dtype::F32).unwrap()

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::bundle::{Naming, SafetensorsBytes};
-use crate::golden::tensors::{Golden, path};
 use crate::kernels::{Backend, Dtype, Values, fill};
+use crate::shared::tensors::{Golden, path};
 use crate::vae::program::Program;
 use crate::vae::state::State;
 use crate::volume::Volume;

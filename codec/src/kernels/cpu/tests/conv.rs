@@ -1,7 +1,7 @@
 //! Convolutions and linear layers against their definition, and what follows their sums.
 
 use super::*;
-use crate::golden::tensors::{Golden, path};
+use crate::shared::tensors::{Golden, path};
 
 /// A convolution, its input, and what it adds to.
 struct Case {

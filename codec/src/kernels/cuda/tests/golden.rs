@@ -1,6 +1,6 @@
 //! Whole networks against the tensors that PyTorch gave.
 
-use crate::golden::networks::{self, On};
+use crate::shared::networks::{self, On};
 use crate::{Device, Dtype};
 
 fn emulated(dtype: Dtype) -> On {

@@ -1,9 +1,9 @@
 //! Networks against the tensors that the training recipe's PyTorch modules gave, on the CPU.
 
-mod golden;
+mod shared;
 
-use golden::networks::{self, On};
 use latentbit_codec::Dtype;
+use shared::networks::{self, On};
 
 #[test]
 fn vaes_match() {
