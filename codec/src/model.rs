@@ -122,7 +122,7 @@ impl Bundle {
     /// The bundle that is built into this library.
     ///
     /// # Errors
-    /// [`Error::Bundle`] if this library was built without one.
+    /// [`Error::Parameter`] or [`Error::Device`], as for [`Bundle::from_bytes`].
     #[cfg(feature = "embedded-bundle")]
     pub fn embedded(device: &Device, dtype: Dtype) -> Result<Self> {
         Self::embedded_with(Halves::Both, device, dtype)
@@ -134,14 +134,7 @@ impl Bundle {
     /// As for [`Bundle::embedded`]. What the other half would do gives [`Error::Bundle`].
     #[cfg(feature = "embedded-bundle")]
     pub fn embedded_with(halves: Halves, device: &Device, dtype: Dtype) -> Result<Self> {
-        #[cfg(bundle_present)]
-        const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_BUNDLE"));
-        #[cfg(not(bundle_present))]
-        const EMBEDDED: &[u8] = &[];
-        if EMBEDDED.is_empty() {
-            return Err(Error::bundle("there is none in this build"));
-        }
-        Self::from_bytes_with(EMBEDDED, halves, device, dtype)
+        Self::from_bytes_with(latentbit_model::BUNDLE, halves, device, dtype)
     }
 
     /// The tokenizer, for work that cannot do without.

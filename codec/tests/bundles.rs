@@ -268,11 +268,18 @@ fn int8_needs_its_scale() {
 
 #[cfg(feature = "embedded-bundle")]
 #[test]
-fn embedded_bundle_loads_where_there_is_one() {
-    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/default.safetensors");
+fn the_embedded_model_is_the_shipped_one() {
+    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let file = std::fs::read(models.join("default.safetensors")).unwrap();
+    let dtype = latentbit_codec::Dtype::F32;
+    let bundle = Bundle::embedded(&latentbit_codec::Device::Cpu, dtype).unwrap();
+    assert_eq!(bundle.id.sha256, <[u8; 32]>::from(Sha256::digest(&file)));
+    assert!(bundle.tokenizer.is_some());
+    let file = std::fs::read(models.join("default-predictor.safetensors")).unwrap();
+    let predictor = latentbit_codec::Predictor::embedded(&bundle, dtype).unwrap();
     assert_eq!(
-        Bundle::embedded(&latentbit_codec::Device::Cpu, latentbit_codec::Dtype::F32).is_ok(),
-        models.is_file()
+        predictor.unwrap().sha256(),
+        <[u8; 32]>::from(Sha256::digest(&file))
     );
 }
 

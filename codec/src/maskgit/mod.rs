@@ -122,14 +122,7 @@ impl Predictor {
     /// As for [`from_bytes`](Self::from_bytes).
     #[cfg(feature = "embedded-bundle")]
     pub fn embedded(bundle: &Bundle, dtype: Dtype) -> Result<Option<Self>> {
-        #[cfg(predictor_present)]
-        const EMBEDDED: &[u8] = include_bytes!(env!("LATENTBIT_PREDICTOR"));
-        #[cfg(not(predictor_present))]
-        const EMBEDDED: &[u8] = &[];
-        if EMBEDDED.is_empty() {
-            return Ok(None);
-        }
-        let source = SafetensorsBytes::new(EMBEDDED)?;
+        let source = SafetensorsBytes::new(latentbit_model::PREDICTOR)?;
         let config = source.metadata("config").map(PredictorFileConfig::from_json);
         if config
             .transpose()?
@@ -137,7 +130,7 @@ impl Predictor {
         {
             return Ok(None);
         }
-        Self::from_bytes(EMBEDDED, bundle, dtype).map(Some)
+        Self::from_bytes(latentbit_model::PREDICTOR, bundle, dtype).map(Some)
     }
 
     /// What its metadata says.

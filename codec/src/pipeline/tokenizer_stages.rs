@@ -99,11 +99,15 @@ impl TokenDecoder {
         let latent = match draws {
             [] => decode(&tokens.values)?,
             [first, others @ ..] => {
-                let mut sum = decode(first)?;
+                let mut mean = decode(first)?;
                 for draw in others {
-                    sum = (sum + decode(draw)?)?;
+                    let draw = decode(draw)?;
+                    let pairs = mean.data_mut().iter_mut().zip(draw.data());
+                    pairs.for_each(|(sum, value)| *sum += value);
                 }
-                (sum / draws.len() as f64)?
+                let share = (1.0 / draws.len() as f64) as f32;
+                mean.data_mut().iter_mut().for_each(|value| *value *= share);
+                mean
             }
         };
         Ok(LatentChunk {

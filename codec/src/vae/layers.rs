@@ -6,7 +6,7 @@
 use super::program::{Operator, Parts, Reader, Values, Want, Wants};
 use super::state::Slot;
 use crate::bundle::{Kernel, Weights};
-use crate::kernels::{Conv, ConvSpec, Epsilon, Norm, ShortcutSpec};
+use crate::kernels::{ConvSpec, Epsilon, ShortcutSpec};
 
 /// The name of a layer's tensor in a bundle.
 pub(super) fn tensor(name: &str) -> String {

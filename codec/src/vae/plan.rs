@@ -7,7 +7,7 @@ use super::passes::{Pass, Passes};
 use super::program::{Operator, Parts, Program, Values, Want, Wants};
 use super::state::Slot;
 use crate::bundle::Weights;
-use crate::kernels::{Backend, Conv, ConvSpec};
+use crate::kernels::{Backend, ConvSpec};
 
 /// Where a network's input goes.
 #[derive(Clone, Copy)]
