@@ -3,6 +3,7 @@
 mod archive;
 mod args;
 mod commands;
+mod digest;
 mod exit;
 mod interrupt;
 mod latents;

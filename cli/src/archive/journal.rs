@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::part::Part;
-use super::place::Folder;
+use super::folder::Folder;
+use super::plan::Part;
 use super::row::Row;
 use latentbit_media::MediaError;
 

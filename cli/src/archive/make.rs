@@ -6,20 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{MemoryPlan, Work};
-use latentbit_container::VideoStream;
+use latentbit_codec::pipeline::{MemoryPlan, Options, Work};
+use latentbit_container::{VideoStream, WriterOptions};
 use sha2::{Digest, Sha256};
 
-use super::digested::Digested;
-use super::list::Item;
-use super::npy;
-use super::plan::{Clip, hex};
-use super::quality;
-use super::recipe::Recipe;
+use super::plan::{Clip, Item};
 use super::row::{Made, rounded};
-use super::shard::NPY;
-use super::store::{Files, remove};
+use super::store::{Files, Full, NPY, remove};
 use super::tally::{Tally, contents};
+use super::{npy, quality};
+use crate::digest::{Digested, hex};
 use crate::exit::message;
 use crate::interrupt;
 use crate::streaming::encoding::{Encoding, describe};
@@ -267,4 +263,29 @@ fn digest(path: &str) -> anyhow::Result<String> {
             Err(error) => return Err(MediaError::io(path, "read", error).into()),
         }
     }
+}
+
+/// How clips are made, whichever they are.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub full: Full,
+    /// Whether tokens are wanted as arrays of numpy, too.
+    pub npy: bool,
+    /// Bits of each token to keep; all by default.
+    pub bits: Option<u8>,
+    /// Latent frames of a chunk; what the bundle has by default.
+    pub chunk: Option<u16>,
+    pub options: Options,
+    pub writer_options: WriterOptions,
+    pub filters: Filters,
+    pub audio: bool,
+    pub subtitles: bool,
+    /// Frames that a clip must have.
+    pub min_frames: u64,
+    /// Pixels that the short side of its pictures must have.
+    pub min_size: u32,
+    /// Measure the quality of every so many clips; 0 for none.
+    pub quality_sample: u64,
+    /// Bytes of memory that a clip in the making may take.
+    pub memory: Option<u64>,
 }

@@ -15,8 +15,7 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::record::{Field, Row as ParquetRow};
 use parquet::schema::types::{Type, TypePtr};
 
-use super::columns::{COLUMNS, Cell, Column, Kind, cells};
-use super::row::Row;
+use super::row::{COLUMNS, Cell, Column, ColumnKind, Row, cells};
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// What a manifest says of itself.
@@ -36,12 +35,12 @@ fn field(column: &Column) -> ParquetResult<Type> {
     let optional = Repetition::OPTIONAL;
     let primitive = |physical| Type::primitive_type_builder(column.name, physical).with_repetition(optional);
     match column.kind {
-        Kind::Text => primitive(Physical::BYTE_ARRAY)
+        ColumnKind::Text => primitive(Physical::BYTE_ARRAY)
             .with_logical_type(Some(LogicalType::String))
             .build(),
-        Kind::Int => primitive(Physical::INT64).build(),
-        Kind::Float => primitive(Physical::DOUBLE).build(),
-        Kind::Ints => {
+        ColumnKind::Int => primitive(Physical::INT64).build(),
+        ColumnKind::Float => primitive(Physical::DOUBLE).build(),
+        ColumnKind::Ints => {
             let element = Type::primitive_type_builder("element", Physical::INT64)
                 .with_repetition(Repetition::REQUIRED)
                 .build()?;
@@ -215,7 +214,7 @@ fn cells_of(row: &ParquetRow) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::row::{Made, Outcome, Place, Stored};
+    use super::super::row::{Location, Made, Outcome, Stored};
     use super::*;
 
     fn rows(count: u64) -> Vec<Row> {
@@ -246,7 +245,7 @@ mod tests {
                             bundle_sha256: "ef".to_owned(),
                             psnr: (index % 4 == 2).then_some(31.25),
                         },
-                        place: Place {
+                        place: Location {
                             shard: "shard-000000.tar".to_owned(),
                             offset: 1024,
                             until: 9999,

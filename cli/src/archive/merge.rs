@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use super::folder::Folder;
 use super::journal::{Reading, journals};
-use super::part::Part;
-use super::place::Folder;
-use super::report::Report;
+use super::plan::Part;
+use super::report::ArchiveReport;
 use super::resume;
 use super::row::Row;
 use super::run::Ended;
@@ -95,7 +95,7 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     }
     manifest(folder, &parts)?;
     let bundle = bundle.as_str().unwrap_or_default();
-    let report = Report::new(&tally, bundle, Part::WHOLE, Ended::Complete, started, tally.clips);
+    let report = ArchiveReport::new(&tally, bundle, Part::WHOLE, Ended::Complete, started, tally.clips);
     report.write(folder, &parts, &tally)?;
     if json {
         crate::report::print(&report, false)?;

@@ -6,29 +6,24 @@
 //! are rounded to depends on how many are computed together.)
 
 mod check;
-mod columns;
-mod digested;
+mod folder;
 pub mod journal;
 pub mod list;
 pub mod make;
 mod manifest;
 pub mod merge;
 mod npy;
-mod part;
-mod place;
 pub mod plan;
 mod quality;
-pub mod recipe;
 pub mod report;
 pub mod resume;
 mod row;
 pub mod run;
-pub mod shard;
 pub mod store;
 pub mod tally;
 
 pub use check::check;
+pub use folder::Folder;
 pub use merge::merge;
-pub use part::Part;
-pub use place::Folder;
+pub use plan::Part;
 pub use store::Form;

@@ -1,11 +1,44 @@
 //! Which clips a run makes, and what they are called.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::list::Item;
-use super::part::Part;
+use crate::digest::hex;
+
+/// A clip that is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// File of the clip.
+    pub path: String,
+    /// What a list calls it.
+    pub id: Option<String>,
+    /// Seconds at which it begins in the file.
+    pub start: Option<f64>,
+    /// Seconds at which it ends in the file.
+    pub end: Option<f64>,
+    /// A class or the like.
+    pub label: Option<String>,
+    /// A sentence about it.
+    pub caption: Option<String>,
+}
+
+impl Item {
+    /// A whole file.
+    pub fn of_path(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            id: None,
+            start: None,
+            end: None,
+            label: None,
+            caption: None,
+        }
+    }
+}
 
 /// A clip of the list.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,9 +152,41 @@ fn key(item: &Item) -> String {
     format!("{safe}-{}", &digits[..KEY_DIGITS])
 }
 
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Part `number` of `of`, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub number: u64,
+    pub of: u64,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// Whether the clip at `index` of the list, from 0, is in this part.
+    pub const fn holds(self, index: u64) -> bool {
+        index % self.of == self.number - 1
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    /// Reads `1/4` to `4/4`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no part of a list; write 1/4 for the first of four");
+        let (number, of) = text.split_once('/').ok_or_else(wrong)?;
+        match (number.parse(), of.parse()) {
+            (Ok(number), Ok(of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,5 +250,13 @@ mod tests {
         }
         clips.sort_by_key(|clip| clip.index);
         assert_eq!(clips, whole.clips);
+    }
+
+    #[test]
+    fn forms() {
+        assert_eq!("2/4".parse(), Ok(Part { number: 2, of: 4 }));
+        for bad in ["", "1", "0/4", "5/4", "1/0", "a/b", "1/2/3", "-1/2"] {
+            assert!(bad.parse::<Part>().is_err(), "{bad}");
+        }
     }
 }

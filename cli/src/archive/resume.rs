@@ -6,13 +6,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::folder::Folder;
 use super::journal::{Begin, Journal, Reading};
-use super::place::Folder;
-use super::plan::hex;
 use super::row::{Row, Stored};
-use super::shard::{TRAILER, half_done};
-use super::store::{Form, Progress};
+use super::store::{Form, Progress, TRAILER, half_done};
 use super::tally::Tally;
+use crate::digest::hex;
 use crate::exit::usage;
 use latentbit_media::MediaError;
 

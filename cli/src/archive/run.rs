@@ -10,15 +10,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 
-use super::columns::{cells, json};
 use super::journal::Journal;
 use super::make::{Attempt, Stopped, Tried, Workshop};
 use super::plan::Clip;
-use super::row::{Outcome, Place, Row, Stored};
+use super::row::{Location, Outcome, Row, Stored, cells, json};
 use super::store::{Files, Store, remove};
 use super::tally::{Tally, contents};
-use crate::interrupt;
-use crate::progress;
+use crate::{interrupt, progress};
 
 /// Clips that may be in the making or wait for an earlier one, for each worker: one that takes long must not make the
 /// others wait, and must not let the disk fill with clips that wait for it.
@@ -206,7 +204,7 @@ impl Shelf<'_> {
             Attempt::Known => anyhow::bail!("{}: a clip that it repeats is gone; this is a bug", item.path),
             Attempt::Made { made, files, picture } => {
                 // What a clip's JSON tells does not depend on where it is.
-                let place = Place {
+                let place = Location {
                     shard: String::new(),
                     offset: 0,
                     until: 0,

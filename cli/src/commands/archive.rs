@@ -12,14 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::archive::journal::{Begin, SCHEMA};
 use crate::archive::list::{ListOptions, gather};
-use crate::archive::make::Workshop;
+use crate::archive::make::{Recipe, Workshop};
 use crate::archive::plan::Plan;
-use crate::archive::recipe::Recipe;
-use crate::archive::report::Report;
+use crate::archive::report::ArchiveReport;
 use crate::archive::resume::begin_or_go_on;
 use crate::archive::run::{Ended, Run, Shelf};
-use crate::archive::shard::Full;
-use crate::archive::store::Store;
+use crate::archive::store::{Full, Store};
 use crate::archive::{Folder, Form, Part, check, merge};
 use crate::args::{
     CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes, rate, threads,
@@ -316,7 +314,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
     if ended == Ended::Complete && part == Part::WHOLE {
         crate::archive::merge::manifest(folder, &[part])?;
     }
-    let report = Report::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
+    let report = ArchiveReport::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
     if ended == Ended::Complete {
         report.write(folder, &[part], &tally)?;
     }

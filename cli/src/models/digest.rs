@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::error::io_error;
+use crate::digest::hex;
 
 /// Few calls of the system for each megabyte, and little memory.
 const BUFFER: usize = 1 << 18;
@@ -59,10 +60,6 @@ fn pass(
         bar.inc(n as u64);
     }
     Ok((length, hex(&hash.finalize())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

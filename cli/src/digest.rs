@@ -1,14 +1,18 @@
-//! Bytes that are read once and digested as they go by.
+//! SHA-256 of what is read, and digests as text.
 
 use std::fs::File;
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-use super::plan::hex;
 use latentbit_media::MediaError;
 
-/// What reads `inner` and keeps the SHA-256 of all that it gave.
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A reader that digests what it reads.
 pub struct Digested<R> {
     inner: R,
     digest: Sha256,
@@ -22,7 +26,7 @@ impl<R: Read> Digested<R> {
         }
     }
 
-    /// Reads what is left; gives the SHA-256 of all as hexadecimal digits, and what was read.
+    /// Reads the rest; returns the SHA-256 of everything read, as hexadecimal digits, and the inner reader.
     pub fn finish(mut self) -> io::Result<(String, R)> {
         io::copy(&mut self, &mut io::sink())?;
         Ok((hex(&self.digest.finalize()), self.inner))
@@ -30,7 +34,7 @@ impl<R: Read> Digested<R> {
 }
 
 impl Digested<File> {
-    /// The file at `path`.
+    /// Opens the file at `path`.
     pub fn open(path: &str) -> Result<Self, MediaError> {
         let file = File::open(path).map_err(|error| MediaError::io(path, "open", error))?;
         Ok(Self::new(file))

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::part::Part;
+use super::plan::Part;
 use crate::exit::usage;
 use latentbit_media::MediaError;
 
