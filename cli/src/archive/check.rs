@@ -12,12 +12,13 @@ use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
 use super::journal::journals;
+use super::manifest;
 use super::merge::Merged;
 use super::row::{COLUMNS, Cell, cell, cells, json};
 use super::store::{BLOCK, JSON, LBIT, NPY, TOKENS, TRAILER, half_done};
-use super::{manifest, npy};
 use crate::digest::Digested;
 use crate::exit::{Exit, message};
+use crate::tokens::write_npy;
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Problems that are told one by one.
@@ -390,7 +391,7 @@ impl Check<'_> {
         shard.seek(SeekFrom::Start(offset)).map_err(failed)?;
         let mut digest = Sha256::new();
         let lbit = shard.take(bytes);
-        let sidecar = npy::write(lbit, place, steps.unwrap_or(0), &mut digest, place)?;
+        let sidecar = write_npy(lbit, place, steps.unwrap_or(0), &mut digest, place)?;
         Ok((sidecar, digest.finalize().into()))
     }
 }

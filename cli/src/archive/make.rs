@@ -11,14 +11,15 @@ use latentbit_container::{VideoStream, WriterOptions};
 use sha2::{Digest, Sha256};
 
 use super::plan::{Clip, Item};
+use super::quality;
 use super::row::{Made, rounded};
 use super::store::{Files, Full, NPY, remove};
 use super::tally::{Tally, contents};
-use super::{npy, quality};
 use crate::digest::{Digested, hex};
 use crate::exit::message;
 use crate::interrupt;
 use crate::streaming::encoding::{Encoding, describe};
+use crate::tokens::write_npy;
 use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
 /// What came of trying.
@@ -220,7 +221,7 @@ impl Workshop<'_> {
         let array = path.display().to_string();
         let file = File::create(&path).map_err(|error| MediaError::io(&array, "write", error))?;
         let mut input = Digested::open(&place)?;
-        let sidecar = npy::write(&mut input, &place, steps, file, &array)?;
+        let sidecar = write_npy(&mut input, &place, steps, file, &array)?;
         let read = input.finish();
         let (sha256, _) = read.map_err(|error| MediaError::io(&place, "read", error))?;
         Ok((sha256, Some((path, sidecar))))

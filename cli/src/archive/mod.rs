@@ -12,7 +12,6 @@ pub mod list;
 pub mod make;
 mod manifest;
 pub mod merge;
-mod npy;
 pub mod plan;
 mod quality;
 pub mod report;

@@ -5,7 +5,6 @@ pub mod concat;
 pub mod cut;
 pub mod decode;
 pub mod degrade;
-mod device_info;
 pub mod encode;
 pub mod eval;
 pub mod generate;

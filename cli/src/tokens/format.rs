@@ -1,10 +1,11 @@
-//! What comes before the numbers in a file: npy, safetensors, or nothing.
+//! The kinds of array files, by what comes before the numbers: a header of npy or safetensors, or nothing.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use clap::ValueEnum;
 
+use super::layout::{Array, bad};
 use super::sidecar::Sidecar;
 use super::{npy, safetensors};
 
@@ -19,37 +20,12 @@ pub enum ArrayFormat {
     Raw,
 }
 
-/// Type and sides of an array.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Array {
-    pub dtype: String,
-    pub shape: Vec<u64>,
-}
-
 /// What a file says of itself before the numbers.
 #[derive(Debug)]
 pub enum Found {
     Nothing,
     Npy(Array),
     Safetensors(safetensors::Header),
-}
-
-/// An error for contents that are not what they should be, which is another matter than a reading that failed.
-pub fn bad(message: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message.into())
-}
-
-/// Reads `len` bytes; takes memory only for those that come.
-pub fn read_up_to(file: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = file.take(len).read_to_end(&mut bytes)?;
-    match read as u64 == len {
-        true => Ok(bytes),
-        false => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            format!("expected {len} more bytes of the header, found {read}"),
-        )),
-    }
 }
 
 impl ArrayFormat {
@@ -110,21 +86,6 @@ impl Found {
     }
 }
 
-impl Array {
-    /// Bytes of all numbers, if they can be counted.
-    pub fn bytes(&self) -> Option<u64> {
-        let each: u64 = match self.dtype.as_str() {
-            "u16" => 2,
-            "u32" => 4,
-            "u64" => 8,
-            _ => return None,
-        };
-        self.shape
-            .iter()
-            .try_fold(each, |bytes, &side| bytes.checked_mul(side))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,15 +96,5 @@ mod tests {
         assert_eq!(of("a/b.npy"), Some(ArrayFormat::Npy));
         assert_eq!(of("b.bin"), Some(ArrayFormat::Raw));
         assert_eq!((of("-"), of("npy"), of("a.npz")), (None, None, None));
-    }
-
-    #[test]
-    fn bytes_that_cannot_be_counted() {
-        let array = |shape: &[u64]| Array {
-            dtype: "u32".to_owned(),
-            shape: shape.to_vec(),
-        };
-        assert_eq!(array(&[5, 60, 106, 2]).bytes(), Some(4 * 5 * 60 * 106 * 2));
-        assert_eq!(array(&[u64::MAX, 2]).bytes(), None);
     }
 }

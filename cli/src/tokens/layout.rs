@@ -1,4 +1,6 @@
-//! How a token lies in an array.
+//! How tokens lie in an array.
+
+use std::io::{self, Read};
 
 use clap::ValueEnum;
 use latentbit_container::Tokens;
@@ -91,6 +93,46 @@ impl Layout {
     }
 }
 
+/// Type and sides of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Array {
+    pub dtype: String,
+    pub shape: Vec<u64>,
+}
+
+impl Array {
+    /// Bytes of all numbers, if they can be counted.
+    pub fn bytes(&self) -> Option<u64> {
+        let each: u64 = match self.dtype.as_str() {
+            "u16" => 2,
+            "u32" => 4,
+            "u64" => 8,
+            _ => return None,
+        };
+        self.shape
+            .iter()
+            .try_fold(each, |bytes, &side| bytes.checked_mul(side))
+    }
+}
+
+/// An error for contents that are not what they should be, which is another matter than a reading that failed.
+pub fn bad(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.into())
+}
+
+/// Reads `len` bytes; takes memory only for those that come.
+pub fn read_up_to(file: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = file.take(len).read_to_end(&mut bytes)?;
+    match read as u64 == len {
+        true => Ok(bytes),
+        false => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("expected {len} more bytes of the header, found {read}"),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +164,15 @@ mod tests {
                 assert_eq!(layout.get(&out), Some(value));
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_counted() {
+        let array = |shape: &[u64]| Array {
+            dtype: "u32".to_owned(),
+            shape: shape.to_vec(),
+        };
+        assert_eq!(array(&[5, 60, 106, 2]).bytes(), Some(4 * 5 * 60 * 106 * 2));
+        assert_eq!(array(&[u64::MAX, 2]).bytes(), None);
     }
 }

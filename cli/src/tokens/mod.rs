@@ -3,12 +3,10 @@
 mod check;
 mod format;
 mod layout;
-mod listing;
 mod npy;
 mod reading;
 mod safetensors;
 mod sidecar;
-mod values;
 
 #[cfg(test)]
 mod testing;
@@ -16,7 +14,5 @@ mod testing;
 pub use check::{Checked, TooLarge, check, is_given};
 pub use format::ArrayFormat;
 pub use layout::{Columns, Layout};
-pub use listing::Listing;
-pub use reading::{Damage, Reading};
+pub use reading::{Damage, Failed, Listing, Reading, write_npy, write_values};
 pub use sidecar::{Sidecar, sidecar_name};
-pub use values::{Failed, write_values};

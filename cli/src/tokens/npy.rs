@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::format::{Array, bad, read_up_to};
+use super::layout::{Array, bad, read_up_to};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 

@@ -1,8 +1,220 @@
-//! Reading a file as far as it goes, and what is wrong with it.
+//! Reads the tokens of a file as far as they go: which chunks there are and which are lost, then the numbers.
 
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::ops::Range;
 
-use latentbit_container::{ChunkInfo, Error, ErrorKind, Event, Reader};
+use anyhow::anyhow;
+use latentbit_container::edit::{Border, Gap};
+use latentbit_container::{
+    ChunkInfo, Error, ErrorKind, Event, Limits, Metadata, Reader, StoredChunk, StreamId, Times, Tokens,
+    VideoStream,
+};
+use serde_json::Value;
+
+use super::format::ArrayFormat;
+use super::layout::Layout;
+use super::sidecar::{ChapterEntry, ChunkEntry, MetadataEntry, Sidecar, chapter_entries};
+use latentbit_media::{MediaError, MediaErrorKind};
+
+/// What a file holds of a stream of tokens.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// All chunks in order, those that are lost as well.
+    pub chunks: Vec<ChunkEntry>,
+    /// Where those lie that are not lost, to tell them again.
+    pub places: Vec<ChunkInfo>,
+    pub metadata: Vec<MetadataEntry>,
+    pub chapters: Vec<ChapterEntry>,
+    /// Other streams that there is metadata about.
+    pub others: BTreeSet<StreamId>,
+    pub damage: Damage,
+}
+
+impl Listing {
+    /// Lists what `reading` gives of a stream, with at most `bits` bits per token.
+    pub fn new<R: Read>(
+        reading: Reading<R>,
+        stream: StreamId,
+        video: &VideoStream,
+        bits: u8,
+    ) -> Result<Self, Error> {
+        Self::with_tokens(reading, stream, video, bits, |_| Ok(()))
+    }
+
+    /// As [`new`](Self::new), and gives the tokens of each chunk to `take`, all their bits, if `reading` unpacks them.
+    ///
+    /// # Errors
+    /// A reading that fails, and what `take` fails with.
+    pub fn with_tokens<R: Read, E: From<Error>>(
+        mut reading: Reading<R>,
+        stream: StreamId,
+        video: &VideoStream,
+        bits: u8,
+        mut take: impl FnMut(Tokens) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut lister = Lister {
+            stream,
+            video,
+            bits,
+            step: 0,
+            before: None,
+            open: None,
+            listing: Self::default(),
+        };
+        while let Some(event) = reading.next()? {
+            match event {
+                Event::Stored(chunk) if chunk.stream == stream && chunk.is_lost() => {
+                    let first = chunk.first_frame.0;
+                    let frames = first..first.saturating_add(chunk.frame_count.0);
+                    lister.missing(chunk.sequence..chunk.sequence.saturating_add(1), frames);
+                    lister
+                        .open
+                        .iter_mut()
+                        .for_each(|open| open.held.push(chunk.clone()));
+                }
+                Event::Stored(chunk) if chunk.stream == stream => {
+                    lister.chunk(reading.last_chunk(), chunk.times, chunk.grid.t);
+                }
+                Event::Chunk(chunk) if chunk.stream == stream => {
+                    lister.chunk(reading.last_chunk(), chunk.times, chunk.tokens.grid.t);
+                    take(chunk.tokens)?;
+                }
+                Event::Missing {
+                    stream: of,
+                    chunks,
+                    frames,
+                } if of == stream => lister.missing(chunks, frames),
+                Event::Metadata(metadata) => lister.metadata(metadata),
+                Event::Chapters(chapters) => lister.listing.chapters = chapter_entries(&chapters),
+                _ => {}
+            }
+        }
+        lister.close(None);
+        let mut listing = lister.listing;
+        listing.damage = reading.damage;
+        Ok(listing)
+    }
+
+    /// What describes the array of these tokens in `layout`.
+    pub fn sidecar(&self, video: &VideoStream, layout: Layout) -> Sidecar {
+        let frames = PixelFrames(self.frames());
+        let video = VideoStream {
+            // What is lost at the end is not known.
+            frame_count: video.frame_count.filter(|&promised| promised == frames),
+            ..video.clone()
+        };
+        let mut sidecar = Sidecar::new(&video, layout.dtype(), layout.columns);
+        sidecar.shape = Sidecar::sides(&video, layout, self.steps());
+        sidecar.chunks.clone_from(&self.chunks);
+        sidecar.metadata.clone_from(&self.metadata);
+        sidecar.chapters.clone_from(&self.chapters);
+        sidecar
+    }
+
+    /// How many steps of tokens there are.
+    pub fn steps(&self) -> u64 {
+        self.chunks.last().map_or(0, |chunk| chunk.steps[1])
+    }
+
+    /// How many frames there are, those that are lost as well.
+    pub fn frames(&self) -> u64 {
+        let last = self.chunks.last();
+        last.map_or(0, |chunk| chunk.first_frame.saturating_add(chunk.frames))
+    }
+}
+
+/// Chunks in a row that have no tokens.
+struct Open {
+    chunks: Range<u64>,
+    frames: Range<u64>,
+    /// What the file says of them, of those that it holds a place for.
+    held: Vec<StoredChunk>,
+}
+
+struct Lister<'a> {
+    stream: StreamId,
+    video: &'a VideoStream,
+    bits: u8,
+    /// Where the next chunk begins in the array.
+    step: u64,
+    /// The end of the last chunk that has tokens.
+    before: Option<Border>,
+    open: Option<Open>,
+    listing: Listing,
+}
+
+impl Lister<'_> {
+    fn chunk(&mut self, info: Option<&ChunkInfo>, times: Times, steps: u32) {
+        let Some(info) = info else {
+            return;
+        };
+        self.close(Some(Border {
+            segment: info.segment,
+            time: times.start,
+        }));
+        self.before = Some(Border {
+            segment: info.segment,
+            time: times.of(info.frame_count.0, self.video.frame_duration),
+        });
+        let from = self.step;
+        self.step += u64::from(steps);
+        let entry = ChunkEntry::new(info, times, [from, self.step], self.bits);
+        self.listing.chunks.push(entry);
+        self.listing.places.push(*info);
+    }
+
+    fn missing(&mut self, chunks: Range<u64>, frames: Range<u64>) {
+        match &mut self.open {
+            Some(open) => (open.chunks.end, open.frames.end) = (chunks.end, frames.end),
+            None => {
+                self.open = Some(Open {
+                    chunks,
+                    frames,
+                    held: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// Lists the chunks without tokens that came last, now that it is known what comes after them.
+    fn close(&mut self, after: Option<Border>) {
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        let step = self.step;
+        let entries = &mut self.listing.chunks;
+        if open.held.len() as u64 == open.chunks.end.saturating_sub(open.chunks.start) {
+            // Whoever held their places knew more of them than their neighbours tell.
+            entries.extend(open.held.iter().map(|place| ChunkEntry::lost(place, step)));
+            return;
+        }
+        let gap = Gap {
+            stream: self.stream,
+            chunks: open.chunks,
+            frames: open.frames,
+            before: self.before,
+            after,
+        };
+        entries.extend(gap.places(self.video).map(|place| ChunkEntry::lost(&place, step)));
+    }
+
+    fn metadata(&mut self, metadata: Metadata) {
+        // In a file of its own the stream is the first one.
+        let stream = match metadata.stream {
+            StreamId::NONE => None,
+            of if of == self.stream => Some(0),
+            other => {
+                self.listing.others.insert(other);
+                return;
+            }
+        };
+        self.listing.metadata.push(MetadataEntry {
+            stream,
+            entries: metadata.entries,
+        });
+    }
+}
 
 /// What is wrong with a file.
 #[derive(Debug, Default)]
@@ -64,5 +276,205 @@ impl<R: Read> Reading<R> {
     /// Where the chunk that came last lies.
     pub const fn last_chunk(&self) -> Option<&ChunkInfo> {
         self.reader.last_chunk()
+    }
+}
+
+/// Why tokens could not be written.
+#[derive(Debug)]
+pub enum Failed {
+    /// A chunk that was listed cannot be unpacked: its checksums hold, so that only unpacking shows it.
+    Unpack(Error),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Gives the numbers of each chunk that `listing` names to `put`, with at most `bits` bits of each token.
+///
+/// Fails if they are not just those chunks: the array would be of another length than its header says.
+pub fn write_values<R: Read>(
+    reading: &mut Reading<R>,
+    stream: StreamId,
+    listing: &Listing,
+    layout: Layout,
+    bits: u8,
+    mut put: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> Result<(), Failed> {
+    let mut listed = listing.places.iter();
+    let mut buffer = Vec::new();
+    while let Some(event) = reading.next()? {
+        let Event::Chunk(mut chunk) = event else {
+            continue;
+        };
+        if chunk.stream != stream {
+            continue;
+        }
+        let (expected, found) = (listed.next(), reading.last_chunk().copied());
+        if expected != found.as_ref() {
+            return Err(unlike(&mut reading.damage.found, expected, found.as_ref()));
+        }
+        chunk.tokens.truncate_bits(bits);
+        buffer.clear();
+        layout.put_all(&mut buffer, &chunk.tokens);
+        put(&buffer)?;
+    }
+    match listed.next() {
+        None => Ok(()),
+        expected => Err(unlike(&mut reading.damage.found, expected, None)),
+    }
+}
+
+fn unlike(damage: &mut Vec<Error>, expected: Option<&ChunkInfo>, found: Option<&ChunkInfo>) -> Failed {
+    let passed_over = damage.iter().position(|reason| {
+        reason.chunk().is_some() && reason.chunk() == expected.map(|chunk| chunk.sequence)
+    });
+    if let Some(at) = passed_over {
+        return Failed::Unpack(damage.swap_remove(at));
+    }
+    let text = |chunk: Option<&ChunkInfo>| {
+        chunk.map_or_else(
+            || "the end of the chunks".to_owned(),
+            |chunk| {
+                let (number, offset, len) = (chunk.sequence, chunk.offset, chunk.stored_len);
+                format!("chunk {number} of {len} bytes at byte {offset}")
+            },
+        )
+    };
+    let (expected, found) = (text(expected), text(found));
+    Failed::Other(anyhow!(
+        "the file is not what it was when its chunks were listed: expected {expected}, found {found}; export it again \
+         when nothing writes to it any more"
+    ))
+}
+
+/// Writes the tokens of a `.lbit`, which is read once, as `tokens export` does; gives the JSON that says what they are.
+/// There must be `steps` steps of them, because an array begins with its length. `name` and `place` are those of the
+/// `.lbit` and of the array in messages.
+pub fn write_npy(
+    lbit: impl Read,
+    name: &str,
+    steps: u64,
+    out: impl Write,
+    place: &str,
+) -> anyhow::Result<Value> {
+    let invalid = |message: String| MediaError::new(MediaErrorKind::Invalid, name, message);
+    let reader = Reader::new(BufReader::new(lbit), Limits::default())?;
+    let Some((stream, video)) = reader.header().first_video() else {
+        return Err(invalid("there is no video in this file".to_owned()).into());
+    };
+    let video = video.clone();
+    let layout = Layout::new(video.bits, None);
+    let failed = |error| MediaError::io(place, "write", error);
+    let mut out = BufWriter::new(out);
+    let begun = Sidecar::of_steps(&video, layout, steps);
+    out.write_all(&ArrayFormat::Npy.header(&begun).map_err(failed)?)
+        .map_err(failed)?;
+    let mut buffer = Vec::new();
+    let reading = Reading::new(reader, true);
+    let listing = Listing::with_tokens(
+        reading,
+        stream,
+        &video,
+        video.bits,
+        |tokens| -> anyhow::Result<()> {
+            buffer.clear();
+            layout.put_all(&mut buffer, &tokens);
+            Ok(out.write_all(&buffer).map_err(failed)?)
+        },
+    )?;
+    out.flush().map_err(failed)?;
+    let found = listing.steps();
+    if found != steps {
+        return Err(invalid(format!("expected {steps} steps of tokens, found {found}")).into());
+    }
+    Ok(serde_json::to_value(listing.sidecar(&video, layout))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::testing::video;
+    use latentbit_container::{
+        ChunkPlan, Compression, Header, Limits, PixelFrames, ReadMode, Reader, VideoStream, Writer,
+        WriterOptions,
+    };
+
+    const STREAM: StreamId = StreamId(0);
+
+    fn file(frames: u64, value: u64) -> Vec<u8> {
+        let video = VideoStream {
+            frame_count: None,
+            ..video()
+        };
+        let options = WriterOptions {
+            compression: Compression::Raw,
+            ..WriterOptions::default()
+        };
+        let mut writer = Writer::new(Vec::new(), &Header::from(video.clone()), options).unwrap();
+        for planned in ChunkPlan::new(PixelFrames(frames), 4, 0, 4) {
+            let tokens = video.grid(planned.latent_frames).len();
+            writer
+                .write_chunk(&planned.with_tokens(&video, vec![value; tokens]))
+                .unwrap();
+        }
+        writer.finish().unwrap().0
+    }
+
+    fn reading(bytes: &[u8], unpack: bool) -> Reading<&[u8]> {
+        let reader = Reader::with_mode(bytes, Limits::default(), ReadMode::Resync).unwrap();
+        Reading::new(reader, unpack)
+    }
+
+    /// Lists one file and takes the tokens from another one.
+    fn write(listed: &[u8], read: &[u8]) -> Result<Vec<u8>, Failed> {
+        let listing = Listing::new(reading(listed, false), STREAM, &video(), 10).unwrap();
+        let mut out = Vec::new();
+        let layout = Layout::new(10, None);
+        write_values(&mut reading(read, true), STREAM, &listing, layout, 10, |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        assert_eq!(out.len() as u64, listing.steps() * 6 * 2);
+        Ok(out)
+    }
+
+    #[test]
+    fn a_file_that_changes_between_the_readings_is_refused() {
+        let long = file(60, 5);
+        assert_eq!(
+            write(&long, &long).unwrap().chunks_exact(2).next(),
+            Some(&[5, 0][..])
+        );
+        let says = |listed: &[u8], read: &[u8]| match write(listed, read).unwrap_err() {
+            Failed::Other(error) => error.to_string(),
+            Failed::Unpack(error) => panic!("{error}"),
+        };
+        let other = says(&long, &file(40, 5));
+        assert!(other.contains("expected chunk 2 of"), "{other}");
+        assert!(other.contains("export it again"), "{other}");
+        let more = says(&file(29, 5), &file(45, 5));
+        assert!(
+            more.contains("expected the end of the chunks, found chunk 2"),
+            "{more}"
+        );
+        let cut = says(&long, &long[..long.len() / 2]);
+        assert!(cut.contains("found the end of the chunks"), "{cut}");
+    }
+
+    #[test]
+    fn a_chunk_that_is_damaged_meanwhile_is_told() {
+        let good = file(60, 5);
+        let mut bad = good.clone();
+        let at = bad.len() / 2;
+        bad[at] ^= 1;
+        assert!(matches!(
+            write(&good, &bad),
+            Err(Failed::Unpack(_) | Failed::Other(_))
+        ));
+        assert!(matches!(write(&bad, &good), Err(Failed::Other(_))));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{Array, bad, read_up_to};
+use super::layout::{Array, bad, read_up_to};
 use super::sidecar::Sidecar;
 
 /// The most bytes that a header may have: the library of safetensors refuses more.

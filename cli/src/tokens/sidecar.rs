@@ -6,9 +6,7 @@ use latentbit_container::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::format::Array;
-use super::layout::Layout;
-use super::listing::Listing;
+use super::layout::{Array, Layout};
 use latentbit_media::{MediaError, MediaErrorKind};
 
 pub const SCHEMA: &str = "latentbit.tokens/1";
@@ -143,22 +141,6 @@ impl Sidecar {
             .map_err(|error| invalid(format!("this is no sidecar of tokens: {error}")))
     }
 
-    /// Of the array of the tokens that `listing` names, in this layout.
-    pub fn of_listing(video: &VideoStream, layout: Layout, listing: &Listing) -> Self {
-        let frames = PixelFrames(listing.frames());
-        let video = VideoStream {
-            // What is lost at the end is not known.
-            frame_count: video.frame_count.filter(|&promised| promised == frames),
-            ..video.clone()
-        };
-        let mut sidecar = Self::new(&video, layout.dtype(), layout.columns);
-        sidecar.shape = Self::sides(&video, layout, listing.steps());
-        sidecar.chunks.clone_from(&listing.chunks);
-        sidecar.metadata.clone_from(&listing.metadata);
-        sidecar.chapters.clone_from(&listing.chapters);
-        sidecar
-    }
-
     /// Of an array of so many steps, as far as that alone tells; it has no chunks.
     pub fn of_steps(video: &VideoStream, layout: Layout, steps: u64) -> Self {
         Self {
@@ -167,7 +149,8 @@ impl Sidecar {
         }
     }
 
-    fn sides(video: &VideoStream, layout: Layout, steps: u64) -> Vec<u64> {
+    /// Sides of an array of `steps` steps.
+    pub(super) fn sides(video: &VideoStream, layout: Layout, steps: u64) -> Vec<u64> {
         let grid = video.grid(LatentFrames(1));
         let mut sides = vec![steps, u64::from(grid.h), u64::from(grid.w)];
         sides.extend(layout.columns.map(|columns| columns as u64));

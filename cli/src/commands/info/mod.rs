@@ -1,8 +1,7 @@
 //! `latentbit info`.
 
-mod gather;
+mod device;
 mod report;
-mod text;
 
 use std::sync::atomic::Ordering;
 
@@ -10,13 +9,11 @@ use anyhow::Context;
 use clap::Args;
 use latentbit_container::{Limits, ReadMode, Reader};
 
-use crate::commands::device_info;
 use crate::exit::Exit;
 use crate::report::{print, print_text};
 use crate::streaming::lbit_input::{self, Counted};
 
-use gather::Contents;
-use report::Report;
+use report::{Contents, InfoReport, text};
 
 /// Options of `info`.
 #[derive(Debug, Args)]
@@ -41,7 +38,7 @@ pub struct InfoArgs {
 /// Runs the command.
 pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
     if let Some(device) = &args.device {
-        return device_info::run(device, args.json);
+        return device::run(device, args.json);
     }
     let file = args.file.as_deref().unwrap_or("-");
     let (place, input) = lbit_input::open_bytes(file)?;
@@ -50,13 +47,13 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
         Reader::with_mode(input, Limits::default(), ReadMode::Resync).with_context(|| place.clone())?;
     let contents = Contents::of(reader);
     let bytes = bytes.load(Ordering::Relaxed);
-    let Some((report, exit)) = Report::new(file, &contents, bytes, args.chunks) else {
+    let Some((report, exit)) = InfoReport::new(file, &contents, bytes, args.chunks) else {
         anyhow::bail!("{place}: there is no video in this file");
     };
     if args.json {
         print(&report, false)?;
     } else {
-        print_text(&text::text(&report))?;
+        print_text(&text(&report))?;
     }
     Ok(exit)
 }

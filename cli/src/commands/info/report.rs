@@ -1,18 +1,19 @@
-//! What `info` tells.
+//! What a file holds, and how `info` tells it to programs and people.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use latentbit_container::{
-    Chroma, ColorRange, ErrorKind, Lost, PacketKind, PacketStream, Rational, Status, Stream, StreamId,
+    Chapter, Chroma, ChunkInfo, Coder, ColorRange, Error, ErrorKind, Event, Header, Lost, Metadata,
+    PacketKind, PacketStream, Rational, Reader, Status, Stream, StreamId, Totals, Version,
 };
 use serde::Serialize;
 
-use super::gather::{ChunkContents, Contents, PacketContents};
 use crate::exit::Exit;
 use crate::report::{BundleReport, bits_per_pixel};
 
 #[derive(Debug, Serialize)]
-pub struct Report<'a> {
+pub struct InfoReport<'a> {
     schema: &'static str,
     pub file: &'a str,
     pub version: String,
@@ -111,7 +112,7 @@ pub struct ChunkReport {
     pub plane_bytes: Vec<usize>,
 }
 
-impl<'a> Report<'a> {
+impl<'a> InfoReport<'a> {
     /// What there is to tell of a file, and the exit code that follows; none if it has no video.
     pub fn new(file: &'a str, contents: &'a Contents, bytes: u64, with_chunks: bool) -> Option<(Self, Exit)> {
         let (stream, video) = contents.header.first_video()?;
@@ -279,4 +280,223 @@ fn row(chunk: &ChunkContents, tick: f64) -> ChunkReport {
         coder: chunk.coder.name(),
         plane_bytes: chunk.plane_bytes.clone(),
     }
+}
+
+/// What is known of a chunk beside its place.
+pub struct ChunkContents {
+    pub info: ChunkInfo,
+    pub coder: Coder,
+    /// Stored bytes of its planes.
+    pub plane_bytes: Vec<usize>,
+    /// Whether it says how long each frame is shown.
+    pub timed: bool,
+}
+
+/// Packets of one stream.
+#[derive(Clone, Copy, Default)]
+pub struct PacketContents {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// What a file holds.
+pub struct Contents {
+    pub header: Header,
+    pub version: Version,
+    pub chunks: Vec<ChunkContents>,
+    /// By stream.
+    pub packets: Vec<PacketContents>,
+    pub metadata: Vec<Metadata>,
+    pub chapters: Vec<Chapter>,
+    /// Chunks that are missing, by stream.
+    pub missing: Vec<u64>,
+    pub lost: Vec<Lost>,
+    pub status: Status,
+    pub ended: Option<Vec<Totals>>,
+    /// What ended the reading, if it was not the end of the file.
+    pub error: Option<Error>,
+}
+
+impl Contents {
+    /// Reads all that `reader` has.
+    pub fn of<R: Read>(mut reader: Reader<R>) -> Self {
+        let header = reader.header().clone();
+        let streams = header.streams.len();
+        let mut contents = Self {
+            header,
+            version: reader.version(),
+            chunks: Vec::new(),
+            packets: vec![PacketContents::default(); streams],
+            metadata: Vec::new(),
+            chapters: Vec::new(),
+            missing: vec![0; streams],
+            lost: Vec::new(),
+            status: Status::Reading,
+            ended: None,
+            error: None,
+        };
+        loop {
+            match reader.next_stored_event() {
+                Ok(Some(event)) => contents.take(event, reader.last_chunk()),
+                Ok(None) => break,
+                Err(error) => {
+                    contents.error = Some(error);
+                    break;
+                }
+            }
+        }
+        contents.status = reader.status();
+        contents.ended = reader.ended().map(<[Totals]>::to_vec);
+        contents
+    }
+
+    fn take(&mut self, event: Event, info: Option<&ChunkInfo>) {
+        match event {
+            Event::Stored(chunk) => {
+                if chunk.is_lost() {
+                    self.count_missing(chunk.stream, 1);
+                }
+                self.chunks.extend(info.map(|&info| ChunkContents {
+                    info,
+                    coder: chunk.coder,
+                    plane_bytes: chunk.planes.iter().map(|plane| plane.bytes.len()).collect(),
+                    timed: chunk.times.durations.is_some(),
+                }));
+            }
+            Event::Packets(packets) => {
+                if let Some(contents) = self.packets.get_mut(packets.stream.index()) {
+                    contents.packets += packets.packets.len() as u64;
+                    let bytes = packets.packets.iter().map(|packet| packet.data.len() as u64);
+                    contents.bytes += bytes.sum::<u64>();
+                }
+            }
+            Event::Metadata(metadata) => self.metadata.push(metadata),
+            Event::Chapters(chapters) => self.chapters = chapters,
+            Event::Missing { stream, chunks, .. } => self.count_missing(stream, chunks.end - chunks.start),
+            Event::Lost(lost) => self.lost.push(lost),
+            _ => {}
+        }
+    }
+
+    fn count_missing(&mut self, stream: StreamId, chunks: u64) {
+        if let Some(missing) = self.missing.get_mut(stream.index()) {
+            *missing += chunks;
+        }
+    }
+}
+
+pub fn text(r: &InfoReport<'_>) -> String {
+    let mut lines = vec![format!("{}: LBIT {}, {}", r.file, r.version, r.state)];
+    let mut video = format!("{}x{}, {} frames", r.width, r.height, r.frames);
+    if let Some(seconds) = r.seconds {
+        let rate = f64::from(r.frame_rate[0]) / f64::from(r.frame_rate[1].max(1));
+        let about = if r.variable_frame_rate { "about " } else { "" };
+        video.push_str(&format!(", {about}{rate:.5} frames/s").replace(".00000", ""));
+        video.push_str(&format!(", {seconds:.2} s"));
+    }
+    lines.push(format!(
+        "  video    {video}, {} of {} bits",
+        r.chroma, r.bit_depth
+    ));
+    lines.extend(r.streams.iter().map(stream));
+    let mut size = format!("{} bytes, {:.4} bits per pixel", r.bytes, r.bpp);
+    if let Some(rate) = r.bits_per_second {
+        size.push_str(&format!(", {:.1} kbit/s", rate / 1000.0));
+    }
+    lines.push(format!("  size     {size}"));
+    lines.push(format!(
+        "  tokens   {} of {} bits, patch {}, strides {}",
+        r.bits,
+        r.bundle_bits,
+        join(r.patch),
+        join(r.strides)
+    ));
+    let coders: Vec<String> = r
+        .coders
+        .iter()
+        .map(|(name, chunks)| format!("{name} {chunks}"))
+        .collect();
+    lines.push(format!(
+        "  chunks   {} ({} key, {} lost) of {} latent frames in {} segment{}, {}; coders: {}",
+        r.chunks,
+        r.key_chunks,
+        r.lost_chunks,
+        r.chunk_latent_frames,
+        r.segments,
+        if r.segments == 1 { "" } else { "s" },
+        if r.index { "with index" } else { "without index" },
+        coders.join(", ")
+    ));
+    lines.push(format!("  bundle   {} {}", r.bundle.name, r.bundle.sha256));
+    lines.extend(r.metadata.iter().map(|entry| {
+        let stream = entry
+            .stream
+            .map_or_else(String::new, |id| format!(" (stream {id})"));
+        let (key, value) = (entry.key.escape_debug(), entry.value.escape_debug());
+        format!("  metadata {key}{stream}: {value}")
+    }));
+    lines.extend(r.chapters.iter().map(|chapter| {
+        let title = chapter.title.escape_debug();
+        format!(
+            "  chapter  {:.3} to {:.3} s: {title}",
+            chapter.start_seconds, chapter.end_seconds
+        )
+    }));
+    lines.extend(r.problems.iter().map(|problem| format!("  problem  {problem}")));
+    if let Some(chunks) = &r.chunk_table {
+        lines.push(String::new());
+        lines.push(format!(
+            "{:>7} {:>10} {:>8} {:>8} {:>6} {:>3} {:>4} {:>7} {:>9} {:>4} {:<5}",
+            "chunk",
+            "offset",
+            "bytes",
+            "frame",
+            "frames",
+            "lat",
+            "key",
+            "segment",
+            "start/s",
+            "bits",
+            "coder"
+        ));
+        lines.extend(chunks.iter().map(line));
+    }
+    lines.join("\n")
+}
+
+fn stream(stream: &StreamReport) -> String {
+    let mut parts = vec![stream.codec.clone().unwrap_or_else(|| "tokens".to_owned())];
+    parts.extend(stream.sample_rate.map(|rate| format!("{rate} Hz")));
+    parts.extend(stream.channels.map(|channels| format!("{channels} channels")));
+    parts.extend(stream.language.clone());
+    parts.extend(stream.title.as_ref().map(|title| format!("\"{title}\"")));
+    parts.push(format!("{} packets, {} bytes", stream.packets, stream.bytes));
+    format!("  {:<8} {}", stream.kind, parts.join(", "))
+}
+
+fn line(chunk: &ChunkReport) -> String {
+    format!(
+        "{:>7} {:>10} {:>8} {:>8} {:>6} {:>3} {:>4} {:>7} {:>9.3} {:>4} {:<5}",
+        chunk.number,
+        chunk.offset,
+        chunk.bytes,
+        chunk.first_frame,
+        chunk.frames,
+        chunk.latent_frames,
+        if chunk.lost {
+            "lost"
+        } else if chunk.key {
+            "key"
+        } else {
+            ""
+        },
+        chunk.segment,
+        chunk.start_seconds,
+        chunk.bits,
+        chunk.coder
+    )
+}
+
+fn join(sides: [u8; 3]) -> String {
+    sides.map(|side| side.to_string()).join("x")
 }

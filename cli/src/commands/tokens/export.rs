@@ -47,7 +47,7 @@ pub struct TokensExportArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct ExportReport<'a> {
     schema: &'static str,
     output: &'a str,
     sidecar: &'a str,
@@ -132,7 +132,7 @@ impl Export<'_> {
             (_, columns) => Layout::new(video.bits, columns),
         };
         let listing = Listing::new(Reading::new(reader, unpack), stream, &video, video.bits)?;
-        let sidecar = Sidecar::of_listing(&video, layout, &listing);
+        let sidecar = listing.sidecar(&video, layout);
         let about = sidecar.to_json()?;
 
         let (target, mut file) = Target::open(&args.output.output)?;
@@ -227,7 +227,7 @@ impl Written {
         }
         let lost_chunks = all.iter().filter(|chunk| chunk.lost).count();
         if args.json {
-            let report = Report {
+            let report = ExportReport {
                 schema: "latentbit.tokens.export/1",
                 output: &args.output.output,
                 sidecar: beside,

@@ -1,15 +1,22 @@
-//! Reads a tensor [1, C, T, H, W] frame by frame.
+//! Latents and frames as files of safetensors: `latents` and `frames`, each [1, C, T, H, W].
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
+use clap::ValueEnum;
 use half::{bf16, f16};
+use latentbit_codec::Bundle;
+use latentbit_codec::bundle::VaeConfig;
+use latentbit_codec::pipeline::Geometry;
+use latentbit_container::Rational;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+use serde::{Deserialize, Serialize};
 
 use latentbit_media::{FRAMES, MediaError, MediaErrorKind};
 
-use super::{About, LATENTS};
+/// The name of a tensor of latents.
+pub const LATENTS: &str = "latents";
 
 /// The most bytes that a header may have: the library of safetensors refuses more.
 const MAX_HEADER: u64 = 100_000_000;
@@ -154,5 +161,98 @@ fn bytes_of(dtype: Dtype) -> Option<u64> {
         Dtype::F32 => Some(4),
         Dtype::F16 | Dtype::BF16 => Some(2),
         _ => None,
+    }
+}
+
+/// In the metadata of the file, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    pub schema: String,
+    /// Whether values are those of the VAE or normalised by its mean and standard deviation.
+    pub scale: Scale,
+    /// Name of the VAE's model, for people.
+    pub model: String,
+    /// SHA-256 of its file, for programs.
+    pub model_sha256: String,
+    /// Of a frame, in pixels; the latent may stand for more.
+    pub width: u32,
+    pub height: u32,
+    /// How many frames there were; the last latent frame may stand for more.
+    pub frames: u64,
+    /// Frames and pixels per latent position along time, height and width.
+    pub strides: [usize; 3],
+    /// Numerator and denominator of the frames per second; a numerator of 0 if they are not known.
+    pub frame_rate: [u32; 2],
+}
+
+impl About {
+    /// The schema that this version writes and reads.
+    pub const SCHEMA: &str = "latentbit.latents/1";
+
+    /// The key in the file's metadata.
+    pub const KEY: &str = "latentbit.latents";
+
+    /// Of so many frames and their latents.
+    pub fn new(bundle: &Bundle, geometry: &Geometry, scale: Scale, frames: u64, rate: Rational) -> Self {
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            scale,
+            model: bundle.id.name.clone(),
+            model_sha256: bundle.id.sha256_hex(),
+            width: geometry.width,
+            height: geometry.height,
+            frames,
+            strides: geometry.strides,
+            frame_rate: [rate.num, rate.den],
+        }
+    }
+}
+
+/// A scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// As the VAE's encoder gives them: the mean of the posterior.
+    Raw,
+    /// Less the VAE's mean, over its standard deviation, channel by channel: as diffusion models take them.
+    Normalised,
+}
+
+/// Between a scale and the one that pipelines have, which is the normalised one.
+#[derive(Clone, Debug)]
+pub struct Scaling {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl Scaling {
+    pub fn new(config: &VaeConfig, scale: Scale) -> Self {
+        let channels = config.latent_channels;
+        let values = |values: &[f32], default| match (scale, values) {
+            (Scale::Normalised, _) | (_, []) => vec![default; channels],
+            (Scale::Raw, values) => values.to_vec(),
+        };
+        Self {
+            mean: values(&config.latent_mean, 0.0),
+            std: values(&config.latent_std, 1.0),
+        }
+    }
+
+    /// From a pipeline; the channel is the last axis.
+    pub fn outward(&self, values: &mut [f32]) {
+        self.each(values, |value, mean, std| value * std + mean);
+    }
+
+    /// To a pipeline.
+    pub fn inward(&self, values: &mut [f32]) {
+        self.each(values, |value, mean, std| (value - mean) / std);
+    }
+
+    fn each(&self, values: &mut [f32], map: impl Fn(f32, f32, f32) -> f32) {
+        for position in values.chunks_exact_mut(self.mean.len()) {
+            for ((value, &mean), &std) in position.iter_mut().zip(&self.mean).zip(&self.std) {
+                *value = map(*value, mean, std);
+            }
+        }
     }
 }

@@ -4,11 +4,10 @@ use latentbit_codec::{CpuInfo, Device};
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::model;
-use crate::report;
+use crate::{model, report};
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct DeviceReport {
     schema: &'static str,
     device: &'static str,
     kernels: String,
@@ -21,7 +20,7 @@ struct Report {
 pub fn run(device: &str, json: bool) -> anyhow::Result<Exit> {
     let device = model::device(device)?;
     let info = CpuInfo::detect()?;
-    let report = Report {
+    let report = DeviceReport {
         schema: "latentbit.device/1",
         device: device.kind(),
         kernels: match &device {
