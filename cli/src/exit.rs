@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use latentbit_codec::Error as CodecError;
 use latentbit_container::{Error as ContainerError, ErrorKind};
 
-use crate::models::ModelError;
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// What `--help` says of exit codes.
@@ -48,6 +47,17 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// A model that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// There is none of that name.
+    #[error("{0}")]
+    Missing(String),
+    /// It is damaged, or no model at all.
+    #[error("{0}")]
+    Invalid(String),
+}
 
 /// Fails for wrong usage.
 pub fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {

@@ -53,7 +53,7 @@ pub struct DegradeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct DegradeFacts {
     /// What became of the chunks: "left-out", "held" or "planes".
     how: &'static str,
     /// Planes that stayed of each, if some did.
@@ -127,7 +127,7 @@ pub fn run(args: &DegradeArgs) -> anyhow::Result<Exit> {
             run.0.end()
         );
     }
-    let more = More {
+    let more = DegradeFacts {
         how: match loss {
             Loss::LeaveOut => "left-out",
             Loss::Hold => "held",
@@ -156,7 +156,7 @@ fn runs(lost: &[ChunkInfo]) -> Vec<[u64; 2]> {
     ends.collect()
 }
 
-fn tell(output: &str, more: &More, chunks: u64) {
+fn tell(output: &str, more: &DegradeFacts, chunks: u64) {
     let names = more.lost.iter().map(|[first, last]| match first == last {
         true => first.to_string(),
         false => format!("{first}-{last}"),

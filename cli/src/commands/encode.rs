@@ -54,7 +54,7 @@ pub struct EncodeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct EncodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
@@ -131,7 +131,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
     if args.json {
-        let report = Report {
+        let report = EncodeReport {
             schema: "latentbit.encode/1",
             input: &args.input,
             output: &args.output.output,

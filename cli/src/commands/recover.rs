@@ -25,7 +25,7 @@ pub struct RecoverArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct RecoverFacts {
     recovered_chunks: u64,
     lost_chunks: u64,
     lost_frames: u64,
@@ -46,7 +46,7 @@ pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
         edit::recover(input, inner, &Limits::default(), WriterOptions::default())
     })
     .with_context(|| args.input.clone())?;
-    let more = More {
+    let more = RecoverFacts {
         recovered_chunks: recovered.chunks,
         lost_chunks: recovered.lost_chunks,
         lost_frames: recovered.lost_frames,

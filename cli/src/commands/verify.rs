@@ -22,7 +22,7 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct VerifyReport<'a> {
     schema: &'static str,
     file: &'a str,
     /// "whole", "lossy" (whole, but tokens were lost before it was written), "truncated", "damaged" or "unreadable".
@@ -73,7 +73,7 @@ fn check(file: &str) -> anyhow::Result<Verification> {
     found.with_context(|| file.to_owned())
 }
 
-fn describe<'a>(file: &'a str, found: &Verification) -> (Report<'a>, Exit) {
+fn describe<'a>(file: &'a str, found: &Verification) -> (VerifyReport<'a>, Exit) {
     let truncated = |error: &Error| error.kind() == ErrorKind::Truncated;
     let refused = |error: &Error| matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Limits);
     let (state, exit) = match found.status {
@@ -85,7 +85,7 @@ fn describe<'a>(file: &'a str, found: &Verification) -> (Report<'a>, Exit) {
     };
     let hex = |digest: [u8; 32]| digest.map(|byte| format!("{byte:02x}")).concat();
     let digests = found.totals.iter().flatten().map(|totals| totals.digest.map(hex));
-    let report = Report {
+    let report = VerifyReport {
         schema: "latentbit.verify/1",
         file,
         state,
@@ -99,8 +99,8 @@ fn describe<'a>(file: &'a str, found: &Verification) -> (Report<'a>, Exit) {
     (report, exit)
 }
 
-fn unreadable(file: &str, message: String) -> Report<'_> {
-    Report {
+fn unreadable(file: &str, message: String) -> VerifyReport<'_> {
+    VerifyReport {
         schema: "latentbit.verify/1",
         file,
         state: "unreadable",
@@ -134,7 +134,7 @@ fn problem(error: &Error) -> Problem {
     }
 }
 
-fn text(r: &Report<'_>) -> String {
+fn text(r: &VerifyReport<'_>) -> String {
     let mut lines = vec![format!(
         "{}: {}, {} chunks, {} bytes",
         r.file, r.state, r.chunks, r.bytes

@@ -1,20 +1,12 @@
-//! What can be wrong with a model, as far as the exit code depends on it.
+//! Errors about models and their files.
 
 use std::io;
 use std::path::Path;
 
-use super::cache::FOLDER_VARIABLE;
+use crate::exit::ModelError;
 
-/// A model that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// There is none of that name.
-    #[error("{0}")]
-    Missing(String),
-    /// It is damaged, or no model at all.
-    #[error("{0}")]
-    Invalid(String),
-}
+/// Names another folder for models.
+pub const FOLDER_VARIABLE: &str = "LATENTBIT_MODELS";
 
 /// Fails because a model is not there.
 pub fn missing<T>(message: impl Into<String>) -> anyhow::Result<T> {

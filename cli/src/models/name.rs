@@ -1,9 +1,11 @@
-//! Names that are safe as names of files and folders on every system.
+//! Names of models: those that are safe as names of folders on every system, and those that can be pulled.
 
 use std::fmt;
 
-use super::BUILT_IN;
 use crate::exit::usage;
+
+/// The name that stands for the bundle inside the program.
+pub const BUILT_IN: &str = "built-in";
 
 /// The name of a model in the cache, which is that of its folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +91,119 @@ fn is_device(text: &str) -> bool {
     matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
 }
 
+/// A model that has a name here.
+#[derive(Debug)]
+pub struct Known {
+    /// The name.
+    pub name: &'static str,
+    /// Where it is on the hub.
+    pub repo: &'static str,
+    /// Its files there.
+    pub files: &'static [&'static str],
+}
+
+/// The models that have a name here.
+pub const KNOWN: [Known; 3] = [
+    Known {
+        name: "wan2.1-vae",
+        repo: "Wan-AI/Wan2.1-T2V-1.3B",
+        files: &["Wan2.1_VAE.pth"],
+    },
+    Known {
+        name: "wan2.1-vae-diffusers",
+        repo: "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        files: &["vae/config.json", "vae/diffusion_pytorch_model.safetensors"],
+    },
+    Known {
+        name: "wan2.2-vae",
+        repo: "Wan-AI/Wan2.2-TI2V-5B",
+        files: &["Wan2.2_VAE.pth"],
+    },
+];
+
+/// What to fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What the model is called unless it is given another name.
+    pub name: String,
+    /// Owner and repository.
+    pub repo: String,
+    /// Files in it; none if the list of the repository decides.
+    pub files: Vec<String>,
+}
+
+/// The model of that name.
+pub fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
+
+/// Reads a name, OWNER/REPO or OWNER/REPO/FILE.
+///
+/// # Errors
+/// Wrong usage, with the names that are known.
+pub fn parse(text: &str) -> anyhow::Result<Target> {
+    if let Some(known) = find(text) {
+        return Ok(Target {
+            name: known.name.to_owned(),
+            repo: known.repo.to_owned(),
+            files: known.files.iter().map(|file| (*file).to_owned()).collect(),
+        });
+    }
+    let mut parts = text.splitn(3, '/');
+    let (Some(owner), Some(repo)) = (parts.next(), parts.next()) else {
+        let names = KNOWN.map(|known| known.name).join(", ");
+        return usage(format!(
+            "'{}' is no model that is known here; give {names}, OWNER/REPO or OWNER/REPO/FILE",
+            text.escape_debug()
+        ));
+    };
+    let file = parts.next();
+    if !is_safe(owner) || !is_safe(repo) || !file.is_none_or(is_path) {
+        return usage(format!(
+            "'{}' is no file in a repository of the hub; expected OWNER/REPO or OWNER/REPO/FILE",
+            text.escape_debug()
+        ));
+    }
+    let files: Vec<_> = file.into_iter().map(str::to_owned).collect();
+    let name = match &files[..] {
+        [file] => stem(file_name(file)),
+        _ => repo,
+    };
+    Ok(Target {
+        name: name.to_owned(),
+        repo: format!("{owner}/{repo}"),
+        files,
+    })
+}
+
+/// The name for the cache: the one given, else that of the target.
+///
+/// # Errors
+/// Wrong usage, if it cannot be one.
+pub fn name_of(target: &Target, given: Option<&str>) -> anyhow::Result<Name> {
+    match given {
+        Some(name) => Name::new(name),
+        None => Name::derived(&target.name),
+    }
+}
+
+/// Whether a file of the hub can be asked for, and kept under its last name.
+pub fn is_path(path: &str) -> bool {
+    let fine = |part: &str| {
+        !matches!(part, "" | "." | "..") && !part.contains('\\') && !part.contains(char::is_control)
+    };
+    path.len() <= 1000 && path.split('/').all(fine) && is_safe(file_name(path))
+}
+
+/// The last part of a path on the hub.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +229,36 @@ mod tests {
         assert_eq!(Name::derived("..weird").unwrap().as_str(), "weird");
         assert!(Name::derived("...").is_err());
         assert!(Name::derived("nul").is_err());
+    }
+
+    #[test]
+    fn targets_are_names_and_repositories() {
+        for known in &KNOWN {
+            let target = parse(known.name).unwrap();
+            assert_eq!(target.repo, known.repo);
+            assert_eq!(name_of(&target, None).unwrap().as_str(), known.name);
+            assert!(target.files.iter().all(|file| is_path(file)));
+            // The rules for repositories hold for the known ones, too.
+            assert!(parse(&format!("{}/{}", known.repo, known.files[0])).is_ok());
+        }
+        let target = parse("owner/repo/sub folder/a.b.pth").unwrap();
+        assert_eq!(target.repo, "owner/repo");
+        assert_eq!(target.files, ["sub folder/a.b.pth"]);
+        assert_eq!(name_of(&target, None).unwrap().as_str(), "a.b");
+        assert_eq!(name_of(&target, Some("x")).unwrap().as_str(), "x");
+        let target = parse("owner/repo").unwrap();
+        assert_eq!(target.files, [""; 0]);
+        assert_eq!(name_of(&target, None).unwrap().as_str(), "repo");
+    }
+
+    #[test]
+    fn what_leaves_the_repository_is_refused() {
+        for bad in [
+            "", "wan", "/", "a/", "/b", "../b", "a/..", "a/b/", "a/b/../c", "a/b//c", "a/b/./c", "a/b/c\\d",
+            "a/b/c\nd", "a b/c", "a/b?c=d", "a/b/nul", "a/b/.c",
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(name_of(&parse("a/b").unwrap(), Some("../x")).is_err());
     }
 }

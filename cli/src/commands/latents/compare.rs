@@ -23,7 +23,7 @@ pub struct LatentsCompareArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct LatentsCompareReport<'a> {
     schema: &'static str,
     a: &'a str,
     b: &'a str,
@@ -71,7 +71,7 @@ pub fn run(args: &LatentsCompareArgs) -> anyhow::Result<Exit> {
     }
     let count: f64 = a.shape().iter().map(|&side| side as f64).product();
     let peak = if a.key == FRAMES { 2.0 } else { high - low };
-    let report = Report {
+    let report = LatentsCompareReport {
         schema: "latentbit.latents.compare/1",
         a: &args.a,
         b: &args.b,

@@ -47,7 +47,7 @@ pub struct LatentsDecodeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct LatentsDecodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
@@ -131,7 +131,7 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
     if args.json {
-        let report = Report {
+        let report = LatentsDecodeReport {
             schema: "latentbit.latents.decode/1",
             input: &args.input,
             output: &args.output.output,

@@ -49,7 +49,7 @@ pub struct LatentsEncodeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct LatentsEncodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
@@ -122,7 +122,7 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
     if args.json {
-        let report = Report {
+        let report = LatentsEncodeReport {
             schema: "latentbit.latents.encode/1",
             input: &args.input,
             output: &args.output.output,

@@ -1,11 +1,11 @@
-//! `latentbit models list`.
+//! `latentbit models list` and `latentbit models path`.
 
 use clap::Args;
 use latentbit_codec::{Bundle, Device, Dtype};
 use serde::Serialize;
 
 use super::report::{ModelReport, size};
-use crate::exit::{Exit, message};
+use crate::exit::{Exit, message, usage};
 use crate::models::{BUILT_IN, Cache, Kind};
 use crate::report::{self, BundleReport};
 
@@ -18,7 +18,7 @@ pub struct ModelsListArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct ModelsReport<'a> {
     schema: &'static str,
     folder: String,
     /// The bundle inside the program, if there is one.
@@ -37,7 +37,7 @@ struct Problem<'a> {
 pub fn run(args: &ModelsListArgs) -> anyhow::Result<Exit> {
     let cache = Cache::from_env()?;
     let entries = cache.list()?;
-    let mut report = Report {
+    let mut report = ModelsReport {
         schema: "latentbit.models/1",
         folder: cache.root().display().to_string(),
         built_in: built_in(),
@@ -72,7 +72,7 @@ fn built_in() -> Option<BundleReport> {
     }
 }
 
-fn text(report: &Report<'_>) -> String {
+fn text(report: &ModelsReport<'_>) -> String {
     let mut rows = vec![["NAME", "KIND", "SIZE", "FROM"].map(str::to_owned)];
     if let Some(bundle) = &report.built_in {
         let from = format!("{}, inside the program", bundle.name);
@@ -109,4 +109,25 @@ fn table(rows: &[[String; 4]]) -> String {
             .to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Options of `models path`.
+#[derive(Debug, Args)]
+pub struct ModelsPathArgs {
+    /// Name of the model.
+    pub name: String,
+}
+
+/// Runs `models path`.
+pub fn path(args: &ModelsPathArgs) -> anyhow::Result<Exit> {
+    if args.name == BUILT_IN {
+        return usage(format!(
+            "{BUILT_IN} is inside the program and has no path; it is used without --model"
+        ));
+    }
+    let cache = Cache::from_env()?;
+    let (name, record) = cache.find(&args.name)?;
+    let path = record.path(&cache.folder(&name));
+    report::print_text(&path.display().to_string())?;
+    Ok(Exit::Success)
 }

@@ -2,7 +2,6 @@
 
 mod add;
 mod list;
-mod path;
 mod pull;
 mod report;
 mod verify;
@@ -12,8 +11,7 @@ use clap::Subcommand;
 use crate::exit::{EXIT_CODES, Exit};
 
 use add::ModelsAddArgs;
-use list::ModelsListArgs;
-use path::ModelsPathArgs;
+use list::{ModelsListArgs, ModelsPathArgs};
 use pull::ModelsPullArgs;
 use verify::ModelsVerifyArgs;
 
@@ -52,6 +50,6 @@ pub fn run(command: &ModelsCommand, quiet: bool) -> anyhow::Result<Exit> {
         ModelsCommand::Add(args) => add::run(args, quiet),
         ModelsCommand::Pull(args) => pull::run(args, quiet),
         ModelsCommand::Verify(args) => verify::run(args, quiet),
-        ModelsCommand::Path(args) => path::run(args),
+        ModelsCommand::Path(args) => list::path(args),
     }
 }

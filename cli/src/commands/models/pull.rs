@@ -8,9 +8,9 @@ use clap::Args;
 use super::report;
 use crate::args::ModelNameArgs;
 use crate::exit::{Exit, usage};
+use crate::models::cache::remove;
 use crate::models::hub::{self, Hub};
-use crate::models::known::{self, Target};
-use crate::models::locked::remove;
+use crate::models::name::{self, Target};
 use crate::models::{Cache, FileRecord, Name, Record, Source, kind};
 use crate::progress;
 
@@ -39,8 +39,8 @@ pub struct ModelsPullArgs {
 
 /// Runs the command.
 pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
-    let target = known::parse(&args.model)?;
-    let name = known::name_of(&target, args.name.name.as_deref())?;
+    let target = name::parse(&args.model)?;
+    let name = name::name_of(&target, args.name.name.as_deref())?;
     if args.revision.is_empty() || args.revision.len() > 200 || args.revision.contains("..") {
         return usage(format!(
             "--revision '{}': expected a branch, tag or commit",
@@ -170,7 +170,7 @@ mod tests {
             commit: Some("abc".to_owned()),
             paths: vec!["a.pth".to_owned()],
         };
-        let target = |text| known::parse(text).unwrap();
+        let target = |text| name::parse(text).unwrap();
         assert!(is_of(&source, &target("o/r/a.pth"), "main"));
         assert!(is_of(&source, &target("o/r"), "main"));
         assert!(is_of(&source, &target("o/r"), "abc"));

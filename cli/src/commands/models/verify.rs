@@ -19,7 +19,7 @@ pub struct ModelsVerifyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct ModelsVerifyReport<'a> {
     schema: &'static str,
     name: &'a str,
     /// "whole" or "damaged".
@@ -64,7 +64,7 @@ pub fn run(args: &ModelsVerifyArgs, quiet: bool) -> anyhow::Result<Exit> {
     Ok(worst)
 }
 
-fn check<'a>(cache: &Cache, name: &'a Name, record: &anyhow::Result<Record>, quiet: bool) -> Report<'a> {
+fn check<'a>(cache: &Cache, name: &'a Name, record: &anyhow::Result<Record>, quiet: bool) -> ModelsVerifyReport<'a> {
     let (files, problems) = match record {
         Ok(record) => {
             let problems = record
@@ -76,7 +76,7 @@ fn check<'a>(cache: &Cache, name: &'a Name, record: &anyhow::Result<Record>, qui
         Err(error) => (&[][..], vec![message(error)]),
     };
     let state = if problems.is_empty() { "whole" } else { "damaged" };
-    Report {
+    ModelsVerifyReport {
         schema: "latentbit.models.verify/1",
         name: name.as_str(),
         state,
@@ -113,7 +113,7 @@ fn problem(cache: &Cache, name: &Name, file: &FileRecord, quiet: bool) -> Option
     }
 }
 
-fn text(report: &Report<'_>) -> String {
+fn text(report: &ModelsVerifyReport<'_>) -> String {
     let files = if report.files == 1 { "file" } else { "files" };
     let mut lines = vec![format!(
         "{}: {}, {} {files}, {} bytes",

@@ -1,6 +1,7 @@
 //! Requests to the hub, and the redirects that it answers with.
 
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -9,12 +10,22 @@ use ureq::http::{HeaderMap, HeaderValue, Request, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::TOKEN_VARIABLE;
 use super::address::Address;
-use crate::models::ModelError;
+use crate::exit::ModelError;
+
+/// Names the variable that holds a token of the hub.
+pub const TOKEN_VARIABLE: &str = "HF_TOKEN";
+
+/// The length of a file that is kept elsewhere.
+pub const LINKED_SIZE: &str = "x-linked-size";
 
 /// The hub needs three at most.
 const MAX_REDIRECTS: usize = 10;
+
+/// In a row, none of which brought anything.
+const TRIES: u32 = 3;
+
+const PAUSE: Duration = Duration::from_millis(500);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -249,6 +260,30 @@ impl Http {
     }
 }
 
+/// Runs `action` until it goes well, or fails in a way that stays, or too often.
+pub fn with_retries<T>(mut action: impl FnMut() -> Result<T, Failure>) -> anyhow::Result<T> {
+    let mut tries = 0;
+    loop {
+        match action() {
+            Ok(value) => return Ok(value),
+            Err(failure) => {
+                tries += 1;
+                pause_or_fail(failure, tries)?;
+            }
+        }
+    }
+}
+
+/// Waits before the next try, or fails if this was the last one.
+pub fn pause_or_fail(failure: Failure, tries: u32) -> anyhow::Result<()> {
+    if !failure.transient || tries >= TRIES {
+        return Err(failure.error);
+    }
+    tracing::info!("{:#}; trying again", failure.error);
+    sleep(PAUSE * tries);
+    Ok(())
+}
+
 fn authorization(token: &str) -> anyhow::Result<HeaderValue> {
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
     // The error would show the token.
@@ -294,7 +329,7 @@ fn agent() -> Agent {
 
 /// Whether the hub itself says how long the file behind a redirect is.
 fn says_length(headers: &HeaderMap) -> bool {
-    headers.contains_key(super::remote::LINKED_SIZE)
+    headers.contains_key(LINKED_SIZE)
 }
 
 /// What the hub says about an error, made safe to print.

@@ -3,23 +3,21 @@
 mod address;
 mod download;
 mod http;
-mod listing;
-mod part;
-mod remote;
+mod repo;
+
+pub use download::keep_only;
+pub use repo::Remote;
 
 use std::path::Path;
 
 use indicatif::ProgressBar;
 
-pub use remote::Remote;
-
 use self::address::Address;
-use self::http::Http;
+use self::http::{Http, TOKEN_VARIABLE};
 use super::error::missing;
 use super::record::FileRecord;
 
 const ENDPOINT_VARIABLE: &str = "HF_ENDPOINT";
-const TOKEN_VARIABLE: &str = "HF_TOKEN";
 const OFFLINE_VARIABLE: &str = "HF_HUB_OFFLINE";
 const USUAL_ENDPOINT: &str = "https://huggingface.co";
 
@@ -74,7 +72,7 @@ impl Hub {
     /// # Errors
     /// If it is not there, or the hub does not answer.
     pub fn look(&self, repo: &str, revision: &str, path: &str) -> anyhow::Result<Remote> {
-        remote::look(&self.http, repo, revision, path)
+        repo::look(&self.http, repo, revision, path)
     }
 
     /// Chooses the files of a model by the list of a repository; gives them and the commit that the list is of.
@@ -82,7 +80,7 @@ impl Hub {
     /// # Errors
     /// If there is no such repository, or nothing or more than one thing in it that could be a model.
     pub fn choose(&self, repo: &str, revision: &str) -> anyhow::Result<(Vec<String>, Option<String>)> {
-        listing::choose(&self.http, repo, revision)
+        repo::choose(&self.http, repo, revision)
     }
 
     /// Fetches a file into `folder`, beginning where an interrupted run stopped.
@@ -93,5 +91,3 @@ impl Hub {
         download::fetch(&self.http, file, folder, bar)
     }
 }
-
-pub use part::keep_only;

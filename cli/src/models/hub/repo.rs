@@ -1,15 +1,16 @@
-//! Chooses the files of a model in a repository of which no file was named.
+//! What the hub tells of a repository and its files before they are fetched, and which of them are the model.
 
 use std::io::Read;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use serde::Deserialize;
+use ureq::http::HeaderMap;
 
-use super::download::with_retries;
-use super::http::{Ask, Failure, Http};
+use super::address::Address;
+use super::http::{Ask, Failure, Http, LINKED_SIZE, with_retries};
 use crate::models::error::invalid;
 use crate::models::kind::{CONFIG, VAE, WEIGHTS};
-use crate::models::known::is_path;
+use crate::models::name::is_path;
 
 /// Repositories with more than a hundred thousand files are no models.
 const MAX_BYTES: u64 = 16 << 20;
@@ -18,7 +19,7 @@ const MAX_BYTES: u64 = 16 << 20;
 const SHOWN: usize = 8;
 
 #[derive(Debug, Deserialize)]
-struct Listing {
+struct RepoListing {
     sha: Option<String>,
     #[serde(default)]
     siblings: Vec<Sibling>,
@@ -48,7 +49,7 @@ pub fn choose(http: &Http, repo: &str, revision: &str) -> anyhow::Result<(Vec<St
     if bytes.len() as u64 > MAX_BYTES {
         return invalid(format!("{address}: a list of more than {MAX_BYTES} bytes"));
     }
-    let listing: Listing = match serde_json::from_slice(&bytes) {
+    let listing: RepoListing = match serde_json::from_slice(&bytes) {
         Ok(listing) => listing,
         Err(error) => return invalid(format!("{address}: not the list of a repository: {error}")),
     };
@@ -97,6 +98,79 @@ fn shown(names: &[String]) -> String {
         text.push_str(", ...");
     }
     text
+}
+
+const LINKED_ETAG: &str = "x-linked-etag";
+const COMMIT: &str = "x-repo-commit";
+const ETAG: &str = "etag";
+const LENGTH: &str = "content-length";
+
+/// A file on the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is.
+    pub address: Address,
+    /// Its path in the repository.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The commit that it is of.
+    pub commit: Option<String>,
+    /// What changes when it does.
+    pub etag: Option<String>,
+    /// Its SHA-256, if the hub tells.
+    pub sha256: Option<String>,
+}
+
+/// Asks the hub.
+pub fn look(http: &Http, repo: &str, revision: &str, path: &str) -> anyhow::Result<Remote> {
+    let address = |revision| {
+        let parts = repo.split('/').chain(["resolve", revision]);
+        http.origin().below(parts.chain(path.split('/')))
+    };
+    let asked = address(revision);
+    let answer = with_retries(|| http.send(Ask::Head, &asked))?;
+    let first = |name, hub_only: bool| {
+        let mut hops = answer.way.iter().filter(|hop| hop.at_hub || !hub_only);
+        hops.find_map(|hop| text(&hop.headers, name)).map(str::to_owned)
+    };
+    let here = |name| text(&answer.headers, name).map(str::to_owned);
+    // A mirror may redirect to the hub, so what only hubs say is taken from whoever says it.
+    let linked_etag = first(LINKED_ETAG, false).map(|etag| bare(&etag));
+    // Storage behind a redirect has tags of its own, which can look like a SHA-256 and be none.
+    let hub_etag = first(ETAG, true).map(|etag| bare(&etag));
+    // A redirect has a length, too: that of its own few words.
+    let length = first(LINKED_SIZE, false).or_else(|| (answer.status == 200).then(|| here(LENGTH))?);
+    let Some(bytes) = length.and_then(|length| length.parse().ok()) else {
+        return Err(anyhow!(
+            "{asked}: the server does not say how long the file is; is this the hub or a mirror of it?"
+        ));
+    };
+    let commit = first(COMMIT, false).filter(|commit| is_hex(commit, 40));
+    let sha256 = linked_etag.iter().chain(&hub_etag).find(|etag| is_hex(etag, 64));
+    Ok(Remote {
+        // All requests for a model are to find the same commit, whatever happens to the branch meanwhile.
+        address: commit.as_deref().map_or_else(|| asked.clone(), address),
+        path: path.to_owned(),
+        bytes,
+        sha256: sha256.map(|etag| etag.to_ascii_lowercase()),
+        etag: linked_etag
+            .or(hub_etag)
+            .or_else(|| here(ETAG).map(|etag| bare(&etag))),
+        commit,
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn bare(etag: &str) -> String {
+    etag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
