@@ -1,9 +1,11 @@
 //! Makes one clip.
 
-use std::fs::{File, OpenOptions};
+use fs::{self, File, OpenOptions};
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{MemoryPlan, Options, Work};
@@ -46,10 +48,62 @@ pub struct Tried {
     pub attempt: Attempt,
 }
 
+/// SHA-256 of the sources that several clips are parts of, each computed once.
+#[derive(Debug)]
+pub struct Digests(HashMap<String, Mutex<Option<Known>>>);
+
+/// A digest and the state of the file that it is of.
+#[derive(Debug)]
+struct Known {
+    len: u64,
+    modified: Option<SystemTime>,
+    sha256: String,
+}
+
+impl Digests {
+    /// For the sources of these clips.
+    pub fn new(clips: &[Clip]) -> Self {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for clip in clips {
+            *counts.entry(&clip.item.path).or_default() += 1;
+        }
+        let several = counts.into_iter().filter(|(_, count)| *count > 1);
+        Self(
+            several
+                .map(|(path, _)| (path.to_owned(), Mutex::default()))
+                .collect(),
+        )
+    }
+
+    /// SHA-256 of a source, as hexadecimal digits. Others who want the same one wait for it.
+    fn of(&self, path: &str) -> anyhow::Result<String> {
+        let Some(known) = self.0.get(path) else {
+            return digest(path);
+        };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let metadata = fs::metadata(path).map_err(|error| MediaError::io(path, "open", error))?;
+        let (len, modified) = (metadata.len(), metadata.modified().ok());
+        if let Some(known) = known
+            .as_ref()
+            .filter(|known| (known.len, known.modified) == (len, modified))
+        {
+            return Ok(known.sha256.clone());
+        }
+        let sha256 = digest(path)?;
+        *known = Some(Known {
+            len,
+            modified,
+            sha256: sha256.clone(),
+        });
+        Ok(sha256)
+    }
+}
+
 /// What all clips are made with.
 pub struct Workshop<'a> {
     pub bundle: Arc<Bundle>,
     pub recipe: &'a Recipe,
+    pub digests: Digests,
     /// Folder for clips in the making.
     pub scratch: &'a Path,
     pub tally: &'a Mutex<Tally>,
@@ -104,7 +158,7 @@ impl Workshop<'_> {
         progress: &(dyn Fn(u64) + Sync),
     ) -> anyhow::Result<Attempt> {
         let item = &clip.item;
-        let sha256 = digest(&item.path)?;
+        let sha256 = self.digests.of(&item.path)?;
         *source_sha256 = Some(sha256.clone());
         let known = contents(&sha256, item.start, item.end);
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +285,7 @@ impl Workshop<'_> {
         let (mut source, _) = self.open(&clip.item)?;
         let measured = quality::measure(&self.bundle, lbit, source.as_mut(), self.recipe.options.threads)?;
         let path = self.scratch.join(format!("{}.png", clip.key));
-        std::fs::write(&path, &measured.picture)
+        fs::write(&path, &measured.picture)
             .map_err(|error| MediaError::io(&path.display().to_string(), "write", error))?;
         Ok((rounded(measured.psnr), path))
     }

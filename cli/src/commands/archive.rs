@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::archive::journal::{Begin, SCHEMA};
 use crate::archive::list::{ListOptions, gather};
-use crate::archive::make::{Recipe, Workshop};
+use crate::archive::make::{Digests, Recipe, Workshop};
 use crate::archive::plan::Plan;
 use crate::archive::report::ArchiveReport;
 use crate::archive::resume::begin_or_go_on;
@@ -293,6 +293,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
         workshop: Workshop {
             bundle: bundle.clone(),
             recipe: &recipe,
+            digests: Digests::new(left),
             scratch: &lock.scratch,
             tally: &tally,
         },

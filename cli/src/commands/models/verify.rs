@@ -64,7 +64,12 @@ pub fn run(args: &ModelsVerifyArgs, quiet: bool) -> anyhow::Result<Exit> {
     Ok(worst)
 }
 
-fn check<'a>(cache: &Cache, name: &'a Name, record: &anyhow::Result<Record>, quiet: bool) -> ModelsVerifyReport<'a> {
+fn check<'a>(
+    cache: &Cache,
+    name: &'a Name,
+    record: &anyhow::Result<Record>,
+    quiet: bool,
+) -> ModelsVerifyReport<'a> {
     let (files, problems) = match record {
         Ok(record) => {
             let problems = record
