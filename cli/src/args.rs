@@ -1,4 +1,4 @@
-//! Options that several commands have.
+//! Options that several commands share, and how their values are parsed.
 
 use std::path::PathBuf;
 
@@ -55,7 +55,7 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// What the reader is told; `threads` are for decoding.
+    /// Options for the reader, which decodes with `threads` threads.
     pub fn input_options(&self, threads: usize) -> InputOptions {
         InputOptions {
             raw: self.raw,
@@ -123,7 +123,7 @@ pub struct GroupArgs {
 }
 
 impl GroupArgs {
-    /// What the pipeline is told.
+    /// Options for the pipeline.
     pub fn options(&self) -> Options {
         Options {
             chunks_per_group: self.group,
@@ -149,7 +149,7 @@ pub struct CoderArgs {
 }
 
 impl CoderArgs {
-    /// What the writer is told.
+    /// Options for the writer of the file.
     pub fn writer_options(&self) -> WriterOptions {
         let compression = match self.coder {
             CoderChoice::Raw => Compression::Raw,
@@ -188,7 +188,7 @@ pub struct SinkArgs {
 }
 
 impl SinkArgs {
-    /// What the writer is told of a video.
+    /// Options for the writer of a video.
     pub fn options(&self, info: VideoInfo) -> OutputOptions {
         OutputOptions {
             raw: self.raw,
@@ -263,7 +263,7 @@ pub struct FillArgs {
 }
 
 impl FillArgs {
-    /// As the codec takes them.
+    /// Options for the codec.
     pub fn options(&self) -> FillOptions {
         FillOptions {
             schedule: match self.schedule {

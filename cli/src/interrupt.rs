@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one ends the input, so that the output is finished well; the second one ends the program.
+//! Ctrl-C: the first one ends the input, so that the output is still finished; the second one ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -18,7 +18,7 @@ use latentbit_media::{FRAMES, MediaError, MediaErrorKind};
 /// The name of a tensor of latents.
 pub const LATENTS: &str = "latents";
 
-/// The most bytes that a header may have: the library of safetensors refuses more.
+/// Longest header in bytes: the safetensors library refuses more.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// A file of safetensors with latents or frames.
@@ -34,7 +34,7 @@ pub struct TensorFile {
     pub frames: u64,
     pub height: usize,
     pub width: usize,
-    /// What the file says of latents, if this program wrote it.
+    /// Description of the latents, if this program wrote the file.
     pub about: Option<About>,
 }
 
@@ -164,7 +164,7 @@ fn bytes_of(dtype: Dtype) -> Option<u64> {
     }
 }
 
-/// In the metadata of the file, as JSON.
+/// Description of latents, as JSON in the file's metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     pub schema: String,
@@ -174,10 +174,10 @@ pub struct About {
     pub model: String,
     /// SHA-256 of its file, for programs.
     pub model_sha256: String,
-    /// Of a frame, in pixels; the latent may stand for more.
+    /// Width of a frame in pixels; the latent may stand for more.
     pub width: u32,
     pub height: u32,
-    /// How many frames there were; the last latent frame may stand for more.
+    /// Frames of the video; the last latent frame may stand for more.
     pub frames: u64,
     /// Frames and pixels per latent position along time, height and width.
     pub strides: [usize; 3],
@@ -192,7 +192,7 @@ impl About {
     /// The key in the file's metadata.
     pub const KEY: &str = "latentbit.latents";
 
-    /// Of so many frames and their latents.
+    /// Describes the latents of `frames` frames.
     pub fn new(bundle: &Bundle, geometry: &Geometry, scale: Scale, frames: u64, rate: Rational) -> Self {
         Self {
             schema: Self::SCHEMA.to_owned(),
@@ -208,7 +208,7 @@ impl About {
     }
 }
 
-/// A scale.
+/// The scale of latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
@@ -218,7 +218,7 @@ pub enum Scale {
     Normalised,
 }
 
-/// Between a scale and the one that pipelines have, which is the normalised one.
+/// Converts between a scale and that of pipelines, which is the normalised one.
 #[derive(Clone, Debug)]
 pub struct Scaling {
     mean: Vec<f32>,

@@ -1,4 +1,4 @@
-//! What `--model` means, and loads it.
+//! Resolves `--model` and `--device`, and loads the model.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::models::error::missing;
 use crate::models::name::{self, BUILT_IN};
 use crate::models::{Cache, Name};
 
-/// The bundle of `--model`, else the one that is built in, on the device of `--device`; what is not wanted takes no memory.
+/// Loads the bundle of `--model`, else the built-in one, on the device of `--device`. Only the wanted halves take memory.
 pub fn load(args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
     let device = device(&args.device)?;
     let dtype = match args.dtype {
@@ -52,7 +52,7 @@ fn built_in(halves: Halves, device: &Device, dtype: Dtype) -> anyhow::Result<Bun
     Bundle::embedded_with(halves, device, dtype).context("the built-in model; name another one with --model")
 }
 
-/// Checks that a stream, `place` in messages, was made with `bundle`.
+/// Fails unless a stream, which messages call `place`, was made with `bundle`.
 pub fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Result<()> {
     pipeline::check_bundle(bundle, video)
         .with_context(|| place.to_owned())
@@ -94,12 +94,12 @@ enum Choice {
     Path(PathBuf),
 }
 
-/// Takes `given` as a path if there is something, else as a name.
+/// Takes `given` as a path if that exists, else as a name.
 ///
 /// # Errors
 /// If it is neither; the message lists the names that there are.
 fn resolve(given: &Path) -> anyhow::Result<Choice> {
-    // A path that cannot be looked at is still a path: opening it tells why.
+    // A path that cannot be examined is still a path: opening it tells why.
     if given.try_exists().unwrap_or(true) {
         return Ok(Choice::Path(given.to_owned()));
     }

@@ -14,7 +14,7 @@ pub enum Decision {
     Skip,
 }
 
-/// Decides without asking: an existing file is overwritten with -y, left with -n, else refused.
+/// Decides without asking: an existing file is overwritten with -y, left alone with -n, else refused.
 pub fn check(args: &OutputArgs) -> anyhow::Result<Decision> {
     if args.output == "-" {
         if std::io::stdout().is_terminal() && !args.force {

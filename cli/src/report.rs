@@ -1,4 +1,4 @@
-//! Summaries for programs.
+//! Summaries as JSON, and what they share.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl From<&BundleId> for BundleReport {
     }
 }
 
-/// What every run that computes tells.
+/// What all commands that run a model report.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
     pub width: u32,
@@ -68,7 +68,7 @@ impl RunReport {
         }
     }
 
-    /// Says what the run took.
+    /// Logs what the run took.
     pub fn log(&self) {
         let memory = self.peak_mem_bytes.map_or_else(String::new, |bytes| {
             format!(", peak memory {:.0} MB", bytes as f64 / 1e6)
@@ -100,7 +100,7 @@ impl From<Quality> for QualityReport {
     }
 }
 
-/// Prints one JSON object as a line: on stdout, or on stderr if stdout carries data.
+/// Prints a JSON object on one line: on stdout, or on stderr if stdout carries data.
 pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()> {
     let text = serde_json::to_string(report)?;
     if stdout_is_data {
@@ -110,7 +110,7 @@ pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()
     print_text(&text)
 }
 
-/// Prints a line on stdout. A reader that went away is no error.
+/// Prints a line on stdout. A closed pipe is no error.
 pub fn print_text(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{text}") {
@@ -129,12 +129,12 @@ pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
     }
 }
 
-/// The most memory that this program has held so far, where the system tells.
+/// Peak memory of this program in bytes, where the system tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     status_bytes("VmHWM:")
 }
 
-/// The memory that this program holds, where the system tells.
+/// Current memory of this program in bytes, where the system tells.
 pub fn resident_bytes() -> Option<u64> {
     status_bytes("VmRSS:")
 }

@@ -1,4 +1,4 @@
-//! Proves the manifest and the files of an archive against each other.
+//! Checks the manifest and the files of an archive against each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::exit::{Exit, message};
 use crate::tokens::write_npy;
 use latentbit_media::{MediaError, MediaErrorKind};
 
-/// Problems that are told one by one.
+/// Problems that are listed one by one.
 const TOLD: usize = 1000;
 
 #[derive(Debug, Default, Serialize)]
@@ -31,12 +31,12 @@ struct CheckReport {
     files: u64,
     bytes: u64,
     whole: bool,
-    /// How many there are; the first ones are listed.
+    /// All problems; only the first ones are listed.
     problem_count: u64,
     problems: Vec<String>,
 }
 
-/// What the manifest says of a clip that is in the archive.
+/// What the manifest says of an archived clip.
 struct Expected {
     row: u64,
     key: String,
@@ -52,7 +52,7 @@ struct Check<'a> {
 /// Checks an archive.
 ///
 /// # Errors
-/// A manifest that cannot be read. What is wrong with the archive is printed.
+/// Fails if the manifest cannot be read. Problems of the archive are printed instead.
 pub fn check(folder: &Folder, json: bool) -> anyhow::Result<Exit> {
     let mut check = Check {
         folder,
@@ -121,11 +121,11 @@ impl Check<'_> {
 }
 
 impl Check<'_> {
-    /// Looks at the rows of the manifest and at those of the journals; gives the clips of each file.
+    /// Compares the rows of the manifest with those of the journals; returns the clips of each file.
     fn rows(&mut self) -> anyhow::Result<BTreeMap<String, Vec<Expected>>> {
         let path = self.folder.manifest();
         let place = path.display().to_string();
-        // An archive that was copied without its journals is an archive as well.
+        // An archive may have been copied without its journals.
         let parts = self.folder.parts()?;
         let mut rows = match journals(self.folder, &parts) {
             Ok(all) => Merged::new(all.into_iter().map(|(_, reading)| reading))?,
@@ -173,7 +173,7 @@ impl Check<'_> {
                 "done" => {
                     self.report.clips += 1;
                     let shard = text(&found, "shard").to_owned();
-                    // A name that leads out of the folder is no name of a file in it.
+                    // A name must not lead out of the folder.
                     if shard.is_empty() || shard.contains(['/', '\\']) {
                         self.problem(&at, &format!("{shard:?} is no name of a file in the archive"));
                         continue;
@@ -205,7 +205,7 @@ impl Check<'_> {
 }
 
 impl Check<'_> {
-    /// Files in the folder that look like clips or shards and are in no row.
+    /// Reports files that look like clips or shards and have no row.
     fn strangers(&mut self, files: &BTreeMap<String, Vec<Expected>>) -> anyhow::Result<()> {
         let place = self.folder.path().display().to_string();
         let failed = |error| MediaError::io(&place, "list", error);
@@ -245,11 +245,11 @@ impl Check<'_> {
         let clips: HashMap<String, Expected> =
             clips.into_iter().map(|clip| (clip.key.clone(), clip)).collect();
         let mut found: BTreeSet<String> = BTreeSet::new();
-        // Digests of arrays that are to come.
+        // Digests of arrays that are still to come.
         let mut arrays: HashMap<String, [u8; 32]> = HashMap::new();
         let mut end = 0;
         let mut members = tar::Archive::new(BufReader::new(file));
-        let broken = |error: std::io::Error| {
+        let broken = |error: io::Error| {
             let message = format!("expected a tar file of clips: {error}");
             MediaError::new(MediaErrorKind::Invalid, name, message)
         };
@@ -290,7 +290,7 @@ impl Check<'_> {
                 }
                 NPY => {
                     let mut digest = Sha256::new();
-                    std::io::copy(&mut member, &mut digest).map_err(failed)?;
+                    io::copy(&mut member, &mut digest).map_err(failed)?;
                     if arrays.remove(key) != Some(digest.finalize().into()) {
                         self.problem(name, &format!("{path:?} is not the array of the clip's tokens"));
                     }
@@ -317,14 +317,14 @@ impl Check<'_> {
     }
 }
 
-/// Bytes that a clip's JSON may have.
+/// Longest JSON of a clip, in bytes.
 const MAX_JSON: u64 = 1 << 29;
 
-/// Letters of a value that are told.
+/// Characters of a value that a message quotes.
 const MAX_TOLD: usize = 200;
 
 impl Check<'_> {
-    /// Checks a clip's JSON; gives the digest of the array that it tells of, if it tells of one.
+    /// Checks a clip's JSON; returns the digest of the array that it describes, if any.
     fn member_json(
         &mut self,
         name: &str,
@@ -378,7 +378,7 @@ impl Check<'_> {
         Ok(array)
     }
 
-    /// The array of a clip's tokens, which are in the same shard: its sidecar and its digest.
+    /// Sidecar and digest of a clip's array, computed from the tokens in the same shard.
     fn array(&self, name: &str, clip: &Expected, place: &str) -> anyhow::Result<(Value, [u8; 32])> {
         let path = self.folder.file(name);
         let failed = |error| MediaError::io(&path.display().to_string(), "read", error);
@@ -396,11 +396,11 @@ impl Check<'_> {
     }
 }
 
-/// Bytes that hold a header.
+/// Bytes that certainly hold a header.
 const HEAD: usize = 1 << 16;
 
 impl Check<'_> {
-    /// Checks a file that is a clip.
+    /// Checks the file of a single clip.
     fn file(&mut self, name: &str, clips: &[Expected]) -> anyhow::Result<()> {
         let path = self.folder.file(name);
         let place = path.display().to_string();
@@ -427,10 +427,10 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Checks the `len` bytes of a clip's tokens, which `input` gives.
+    /// Checks a clip's tokens, the next `len` bytes of `input`.
     fn lbit(&mut self, place: &str, clip: &Expected, input: &mut impl Read, len: u64) -> anyhow::Result<()> {
         let place = format!("{place}, clip {}", clip.key);
-        // What a row says of a clip is checked on its bytes as they go by; only its head is kept.
+        // Bytes are digested and verified as they pass; only the head is kept, for what the row says of the stream.
         let mut input = Digested::new(Head {
             inner: input.take(len),
             head: Vec::new(),
@@ -499,7 +499,7 @@ impl Check<'_> {
     }
 }
 
-/// Bytes of which the first ones are kept.
+/// A reader that keeps the first bytes it reads.
 struct Head<R> {
     inner: R,
     head: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Where the files of an archive are.
+//! The folder of an archive: where its files are, and who may write to it.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::plan::Part;
 use crate::exit::usage;
 use latentbit_media::MediaError;
 
-/// The folder in an archive that holds what runs need and readers do not.
+/// The subfolder for what runs need and readers do not.
 const STATE: &str = ".archive";
 
 /// The folder of an archive.
@@ -36,7 +36,7 @@ impl Folder {
         self.file(STATE)
     }
 
-    /// What runs of a part of the list keep.
+    /// The folder in which runs of a part of the list keep their state.
     pub fn part(&self, part: Part) -> PathBuf {
         self.state().join(format!("{}-of-{}", part.number, part.of))
     }
@@ -46,8 +46,8 @@ impl Folder {
         self.part(part).join("journal.jsonl")
     }
 
-    /// Writes a file that appears under its name when it is complete. What a run that is killed leaves of it is among what
-    /// runs of `part` keep, and is overwritten by the next one.
+    /// Writes a file that gets its name once it is complete. Until then it is in the folder of `part`, where the next run
+    /// overwrites what a killed one left.
     pub fn replace(
         &self,
         part: Part,
@@ -66,7 +66,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The parts of the list that runs began with.
+    /// The parts of the list that were begun.
     pub fn parts(&self) -> Result<Vec<Part>, MediaError> {
         let state = self.state();
         let place = state.display().to_string();
@@ -79,7 +79,7 @@ impl Folder {
         for entry in entries {
             let entry = entry.map_err(|error| MediaError::io(&place, "list", error))?;
             let name = entry.file_name().to_string_lossy().replace("-of-", "/");
-            // A folder without a journal is of a run that ended before it began.
+            // A folder without a journal is from a run that ended before its first entry.
             if let Ok(part) = name.parse::<Part>()
                 && self.journal(part).is_file()
             {
@@ -90,10 +90,10 @@ impl Folder {
         Ok(parts)
     }
 
-    /// Makes the folders that a run of `part` needs, and keeps other runs of it out for as long as the result lives.
+    /// Makes the folders that a run of `part` needs, and keeps other runs of it out while the result lives.
     ///
     /// # Errors
-    /// A wrong usage for a folder that holds something else, and for one that another number of parts was begun in.
+    /// Wrong usage if the folder holds something else, or an archive begun in another number of parts.
     pub fn prepare(&self, part: Part) -> anyhow::Result<Lock> {
         let place = self.0.display().to_string();
         if !self.state().is_dir()
@@ -120,10 +120,10 @@ impl Folder {
             Err(TryLockError::WouldBlock) => {
                 anyhow::bail!("{place}: another run is writing to this archive; wait for it, or end it")
             }
-            // Some network file systems know no locks.
+            // Some network file systems have no locks.
             Err(TryLockError::Error(error)) => tracing::warn!("{place}: cannot keep other runs out: {error}"),
         }
-        // What a run that was killed left half done.
+        // Leftovers of a run that was killed.
         fs::remove_dir_all(&scratch).map_err(failed)?;
         fs::create_dir(&scratch).map_err(failed)?;
         fs::create_dir_all(state.join("pictures")).map_err(failed)?;
@@ -137,7 +137,7 @@ impl Folder {
 
 /// The right to write to an archive.
 pub struct Lock {
-    /// Folder for clips in the making.
+    /// Folder for clips in progress.
     pub scratch: PathBuf,
     /// Folder for pictures of clips whose quality was measured.
     pub pictures: PathBuf,

@@ -1,7 +1,7 @@
 //! The journal: what a run has done so far, so that the next one can go on.
 //!
-//! It is text with a JSON object on each line, `{"crc32":"…","entry":…}`, and only ever grows. A line whose checksum does
-//! not hold was being written when the run ended; it and what follows it do not count.
+//! It is text with a JSON object on each line, `{"crc32":"…","entry":…}`, and only ever grows. A line with a wrong checksum
+//! was being written when the run ended; it and what follows it do not count.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,13 +15,13 @@ use super::plan::Part;
 use super::row::Row;
 use latentbit_media::MediaError;
 
-/// What the entries are.
+/// Schema of the entries.
 pub const SCHEMA: &str = "latentbit.journal/1";
 
-/// Bytes that a line may have: a row with long texts in it.
+/// Longest line in bytes: a row with long texts in it.
 const MAX_LINE: u64 = 16 << 20;
 
-/// The first entry: what decides how clips come out.
+/// The first entry: all that decides how clips come out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Begin {
     pub schema: String,
@@ -57,7 +57,7 @@ fn parse(line: &[u8]) -> Option<Entry> {
     (crc == crc32fast::hash(text)).then(|| serde_json::from_slice(text).ok())?
 }
 
-/// A journal that is read.
+/// A journal being read.
 pub struct Reading {
     place: String,
     file: BufReader<File>,
@@ -80,7 +80,7 @@ impl Reading {
         }
     }
 
-    /// The next entry; none at the end, or where entries cease to be whole.
+    /// The next entry; none at the end, or at the first entry that is not whole.
     pub fn next(&mut self) -> Result<Option<Entry>, MediaError> {
         let mut line = Vec::new();
         let read = self.file.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
@@ -109,7 +109,7 @@ impl Reading {
     }
 }
 
-/// A journal that is written.
+/// A journal being written.
 pub struct Journal {
     place: String,
     file: File,
@@ -118,7 +118,7 @@ pub struct Journal {
 impl Journal {
     /// Writes a new journal with its first entry.
     pub fn create(path: &Path, begin: Begin) -> anyhow::Result<Self> {
-        // Under another name first: a journal without a first entry would be none.
+        // Under another name first, because a journal needs its first entry.
         let mut new = PathBuf::from(path);
         new.set_extension("new");
         let place = path.display().to_string();
@@ -131,7 +131,7 @@ impl Journal {
         Self::go_on(path, None)
     }
 
-    /// Opens a journal to add to it after its first `keep` bytes, or all of it.
+    /// Opens a journal to append after its first `keep` bytes, or at its end.
     pub fn go_on(path: &Path, keep: Option<u64>) -> anyhow::Result<Self> {
         let place = path.display().to_string();
         let failed = |error| MediaError::io(&place, "write", error);
@@ -149,25 +149,19 @@ impl Journal {
         Ok(written.map_err(|error| MediaError::io(&self.place, "write", error))?)
     }
 
-    /// Waits until what was added is on the disk.
+    /// Waits until all entries are on the disk.
     pub fn sync(&self) -> anyhow::Result<()> {
         let synced = self.file.sync_data();
         Ok(synced.map_err(|error| MediaError::io(&self.place, "write", error))?)
     }
 }
 
-/// The journals of `parts`, each after its first entry.
+/// The journals of `parts`, each read past its first entry.
 pub fn journals(folder: &Folder, parts: &[Part]) -> anyhow::Result<Vec<(Begin, Reading)>> {
     let mut all = Vec::new();
     for &part in parts {
         let path = folder.journal(part);
-        let missing = || {
-            MediaError::io(
-                &path.display().to_string(),
-                "open",
-                std::io::ErrorKind::NotFound.into(),
-            )
-        };
+        let missing = || MediaError::io(&path.display().to_string(), "open", ErrorKind::NotFound.into());
         let mut reading = Reading::open(&path)?.ok_or_else(missing)?;
         let Some(begin) = reading.begin()? else {
             anyhow::bail!("{}: its first entry is damaged", path.display());

@@ -16,146 +16,17 @@ use super::row::rounded;
 use crate::exit::usage;
 use latentbit_media::{MediaError, MediaErrorKind, Start};
 
-/// What columns are called, the most telling name first.
-const PATH: &[&str] = &["path", "file_name", "file", "video", "source"];
-const ID: &[&str] = &["id", "clip", "key"];
-const START: &[&str] = &["start"];
-const END: &[&str] = &["end"];
-const LABEL: &[&str] = &["label"];
-const CAPTION: &[&str] = &["caption", "text"];
-
-/// All names of columns that mean something.
-fn is_known(name: &str) -> bool {
-    [PATH, ID, START, END, LABEL, CAPTION]
-        .iter()
-        .any(|names| names.contains(&name))
-}
-
-/// Makes clips of the rows of a list.
-struct Fields<'a> {
-    /// The list, in messages.
-    place: &'a str,
-    folder: String,
-    options: &'a ListOptions,
-}
-
-impl<'a> Fields<'a> {
-    /// For the list `place`, whose paths count from `folder`.
-    fn new(place: &'a str, folder: &str, options: &'a ListOptions) -> Self {
-        Self {
-            place,
-            folder: folder.to_owned(),
-            options,
-        }
-    }
-
-    /// The error for a row, which is called `row` in messages.
-    fn wrong(&self, row: &str, message: &str) -> MediaError {
-        MediaError::new(MediaErrorKind::Invalid, self.place, format!("{row}: {message}"))
-    }
-
-    /// A path of the list.
-    fn path(&self, path: &str) -> Item {
-        let path = match self.folder.as_str() {
-            "" => path.to_owned(),
-            folder => Path::new(folder).join(path).to_string_lossy().into_owned(),
-        };
-        Item::of_path(path)
-    }
-
-    /// The clip of a row; `value` gives what a column has in it, if anything.
-    fn item(&self, row: &str, value: impl Fn(&str) -> Option<String>) -> Result<Item, MediaError> {
-        let first = |names: &[&str]| {
-            let values = names.iter().filter_map(|name| value(name));
-            values
-                .map(|value| value.trim().to_owned())
-                .find(|value| !value.is_empty())
-        };
-        let time = |names: &[&str]| {
-            let Some(text) = first(names) else {
-                return Ok(None);
-            };
-            match text.parse() {
-                Ok(Start::Seconds(seconds)) => Ok(Some(rounded(seconds))),
-                _ => Err(self.wrong(
-                    row,
-                    &format!(
-                        "expected seconds (12.5) or HH:MM:SS in {}, found {text:?}",
-                        names[0]
-                    ),
-                )),
-            }
-        };
-        let id = first(ID);
-        let path = match (first(PATH), &id, &self.options.id_path) {
-            (Some(path), ..) => path,
-            (None, Some(id), Some(pattern)) => pattern.replace("{id}", id),
-            (None, Some(_), None) => {
-                let message = "has an id and no path; say where clips are with --id-path 'videos/{id}.mp4'";
-                return Err(self.wrong(row, message));
-            }
-            (None, None, _) => {
-                let message = "has neither a path nor an id; name the columns path (or file_name, file, video, source) \
-                               and id";
-                return Err(self.wrong(row, message));
-            }
-        };
-        let (start, end) = (time(START)?, time(END)?);
-        if end.is_some_and(|end| end <= start.unwrap_or(0.0)) {
-            return Err(self.wrong(row, "the end is not after the start"));
-        }
-        Ok(Item {
-            id,
-            start: start.filter(|&start| start > 0.0),
-            end,
-            label: first(LABEL),
-            caption: first(CAPTION),
-            ..self.path(&path)
-        })
-    }
-}
-
-/// The clips of a table with a line of names at its head.
-fn add_table(
-    fields: &Fields<'_>,
-    table: impl Read,
-    delimiter: u8,
-    items: &mut Vec<Item>,
-) -> anyhow::Result<()> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(table);
-    let failed = |error: csv::Error| {
-        MediaError::new(
-            MediaErrorKind::Invalid,
-            fields.place,
-            format!("expected a table with a line of names at its head: {error}"),
-        )
-    };
-    let names = reader.headers().map_err(failed)?.clone();
-    let column = |name: &str| {
-        names
-            .iter()
-            .position(|found| found.trim().eq_ignore_ascii_case(name))
-    };
-    for record in reader.records() {
-        let record = record.map_err(failed)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let value = |name: &str| Some(record.get(column(name)?)?.to_owned());
-        items.push(fields.item(&format!("line {line}"), value)?);
-    }
-    Ok(())
-}
-
 /// How to read lists.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
-    /// Where the file of a clip is that a list has by its id alone: a path with `{id}` in it.
+    /// Path of clips that a list names by their ids alone, with `{id}` in it.
     pub id_path: Option<String>,
 }
 
-/// The clips of `sources`, in order: of a folder or pattern by name, of a list as it has them.
+/// The clips of `sources`, in order: those of a folder or pattern by name, those of a list as it has them.
 ///
 /// # Errors
-/// A source that does not exist or cannot be read, a list with a line that makes no sense, and sources without a clip.
+/// Fails if a source does not exist, cannot be read or holds no clip, and if a line of a list makes no sense.
 pub fn gather(sources: &[String], options: &ListOptions) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
     for source in sources {
@@ -233,10 +104,139 @@ fn utf8(path: &Path) -> Result<String, MediaError> {
     })
 }
 
-/// Bytes that a line may have.
+/// Longest line, in bytes.
 const MAX_LINE: u64 = 1 << 20;
 
-/// The clips of a list; empty lines and those that begin with `#` are left out.
+/// Names of columns, the preferred one first.
+const PATH: &[&str] = &["path", "file_name", "file", "video", "source"];
+const ID: &[&str] = &["id", "clip", "key"];
+const START: &[&str] = &["start"];
+const END: &[&str] = &["end"];
+const LABEL: &[&str] = &["label"];
+const CAPTION: &[&str] = &["caption", "text"];
+
+/// Whether a column has a meaning.
+fn is_known(name: &str) -> bool {
+    [PATH, ID, START, END, LABEL, CAPTION]
+        .iter()
+        .any(|names| names.contains(&name))
+}
+
+/// Turns the rows of a list into clips.
+struct Fields<'a> {
+    /// The list, in messages.
+    place: &'a str,
+    folder: String,
+    options: &'a ListOptions,
+}
+
+impl<'a> Fields<'a> {
+    /// For the list `place`, whose paths count from `folder`.
+    fn new(place: &'a str, folder: &str, options: &'a ListOptions) -> Self {
+        Self {
+            place,
+            folder: folder.to_owned(),
+            options,
+        }
+    }
+
+    /// The error for a row, which is called `row` in messages.
+    fn wrong(&self, row: &str, message: &str) -> MediaError {
+        MediaError::new(MediaErrorKind::Invalid, self.place, format!("{row}: {message}"))
+    }
+
+    /// A path of the list.
+    fn path(&self, path: &str) -> Item {
+        let path = match self.folder.as_str() {
+            "" => path.to_owned(),
+            folder => Path::new(folder).join(path).to_string_lossy().into_owned(),
+        };
+        Item::of_path(path)
+    }
+
+    /// The clip of a row; `value` returns what a column holds.
+    fn item(&self, row: &str, value: impl Fn(&str) -> Option<String>) -> Result<Item, MediaError> {
+        let first = |names: &[&str]| {
+            let values = names.iter().filter_map(|name| value(name));
+            values
+                .map(|value| value.trim().to_owned())
+                .find(|value| !value.is_empty())
+        };
+        let time = |names: &[&str]| {
+            let Some(text) = first(names) else {
+                return Ok(None);
+            };
+            match text.parse() {
+                Ok(Start::Seconds(seconds)) => Ok(Some(rounded(seconds))),
+                _ => Err(self.wrong(
+                    row,
+                    &format!(
+                        "expected seconds (12.5) or HH:MM:SS in {}, found {text:?}",
+                        names[0]
+                    ),
+                )),
+            }
+        };
+        let id = first(ID);
+        let path = match (first(PATH), &id, &self.options.id_path) {
+            (Some(path), ..) => path,
+            (None, Some(id), Some(pattern)) => pattern.replace("{id}", id),
+            (None, Some(_), None) => {
+                let message = "has an id and no path; say where clips are with --id-path 'videos/{id}.mp4'";
+                return Err(self.wrong(row, message));
+            }
+            (None, None, _) => {
+                let message = "has neither a path nor an id; name the columns path (or file_name, file, video, source) \
+                               and id";
+                return Err(self.wrong(row, message));
+            }
+        };
+        let (start, end) = (time(START)?, time(END)?);
+        if end.is_some_and(|end| end <= start.unwrap_or(0.0)) {
+            return Err(self.wrong(row, "the end is not after the start"));
+        }
+        Ok(Item {
+            id,
+            start: start.filter(|&start| start > 0.0),
+            end,
+            label: first(LABEL),
+            caption: first(CAPTION),
+            ..self.path(&path)
+        })
+    }
+}
+
+/// Adds the clips of a table whose first line names the columns.
+fn add_table(
+    fields: &Fields<'_>,
+    table: impl Read,
+    delimiter: u8,
+    items: &mut Vec<Item>,
+) -> anyhow::Result<()> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(table);
+    let failed = |error: csv::Error| {
+        MediaError::new(
+            MediaErrorKind::Invalid,
+            fields.place,
+            format!("expected a table with a line of names at its head: {error}"),
+        )
+    };
+    let names = reader.headers().map_err(failed)?.clone();
+    let column = |name: &str| {
+        names
+            .iter()
+            .position(|found| found.trim().eq_ignore_ascii_case(name))
+    };
+    for record in reader.records() {
+        let record = record.map_err(failed)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let value = |name: &str| Some(record.get(column(name)?)?.to_owned());
+        items.push(fields.item(&format!("line {line}"), value)?);
+    }
+    Ok(())
+}
+
+/// Adds the clips of a list with a path or a JSON object on each line; skips empty lines and those that begin with `#`.
 fn add_lines(fields: &Fields<'_>, list: &mut impl BufRead, items: &mut Vec<Item>) -> anyhow::Result<()> {
     let mut line = Vec::new();
     for number in 1u64.. {
@@ -280,7 +280,7 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The clips of a list. Only columns that mean something are read: others may hold whole videos.
+/// Adds the clips of a Parquet file. Reads only the columns that have a meaning: others may hold whole videos.
 fn add_parquet(fields: &Fields<'_>, file: File, items: &mut Vec<Item>) -> anyhow::Result<()> {
     let failed = |error: ParquetError| {
         MediaError::new(
@@ -315,7 +315,7 @@ fn add_parquet(fields: &Fields<'_>, file: File, items: &mut Vec<Item>) -> anyhow
     Ok(())
 }
 
-/// Names of files that are taken for clips.
+/// Extensions of files that count as clips.
 #[cfg(feature = "libav")]
 const EXTENSIONS: &[&str] = &[
     "3gp", "avi", "bmp", "flv", "gif", "jpeg", "jpg", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg",
@@ -324,8 +324,8 @@ const EXTENSIONS: &[&str] = &[
 #[cfg(not(feature = "libav"))]
 const EXTENSIONS: &[&str] = &["jpeg", "jpg", "png", "y4m"];
 
-/// Videos and pictures in a folder and the folders in it, by name; those that are hidden are left out, and folders behind
-/// links, which may lead back.
+/// Videos and pictures in a folder and its subfolders, by name. Skips hidden ones, and folders behind links, which may
+/// lead back.
 fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
     let mut clips = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];

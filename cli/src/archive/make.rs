@@ -1,7 +1,7 @@
-//! Makes one clip.
+//! Encodes one clip.
 
-use fs::{self, File, OpenOptions};
 use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,13 +24,13 @@ use crate::streaming::encoding::{Encoding, describe};
 use crate::tokens::write_npy;
 use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
-/// What came of trying.
+/// The result of trying to make a clip.
 #[derive(Debug)]
 pub enum Attempt {
     Made {
         made: Box<Made>,
         files: Files,
-        /// The worst frame beside what it should be, as a file, if the quality was measured.
+        /// File with the worst frame beside its original, if the quality was measured.
         picture: Option<PathBuf>,
     },
     /// A clip with the same contents is in the archive already.
@@ -41,7 +41,7 @@ pub enum Attempt {
     Failed(String),
 }
 
-/// What came of trying, and the SHA-256 of the source if it could be read.
+/// The result for a clip, and the SHA-256 of its source if that could be read.
 #[derive(Debug)]
 pub struct Tried {
     pub source_sha256: Option<String>,
@@ -104,25 +104,25 @@ pub struct Workshop<'a> {
     pub bundle: Arc<Bundle>,
     pub recipe: &'a Recipe,
     pub digests: Digests,
-    /// Folder for clips in the making.
+    /// Folder for clips in progress.
     pub scratch: &'a Path,
     pub tally: &'a Mutex<Tally>,
 }
 
-/// The run is to end, so that nothing can be said about this clip.
+/// The run was stopped, so the clip has no result.
 #[derive(Debug, thiserror::Error)]
 #[error("the run was stopped")]
 pub struct Stopped;
 
 impl Workshop<'_> {
-    /// Makes a clip. `progress` is told of frames.
+    /// Makes a clip. `progress` is called with the number of new frames.
     ///
     /// # Errors
-    /// What is not the clip's fault: a disk that is full or fails, and [`Stopped`].
+    /// Only what is not the clip's fault: a disk that is full or fails, and [`Stopped`].
     pub fn make(&self, clip: &Clip, progress: &(dyn Fn(u64) + Sync)) -> anyhow::Result<Tried> {
         let mut source_sha256 = None;
         let result = self.attempt(clip, &mut source_sha256, progress);
-        // Frames that were cut off by that would look like a clip that is whole.
+        // A clip that this cut short would look whole.
         if interrupt::interrupted() {
             return Err(Stopped.into());
         }
@@ -137,7 +137,7 @@ impl Workshop<'_> {
         })
     }
 
-    /// Whether an error is about what is written rather than about the clip.
+    /// Whether an error is about the output rather than the clip.
     fn is_ours(&self, error: &anyhow::Error) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         error.chain().any(|cause| {
@@ -182,7 +182,7 @@ impl Workshop<'_> {
         }
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
         let output = lbit.display().to_string();
-        // As for a long clip: tiles, which can show in tokens, then do not depend on what a container claims of its length.
+        // Planned as for a long clip: tiles can show in tokens, so they must not depend on the length that a container claims.
         let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, None, recipe.memory)?;
         let mut options = recipe.options.clone();
         options.encoder_plan = Some(plan);
@@ -236,7 +236,7 @@ impl Workshop<'_> {
         })
     }
 
-    /// The frames of a clip, and width and height of its file's pictures.
+    /// The frames of a clip, and the width and height of the pictures in its file.
     fn open(&self, item: &Item) -> anyhow::Result<(Box<dyn FrameSource>, [u32; 2])> {
         let recipe = self.recipe;
         let options = InputOptions {
@@ -255,7 +255,7 @@ impl Workshop<'_> {
         Ok((filters.apply(&item.path, source)?, whole))
     }
 
-    /// Brings a clip of so many steps to the disk; gives its SHA-256, and its tokens as an array if they are wanted.
+    /// Syncs a clip of `steps` steps to the disk; returns its SHA-256, and its tokens as an array if they are wanted.
     fn finish(
         &self,
         clip: &Clip,
@@ -320,27 +320,27 @@ fn digest(path: &str) -> anyhow::Result<String> {
     }
 }
 
-/// How clips are made, whichever they are.
+/// How all clips are made.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub full: Full,
-    /// Whether tokens are wanted as arrays of numpy, too.
+    /// Whether tokens are also wanted as numpy arrays.
     pub npy: bool,
-    /// Bits of each token to keep; all by default.
+    /// Bits of each token to keep; all if none.
     pub bits: Option<u8>,
-    /// Latent frames of a chunk; what the bundle has by default.
+    /// Latent frames of a chunk; those of the bundle if none.
     pub chunk: Option<u16>,
     pub options: Options,
     pub writer_options: WriterOptions,
     pub filters: Filters,
     pub audio: bool,
     pub subtitles: bool,
-    /// Frames that a clip must have.
+    /// Fewest frames of a clip.
     pub min_frames: u64,
-    /// Pixels that the short side of its pictures must have.
+    /// Fewest pixels of the short side.
     pub min_size: u32,
-    /// Measure the quality of every so many clips; 0 for none.
+    /// Measure the quality of every n-th clip; of none if 0.
     pub quality_sample: u64,
-    /// Bytes of memory that a clip in the making may take.
+    /// Bytes of memory for each clip in progress.
     pub memory: Option<u64>,
 }

@@ -18,10 +18,10 @@ use parquet::schema::types::{Type, TypePtr};
 use super::row::{COLUMNS, Cell, Column, ColumnKind, Row, cells};
 use latentbit_media::{MediaError, MediaErrorKind};
 
-/// What a manifest says of itself.
+/// Schema, as the file's metadata has it.
 const SCHEMA: &str = "latentbit.manifest/1";
 
-/// Rows that are written at a time.
+/// Rows of a row group.
 const GROUP: usize = 1 << 14;
 
 fn schema() -> ParquetResult<TypePtr> {
@@ -58,7 +58,7 @@ fn field(column: &Column) -> ParquetResult<Type> {
     }
 }
 
-/// Writes a manifest of `rows` into a new file, `place` in messages.
+/// Writes a manifest of `rows` into a new file, which messages call `place`.
 pub fn write(
     file: &File,
     place: &str,
@@ -89,7 +89,7 @@ pub fn write(
     Ok(())
 }
 
-/// What the system said of a write that failed.
+/// The system's error behind one of Parquet's.
 fn error_of(error: ParquetError) -> std::io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {
@@ -119,7 +119,7 @@ fn write_column<'a>(
     column: &mut SerializedColumnWriter<'_>,
     cells: impl Iterator<Item = &'a Cell>,
 ) -> ParquetResult<()> {
-    // How much of a value is there, and where lists begin, as Parquet tells it.
+    // Parquet's definition and repetition levels: which values are there, and where lists begin.
     let (mut definitions, mut repetitions) = (Vec::new(), Vec::new());
     let (mut texts, mut ints, mut floats) = (Vec::new(), Vec::new(), Vec::new());
     let mut kind = None;
@@ -165,7 +165,7 @@ fn write_column<'a>(
 /// The rows of a manifest, as their cells in the order of [`COLUMNS`].
 ///
 /// # Errors
-/// A file that is no manifest, and a row that cannot be read.
+/// Fails if the file is no manifest; a row fails if it cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = Result<Vec<Cell>, MediaError>>> {
     let place = path.display().to_string();
     let file = File::open(path).map_err(|error| MediaError::io(&place, "open", error))?;

@@ -1,4 +1,4 @@
-//! The manifest of the parts that several runs made.
+//! Merges the parts that several runs made into one manifest.
 
 use std::time::Instant;
 
@@ -6,10 +6,10 @@ use super::folder::Folder;
 use super::journal::{Reading, journals};
 use super::plan::Part;
 use super::report::ArchiveReport;
-use super::resume;
 use super::row::Row;
 use super::run::Ended;
 use super::tally::Tally;
+use super::{manifest, resume};
 use crate::exit::{Exit, usage};
 use latentbit_media::MediaError;
 
@@ -19,7 +19,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Of journals that are read up to their first row.
+    /// From journals that are read up to their first row.
     pub fn new(journals: impl IntoIterator<Item = Reading>) -> Result<Self, MediaError> {
         let next = |mut reading: Reading| Ok((reading.row()?, reading));
         let journals: Result<_, MediaError> = journals.into_iter().map(next).collect();
@@ -42,19 +42,19 @@ impl Iterator for Merged {
 }
 
 /// Writes the manifest of complete parts.
-pub fn manifest(folder: &Folder, parts: &[Part]) -> anyhow::Result<()> {
+pub fn write_manifest(folder: &Folder, parts: &[Part]) -> anyhow::Result<()> {
     let readings = journals(folder, parts)?.into_iter().map(|(_, reading)| reading);
     let target = folder.manifest();
     let place = target.display().to_string();
     let rows = Merged::new(readings)?;
     let part = parts.first().copied().unwrap_or(Part::WHOLE);
-    folder.replace(part, &target, |file| super::manifest::write(file, &place, rows))
+    folder.replace(part, &target, |file| manifest::write(file, &place, rows))
 }
 
 /// Writes the manifest and the report of an archive whose parts were made by several runs.
 ///
 /// # Errors
-/// A part that is missing or not complete, and parts of different lists or options.
+/// Fails if a part is missing or not complete, or if parts are of different lists or options.
 pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     let place = folder.path().display();
     let started = Instant::now();
@@ -93,7 +93,7 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
             );
         }
     }
-    manifest(folder, &parts)?;
+    write_manifest(folder, &parts)?;
     let bundle = bundle.as_str().unwrap_or_default();
     let report = ArchiveReport::new(&tally, bundle, Part::WHOLE, Ended::Complete, started, tally.clips);
     report.write(folder, &parts, &tally)?;

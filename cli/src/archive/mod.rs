@@ -1,9 +1,9 @@
-//! Many clips to an archive of tokens: lists, runs that go on where they ended, shards, the manifest.
+//! Encodes many clips into an archive of tokens: lists, runs that resume where they ended, shards, the manifest.
 //!
-//! Clips are made by several workers and put into the archive one after the other, in the order of the list. So the same
-//! list gives the same archive, byte for byte, however many workers there are and however often a run was ended: what
-//! counts is a journal that says how far the list has been put into it. (On a GPU only with one worker: what small clips
-//! are rounded to depends on how many are computed together.)
+//! Several workers make clips, which are added to the archive one by one in the order of the list. So the same list gives
+//! the same archive, byte for byte, with any number of workers and however often a run was interrupted: the journal
+//! records how far the list has been archived. (On a GPU only with one worker: how small clips are rounded depends on how
+//! many are computed together.)
 
 mod check;
 mod folder;
@@ -23,6 +23,6 @@ pub mod tally;
 
 pub use check::check;
 pub use folder::Folder;
-pub use merge::merge;
+pub use merge::{merge, write_manifest};
 pub use plan::Part;
 pub use store::Form;

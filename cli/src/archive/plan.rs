@@ -1,4 +1,4 @@
-//! Which clips a run makes, and what they are called.
+//! Which clips a run makes, and their keys.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::digest::hex;
 pub struct Item {
     /// File of the clip.
     pub path: String,
-    /// What a list calls it.
+    /// Its name in the list.
     pub id: Option<String>,
     /// Seconds at which it begins in the file.
     pub start: Option<f64>,
@@ -45,7 +45,7 @@ impl Item {
 pub struct Clip {
     /// Its place in the whole list, from 0.
     pub index: u64,
-    /// What it is called in the archive: letters, digits, `_` and `-`.
+    /// Its name in the archive: letters, digits, `_` and `-`.
     pub key: String,
     pub item: Item,
 }
@@ -54,26 +54,26 @@ pub struct Clip {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub clips: Vec<Clip>,
-    /// SHA-256 of the whole list as hexadecimal digits, by which another list is told.
+    /// SHA-256 of the whole list as hexadecimal digits; another list has another one.
     pub digest: String,
     /// Clips of the whole list.
     pub total: u64,
-    /// Lines of the list that only repeat another one.
+    /// Lines of the list that repeat another one.
     pub repeated: u64,
 }
 
-/// Letters of a name that go into a key.
+/// Longest part of a name that goes into a key.
 const MAX_STEM: usize = 60;
 
-/// Hexadecimal digits of a key.
+/// Hexadecimal digits at the end of a key.
 const KEY_DIGITS: usize = 16;
 
 impl Plan {
-    /// Names the clips of the whole list, then takes the part that is wanted: every n-th one, so that parts of a sorted
-    /// list take equally long.
+    /// Names the clips of the whole list, then takes every n-th one for the part, so that parts of a sorted list take equally
+    /// long.
     ///
     /// # Errors
-    /// Two clips that would have the same key.
+    /// Fails if two clips would have the same key.
     pub fn new(items: Vec<Item>, part: Part) -> anyhow::Result<Self> {
         let mut whole = Sha256::new();
         let mut known: HashMap<String, Item> = HashMap::new();
@@ -123,15 +123,15 @@ impl Plan {
     }
 }
 
-/// What makes a clip that clip.
+/// What distinguishes a clip from others.
 fn identity(item: &Item) -> (&str, Option<&str>, Option<u64>, Option<u64>) {
     let bits = |seconds: Option<f64>| seconds.map(f64::to_bits);
     (&item.path, item.id.as_deref(), bits(item.start), bits(item.end))
 }
 
-/// A key that depends on nothing but the clip's path or id and its range, so that it is the same in every list: the name
-/// for people, then digits that tell apart what has the same name. There is no dot in it, because readers of WebDataset
-/// take what follows a dot for the kind of the file.
+/// A key that depends only on the clip's path or id and its range, so that it is the same in every list: the name, for
+/// people, then digits that distinguish clips of the same name. It has no dot, because WebDataset readers take what
+/// follows a dot for the kind of file.
 fn key(item: &Item) -> String {
     let file = item.path.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
@@ -160,7 +160,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// All of it.
+    /// The whole list.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
     /// Whether the clip at `index` of the list, from 0, is in this part.

@@ -1,4 +1,4 @@
-//! How good a clip is that was made.
+//! Measures the quality of a finished clip.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::streaming::lbit_input;
 use crate::streaming::threads::joined;
 use latentbit_media::{FrameSource, MediaError};
 
-/// Pixels of the long side of each picture in a report.
+/// Long side of each picture in a report, in pixels.
 const LONG_SIDE: u32 = 320;
 
-/// What was measured of a clip.
+/// The quality of a clip.
 #[derive(Debug)]
 pub struct Measured {
     /// Of all its frames, in dB.
     pub psnr: f64,
-    /// The frame of the lowest PSNR as PNG: as it was, beside what the tokens give.
+    /// The frame with the lowest PSNR as PNG: the original beside the decoded one.
     pub picture: Vec<u8>,
 }
 

@@ -16,7 +16,7 @@ use latentbit_media::MediaError;
 #[derive(Debug, Serialize)]
 pub struct ArchiveReport {
     schema: &'static str,
-    /// Whether the whole list, or the whole part of it, has been looked at.
+    /// Whether the run got to the end of its list, or of its part of it.
     complete: bool,
     part: String,
     bundle_sha256: String,
@@ -30,9 +30,9 @@ pub struct ArchiveReport {
     bytes: u64,
     /// Bits per pixel.
     bpp: f64,
-    /// Of this run.
+    /// Duration of this run.
     seconds: f64,
-    /// Clips that this run looked at.
+    /// Clips that this run processed.
     clips_of_this_run: u64,
     clips_per_second: f64,
     /// Clips by the length of their files in bytes.
@@ -42,11 +42,11 @@ pub struct ArchiveReport {
     /// Clips by their PSNR in dB, of those that were measured.
     qualities: Vec<Bin>,
     worst: Vec<Worst>,
-    /// The first ones; the manifest has all of them.
+    /// The first ones; the manifest has all.
     failures: Vec<Failure>,
 }
 
-/// A bar of a histogram: values from, and up to but without.
+/// A bar of a histogram, for values of `from..to`.
 #[derive(Debug, Serialize)]
 struct Bin {
     from: u64,
@@ -87,7 +87,7 @@ fn units(histogram: &Histogram) -> Vec<Bin> {
 }
 
 impl ArchiveReport {
-    /// Of a run that began at `started`, when `before` clips had been looked at.
+    /// Report of a run that began at `started`, after `before` clips of earlier runs.
     pub fn new(tally: &Tally, bundle: &str, part: Part, ended: Ended, started: Instant, before: u64) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         let of_this_run = tally.clips - before;
@@ -146,7 +146,7 @@ impl ArchiveReport {
         )
     }
 
-    /// Writes `report.json` and `report.html` into the archive, with pictures that runs of `parts` kept; for a part of
+    /// Writes `report.json` and `report.html`, with pictures that runs of `parts` kept: into the archive, or for a part of
     /// the list beside its journal.
     pub fn write(&self, folder: &Folder, parts: &[Part], tally: &Tally) -> anyhow::Result<()> {
         let pictures = tally.worst.iter().map(|(_, key, _)| {
@@ -181,11 +181,11 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}\
 figure{margin:1rem 0}figcaption{color:#555}img{max-width:100%;image-rendering:pixelated}\
 svg text{font:11px system-ui,sans-serif;fill:#444}code{word-break:break-all}";
 
-/// Pixels of a histogram: width of a bar, and height of the highest one.
+/// Width of a bar and height of the highest one, in pixels.
 const BAR: usize = 44;
 const HIGH: u64 = 140;
 
-/// The page; `pictures` are PNGs of the worst clips, where there are any.
+/// The HTML page; `pictures` are PNGs of the worst clips, where there are any.
 fn page(report: &ArchiveReport, pictures: &[Option<Vec<u8>>]) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>LatentBit archive</title>\
@@ -294,7 +294,7 @@ fn histogram(bins: &[Bin], unit: &str) -> String {
     out.replace("<svg ", "<svg overflow=\"visible\" ")
 }
 
-/// A number in few letters.
+/// A short form of a number.
 fn short(value: u64) -> String {
     match value {
         0..1024 => value.to_string(),
@@ -304,7 +304,7 @@ fn short(value: u64) -> String {
     }
 }
 
-/// Text in which nothing is taken for a tag.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,4 +1,4 @@
-//! Finds out how much of what a journal tells is there.
+//! Resumes an archive: finds out how much of what its journal lists is really there.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -15,23 +15,23 @@ use crate::digest::hex;
 use crate::exit::usage;
 use latentbit_media::MediaError;
 
-/// What of an earlier run counts.
+/// What counts of earlier runs.
 #[derive(Debug, Default)]
 pub struct Resumed {
-    /// Bytes of the journal that do.
+    /// Bytes of the journal that count.
     pub journal: u64,
     pub tally: Tally,
     pub progress: Progress,
-    /// Whether some of what the journal tells is gone, so that it is made again.
+    /// Whether some of what the journal lists is gone and will be made again.
     pub lost: bool,
 }
 
-/// The shard that is being looked at.
+/// The shard being checked.
 struct Current {
     name: String,
-    /// Of each clip in it: where the journal's row ends, and what it tells.
+    /// Its clips, each with the end of its row in the journal.
     clips: Vec<(u64, Stored)>,
-    /// Where the journal stood before its first clip.
+    /// End of the journal before its first clip.
     before: u64,
 }
 
@@ -62,7 +62,7 @@ pub fn begin_or_go_on(folder: &Folder, begin: Begin, form: Form) -> anyhow::Resu
     Ok((Journal::go_on(&path, Some(resumed.journal))?, resumed))
 }
 
-/// Refuses to go on with another list or other options than the archive was begun with.
+/// Fails if the archive was begun with another list or other options.
 fn same(folder: &Folder, now: &Begin, then: &Begin) -> anyhow::Result<()> {
     let place = folder.path().display();
     if now == then {
@@ -93,7 +93,7 @@ fn same(folder: &Folder, now: &Begin, then: &Begin) -> anyhow::Result<()> {
     ))
 }
 
-/// Looks at the journal after its first entry, and at the files that it tells of.
+/// Checks the journal after its first entry, and the files that it lists.
 fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resumed, MediaError> {
     let start = journal.offset;
     let mut current: Option<Current> = None;
@@ -161,7 +161,7 @@ fn resume(folder: &Folder, form: Form, journal: &mut Reading) -> Result<Resumed,
     })
 }
 
-/// Counts the rows of a journal up to where it counts.
+/// Passes the rows of the first `until` bytes of a journal to `take`.
 pub fn count(journal: &mut Reading, until: u64, mut take: impl FnMut(&Row)) -> Result<(), MediaError> {
     while journal.offset < until {
         let Some(row) = journal.row()? else { break };
@@ -179,8 +179,8 @@ fn is_complete(folder: &Folder, shard: &Current) -> bool {
     has_length(&folder.file(&shard.name), until + TRAILER)
 }
 
-/// How many clips of a half-done shard are what the journal tells of them. A machine that stops may leave a file with
-/// the right length and nothing in it.
+/// How many clips of an unfinished shard are as the journal lists them. A machine that stops may leave a file with the
+/// right length and nothing in it.
 fn intact(path: &Path, shard: &Current) -> Result<usize, MediaError> {
     let place = path.display().to_string();
     let file = match File::open(path) {

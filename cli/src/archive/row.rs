@@ -11,7 +11,7 @@ pub struct Row {
     /// Its place in the whole list, from 0.
     pub index: u64,
     pub key: String,
-    /// File that it is from.
+    /// Its source file.
     pub source: String,
     /// Seconds at which it begins there.
     pub start: Option<f64>,
@@ -66,7 +66,7 @@ pub struct Made {
     pub bits: u8,
     /// SHA-256 of the bundle as hexadecimal digits.
     pub bundle_sha256: String,
-    /// In dB, if it was measured.
+    /// PSNR in dB, if it was measured.
     pub psnr: Option<f64>,
 }
 
@@ -77,12 +77,12 @@ pub struct Location {
     pub shard: String,
     /// Where its `.lbit` begins in that file, in bytes.
     pub offset: u64,
-    /// Where all that belongs to it ends in that file, in bytes.
+    /// Where everything that belongs to it ends in that file, in bytes.
     pub until: u64,
 }
 
-/// A number with six digits after the point. So few come out of a journal or a clip's JSON as they went in, and a
-/// millionth of a second, a decibel or a frame per second is nothing.
+/// Rounds to six decimals, which survive the way through a journal or a clip's JSON. A millionth of a second, a decibel
+/// or a frame per second is nothing.
 pub fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
@@ -103,7 +103,7 @@ impl Row {
         }
     }
 
-    /// What is in the archive of it.
+    /// The clip in the archive, if it is there.
     pub const fn stored(&self) -> Option<&Stored> {
         match &self.outcome {
             Outcome::Done(stored) => Some(stored),
@@ -135,7 +135,7 @@ pub enum ColumnKind {
 pub struct Column {
     pub name: &'static str,
     pub kind: ColumnKind,
-    /// Whether a clip's JSON in a shard tells it as well. What is only known of the whole archive is not among them.
+    /// Whether a clip's JSON in a shard has it too: not what only the whole archive knows.
     pub in_json: bool,
     cell: fn(&Row) -> Cell,
 }
@@ -271,7 +271,7 @@ pub fn cells(row: &Row) -> Vec<Cell> {
     COLUMNS.iter().map(|column| (column.cell)(row)).collect()
 }
 
-/// What a clip's JSON in a shard tells: those columns that a clip knows of itself.
+/// A clip's JSON in a shard: the columns that a clip knows of itself.
 pub fn json(cells: &[Cell]) -> Map<String, Value> {
     let known = COLUMNS.iter().zip(cells).filter(|(column, _)| column.in_json);
     known

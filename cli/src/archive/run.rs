@@ -1,4 +1,4 @@
-//! A run: several clips at once, put into the archive one after the other in the order of the list.
+//! A run: makes several clips at once, and adds them to the archive one by one in the order of the list.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,20 +18,20 @@ use super::store::{Files, Store, remove};
 use super::tally::{Tally, contents};
 use crate::{interrupt, progress};
 
-/// Clips that may be in the making or wait for an earlier one, for each worker: one that takes long must not make the
-/// others wait, and must not let the disk fill with clips that wait for it.
+/// Clips in progress or waiting for an earlier one, for each worker: a long one must not keep the others waiting, and
+/// clips that wait for it must not fill the disk.
 const WINDOW: usize = 8;
 
-/// How often what was done is brought to the disk, and told where there is no bar.
+/// How often finished clips are synced to the disk, and progress is printed where there is no bar.
 const SYNC: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(60);
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// All clips have been looked at.
+    /// All clips are done.
     Complete,
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
     /// Too many clips failed.
     Errors,
@@ -47,7 +47,7 @@ pub struct Run<'a> {
     pub quiet: bool,
 }
 
-/// What clips are put into.
+/// Where finished clips go.
 pub struct Shelf<'a> {
     pub tally: &'a Mutex<Tally>,
     /// Folder for pictures of clips whose quality was measured.
@@ -57,15 +57,15 @@ pub struct Shelf<'a> {
 }
 
 fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    // Whoever panicked while holding it is told of elsewhere.
+    // A panic of its holder is reported elsewhere.
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Run<'_> {
-    /// Makes `clips`, the first of which are `total` less those that were made before.
+    /// Makes `clips`, the last ones of `total`.
     ///
     /// # Errors
-    /// What is no clip's fault; all that was made before it stays.
+    /// Only what is no clip's fault; finished clips stay.
     pub fn run(self, clips: &[Clip], total: u64) -> anyhow::Result<Ended> {
         let frames = AtomicU64::new(0);
         let told = Told::new(total, total - clips.len() as u64, self.quiet);
@@ -107,7 +107,7 @@ impl Run<'_> {
             let mut waiting = clips.iter().enumerate();
             let window = waiting.by_ref().take(workers * WINDOW);
             for job in window {
-                // Workers take jobs until there are no more.
+                // Fails only if all workers are gone, which is noticed below.
                 let _ = jobs.send(job);
             }
             let mut jobs = Some(jobs);
@@ -153,7 +153,7 @@ impl Run<'_> {
                     break Err(error);
                 }
             };
-            // Clips that nobody will take any more are not worth finishing.
+            // Nobody will take the clips in progress any more.
             if !matches!(ended, Ok(Ended::Complete)) {
                 interrupt::stop();
             }
@@ -203,7 +203,7 @@ impl Shelf<'_> {
             }
             Attempt::Known => anyhow::bail!("{}: a clip that it repeats is gone; this is a bug", item.path),
             Attempt::Made { made, files, picture } => {
-                // What a clip's JSON tells does not depend on where it is.
+                // A clip's JSON does not depend on where the clip is.
                 let place = Location {
                     shard: String::new(),
                     offset: 0,
@@ -215,7 +215,7 @@ impl Shelf<'_> {
                 let place = self.store.take(&clip.key, &files, about)?;
                 row.outcome = Outcome::Done(Stored { place, ..stored });
                 if let Some(picture) = picture {
-                    // Only the report wants it.
+                    // Only the report needs it.
                     let _ = fs::rename(picture, self.pictures.join(format!("{}.png", clip.key)));
                 }
                 return self.note(row);
@@ -250,7 +250,7 @@ fn discard(files: &Files) {
     files.npy.iter().for_each(|(npy, _)| remove(npy));
 }
 
-/// The progress that is told.
+/// Progress as it is shown.
 struct Told {
     bar: indicatif::ProgressBar,
     started: Instant,
@@ -279,7 +279,7 @@ impl Told {
         let message = format!("{:.0} frames/s, {} errors", frames as f64 / seconds, tally.failed);
         self.bar.set_message(message.clone());
         self.bar.set_position(tally.clips);
-        // The logs of batch systems are no terminals.
+        // For the logs of batch systems, which are no terminals.
         if self.quiet || !self.bar.is_hidden() {
             return;
         }

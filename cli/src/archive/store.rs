@@ -13,20 +13,20 @@ use super::plan::Part;
 use super::row::Location;
 use latentbit_media::MediaError;
 
-/// A tar file is made of blocks of this length.
+/// Block length of a tar file.
 pub const BLOCK: u64 = 512;
 
-/// Zeros that end a tar file.
+/// Length of the zeros that end a tar file.
 pub const TRAILER: u64 = 2 * BLOCK;
 
-/// Extension of the tokens of a clip, after its key.
+/// Extension of a clip's tokens, after its key.
 pub const LBIT: &str = "lbit";
-/// Extension of what there is to know about a clip.
+/// Extension of a clip's description.
 pub const JSON: &str = "json";
-/// Extension of the tokens as an array of numpy.
+/// Extension of the tokens as a numpy array.
 pub const NPY: &str = "tokens.npy";
 
-/// When a shard is full: as soon as it has as much as one of these.
+/// A shard is full as soon as it reaches one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
     /// Bytes.
@@ -43,12 +43,12 @@ fn shard_name(part: Part, number: u64) -> String {
     }
 }
 
-/// Under which name a shard is written until it is complete.
+/// The path of an unfinished shard.
 pub fn half_done(folder: &Folder, name: &str) -> PathBuf {
     folder.file(&format!(".{name}.part"))
 }
 
-/// A shard in the making.
+/// An unfinished shard.
 #[derive(Debug)]
 struct Shard {
     pub name: String,
@@ -92,12 +92,12 @@ impl Shard {
         Ok(())
     }
 
-    /// Adds a member of `len` bytes; gives where they begin.
+    /// Adds a member of `len` bytes; returns the offset at which they begin.
     pub fn add(&mut self, name: &str, len: u64, mut contents: impl Read) -> anyhow::Result<u64> {
         let mut header = tar::Header::new_ustar();
         header.set_path(name)?;
         header.set_size(len);
-        // Nothing that changes from run to run: the same clips give the same shard.
+        // Nothing that changes from run to run, so that the same clips give the same shard.
         header.set_mode(0o644);
         header.set_mtime(0);
         header.set_cksum();
@@ -125,7 +125,7 @@ impl Shard {
         self.add(name, len, file)
     }
 
-    /// Waits until all is on the disk.
+    /// Waits until everything is on the disk.
     pub fn sync(&self) -> Result<(), MediaError> {
         let synced = self.file.sync_data();
         synced.map_err(|error| MediaError::io(&self.place, "write", error))
@@ -146,7 +146,7 @@ const fn buffer_of_zeros() -> [u8; TRAILER as usize] {
     [0; TRAILER as usize]
 }
 
-/// Makes a new name in a folder last, where the system can.
+/// Syncs a folder, where the system can, so that new names in it last.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
@@ -158,19 +158,19 @@ fn sync_folder(folder: &Path) {
 pub enum Form {
     /// A .lbit file for each clip.
     Lbit,
-    /// tar shards, as WebDataset has them.
+    /// WebDataset tar shards.
     Webdataset,
 }
 
-/// The files of a clip that was made, in the folder for clips in the making.
+/// The files of a finished clip, in the folder for clips in progress.
 #[derive(Debug)]
 pub struct Files {
     pub lbit: PathBuf,
-    /// Its tokens as an array of numpy, if they are wanted, and the JSON that says what it is.
+    /// Its tokens as a numpy array, if they are wanted, and the JSON that describes it.
     pub npy: Option<(PathBuf, Value)>,
 }
 
-/// What the sidecar of an array is called in a clip's JSON.
+/// Key of an array's sidecar in a clip's JSON.
 pub const TOKENS: &str = "tokens";
 
 /// Takes clips in order.
@@ -184,12 +184,12 @@ pub struct Store {
     next: u64,
 }
 
-/// Where a run goes on.
+/// Where a run resumes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Number of the next shard.
     pub next: u64,
-    /// Name, bytes and clips of the shard that is not complete.
+    /// Name, bytes and clips of the unfinished shard.
     pub half: Option<(String, u64, u64)>,
 }
 
@@ -262,7 +262,7 @@ impl Store {
         })
     }
 
-    /// Ends the shard that is being written if it is full; says whether it was.
+    /// Finishes the current shard if it is full; returns whether it was.
     pub fn finish_full(&mut self) -> Result<bool, MediaError> {
         let full = |shard: &mut Shard| shard.bytes >= self.full.bytes || shard.clips >= self.full.clips;
         match self.shard.take_if(full) {
@@ -271,7 +271,7 @@ impl Store {
         }
     }
 
-    /// Ends the shard that is being written, if there is one.
+    /// Finishes the current shard, if there is one.
     pub fn finish(mut self) -> Result<(), MediaError> {
         match self.shard.take() {
             Some(shard) => shard.finish(),
@@ -282,13 +282,13 @@ impl Store {
         }
     }
 
-    /// Waits until what was taken is on the disk.
+    /// Waits until all clips are on the disk.
     pub fn sync(&self) -> Result<(), MediaError> {
         self.shard.as_ref().map_or(Ok(()), Shard::sync)
     }
 }
 
-/// Removes a file that is not needed any more. What stays is removed by the next run.
+/// Removes a file that is no longer needed. If that fails, the next run removes it.
 pub fn remove(path: &Path) {
     let _ = std::fs::remove_file(path);
 }

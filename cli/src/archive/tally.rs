@@ -1,19 +1,19 @@
-//! What a run has made so far, in a few numbers.
+//! Counts and statistics of the clips so far.
 
 use std::collections::HashMap;
 
 use super::row::{Outcome, Row};
 
-/// Clips of the lowest PSNR that are kept in mind.
+/// How many clips with the lowest PSNR are kept.
 pub const WORST: usize = 8;
 
-/// Clips that failed that are kept in mind; the manifest has all.
+/// How many failed clips are kept; the manifest has all.
 const FAILURES: usize = 100;
 
-/// What tells a clip's contents: SHA-256 of the source, and the range.
+/// What identifies a clip's contents: SHA-256 of the source, and the range.
 pub type Contents = (String, Option<u64>, Option<u64>);
 
-/// Counts, and what is needed to go on. It takes memory for each clip: 64 digits and its key.
+/// Statistics, and the contents that are already archived. It takes memory for each clip: 64 digits and its key.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Clips of any outcome.
@@ -26,17 +26,17 @@ pub struct Tally {
     pub pixels: f64,
     pub bytes: u64,
     pub tokens: u64,
-    /// Keys of clips that are in the archive.
+    /// Keys of the archived clips.
     known: HashMap<Contents, String>,
     pub sizes: Histogram,
     pub lengths: Histogram,
     pub qualities: Histogram,
-    /// PSNR in dB, key and source of clips with the lowest one, which come first.
+    /// PSNR in dB, key and source of the worst clips, the worst first.
     pub worst: Vec<(f64, String, String)>,
     pub failures: Vec<(String, String)>,
 }
 
-/// How many values lie in each of some ranges.
+/// How many values fall into each bin.
 #[derive(Debug, Default, Clone)]
 pub struct Histogram(Vec<u64>);
 
@@ -50,25 +50,25 @@ impl Histogram {
         self.0[bin] += 1;
     }
 
-    /// Each range that is not empty or between two others, with its count.
+    /// All bins from the first to the last that is not empty, with their counts.
     pub fn bins(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let first = self.0.iter().position(|&count| count > 0).unwrap_or(0);
         self.0.iter().copied().enumerate().skip(first)
     }
 }
 
-/// The range of powers of 2 that a value lies in: bin n is from 2^n up to but without 2^(n+1).
+/// The bin of a value: bin n holds the values of 2^n..2^(n+1).
 fn power(value: u64) -> usize {
     value.max(1).ilog2() as usize
 }
 
-/// What tells the contents of a clip.
+/// What identifies the contents of a clip.
 pub fn contents(sha256: &str, start: Option<f64>, end: Option<f64>) -> Contents {
     (sha256.to_owned(), start.map(f64::to_bits), end.map(f64::to_bits))
 }
 
 impl Tally {
-    /// Takes a row in.
+    /// Adds a row.
     pub fn take(&mut self, row: &Row) {
         self.clips += 1;
         match &row.outcome {
@@ -103,7 +103,7 @@ impl Tally {
         }
     }
 
-    /// The key of a clip in the archive that has these contents.
+    /// The key of an archived clip with these contents.
     pub fn known(&self, contents: &Contents) -> Option<&String> {
         self.known.get(contents)
     }

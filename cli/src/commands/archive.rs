@@ -18,7 +18,7 @@ use crate::archive::report::ArchiveReport;
 use crate::archive::resume::begin_or_go_on;
 use crate::archive::run::{Ended, Run, Shelf};
 use crate::archive::store::{Full, Store};
-use crate::archive::{Folder, Form, Part, check, merge};
+use crate::archive::{Folder, Form, Part, check, merge, write_manifest};
 use crate::args::{
     CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes, rate, threads,
 };
@@ -140,7 +140,7 @@ impl ArchiveArgs {
         }
     }
 
-    /// Of so many clips, those that are made at once.
+    /// Clips in progress at once, of `clips` in all.
     fn workers(&self, clips: usize, device: &Device) -> usize {
         let workers = match (self.workers, device) {
             (0, Device::Cpu) => self.all_threads(),
@@ -199,8 +199,8 @@ impl ArchiveArgs {
         })
     }
 
-    /// All that decides what an archive holds, by the names of the options: runs that differ in it cannot go on with each
-    /// other's work. How many clips are made at once is none of it.
+    /// Everything that decides what an archive holds, by the names of the options: a run cannot resume one with other
+    /// settings. How many clips are made at once does not matter.
     fn settings(&self, bundle: &str, dtype: &str) -> Map<String, Value> {
         let debug = |value: &dyn std::fmt::Debug| Value::from(format!("{value:?}"));
         let shards = self.format == Form::Webdataset;
@@ -313,7 +313,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = folder.path().display();
     if ended == Ended::Complete && part == Part::WHOLE {
-        crate::archive::merge::manifest(folder, &[part])?;
+        write_manifest(folder, &[part])?;
     }
     let report = ArchiveReport::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
     if ended == Ended::Complete {

@@ -144,7 +144,7 @@ pub fn run(args: &DegradeArgs) -> anyhow::Result<Exit> {
     lbit_output::print_summary("degrade", output, &summary(&degraded), more, args.json)
 }
 
-/// Numbers that the command line asks for and nobody can have.
+/// Turns impossible parameters into wrong usage.
 fn usage_error<T>(error: latentbit_container::Error) -> anyhow::Result<T> {
     usage(error.to_string())
 }
@@ -175,7 +175,7 @@ fn tell(output: &str, more: &DegradeFacts, chunks: u64) {
     }
 }
 
-/// What is in the output: frames and chunks count as before.
+/// Totals of the output: frames and chunks count as before.
 fn summary(degraded: &Degraded) -> Summary {
     Summary {
         totals: vec![Totals {

@@ -2,8 +2,8 @@
 //! which others see all or nothing.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
@@ -23,7 +23,7 @@ pub struct Cache {
 pub struct Entry {
     /// Its name.
     pub name: Name,
-    /// What it is, or why that is not known.
+    /// Its record, or why that cannot be read.
     pub record: anyhow::Result<Record>,
 }
 
@@ -56,7 +56,7 @@ impl Cache {
         self.root.join(name.as_str())
     }
 
-    /// Whether there is anything of that name, be it damaged.
+    /// Whether there is a model of that name, even a damaged one.
     pub fn contains(&self, name: &Name) -> bool {
         self.folder(name).symlink_metadata().is_ok()
     }
@@ -142,7 +142,7 @@ impl Cache {
     }
 }
 
-/// Beside the models; a name of a model cannot begin like that.
+/// Beside the models, under a name that no model can have.
 const WORK_FOLDER: &str = ".work";
 
 /// The right to change one model. It ends when this is dropped.
@@ -188,10 +188,10 @@ impl<'a> Locked<'a> {
         self.staging(purpose)
     }
 
-    /// Makes a prepared folder the model, instead of what there was of that name.
+    /// Installs a prepared folder as the model, in place of one that has the name.
     ///
     /// # Errors
-    /// If the record cannot be written or folders not be renamed; then the old model stays.
+    /// If the record cannot be written or a folder cannot be renamed; then the old model stays.
     pub fn install(self, staging: &Path, record: &Record) -> anyhow::Result<()> {
         record.write(staging)?;
         let folder = self.cache.folder(&self.name);
@@ -263,6 +263,7 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::record::{FileRecord, Kind, Source};
 
     fn install(cache: &Cache, name: &Name, content: &str) {
         let locked = cache.lock(name).unwrap();

@@ -1,4 +1,4 @@
-//! Tells what a file or folder is, by what is in it.
+//! Recognises what a file or folder is by its contents.
 
 use std::collections::HashMap;
 use std::fs::File;

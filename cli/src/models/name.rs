@@ -1,4 +1,4 @@
-//! Names of models: those that are safe as names of folders on every system, and those that can be pulled.
+//! Names of models: in the cache, where they must be safe as folders on every system, and for pulling.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ const RULE: &str =
     "letters, digits, '.', '_' and '-' are allowed, at most 100, beginning with a letter or digit";
 
 impl Name {
-    /// Takes `text` if it can leave no folder and means the same on every system.
+    /// Takes `text` if it cannot leave its folder and means the same on every system.
     ///
     /// # Errors
     /// Wrong usage, with the rule.
@@ -37,7 +37,7 @@ impl Name {
         Ok(Self(text.to_owned()))
     }
 
-    /// Makes a name of what a file or folder is called.
+    /// Derives a name from that of a file or folder.
     ///
     /// # Errors
     /// Wrong usage if nothing is left of it.
@@ -57,7 +57,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whether a file or folder may be called that.
+/// Whether a file or folder may have this name.
 pub fn is_safe(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.len() <= MAX_LENGTH
@@ -124,7 +124,7 @@ pub const KNOWN: [Known; 3] = [
 /// What to fetch.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What the model is called unless it is given another name.
+    /// Name of the model unless another one is given.
     pub name: String,
     /// Owner and repository.
     pub repo: String,
@@ -187,7 +187,7 @@ pub fn name_of(target: &Target, given: Option<&str>) -> anyhow::Result<Name> {
     }
 }
 
-/// Whether a file of the hub can be asked for, and kept under its last name.
+/// Whether a file of the hub can be fetched, and kept under the last part of its path.
 pub fn is_path(path: &str) -> bool {
     let fine = |part: &str| {
         !matches!(part, "" | "." | "..") && !part.contains('\\') && !part.contains(char::is_control)

@@ -15,7 +15,7 @@ pub const RECORD_FILE: &str = "model.json";
 
 const SCHEMA: &str = "latentbit.model/1";
 
-/// A record names a handful of files; more bytes than this are none.
+/// Longest record in bytes: one names a handful of files.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What a model is.
@@ -56,7 +56,7 @@ pub enum Source {
         repo: String,
         /// The branch, tag or commit that was asked for.
         revision: String,
-        /// The commit that it was, if the hub told.
+        /// The commit that it was, if the hub said so.
         commit: Option<String>,
         /// The files in it.
         paths: Vec<String>,

@@ -1,4 +1,4 @@
-//! Whether a sidecar can be true, before anything is made of it.
+//! Checks whether a sidecar can be true, before anything is made from it.
 
 use anyhow::{bail, ensure};
 use latentbit_container::{
@@ -9,19 +9,19 @@ use latentbit_container::{
 use super::layout::{Columns, Layout};
 use super::sidecar::{ChunkEntry, SCHEMA, Sidecar};
 
-/// What a sidecar says, once it was checked.
+/// What a checked sidecar describes.
 #[derive(Debug)]
 pub struct Checked {
     pub video: VideoStream,
     pub layout: Layout,
 }
 
-/// A sidecar that may be true, but asks for more than readers of `.lbit` files take.
+/// A sidecar that may be true, but exceeds the limits of `.lbit` readers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct TooLarge(String);
 
-/// Checks what a sidecar says against itself, and against what readers will take of a file that is made of it.
+/// Checks a sidecar for contradictions, and against the limits of readers of a file made from it.
 pub fn check(sidecar: &Sidecar) -> anyhow::Result<Checked> {
     ensure!(
         sidecar.schema == SCHEMA,
@@ -77,7 +77,7 @@ fn layout(sidecar: &Sidecar, bits: u8) -> anyhow::Result<Layout> {
     }
 }
 
-/// Makes a file with all but the chunks and reads it.
+/// Writes a file with everything but the chunks, and reads it.
 fn trial(sidecar: &Sidecar, video: &VideoStream) -> ContainerResult<()> {
     // Without chunks the number of frames would be wrong.
     let header = Header::from(VideoStream {
@@ -159,7 +159,7 @@ fn chunks(sidecar: &Sidecar, video: &VideoStream) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the tokens of a chunk, of which only the number is known yet.
+/// Checks the number of tokens of a chunk and their bits.
 fn tokens(chunk: &ChunkEntry, video: &VideoStream) -> anyhow::Result<()> {
     let number = chunk.number;
     let bits = chunk.bits.unwrap_or(video.bits);
@@ -188,7 +188,7 @@ fn tokens(chunk: &ChunkEntry, video: &VideoStream) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether an error of a writer is the fault of what it was given.
+/// Whether a writer failed because of what it was given.
 pub fn is_given(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::Parameter { .. }))
 }

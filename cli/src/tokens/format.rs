@@ -1,4 +1,4 @@
-//! The kinds of array files, by what comes before the numbers: a header of npy or safetensors, or nothing.
+//! Formats of array files, which differ in what precedes the numbers: a header of npy or safetensors, or nothing.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub enum ArrayFormat {
     Raw,
 }
 
-/// What a file says of itself before the numbers.
+/// The header of an array file.
 #[derive(Debug)]
 pub enum Found {
     Nothing,
@@ -29,7 +29,7 @@ pub enum Found {
 }
 
 impl ArrayFormat {
-    /// The kind that a file's name tells.
+    /// The format by the extension of a file.
     pub fn of_name(name: &str) -> Option<Self> {
         match Path::new(name).extension()?.to_str()? {
             "npy" => Some(Self::Npy),
@@ -39,7 +39,7 @@ impl ArrayFormat {
         }
     }
 
-    /// What comes before the numbers of the array that `sidecar` describes.
+    /// The header for the array that `sidecar` describes.
     pub fn header(self, sidecar: &Sidecar) -> io::Result<Vec<u8>> {
         match self {
             Self::Raw => Ok(Vec::new()),
@@ -48,7 +48,7 @@ impl ArrayFormat {
         }
     }
 
-    /// Reads up to the numbers. An error of the kinds `InvalidData` and `UnexpectedEof` is the file's fault.
+    /// Reads the header, up to the numbers. Errors of the kinds `InvalidData` and `UnexpectedEof` are the file's fault.
     pub fn read_header(self, file: &mut impl Read) -> io::Result<Found> {
         match self {
             Self::Raw => Ok(Found::Nothing),
@@ -59,7 +59,7 @@ impl ArrayFormat {
 }
 
 impl Found {
-    /// The sidecar, if the file has it in itself.
+    /// The sidecar, if the header contains it.
     pub fn about(&self) -> Option<&str> {
         match self {
             Self::Safetensors(header) => header.about(),
@@ -67,7 +67,7 @@ impl Found {
         }
     }
 
-    /// Whether the file holds the array that `sidecar` describes.
+    /// Fails unless the header is of the array that `sidecar` describes.
     pub fn check(&self, sidecar: &Sidecar) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use clap::ValueEnum;
 use latentbit_container::Tokens;
 
-/// Numbers that a token is split into.
+/// Type of the numbers that a token is split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Columns {
     /// 16 bits each.
@@ -14,16 +14,16 @@ pub enum Columns {
     U32,
 }
 
-/// Bytes of a number, and numbers per token: 1, or as many columns as the bits of a token take.
+/// Bytes of a number, and numbers per token: one, or as many columns as its bits need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub bytes: usize,
-    /// Columns of a last axis; none if a token is one number.
+    /// Columns along a last axis; none if a token is one number.
     pub columns: Option<usize>,
 }
 
 impl Layout {
-    /// The smallest number that holds `bits` bits, or columns of numbers.
+    /// The smallest number that holds `bits` bits, or columns.
     pub fn new(bits: u8, columns: Option<Columns>) -> Self {
         let split = |bytes: usize| Self {
             bytes,
@@ -49,7 +49,7 @@ impl Layout {
         columns: None,
     };
 
-    /// The name of the number type, as numpy has it.
+    /// Name of the number type in numpy.
     pub const fn dtype(&self) -> &'static str {
         match self.bytes {
             2 => "u16",
@@ -63,7 +63,7 @@ impl Layout {
         self.bytes * self.columns.unwrap_or(1)
     }
 
-    /// Appends a token: column c holds the bits from c times the width of a number on.
+    /// Appends a token: column `c` holds the bits from `c` times the width of a number on.
     pub fn put(&self, out: &mut Vec<u8>, value: u64) {
         let all = value.to_le_bytes();
         let len = self.token_bytes();
@@ -93,7 +93,7 @@ impl Layout {
     }
 }
 
-/// Type and sides of an array.
+/// Type and shape of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Array {
     pub dtype: String,
@@ -101,7 +101,7 @@ pub struct Array {
 }
 
 impl Array {
-    /// Bytes of all numbers, if they can be counted.
+    /// Bytes of all numbers; none if they overflow.
     pub fn bytes(&self) -> Option<u64> {
         let each: u64 = match self.dtype.as_str() {
             "u16" => 2,
@@ -115,12 +115,12 @@ impl Array {
     }
 }
 
-/// An error for contents that are not what they should be, which is another matter than a reading that failed.
+/// An error for wrong contents, as opposed to a failed read.
 pub fn bad(message: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message.into())
 }
 
-/// Reads `len` bytes; takes memory only for those that come.
+/// Reads `len` bytes; allocates only for those that come.
 pub fn read_up_to(file: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = file.take(len).read_to_end(&mut bytes)?;

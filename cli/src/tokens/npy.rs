@@ -1,4 +1,4 @@
-//! The header of numpy's files.
+//! The header of npy files.
 
 use std::io::{self, Read};
 
@@ -6,10 +6,10 @@ use super::layout::{Array, bad, read_up_to};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// The most bytes that a header may have; numpy itself refuses more than 10000 unasked.
+/// Longest header in bytes; numpy itself refuses more than 10000 unless told otherwise.
 const MAX_HEADER: u32 = 1 << 16;
 
-/// Everything before the numbers takes a multiple of this.
+/// The numbers begin at a multiple of this.
 const ALIGN: usize = 64;
 
 /// numpy leaves room for the first side to grow to this many digits.
@@ -32,7 +32,7 @@ pub fn header(array: &Array) -> io::Result<Vec<u8>> {
         .first()
         .map_or(0, |side| GROWTH_DIGITS.saturating_sub(side.len()));
     text.push_str(&" ".repeat(room));
-    // It ends a line, after at least one space.
+    // The header ends with at least one space and a newline.
     let len = MAGIC.len() + 4 + text.len() + 1;
     text.push_str(&" ".repeat(ALIGN - len % ALIGN));
     text.push('\n');
@@ -148,7 +148,7 @@ mod tests {
             let found = header(&array(dtype, shape)).unwrap();
             assert_eq!(found, [&start[..], expected.as_bytes()].concat());
         }
-        // Where nothing is left to fill up, numpy fills up 64 bytes.
+        // Where no padding is needed, numpy pads by 64 bytes.
         let sides = [&[5][..], &[10000; 15]].concat();
         assert_eq!(header(&array("u16", &sides)).unwrap().len(), 256);
     }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use anyhow::anyhow;
 use latentbit_container::edit::{Border, Gap};
 use latentbit_container::{
-    ChunkInfo, Error, ErrorKind, Event, Limits, Metadata, Reader, StoredChunk, StreamId, Times, Tokens,
-    VideoStream,
+    ChunkInfo, Error, ErrorKind, Event, Limits, Metadata, PixelFrames, Reader, StoredChunk, StreamId, Times,
+    Tokens, VideoStream,
 };
 use serde_json::Value;
 
@@ -17,22 +17,22 @@ use super::layout::Layout;
 use super::sidecar::{ChapterEntry, ChunkEntry, MetadataEntry, Sidecar, chapter_entries};
 use latentbit_media::{MediaError, MediaErrorKind};
 
-/// What a file holds of a stream of tokens.
+/// The chunks of a stream of tokens, and what else the array's sidecar needs.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// All chunks in order, those that are lost as well.
+    /// All chunks in order, including lost ones.
     pub chunks: Vec<ChunkEntry>,
-    /// Where those lie that are not lost, to tell them again.
+    /// Where the chunks that are not lost lie, to recognise them in the second reading.
     pub places: Vec<ChunkInfo>,
     pub metadata: Vec<MetadataEntry>,
     pub chapters: Vec<ChapterEntry>,
-    /// Other streams that there is metadata about.
+    /// Other streams with metadata.
     pub others: BTreeSet<StreamId>,
     pub damage: Damage,
 }
 
 impl Listing {
-    /// Lists what `reading` gives of a stream, with at most `bits` bits per token.
+    /// Lists the chunks of a stream, with at most `bits` bits per token.
     pub fn new<R: Read>(
         reading: Reading<R>,
         stream: StreamId,
@@ -42,10 +42,10 @@ impl Listing {
         Self::with_tokens(reading, stream, video, bits, |_| Ok(()))
     }
 
-    /// As [`new`](Self::new), and gives the tokens of each chunk to `take`, all their bits, if `reading` unpacks them.
+    /// As [`new`](Self::new), and passes the tokens of each chunk to `take`, with all bits, if `reading` unpacks them.
     ///
     /// # Errors
-    /// A reading that fails, and what `take` fails with.
+    /// Fails if reading or `take` fails.
     pub fn with_tokens<R: Read, E: From<Error>>(
         mut reading: Reading<R>,
         stream: StreamId,
@@ -96,11 +96,11 @@ impl Listing {
         Ok(listing)
     }
 
-    /// What describes the array of these tokens in `layout`.
+    /// The sidecar of the array of these tokens in `layout`.
     pub fn sidecar(&self, video: &VideoStream, layout: Layout) -> Sidecar {
         let frames = PixelFrames(self.frames());
         let video = VideoStream {
-            // What is lost at the end is not known.
+            // Losses at the end are not known.
             frame_count: video.frame_count.filter(|&promised| promised == frames),
             ..video.clone()
         };
@@ -112,23 +112,23 @@ impl Listing {
         sidecar
     }
 
-    /// How many steps of tokens there are.
+    /// Steps of tokens.
     pub fn steps(&self) -> u64 {
         self.chunks.last().map_or(0, |chunk| chunk.steps[1])
     }
 
-    /// How many frames there are, those that are lost as well.
+    /// Frames, including lost ones.
     pub fn frames(&self) -> u64 {
         let last = self.chunks.last();
         last.map_or(0, |chunk| chunk.first_frame.saturating_add(chunk.frames))
     }
 }
 
-/// Chunks in a row that have no tokens.
+/// A run of chunks without tokens.
 struct Open {
     chunks: Range<u64>,
     frames: Range<u64>,
-    /// What the file says of them, of those that it holds a place for.
+    /// The placeholders that the file has for them.
     held: Vec<StoredChunk>,
 }
 
@@ -177,7 +177,7 @@ impl Lister<'_> {
         }
     }
 
-    /// Lists the chunks without tokens that came last, now that it is known what comes after them.
+    /// Lists the last run of chunks without tokens, now that it is known what follows it.
     fn close(&mut self, after: Option<Border>) {
         let Some(open) = self.open.take() else {
             return;
@@ -185,7 +185,7 @@ impl Lister<'_> {
         let step = self.step;
         let entries = &mut self.listing.chunks;
         if open.held.len() as u64 == open.chunks.end.saturating_sub(open.chunks.start) {
-            // Whoever held their places knew more of them than their neighbours tell.
+            // Their placeholders say more about them than their neighbours.
             entries.extend(open.held.iter().map(|place| ChunkEntry::lost(place, step)));
             return;
         }
@@ -200,7 +200,7 @@ impl Lister<'_> {
     }
 
     fn metadata(&mut self, metadata: Metadata) {
-        // In a file of its own the stream is the first one.
+        // The stream is the first one of the sidecar.
         let stream = match metadata.stream {
             StreamId::NONE => None,
             of if of == self.stream => Some(0),
@@ -219,9 +219,9 @@ impl Lister<'_> {
 /// What is wrong with a file.
 #[derive(Debug, Default)]
 pub struct Damage {
-    /// What was passed over.
+    /// Damage that was skipped.
     pub found: Vec<Error>,
-    /// The file is cut off after what was read of it.
+    /// The file is cut off.
     pub cut_off: Option<Error>,
 }
 
@@ -234,7 +234,7 @@ impl Damage {
     }
 }
 
-/// A file that is read as far as it goes.
+/// Reads a file as far as possible.
 pub struct Reading<R: Read> {
     reader: Reader<R>,
     unpack: bool,
@@ -242,7 +242,7 @@ pub struct Reading<R: Read> {
 }
 
 impl<R: Read> Reading<R> {
-    /// `unpack`: whether chunks come with their tokens, or as they are stored.
+    /// `unpack` says whether chunks come with their tokens or as they are stored.
     pub fn new(reader: Reader<R>, unpack: bool) -> Self {
         Self {
             reader,
@@ -251,10 +251,10 @@ impl<R: Read> Reading<R> {
         }
     }
 
-    /// The next thing that is no damage; none at the end of what can be read.
+    /// The next event that is no damage; none at the end of what can be read.
     ///
-    /// A reading that fails is another matter than a file that is damaged, and so is a file that this program is too old
-    /// for or that asks for too much: to go on would hide it.
+    /// A failed read is not damage, and neither is a file that this program is too old for or that exceeds its limits:
+    /// reading on would hide it.
     pub fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             let event = match self.unpack {
@@ -273,7 +273,7 @@ impl<R: Read> Reading<R> {
         }
     }
 
-    /// Where the chunk that came last lies.
+    /// Where the last chunk lies.
     pub const fn last_chunk(&self) -> Option<&ChunkInfo> {
         self.reader.last_chunk()
     }
@@ -282,7 +282,7 @@ impl<R: Read> Reading<R> {
 /// Why tokens could not be written.
 #[derive(Debug)]
 pub enum Failed {
-    /// A chunk that was listed cannot be unpacked: its checksums hold, so that only unpacking shows it.
+    /// A listed chunk cannot be unpacked: its checksums are right, so only unpacking shows the damage.
     Unpack(Error),
     Other(anyhow::Error),
 }
@@ -293,9 +293,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// Gives the numbers of each chunk that `listing` names to `put`, with at most `bits` bits of each token.
+/// Passes the numbers of each chunk in `listing` to `put`, with at most `bits` bits of each token.
 ///
-/// Fails if they are not just those chunks: the array would be of another length than its header says.
+/// Fails if the file has other chunks: the array would not have the length that its header says.
 pub fn write_values<R: Read>(
     reading: &mut Reading<R>,
     stream: StreamId,
@@ -351,9 +351,9 @@ fn unlike(damage: &mut Vec<Error>, expected: Option<&ChunkInfo>, found: Option<&
     ))
 }
 
-/// Writes the tokens of a `.lbit`, which is read once, as `tokens export` does; gives the JSON that says what they are.
-/// There must be `steps` steps of them, because an array begins with its length. `name` and `place` are those of the
-/// `.lbit` and of the array in messages.
+/// Writes the tokens of a `.lbit` as npy, as `tokens export` does, but reads it only once; returns the sidecar.
+/// There must be `steps` steps of them, because an array begins with its length. Messages call the `.lbit` `name` and the
+/// array `place`.
 pub fn write_npy(
     lbit: impl Read,
     name: &str,
@@ -429,7 +429,7 @@ mod tests {
         Reading::new(reader, unpack)
     }
 
-    /// Lists one file and takes the tokens from another one.
+    /// Lists one file and reads the tokens of another one.
     fn write(listed: &[u8], read: &[u8]) -> Result<Vec<u8>, Failed> {
         let listing = Listing::new(reading(listed, false), STREAM, &video(), 10).unwrap();
         let mut out = Vec::new();

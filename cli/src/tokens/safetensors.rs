@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::layout::{Array, bad, read_up_to};
 use super::sidecar::Sidecar;
 
-/// The most bytes that a header may have: the library of safetensors refuses more.
+/// Longest header in bytes: the safetensors library refuses more.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// The key of the metadata that holds the sidecar.
+/// Metadata key of the sidecar.
 const KEY: &str = "latentbit.tokens";
 
 /// The header of a file.
@@ -30,12 +30,12 @@ struct Tensor {
     data_offsets: [u64; 2],
 }
 
-/// The name of a chunk's tensor. With its zeros, names in order are chunks in order.
+/// The name of a chunk's tensor, with zeros so that sorted names give chunks in order.
 fn name(number: u64) -> String {
     format!("chunk.{number:08}")
 }
 
-/// The tensors of an array's chunks, one after the other; chunks that are lost have none.
+/// The tensors of an array's chunks, one after the other; lost chunks have none.
 fn tensors(sidecar: &Sidecar) -> io::Result<BTreeMap<String, Tensor>> {
     let mut from = 0u64;
     let mut tensors = BTreeMap::new();
@@ -63,7 +63,7 @@ fn tensors(sidecar: &Sidecar) -> io::Result<BTreeMap<String, Tensor>> {
     Ok(tensors)
 }
 
-/// What comes before the numbers.
+/// Everything before the numbers.
 pub fn header(sidecar: &Sidecar) -> io::Result<Vec<u8>> {
     let about = serde_json::to_string(sidecar)?;
     let header = Header {
@@ -103,7 +103,7 @@ impl Header {
         self.metadata.get(KEY).map(String::as_str)
     }
 
-    /// Whether the tensors are what `sidecar` says.
+    /// Fails unless the tensors are as `sidecar` says.
     pub fn check(&self, sidecar: &Sidecar) -> io::Result<()> {
         let expected = tensors(sidecar)?;
         for (name, tensor) in &expected {

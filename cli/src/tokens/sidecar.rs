@@ -1,4 +1,4 @@
-//! What an array of tokens is: the JSON beside it.
+//! The sidecar: the JSON beside an array of tokens that describes it.
 
 use latentbit_container::{
     BundleId, Chapter, Chroma, Chunk, ChunkInfo, Coder, Color, ColorRange, LatentFrames, Metadata,
@@ -71,9 +71,9 @@ pub struct ChunkEntry {
     /// How long each frame is shown, if not for the stream's `frame_duration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durations: Option<Vec<u32>>,
-    /// Its part of the first axis: from, and up to but without. Empty if the chunk is lost.
+    /// Its range of the first axis, end excluded. Empty if the chunk is lost.
     pub steps: [u64; 2],
-    /// Its tokens are gone. If more than one in a row is, nobody knows where one ended and the next began.
+    /// Its tokens are gone. Of several lost chunks in a row, nobody knows where one ended and the next began.
     #[serde(default)]
     pub lost: bool,
     /// Bits per token in this chunk, if fewer than the stream has.
@@ -109,7 +109,7 @@ const CHROMAS: [(Chroma, &str); 5] = [
     (Chroma::Rgb, "rgb"),
 ];
 
-/// The name of the JSON beside a file of tokens.
+/// Name of the sidecar of an array file.
 pub fn sidecar_name(array: &str) -> String {
     format!("{array}.json")
 }
@@ -125,10 +125,10 @@ pub fn chapter_entries(chapters: &[Chapter]) -> Vec<ChapterEntry> {
 }
 
 impl Sidecar {
-    /// The most bytes that one may have; it takes weeks of video to fill them.
+    /// Longest sidecar in bytes; it takes weeks of video to fill it.
     pub const MAX_LEN: u64 = 1 << 29;
 
-    /// The sidecar that `text` is, which came from `place`.
+    /// Parses a sidecar, which messages call `place`.
     pub fn parse(text: &[u8], place: &str) -> Result<Self, MediaError> {
         let invalid = |message| MediaError::new(MediaErrorKind::Invalid, place, message);
         if text.len() as u64 > Self::MAX_LEN {
@@ -141,7 +141,7 @@ impl Sidecar {
             .map_err(|error| invalid(format!("this is no sidecar of tokens: {error}")))
     }
 
-    /// Of an array of so many steps, as far as that alone tells; it has no chunks.
+    /// A sidecar without chunks for an array of `steps` steps.
     pub fn of_steps(video: &VideoStream, layout: Layout, steps: u64) -> Self {
         Self {
             shape: Self::sides(video, layout, steps),
@@ -149,7 +149,7 @@ impl Sidecar {
         }
     }
 
-    /// Sides of an array of `steps` steps.
+    /// Shape of an array of `steps` steps.
     pub(super) fn sides(video: &VideoStream, layout: Layout, steps: u64) -> Vec<u64> {
         let grid = video.grid(LatentFrames(1));
         let mut sides = vec![steps, u64::from(grid.h), u64::from(grid.w)];
@@ -157,7 +157,7 @@ impl Sidecar {
         sides
     }
 
-    /// The JSON of a file of its own.
+    /// The text of a sidecar file.
     pub fn to_json(&self) -> anyhow::Result<String> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         if text.len() as u64 > Self::MAX_LEN {
@@ -186,7 +186,7 @@ impl Sidecar {
         }
     }
 
-    /// Type and sides of the array.
+    /// Type and shape of the array.
     pub fn array(&self) -> Array {
         Array {
             dtype: self.dtype.clone(),
@@ -251,7 +251,7 @@ impl Video {
         }
     }
 
-    /// The description of a file's stream; none if a name is not known.
+    /// The stream's description for a file; none if a name in it is not known.
     pub fn stream(&self) -> Option<VideoStream> {
         let rational = |[num, den]: [u32; 2]| Rational { num, den };
         let [primaries, transfer, matrix] = self.color;
@@ -328,7 +328,7 @@ impl ChunkEntry {
         }
     }
 
-    /// What holds the place of a lost chunk.
+    /// The placeholder of a lost chunk.
     pub fn place(&self, video: &VideoStream) -> StoredChunk {
         let latent_frames = LatentFrames(self.latent_frames);
         StoredChunk {

@@ -1,4 +1,4 @@
-//! What a file holds, and how `info` tells it to programs and people.
+//! What a file holds, and the report of it for programs and people.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -113,7 +113,7 @@ pub struct ChunkReport {
 }
 
 impl<'a> InfoReport<'a> {
-    /// What there is to tell of a file, and the exit code that follows; none if it has no video.
+    /// The report of a file, and the exit code for it; none if it has no video.
     pub fn new(file: &'a str, contents: &'a Contents, bytes: u64, with_chunks: bool) -> Option<(Self, Exit)> {
         let (stream, video) = contents.header.first_video()?;
         let mine = |chunk: &&ChunkContents| chunk.info.stream == stream;
@@ -282,7 +282,7 @@ fn row(chunk: &ChunkContents, tick: f64) -> ChunkReport {
     }
 }
 
-/// What is known of a chunk beside its place.
+/// A chunk.
 pub struct ChunkContents {
     pub info: ChunkInfo,
     pub coder: Coder,
@@ -318,7 +318,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Reads all that `reader` has.
+    /// Reads a file to its end.
     pub fn of<R: Read>(mut reader: Reader<R>) -> Self {
         let header = reader.header().clone();
         let streams = header.streams.len();

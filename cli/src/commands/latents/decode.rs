@@ -116,7 +116,7 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     for frame in pictures {
         let frame = match frame {
             Ok(frame) => frame,
-            // When reading went wrong, the pipeline only knows that nothing more came.
+            // If reading failed, the pipeline only knows that nothing more came.
             Err(error) => return joined(reading.join(), "reading").and(Err(error.into())),
         };
         sink.write_frame(frame, written * i64::from(options.frame_duration))?;
@@ -228,7 +228,7 @@ fn read(
             latent,
         });
         match pushed {
-            // Whoever takes the frames knows why.
+            // The receiver of the frames knows why.
             Err(latentbit_codec::Error::Closed) => return Ok(()),
             pushed => pushed?,
         }

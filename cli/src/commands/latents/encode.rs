@@ -79,7 +79,7 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let options = Options {
         encoder_plan: Some(planned.plan),
         threads: args.model.threads,
-        // A reader of the file knows of one beginning only.
+        // Readers expect a single group.
         chunks_per_group: 0,
         ..Options::default()
     };

@@ -1,4 +1,4 @@
-//! What is said about a model.
+//! Reports about models.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,14 @@ pub struct ModelReport<'a> {
     pub name: &'a str,
     pub kind: Kind,
     pub bytes: u64,
-    /// What to give to other programs.
+    /// Path to give to other programs.
     pub path: PathBuf,
     pub files: &'a [FileRecord],
     pub source: &'a Source,
 }
 
 impl<'a> ModelReport<'a> {
-    /// Of a model in `cache`.
+    /// Report of a model in `cache`.
     pub fn new(cache: &Cache, name: &'a Name, record: &'a Record) -> Self {
         Self {
             name: name.as_str(),

@@ -87,7 +87,7 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     let place = &args.input;
     let written = match export.write(false).with_context(|| place.clone())? {
         Ok(written) => written,
-        // Its checksums hold, so only a listing that unpacks takes it for lost.
+        // Its checksums are right, so only a listing that unpacks takes it for lost.
         Err(_) => export
             .write(true)
             .and_then(|written| Ok(written?))
@@ -96,7 +96,7 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
     written.tell(args, &beside)
 }
 
-/// Two files are written, and both are given their names at the end.
+/// Fails unless `output` can be a file: two files are written, and both get their names at the end.
 fn check_is_file(output: &str) -> anyhow::Result<()> {
     if output == "-" {
         return usage(
@@ -121,8 +121,8 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Reads the file twice: the first time to know how much there is, because that comes first in an array. The first
-    /// time chunks are unpacked only if `unpack` says so; gives the reason if one of them should have been.
+    /// Reads the file twice: first to know how much there is, because an array begins with its length. The first reading
+    /// unpacks chunks only if `unpack` says so; returns the reason if it should have.
     fn write(&mut self, unpack: bool) -> anyhow::Result<Result<Written, ContainerError>> {
         let args = self.args;
         let reader = Reader::salvaging(&mut self.file, Limits::default())?;
@@ -157,7 +157,7 @@ impl Export<'_> {
         target.commit()?;
         beside_target.commit()?;
         Ok(Ok(Written {
-            // It knows of what unpacking shows, too.
+            // This one includes what only unpacking shows.
             damage: reading.damage,
             listing,
             sidecar,
@@ -165,7 +165,7 @@ impl Export<'_> {
     }
 }
 
-/// The stream of tokens to export, with as many bits as are wanted.
+/// The stream of tokens to export, with the bits that are wanted.
 fn video<R: std::io::Read>(
     reader: &Reader<R>,
     args: &TokensExportArgs,
@@ -193,7 +193,7 @@ struct Written {
 }
 
 impl Written {
-    /// Says what is not in the array, and how the command ends.
+    /// Reports what is not in the array; returns how the command ends.
     fn tell(&self, args: &TokensExportArgs, beside: &str) -> anyhow::Result<Exit> {
         let place = &args.input;
         if !self.listing.others.is_empty() {

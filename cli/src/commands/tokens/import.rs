@@ -58,7 +58,7 @@ pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
     let found = format
         .read_header(&mut file)
         .map_err(|error| explain(&place, error))?;
-    // What a file says of itself cannot be that of another one, as may lie beside it.
+    // A sidecar in the file is certainly its own, unlike one beside it.
     let (beside, sidecar) = match (&args.sidecar, found.about()) {
         (None, Some(about)) => (place.clone(), Sidecar::parse(about.as_bytes(), &place)?),
         (None, None) if input == "-" => {
@@ -95,7 +95,7 @@ fn cut_off(place: &str, frames: u64, message: String) -> anyhow::Error {
     MediaError::new(MediaErrorKind::Truncated { frames }, place, message).into()
 }
 
-/// Tells contents that are wrong from a reading that failed.
+/// Distinguishes wrong contents from a failed read.
 fn explain(place: &str, error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::InvalidData => invalid(place, error.to_string()),

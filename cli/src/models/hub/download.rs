@@ -1,10 +1,8 @@
-//! Fetches a file, in as many pieces as the network needs, and keeps what came for the next run.
+//! Fetches a file in as many pieces as the network needs, and keeps what came for the next run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use indicatif::ProgressBar;
@@ -20,7 +18,7 @@ use crate::models::record::FileRecord;
 
 const BUFFER: usize = 1 << 16;
 
-/// Fewer bytes than this are no sign that the next try brings more.
+/// Fewer new bytes than this do not count as progress.
 const PROGRESS: u64 = 1 << 20;
 
 /// Fetches `file` into `folder`.
@@ -40,7 +38,7 @@ pub fn fetch(http: &Http, file: &Remote, folder: &Path, bar: &ProgressBar) -> an
         let Err(failure) = piece(http, file, &part, have, bar) else {
             continue;
         };
-        // A server that starts anew each time brings bytes, too, but gets nowhere.
+        // A server that starts anew each time sends bytes too, but gets nowhere.
         let length = part.length()?;
         if length >= most.saturating_add(PROGRESS) {
             tries = 0;
@@ -83,7 +81,7 @@ pub fn fetch(http: &Http, file: &Remote, folder: &Path, bar: &ProgressBar) -> an
 fn piece(http: &Http, file: &Remote, part: &Part, have: u64, bar: &ProgressBar) -> Result<(), Failure> {
     let answer = http.send(Ask::Get { from: have }, &file.address)?;
     let keep = match answer.status {
-        // Not what was asked for, so nothing of it fits; the next request is for the whole.
+        // Other bytes than requested are of no use; the next request is for the whole file.
         206 if have == 0 || !continues(&answer, have, file.bytes) => None,
         206 => Some(have),
         200 => Some(0),
@@ -157,7 +155,7 @@ fn copy(answer: Answer, rest: u64, mut output: File, path: &Path, bar: &Progress
     }
 }
 
-/// Whether a part of a file is the one from `have` on, of the file of that length.
+/// Whether an answer is the rest of the file from `have` on.
 fn continues(answer: &Answer, have: u64, bytes: u64) -> bool {
     let range = answer.headers.get("content-range").and_then(|v| v.to_str().ok());
     range.is_some_and(|range| is_rest(range, have, bytes))
@@ -187,7 +185,7 @@ struct Part {
     whole: PathBuf,
 }
 
-/// What must be the same for the rest of a file to fit to its beginning.
+/// What must be unchanged for the rest of a file to fit its beginning.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     address: String,
@@ -196,7 +194,7 @@ struct State {
 }
 
 impl Part {
-    /// Takes up the part of `file` in `folder`, if there is one and the file is still the same; else begins anew.
+    /// Resumes the part of `file` in `folder` if there is one and the file is still the same, else starts anew.
     fn open(folder: &Path, file: &Remote) -> anyhow::Result<Self> {
         let name = file_name(&file.path);
         let part = Self {
@@ -209,7 +207,7 @@ impl Part {
             bytes: file.bytes,
             etag: file.etag.clone(),
         };
-        // A file that was finished before another one failed is taken up in the same way.
+        // A file that was finished before another one failed is resumed in the same way.
         if part.whole.exists() {
             fs::rename(&part.whole, &part.path).map_err(|e| io_error(&part.whole, "rename", e))?;
         }
@@ -230,7 +228,7 @@ impl Part {
     fn length(&self) -> anyhow::Result<u64> {
         match self.path.metadata() {
             Ok(meta) => Ok(meta.len()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(e) => Err(io_error(&self.path, "read", e)),
         }
     }
@@ -247,7 +245,7 @@ impl Part {
         Ok(file)
     }
 
-    /// Gives it the name of the whole file.
+    /// Renames it to the whole file.
     fn finish(&self) -> anyhow::Result<()> {
         File::open(&self.path)
             .and_then(|file| file.sync_all())
@@ -314,25 +312,6 @@ mod tests {
         ] {
             assert!(!is_rest(bad, 3, 10), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_passes_is_tried_again_and_what_stays_is_not() {
-        let mut calls = 0;
-        let mut failing = |transient| {
-            calls = 0;
-            let result: anyhow::Result<()> = with_retries(|| {
-                calls += 1;
-                Err(Failure {
-                    transient,
-                    error: anyhow!("x"),
-                })
-            });
-            assert!(result.is_err());
-            calls
-        };
-        assert_eq!(failing(false), 1);
-        assert_eq!(failing(true), TRIES);
     }
 
     fn remote(etag: &str) -> Remote {

@@ -22,14 +22,14 @@ pub const LINKED_SIZE: &str = "x-linked-size";
 /// The hub needs three at most.
 const MAX_REDIRECTS: usize = 10;
 
-/// In a row, none of which brought anything.
+/// Tries in a row without progress.
 const TRIES: u32 = 3;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For a single read: how long a whole file takes, nobody knows.
+/// For a single read, because nobody knows how long a whole file takes.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends requests, with the token to the hub itself only.
@@ -67,7 +67,7 @@ pub struct Answer {
 
 /// One answer, maybe a redirect.
 pub struct Hop {
-    /// Whether it is of the hub itself, not of another host that it redirected to.
+    /// Whether it is from the hub itself, not from another host that it redirected to.
     pub at_hub: bool,
     /// Its headers.
     pub headers: HeaderMap,
@@ -83,7 +83,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// One that stays.
+    /// A failure that stays.
     pub fn lasting(error: anyhow::Error) -> Self {
         Self {
             transient: false,
@@ -91,7 +91,7 @@ impl Failure {
         }
     }
 
-    /// One that may pass.
+    /// A failure that may pass.
     pub fn passing(error: anyhow::Error) -> Self {
         Self {
             transient: true,
@@ -192,7 +192,7 @@ impl Http {
 
     fn send_once(&self, ask: Ask, address: &Address) -> Result<ureq::http::Response<Body>, Failure> {
         let method = if ask == Ask::Head { "HEAD" } else { "GET" };
-        // Lengths and ranges are those of the file only if nobody compresses it on the way.
+        // Lengths and ranges are those of the file only without compression.
         let mut request = Request::builder()
             .method(method)
             .uri(address.full())
@@ -260,7 +260,7 @@ impl Http {
     }
 }
 
-/// Runs `action` until it goes well, or fails in a way that stays, or too often.
+/// Runs `action` until it succeeds, or fails for good or too often.
 pub fn with_retries<T>(mut action: impl FnMut() -> Result<T, Failure>) -> anyhow::Result<T> {
     let mut tries = 0;
     loop {
@@ -295,7 +295,7 @@ fn authorization(token: &str) -> anyhow::Result<HeaderValue> {
 }
 
 fn agent() -> Agent {
-    // Only a second one would fail, and that would be as good.
+    // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -359,5 +359,24 @@ mod tests {
         assert!(authorization("hf_abc").unwrap().is_sensitive());
         let error = authorization("secret\nX: y").unwrap_err();
         assert!(!format!("{error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_stays_is_not() {
+        let mut calls = 0;
+        let mut failing = |transient| {
+            calls = 0;
+            let result: anyhow::Result<()> = with_retries(|| {
+                calls += 1;
+                Err(Failure {
+                    transient,
+                    error: anyhow!("x"),
+                })
+            });
+            assert!(result.is_err());
+            calls
+        };
+        assert_eq!(failing(false), 1);
+        assert_eq!(failing(true), TRIES);
     }
 }

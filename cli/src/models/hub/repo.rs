@@ -1,4 +1,4 @@
-//! What the hub tells of a repository and its files before they are fetched, and which of them are the model.
+//! What the hub says of a repository and its files before they are fetched, and which of them are the model.
 
 use std::io::Read;
 
@@ -30,7 +30,7 @@ struct Sibling {
     rfilename: String,
 }
 
-/// Asks for the list and chooses.
+/// Asks for the list of files and chooses.
 pub fn choose(http: &Http, repo: &str, revision: &str) -> anyhow::Result<(Vec<String>, Option<String>)> {
     let parts = ["api", "models"].into_iter().chain(repo.split('/'));
     let address = http.origin().below(parts.chain(["revision", revision]));
@@ -135,11 +135,11 @@ pub fn look(http: &Http, repo: &str, revision: &str, path: &str) -> anyhow::Resu
         hops.find_map(|hop| text(&hop.headers, name)).map(str::to_owned)
     };
     let here = |name| text(&answer.headers, name).map(str::to_owned);
-    // A mirror may redirect to the hub, so what only hubs say is taken from whoever says it.
+    // A mirror may redirect to the hub, so headers that only hubs send are taken from any answer.
     let linked_etag = first(LINKED_ETAG, false).map(|etag| bare(&etag));
     // Storage behind a redirect has tags of its own, which can look like a SHA-256 and be none.
     let hub_etag = first(ETAG, true).map(|etag| bare(&etag));
-    // A redirect has a length, too: that of its own few words.
+    // The length of a redirect is that of its own few words.
     let length = first(LINKED_SIZE, false).or_else(|| (answer.status == 200).then(|| here(LENGTH))?);
     let Some(bytes) = length.and_then(|length| length.parse().ok()) else {
         return Err(anyhow!(
@@ -149,7 +149,7 @@ pub fn look(http: &Http, repo: &str, revision: &str, path: &str) -> anyhow::Resu
     let commit = first(COMMIT, false).filter(|commit| is_hex(commit, 40));
     let sha256 = linked_etag.iter().chain(&hub_etag).find(|etag| is_hex(etag, 64));
     Ok(Remote {
-        // All requests for a model are to find the same commit, whatever happens to the branch meanwhile.
+        // All requests for a model must see the same commit, even if the branch moves on.
         address: commit.as_deref().map_or_else(|| asked.clone(), address),
         path: path.to_owned(),
         bytes,
