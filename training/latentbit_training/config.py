@@ -83,6 +83,13 @@ class TokenizerConfig:
     rope_theta: float = 100.0
     quantizer: str = "lfq"
     chunk_latent_frames: int = 4
+    depth_step: int = 0
+    """Planes between the depths whose error the encoder estimates for each token; 0: it has no such head."""
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The numbers of leading planes that a token may keep: multiples of `depth_step`, and all."""
+        return (*range(0, self.bits, self.depth_step or 1), self.bits)
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,8 @@ class BundleConfig:
 
     def to_json(self) -> str:
         """The text stored under the metadata key `config`."""
-        return json.dumps({**asdict(self), "vae": vae_json(self.vae)}, sort_keys=True)
+        tokenizer = tokenizer_json(self.tokenizer) if self.tokenizer else None
+        return json.dumps({**asdict(self), "vae": vae_json(self.vae), "tokenizer": tokenizer}, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> BundleConfig:
@@ -179,6 +187,14 @@ def vae_config(raw: dict[str, Any]) -> VaeConfig:
     """A `VaeConfig` from parsed JSON."""
     stages = tuple(StageConfig(**{k: _tuples(v) for k, v in stage.items()}) for stage in raw["stages"])
     return VaeConfig(stages=stages, **{k: _tuples(v) for k, v in raw.items() if k != "stages"})
+
+
+def tokenizer_json(config: TokenizerConfig) -> dict[str, Any]:
+    """What `tokenizer_config` reads; as `vae_json` it leaves out later fields that say nothing."""
+    raw = asdict(config)
+    if not raw["depth_step"]:
+        del raw["depth_step"]
+    return raw
 
 
 def tokenizer_config(raw: dict[str, Any]) -> TokenizerConfig:

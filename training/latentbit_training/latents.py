@@ -70,10 +70,11 @@ def build(cache: Path, vae: WanVae, out: Path, seed: int = 1) -> None:
 
 @torch.no_grad()
 def sensitivity(vae: WanVae, latent: Tensor, step: float = 0.3) -> Tensor:
-    """How much each channel of a normalised latent (B, C, T, H, W) matters in pixels: (1, C, 1, 1, 1), mean 1.
+    """How much each channel of a normalised latent (B, C, T, H, W) matters in pixels: (1, C, 1, 1, 1).
 
-    The error that the decoder makes of a small random change of one channel alone, so that a mean squared error of
-    latents weighed by it stands for that of pixels, without a pass through the decoder in each step.
+    The squared error of pixels (-1…1) for each unit of squared error of one channel alone, found by a small random
+    change of it. The sum over channels of squared errors weighed by it stands for the error of pixels, without a pass
+    through the decoder in each step.
     """
     generator = torch.Generator(device="cpu").manual_seed(0)
     before = vae.decode(vae.denormalize(latent))
@@ -83,8 +84,7 @@ def sensitivity(vae: WanVae, latent: Tensor, step: float = 0.3) -> Tensor:
         noise = torch.randn(latent[:, channel].shape, generator=generator).to(latent.device)
         changed[:, channel] += step * noise
         errors.append((vae.decode(vae.denormalize(changed)) - before).square().mean())
-    found = torch.stack(errors)
-    return (found / found.mean()).view(1, -1, 1, 1, 1)
+    return (torch.stack(errors) / step**2).view(1, -1, 1, 1, 1)
 
 
 class LatentSampler(Drawer):

@@ -74,10 +74,3 @@ class Balance:
         mean = torch.tanh(u.float()).flatten(0, -2).mean(0)
         self.running = torch.lerp(mean.detach(), self.running, self.momentum)
         return 2 * (self.running * mean).mean()
-
-
-def keep_mask(shape: tuple[int, ...], bits: int, lowest: int, whole: float, device: torch.device) -> Tensor:
-    """Ones for the planes that a sample keeps: all of them with chance `whole`, else a uniform number from `lowest`."""
-    kept = torch.randint(lowest, bits + 1, shape, device=device)
-    kept = torch.where(torch.rand(shape, device=device) < whole, bits, kept)
-    return (torch.arange(bits, device=device) < kept[..., None]).float()

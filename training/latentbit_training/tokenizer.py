@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,11 +52,40 @@ class Tokenizer(nn.Module):
         self.encoder = vit(patch_width, config.bits, config.encoder_layers)
         self.decoder = vit(config.bits, patch_width, config.decoder_layers)
         self.quantizer = QUANTIZERS[config.quantizer](config.bits)
+        self.depth_head: nn.Linear | None = None
+        """Reads the encoder's trunk as the code's head does, and estimates errors."""
+        if config.depth_step:
+            self.depth_head = nn.Linear(config.width, len(config.depths))
+            nn.init.zeros_(self.depth_head.weight)
+            self.expect(0.1)
+
+    def expect(self, error: float) -> None:
+        """Lets a fresh depth head begin with the error of tokens of no planes, and a tenth of it at all planes."""
+        if self.depth_head is not None:
+            falling = math.log(error) + torch.linspace(0, math.log(0.1), len(self.config.depths))
+            self.depth_head.bias.data.copy_(falling)
 
     def encode(self, latent: Tensor) -> tuple[Tensor, Grid]:
         """The ViT encoder's output (B, tokens, D) before the sign (equation 1 of the paper)."""
         x, grid = patchify(latent, self.config.patch)
         return self.encoder(x, grid), grid
+
+    def analyse(self, latent: Tensor) -> tuple[Tensor, Tensor | None, Grid]:
+        """`encode`, and with a depth head the estimates (B, tokens, K) for the K depths of the config.
+
+        An estimate is the natural logarithm of the mean squared error that a token adds to its pixels (-1…1) when it
+        keeps that many planes and its neighbours about as many.
+        """
+        x, grid = patchify(latent, self.config.patch)
+        features = self.encoder.trunk(x, grid)
+        errors = self.depth_head(features) if self.depth_head is not None else None
+        return self.encoder.head(features), errors, grid
+
+    def keep(self, code: Tensor, depths: Tensor | int) -> Tensor:
+        """A code without the planes beyond `depths`: one number, (B,) or (B, tokens)."""
+        kept = torch.as_tensor(depths, device=code.device)
+        kept = kept.view(*kept.shape, *[1] * (code.ndim - kept.ndim))
+        return code * (torch.arange(self.config.bits, device=code.device) < kept)
 
     def decode(self, code: Tensor, grid: Grid, size: tuple[int, int, int]) -> Tensor:
         """The latent of a code; planes that were dropped are zero (equation 2)."""
@@ -65,18 +96,27 @@ class Tokenizer(nn.Module):
         u, grid = self.encode(latent)
         return u > 0, grid
 
-    def decode_bits(self, bits: Tensor, grid: Grid, size: tuple[int, int, int], kept: int | None = None) -> Tensor:
-        """The latent of the first `kept` planes of some bits."""
+    def decode_bits(
+        self, bits: Tensor, grid: Grid, size: tuple[int, int, int], kept: Tensor | int | None = None
+    ) -> Tensor:
+        """The latent of the first `kept` planes of some bits; `kept` as for `keep`."""
         code = (bits.float() * 2 - 1) * self.quantizer.scale
         if kept is not None:
-            code = code * (torch.arange(self.config.bits, device=code.device) < kept)
+            code = self.keep(code, kept)
         return self.decode(code, grid, size)
 
-    def forward(self, latent: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction, commitment loss, and the encoder's output; `mask` (B, D) keeps leading planes."""
-        u, grid = self.encode(latent)
+    def reconstruct(
+        self, u: Tensor, grid: Grid, size: tuple[int, int, int], depths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The latent of the encoder's output, with a straight-through gradient, and the commitment loss."""
         code, commitment = quantize(self.quantizer, u)
-        if mask is not None:
-            code = code * mask[:, None]
+        if depths is not None:
+            code = self.keep(code, depths)
+        return self.decode(code, grid, size), commitment
+
+    def forward(self, latent: Tensor, depths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction, commitment loss, and the encoder's output; `depths` as for `keep`."""
+        u, grid = self.encode(latent)
         t, h, w = latent.shape[2:]
-        return self.decode(code, grid, (t, h, w)), commitment, u
+        output, commitment = self.reconstruct(u, grid, (t, h, w), depths)
+        return output, commitment, u

@@ -12,20 +12,24 @@ import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .bundle import STORAGES
-from .config import TOKENIZER_PRESETS, tokenizer_config
+from .config import TOKENIZER_PRESETS, TokenizerConfig, tokenizer_config
 from .data import Sampler
+from .depths import choose_means, depth_loss, draw_maps, mean_depths, pixel_errors, sample_depths, snapped, token_means
+from .elastic import evaluate_elastic
 from .evaluate import evaluate_tokenizer
 from .latents import LatentSampler, frozen, sensitivity
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .perceptual import perceptual_loss
-from .quantize import Balance, entropy_term, keep_mask
+from .quantize import Balance, entropy_term
 from .tokenizer import Tokenizer
 from .training import Start, Training, add_options
+from .vit import Grid
 from .warm import VAE_HELP, warm_start_tokenizer
 
 
@@ -52,6 +56,34 @@ def join_chunks(chunks: Tensor, batch: int) -> Tensor:
     """The way back of `split_chunks`."""
     n, c, t, h, w = chunks.shape
     return chunks.reshape(batch, n // batch, c, t, h, w).transpose(1, 2).reshape(batch, c, -1, h, w)
+
+
+class Step(NamedTuple):
+    """What a step makes of its latents, before pixels."""
+
+    output: Tensor
+    """The latent from tokens, clips whole."""
+    latent_error: Tensor
+    commitment: Tensor
+    u: Tensor
+    depths: Tensor
+    """How many planes were kept: (B,) or (B, tokens)."""
+    errors: Tensor
+    """What the latent's error means for the pixels of each token: (B, tokens)."""
+    log_errors: Tensor | None
+    """What the depth head estimates, (B, tokens, K)."""
+
+
+def token_grid(config: TokenizerConfig, frames: int, side: int) -> Grid:
+    """The tokens of a chunk of so many latent frames of side `side`, along time, rows and columns."""
+    kt, kh, kw = config.patch
+    return -(-frames // kt), -(-side // kh), -(-side // kw)
+
+
+DEPTHS = ("sample", "token")
+DEPTH_ERRORS = ("latent", "pixel")
+HEAD_START = 0.1
+"""Part of the run after which the depth head has learned enough to choose."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,8 +116,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--commitment-warmup", type=float, default=0.3, help="part of the run over which it grows")
     p.add_argument("--entropy", type=float, default=0.0, help="weight of the entropy term")
     p.add_argument("--balance", type=float, default=0.3, help="weight of the term that draws every bit to half ones")
-    p.add_argument("--whole", type=float, default=0.5, help="chance that a sample keeps all its bit-planes")
-    p.add_argument("--lowest-bits", type=int, default=6, help="fewest planes that a sample keeps")
+    p.add_argument("--depths", choices=DEPTHS, default="sample",
+                   help="what keeps a number of planes of its own in training: each sample or each token")
+    p.add_argument("--whole", type=float, help="chance that a sample keeps all its bit-planes; "
+                   "0.5, with --depths token 0.1")
+    p.add_argument("--lowest-bits", type=int, help="fewest planes that a sample keeps, on average over its tokens; "
+                   "6, with --depths token 2")
+    p.add_argument("--depth-step", type=int,
+                   help="planes between the depths that a token can have; above 0 the encoder gets a head that "
+                   "estimates the error at each depth, 0 takes it away; default: as the configuration has it")
+    p.add_argument("--depth", type=float, default=0.05, help="weight of the depth head's term")
+    p.add_argument("--depth-error", choices=DEPTH_ERRORS, default="latent",
+                   help="what the head estimates: what a token's latent error means for pixels (the error that it adds "
+                   "to the VAE's), or, as soon as there are pixels, their whole error")
+    p.add_argument("--chosen", type=float, default=0.25,
+                   help="part of the samples whose depths the depth head chooses, with --depths token")
+    p.add_argument("--elastic-every", type=int, default=0, metavar="N",
+                   help="steps between reports on depth chosen per token; 0: at the end alone, with a depth head")
     p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
     p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
     p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
@@ -107,9 +154,28 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     config = TOKENIZER_PRESETS[args.preset]()
     if args.config:
         config = tokenizer_config(asdict(config) | json.loads(args.config.read_text()))
+    depth_step = config.depth_step if args.depth_step is None else args.depth_step
     config = replace(config, bits=args.bits or config.bits, quantizer=args.quantizer or config.quantizer,
-                     latent_channels=vae.config.latent_channels)
+                     latent_channels=vae.config.latent_channels, depth_step=depth_step)
+    per_token = args.depths == "token"
+    if args.whole is None:
+        args.whole = 0.1 if per_token else 0.5
+    lowest = min((2 if per_token else 6) if args.lowest_bits is None else args.lowest_bits, config.bits)
+
+    def encode(video: Tensor) -> Tensor:
+        return vae.normalize(vae.encode(video))
+
+    # What a channel's error means for pixels.
+    meaning = torch.full((1, config.latent_channels, 1, 1, 1), 1 / config.latent_channels, device=device)
+    if args.latent_weights == "sensitivity":
+        with torch.no_grad():
+            few = Sampler(args.cache, args.seed).image_batch(min(8, args.image_batch), args.size[0])
+            meaning = sensitivity(vae, encode(few.to(device)))
+    weights = meaning / meaning.mean()
+
     model = Tokenizer(config)
+    # The latent has unit variance: without planes that is its error.
+    model.expect(float(meaning.sum()))
     before = start.before
     if args.init and start.fresh:
         before = warm_start_tokenizer(model, args.init)
@@ -120,22 +186,20 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     balances = {clips: Balance(config.bits, device) for clips in (False, True)}
     chunk = config.chunk_latent_frames
     clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
-    def encode(video: Tensor) -> Tensor:
-        return vae.normalize(vae.encode(video))
-
-    weights = torch.ones(1, 1, 1, 1, 1, device=device)
-    if args.latent_weights == "sensitivity":
-        with torch.no_grad():
-            few = Sampler(args.cache, args.seed).image_batch(min(8, args.image_batch), args.size[0])
-            weights = sensitivity(vae, encode(few.to(device)))
-
     training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
 
-    def latent_terms(latent: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    def latent_terms(latent: Tensor, means: Tensor, depths: Tensor, chosen: Tensor) -> Step:
         chunks = split_chunks(latent, min(chunk, latent.shape[2]))
-        output, commitment, u = model(chunks, mask)
-        error = ((output.float() - chunks).square() * weights).mean()
-        return join_chunks(output, latent.shape[0]), error, commitment.float(), u
+        u, log_errors, grid = model.analyse(chunks)
+        if log_errors is not None and per_token and args.chosen:
+            best = choose_means(log_errors.detach().float().exp(), config.depths, means)
+            depths = torch.where(chosen[:, None], best, depths)
+        t, h, w = chunks.shape[2:]
+        output, commitment = model.reconstruct(u, grid, (t, h, w), depths)
+        square = (output.float() - chunks).square()
+        errors = token_means(square.detach() * (meaning * config.latent_channels), config.patch)
+        output = join_chunks(output, latent.shape[0])
+        return Step(output, (square * weights).mean(), commitment.float(), u, depths, errors, log_errors)
 
     def pixels(latent: Tensor) -> Tensor:
         return vae.decode(vae.denormalize(latent)).float()
@@ -152,7 +216,14 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         size = int(sampler.rng.choice(args.size))
         count = same_pixels(args.clip_batch if clip_turn else args.image_batch, args.size[0], size)
         samples = count * (args.clip_chunks if clip_turn else 1)
-        mask = keep_mask((samples,), config.bits, min(args.lowest_bits, config.bits), args.whole, device)
+        if per_token:
+            means = mean_depths(samples, config.bits, lowest, args.whole, device)
+            grid = token_grid(config, chunk if clip_turn else 1, size // vae.config.strides[1])
+            depths = draw_maps(means, grid, config.depths)
+            chosen = torch.rand(samples, device=device) < (args.chosen if progress >= HEAD_START else 0)
+        else:
+            depths = snapped(sample_depths(samples, config.bits, lowest, args.whole, device), config.depths)
+            means, chosen = depths.float(), depths < 0
         with autocast(device):
             if latents is not None and progress < args.pixel_start:
                 side = size // vae.config.strides[1]
@@ -163,31 +234,40 @@ def main(argv: list[str] | None = None) -> Tokenizer:
                 video = video.to(device, non_blocking=True)
                 with torch.no_grad():
                     latent = encode(video).float()
-            output, latent_error, commitment, u = latent_terms(latent, mask)
+            step = latent_terms(latent, means, depths, chosen)
             ramp = min(1.0, progress / args.commitment_warmup) if args.commitment_warmup else 1.0
-            loss = args.latent * latent_error + args.commitment * ramp * commitment
+            loss = args.latent * step.latent_error + args.commitment * ramp * step.commitment
             if args.balance:
-                loss = loss + args.balance * balances[clip_turn].term(u)
+                loss = loss + args.balance * balances[clip_turn].term(step.u)
             if args.entropy:
-                loss = loss + args.entropy * entropy_term(u)
-            terms = {"latent_mse": latent_error, "commitment": commitment}
+                loss = loss + args.entropy * entropy_term(step.u)
+            terms = {"latent_mse": step.latent_error, "commitment": step.commitment}
+            errors = step.errors
             if progress >= args.pixel_start:
-                frames = pixels(output)
+                frames = pixels(step.output)
                 pixel, terms["pixel_mse"] = pixel_loss(frames, video, args.objective)
                 loss = loss + args.pixel * pixel
+                if step.log_errors is not None and args.depth_error == "pixel":
+                    found = pixel_errors(frames.detach(), video, vae.config.strides)
+                    errors = token_means(split_chunks(found, min(chunk, found.shape[2])), config.patch)
                 if perceptual is not None:
                     loss = loss + args.perceptual * perceptual(frames, video)
+            if step.log_errors is not None:
+                terms["depth"] = depth_loss(step.log_errors, step.depths, errors, config.depths)
+                loss = loss + args.depth * terms["depth"]
         told = training.update(loss)
         for name, value in terms.items():
             sums.setdefault(f"{'clip' if clip_turn else 'image'}_{name}", []).append(value.item())
         if training.logs:
-            means = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
-            training.log(**told, **means, **bit_report(u.detach().float()))
+            averages = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
+            training.log(**told, **averages, **bit_report(step.u.detach().float()))
             sums = {}
         if training.saves:
             training.save(before=before)
             if args.val:
                 training.log(**evaluate_tokenizer(vae, training.ema.model, args.val, limit=12))
+        if args.val and args.elastic_every and training.step % args.elastic_every == 0:
+            training.log(**evaluate_elastic(vae, training.ema.model, args.val, limit=6))
 
     averaged = training.ema.model
     training.save(before=before)
@@ -195,6 +275,8 @@ def main(argv: list[str] | None = None) -> Tokenizer:
                 "before": before}, args.out / "tokenizer.pt")
     if args.val:
         training.log(**evaluate_tokenizer(vae, averaged, args.val))
+        if config.depth_step:
+            training.log(**evaluate_elastic(vae, averaged, args.val))
     return averaged
 
 

@@ -174,8 +174,12 @@ class Vit(nn.Module):
         self.norm = RmsNorm(width)
         self.head = nn.Linear(width, outputs)
 
-    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+    def trunk(self, x: Tensor, grid: Grid) -> Tensor:
+        """(B, tokens, width): what the head reads."""
         x = self.embed(x)
         for layer in self.layers:
             x = layer(x, grid)
-        return self.head(self.norm(x))
+        return self.norm(x)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        return self.head(self.trunk(x, grid))

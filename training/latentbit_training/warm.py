@@ -183,16 +183,27 @@ def warm_start_vae(model: WanVae, path: Path) -> Past:
 def warm_start_tokenizer(model: Tokenizer, path: Path) -> Past:
     """Gives a tokenizer the weights of `path` and returns their past; what needs no weights (windows) may differ.
 
-    A tokenizer of fewer bits takes the leading bit-planes, which are the most important ones.
+    A tokenizer of fewer bits takes the leading bit-planes, which are the most important ones. A depth head may be
+    added, dropped, or have other depths; what is new of it starts as in a fresh tokenizer.
     """
     stored, source, past = read_part(path, TokenizerConfig)
-    free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames", "bits")
+    free = ("window", "shift", "rope_theta", "quantizer", "chunk_latent_frames", "bits", "depth_step")
     _same(path, stored, model.config, "", free)
     bits = model.config.bits
     if bits > stored.bits:
         raise ValueError(f"{path} does not fit: bits is {stored.bits} there and {bits} here")
     planes = {name: source[name][:bits] for name in ("encoder.head.weight", "encoder.head.bias")}
-    model.load_state_dict({**source, **planes, "decoder.embed.weight": source["decoder.embed.weight"][:, :bits]})
+    # An estimate is worth keeping where it is about the same depth.
+    fresh = {name: value.clone() for name, value in model.state_dict().items() if name.startswith("depth_head.")}
+    places = [stored.depths.index(depth) if stored.depth_step and depth in stored.depths else None
+              for depth in model.config.depths]
+    for name, value in fresh.items():
+        for row, place in enumerate(places):
+            if place is not None:
+                value[row] = source[name][place]
+    kept = {name: value for name, value in source.items() if not name.startswith("depth_head.")}
+    embed = {"decoder.embed.weight": source["decoder.embed.weight"][:, :bits]}
+    model.load_state_dict({**kept, **planes, **embed, **fresh})
     return past
 
 

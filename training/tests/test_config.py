@@ -38,6 +38,10 @@ def test_later_fields_are_left_out_where_they_say_nothing() -> None:
     text = BundleConfig("test", VAE_PRESETS["tiny"]()).to_json()
     assert "shortcuts" not in text
     assert "decoder_channels" not in text
+    assert "depth_step" not in BundleConfig("test", VAE_PRESETS["tiny"](), TokenizerConfig()).to_json()
+    whole = BundleConfig("test", VAE_PRESETS["tiny"](), TokenizerConfig(depth_step=3))
+    assert json.loads(whole.to_json())["tokenizer"]["depth_step"] == 3
+    assert BundleConfig.from_json(whole.to_json()) == whole
     raw = json.loads(BundleConfig("test", VAE_PRESETS["wan22"]()).to_json())["vae"]
     assert raw["shortcuts"] is True
     assert [stage["decoder_channels"] for stage in raw["stages"]] == [256, 512, 1024, 1024]

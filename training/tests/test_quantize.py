@@ -6,9 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from latentbit_training.quantize import QUANTIZERS, Balance, Bsq, Lfq, binary_sign, entropy_term, keep_mask, quantize
-
-CPU = torch.device("cpu")
+from latentbit_training.quantize import QUANTIZERS, Balance, Bsq, Lfq, binary_sign, entropy_term, quantize
 
 
 def test_a_bit_is_set_exactly_above_zero() -> None:
@@ -58,19 +56,6 @@ def test_commitment_pulls_to_the_code(name: str) -> None:
     assert 0 < after < commitment
     if name == "lfq":
         assert commitment.item() == pytest.approx((2**2 + 0.5**2 + 0.75**2) / 4)
-
-
-def test_keep_mask_keeps_leading_planes() -> None:
-    mask = keep_mask((4000,), 10, 6, 0.5, CPU)
-    assert mask.shape == (4000, 10)
-    kept = mask.sum(1)
-    assert torch.equal(mask, (torch.arange(10) < kept[:, None]).float())
-    share = [float((kept == k).float().mean()) for k in range(11)]
-    assert share[:6] == [0.0] * 6
-    # Half of the samples are whole; the others are spread evenly over 6 to 10.
-    assert share[6:] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.6], abs=0.03)
-    assert bool(keep_mask((50,), 10, 6, 1.0, CPU).all())
-    assert bool(keep_mask((50,), 10, 10, 0.0, CPU).all())
 
 
 def test_entropy_term() -> None:

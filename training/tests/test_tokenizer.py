@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from latentbit_training.evaluate import through_tokens
-from latentbit_training.quantize import keep_mask
 from latentbit_training.tokenizer import Tokenizer, patchify, unpatchify
 from latentbit_training.train_tokenizer import join_chunks, split_chunks
 
@@ -62,17 +61,47 @@ def test_bit_planes_are_nested(make_tokenizer: Make, quantizer: str) -> None:
         trailing[..., kept:] = ~trailing[..., kept:]
         assert torch.equal(decoded, tokenizer.decode_bits(trailing, grid, size, kept))
         assert (decoded - tokenizer.decode_bits(bits, grid, size, kept + 1)).abs().max() > 1e-4
-        mask = (torch.arange(10) < kept).float().expand(2, 10)
-        torch.testing.assert_close(decoded, tokenizer(latent, mask)[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(decoded, tokenizer(latent, torch.full((2,), kept))[0], atol=1e-4, rtol=1e-4)
 
 
-def test_each_sample_has_its_own_mask(make_tokenizer: Make) -> None:
+@pytest.mark.parametrize("shape", [(3,), (3, 9)])
+def test_each_sample_has_its_own_depths(make_tokenizer: Make, shape: tuple[int, ...]) -> None:
     tokenizer, latent = make_tokenizer(), torch.randn(3, 4, 1, 6, 6)
-    mask = keep_mask((3,), 10, 1, 0.0, torch.device("cpu"))
-    both = tokenizer(latent, mask)[0]
+    depths = torch.randint(1, 11, shape)
+    both = tokenizer(latent, depths)[0]
     for index in range(3):
-        alone = tokenizer(latent[index : index + 1], mask[index : index + 1])[0]
+        alone = tokenizer(latent[index : index + 1], depths[index : index + 1])[0]
         torch.testing.assert_close(both[index : index + 1], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_a_token_keeps_the_planes_of_its_own_depth(make_tokenizer: Make) -> None:
+    tokenizer, size = make_tokenizer(), (1, 6, 6)
+    latent = torch.randn(1, 4, *size)
+    bits, grid = tokenizer.bits(latent)
+    depths = torch.tensor([[0, 10, 3, 7, 10, 1, 2, 9, 5]])
+    decoded = tokenizer.decode_bits(bits, grid, size, depths)
+    torch.testing.assert_close(decoded, tokenizer(latent, depths)[0], atol=1e-4, rtol=1e-4)
+    beyond = torch.arange(10) >= depths[..., None]
+    # What is not kept means nothing, what is kept does.
+    assert torch.equal(decoded, tokenizer.decode_bits(bits ^ beyond, grid, size, depths))
+    last = torch.arange(10) == depths[..., None] - 1
+    for token in range(1, 9):
+        changed = bits.clone()
+        changed[0, token] ^= last[0, token]
+        assert (decoded - tokenizer.decode_bits(changed, grid, size, depths)).abs().max() > 1e-5
+
+
+def test_a_depth_head_estimates_beside_the_code(make_tokenizer: Make) -> None:
+    plain, tokenizer = make_tokenizer(), make_tokenizer(depth_step=4)
+    assert tokenizer.config.depths == (0, 4, 8, 10)
+    latent = torch.randn(2, 4, 4, 6, 6)
+    assert plain.analyse(latent)[1] is None
+    u, estimates, grid = tokenizer.analyse(latent)
+    assert torch.equal(u, tokenizer.encode(latent)[0])
+    assert estimates is not None
+    assert estimates.shape == (2, grid[0] * grid[1] * grid[2], 4)
+    named = {name for name, _ in tokenizer.named_parameters()}
+    assert named - {name for name, _ in plain.named_parameters()} == {"depth_head.weight", "depth_head.bias"}
 
 
 def test_chunks_know_nothing_of_each_other(make_tokenizer: Make) -> None:

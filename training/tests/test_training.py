@@ -151,6 +151,37 @@ def test_validation_and_options(trained: Trained, tmp_path: Path) -> None:
     assert wanted <= last.keys()
 
 
+def test_depth_per_token(trained: Trained, tmp_path: Path) -> None:
+    val = tmp_path / "val"
+    val.mkdir()
+    Image.fromarray(picture(32, 40, 5)).save(val / "a.png")
+    command = [*trained.tokenizer_command, "--out", str(tmp_path / "run"), "--val", str(val), "--depths", "token"]
+    command += ["--depth-step", "3", "--balance", "0", "--elastic-every", "50", "--pixel-start", "0.9", "--depth", "1"]
+    model = train_tokenizer.main([*command, "--steps", "60", "--rate", "0.005"])
+    assert model.config.depths == (0, 3, 6, 9, 10)
+    log = log_of(tmp_path / "run")
+    found = [value for line in log for key, value in line.items() if key.endswith("_depth")]
+    assert len(found) == 60
+    # The head goes on with the same errors once pixels are compared.
+    assert np.mean(found[-10:]) < 0.6 * np.mean(found[:10])
+    reports = [line for line in log if "val_images_head_3_psnr" in line]
+    assert [line["step"] for line in reports] == [50, 60]
+    assert all(0 < line["val_images_head_3_bits"] < 10 for line in reports)
+
+    out = tmp_path / "elastic.safetensors"
+    export.main(["--name", "elastic", "--vae", str(trained.vae / "vae.pt"), "--tokenizer",
+                 str(tmp_path / "run" / "tokenizer.pt"), "--storage", "f32", "--out", str(out)])
+    assert load_file(out)["tokenizer.depth_head.weight"].shape == (5, 32)
+    config, _, tokenizer = bundle.load(out)
+    assert tokenizer is not None
+    assert config.tokenizer == model.config
+    latent = torch.randn(1, 4, 4, 6, 6)
+    for mine, stored in zip(model.analyse(latent)[:2], tokenizer.analyse(latent)[:2], strict=True):
+        assert mine is not None
+        assert stored is not None
+        assert torch.equal(mine, stored)
+
+
 @pytest.mark.parametrize("storage", ["int8", "f32"])
 def test_tokenizer_meets_the_vae_as_it_will_be_stored(
     trained: Trained, tmp_path: Path, storage: str, monkeypatch: pytest.MonkeyPatch

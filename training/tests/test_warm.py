@@ -169,6 +169,31 @@ def test_tokenizer(make_tokenizer: Callable[..., Tokenizer], tmp_path: Path) -> 
         warm_start_tokenizer(make_tokenizer(), alone)
 
 
+def test_a_depth_head_may_come_and_go(make_tokenizer: Callable[..., Tokenizer], tmp_path: Path) -> None:
+    vae, plain, headed = make_vae("tiny"), make_tokenizer(), make_tokenizer(depth_step=2)
+    assert headed.depth_head is not None
+    trained = headed.depth_head.weight.data.normal_()
+    for name, tokenizer in (("plain", plain), ("headed", headed)):
+        whole = BundleConfig(name, vae.config, tokenizer.config)
+        bundle.save(tmp_path / f"{name}.safetensors", whole, vae, tokenizer, "f32")
+    latent = torch.randn(1, 4, 2, 4, 4)
+
+    gone = make_tokenizer()
+    warm_start_tokenizer(gone, tmp_path / "headed.safetensors")
+    assert torch.equal(gone.encode(latent)[0], headed.encode(latent)[0])
+
+    new = make_tokenizer(depth_step=2)
+    fresh = new.state_dict()["depth_head.bias"].clone()
+    warm_start_tokenizer(new, tmp_path / "plain.safetensors")
+    assert torch.equal(new.encode(latent)[0], plain.encode(latent)[0])
+    assert torch.equal(new.state_dict()["depth_head.bias"], fresh)
+
+    # Of depths 0, 4, 8 the first head knew all, of 10 too.
+    other = make_tokenizer(depth_step=4)
+    warm_start_tokenizer(other, tmp_path / "headed.safetensors")
+    assert torch.equal(other.state_dict()["depth_head.weight"], trained[[0, 2, 4, 5]])
+
+
 def test_weights_files_of_the_recipe(
     trained: Trained, make_tokenizer: Callable[..., Tokenizer]
 ) -> None:
