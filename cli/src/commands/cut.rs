@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{ChunkInfo, Limits, ReadMode, VideoStream, WriterOptions, edit, scan};
+use latentbit_container::{File, Limits, PixelFrames, WriterOptions, edit, ticks_of};
 use serde::Serialize;
 
 use crate::args::OutputArgs;
@@ -48,76 +48,46 @@ pub fn run(args: &CutArgs) -> anyhow::Result<Exit> {
     }
     let limits = Limits::default();
     let place = &args.input;
-    let listed =
-        scan(lbit_input::open_file(place)?, limits, ReadMode::Strict).with_context(|| place.clone())?;
-    if let Some(error) = listed.error {
-        return Err(anyhow::Error::from(error).context(format!("{place}: recover it first")));
-    }
-    let Some((stream, video)) = listed.header.first_video() else {
+    let file = File::open(lbit_input::open_file(place)?, limits).with_context(|| place.clone())?;
+    let mut file = file
+        .intact()
+        .with_context(|| format!("{place}: recover it first"))?;
+    let Some((stream, video)) = file.first_video() else {
         anyhow::bail!("{place}: there is no video in this file");
     };
-    let mine: Vec<ChunkInfo> = listed
-        .chunks
-        .iter()
-        .filter(|chunk| chunk.stream == stream)
-        .copied()
-        .collect();
-    let frames = mine
-        .last()
-        .map_or(0, |last| last.first_frame.0 + last.frame_count.0);
-    let from = args.from.map_or(0, |start| frame_at(start, &mine, video));
-    let to = args
-        .to
-        .map_or(frames, |end| frame_at(end, &mine, video))
-        .min(frames);
-    if from >= to {
+    let (time_base, PixelFrames(frames)) = (video.time_base, file.frames(stream));
+    let mut frame_at = |point: Start| match point {
+        Start::Frames(frames) => Ok(frames),
+        Start::Seconds(seconds) => file
+            .frame_at(stream, ticks_of(seconds, time_base))
+            .map(PixelFrames::into),
+    };
+    let from = args.from.map_or(Ok(0), &mut frame_at)?;
+    let to = args.to.map_or(Ok(frames), &mut frame_at)?.min(frames);
+    let Some(needed) = file.chunks_for(stream, PixelFrames(from)..PixelFrames(to)) else {
         return usage(format!(
             "frames {from} to {to} of {frames}: there is nothing between --from and --to"
         ));
-    }
-    let Some(cut) = edit::plan_cut(&mine, stream, from..to) else {
-        return usage(format!(
-            "frames {from} to {to} of {frames}: there is no such part"
-        ));
     };
+    let end = file
+        .chunks(stream)
+        .get(needed.end)
+        .map_or(frames, |next| next.first_frame.0);
+    let kept = [needed.decoded_from.0, end];
     let output = &args.output.output;
-    let input = lbit_input::open_file(place)?;
     let (_, summary) = lbit_output::write_file(output, |inner| {
-        edit::cut(input, inner, &cut, &mine, &limits, WriterOptions::default())
+        edit::cut(file, inner, &needed, WriterOptions::default())
     })
     .with_context(|| place.clone())?;
     tracing::warn!(
         "{output}: frames {} to {} of {place}, on chunk borders (asked for: {from} to {})",
-        cut.frames.start,
-        cut.frames.end - 1,
+        kept[0],
+        kept[1] - 1,
         to - 1
     );
     let about = CutSummary {
         asked: [from, to],
-        kept: [cut.frames.start, cut.frames.end],
+        kept,
     };
     lbit_output::print_summary("cut", output, &summary, about, args.json)
-}
-
-/// The first frame at or after a point, as near as chunks tell: where the rate varies, frames of a chunk count as evenly
-/// spaced.
-fn frame_at(point: Start, chunks: &[ChunkInfo], video: &VideoStream) -> u64 {
-    let seconds = match point {
-        Start::Frames(frames) => return frames,
-        Start::Seconds(seconds) => seconds,
-    };
-    // Neither decimals nor container clocks hit a frame exactly.
-    let ticks = (seconds - 1e-6) * f64::from(video.time_base.den) / f64::from(video.time_base.num);
-    let after = chunks.partition_point(|chunk| (chunk.start as f64) < ticks);
-    let Some(chunk) = after.checked_sub(1).and_then(|at| chunks.get(at)) else {
-        return chunks.first().map_or(0, |chunk| chunk.first_frame.0);
-    };
-    let frames = chunk.frame_count.0 as f64;
-    let end = chunks.get(after).map_or_else(
-        || chunk.start as f64 + frames * f64::from(video.frame_duration),
-        |next| next.start as f64,
-    );
-    let length = (end - chunk.start as f64).max(1.0);
-    let inside = ((ticks - chunk.start as f64) / length * frames).ceil();
-    chunk.first_frame.0 + (inside as u64).min(chunk.frame_count.0)
 }

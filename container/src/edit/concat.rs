@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::{check_known, copy_rest, end_time};
+use super::{NANOSECONDS, check_known, copy_rest, end_time};
 use crate::error::{Error, Result};
 use crate::header::{Header, Rational, Stream, StreamId};
 use crate::limits::Limits;
@@ -12,12 +12,6 @@ use crate::reader::Reader;
 use crate::times::rescale;
 use crate::units::PixelFrames;
 use crate::writer::{Summary, Writer, WriterOptions};
-
-/// Nanoseconds, in which chapters count.
-const NANOSECONDS: Rational = Rational {
-    num: 1,
-    den: 1_000_000_000,
-};
 
 /// Where a stream of the output stands.
 #[derive(Clone, Copy, Default)]

@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 
 pub use bursts::Bursts;
 pub use concat::concat;
-pub use cut::{Cut, cut, plan_cut};
+pub use cut::cut;
 pub use degrade::{Degraded, Loss, degrade};
 pub use gap::{Border, Gap};
 pub use recover::{Recovered, recover};
@@ -24,13 +24,19 @@ pub use reindex::reindex;
 pub use trim::trim;
 
 use crate::error::{Error, Result};
-use crate::header::{Header, Stream};
+use crate::header::{Header, Rational, Stream};
 use crate::limits::Limits;
 use crate::parser::Event;
 use crate::reader::Reader;
 use crate::stored::StoredChunk;
 use crate::units::PixelFrames;
 use crate::writer::Writer;
+
+/// Nanoseconds, in which chapters count.
+const NANOSECONDS: Rational = Rational {
+    num: 1,
+    den: 1_000_000_000,
+};
 
 /// Fails if `header` has streams that cannot be copied, because nobody knows what is in them.
 fn check_known(header: &Header) -> Result<()> {

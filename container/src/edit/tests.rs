@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::*;
 use crate::testing::{chunks, sound, video};
 use crate::{
-    Chunk, Compression, ErrorKind, Packet, ReadMode, StreamId, Writer, WriterOptions, read_index, scan,
-    verify_file,
+    Chunk, Compression, ErrorKind, File, Needed, Packet, PacketKind, ReadMode, StreamId, Writer,
+    WriterOptions, read_index, scan, verify_file,
 };
 
 const LIMITS: Limits = Limits {
@@ -85,42 +85,114 @@ fn trimmed_is_as_if_written_with_fewer_bits() {
     assert_eq!(error.kind(), ErrorKind::Parameter);
 }
 
-#[test]
-fn cuts_begin_at_key_chunks() {
-    let (_, bytes) = file(5);
-    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
-    let plan = |frames: Range<u64>| {
-        plan_cut(&all, StreamId(0), frames).map(|cut| (cut.chunks.start, cut.chunks.end, cut.frames))
-    };
-    // Chunks of 5 (key), 8, 5 (key) and 3 frames.
-    assert_eq!(plan(0..21), Some((0, 4, 0..21)));
-    assert_eq!(plan(0..1), Some((0, 1, 0..5)));
-    assert_eq!(plan(7..8), Some((0, 2, 0..13)));
-    assert_eq!(plan(13..18), Some((2, 3, 13..18)));
-    assert_eq!(plan(20..99), Some((2, 4, 13..21)));
-    assert_eq!(plan(21..99), None);
-    assert_eq!(plan(5..5), None);
-    assert_eq!(plan_cut(&all, StreamId(1), 0..9), None);
+/// The chunks that hold `frames`, from their key chunk on.
+fn part(bytes: &[u8], frames: Range<u64>) -> (File<Cursor<&[u8]>>, Needed) {
+    let file = File::open(Cursor::new(bytes), LIMITS).unwrap();
+    let needed = file.chunks_for(StreamId(0), PixelFrames(frames.start)..PixelFrames(frames.end));
+    (file, needed.unwrap())
+}
+
+fn cut_out(bytes: &[u8], frames: Range<u64>) -> Vec<u8> {
+    let (file, needed) = part(bytes, frames);
+    cut(file, Vec::new(), &needed, options()).unwrap().0
 }
 
 #[test]
 fn a_cut_keeps_its_chunks_and_their_sound() {
     let (chunks, bytes) = file(5);
-    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
-    let plan = plan_cut(&all, StreamId(0), 15..19).unwrap();
-    let (bytes, _) = cut(&bytes[..], Vec::new(), &plan, &all, &LIMITS, options()).unwrap();
-    let (found, packets) = read(&bytes);
+    // Chunks of 5 (key), 8, 5 (key) and 3 frames.
+    let (found, packets) = read(&cut_out(&bytes, 15..19));
     assert_eq!(found.len(), 2);
     for (found, original) in found.iter().zip(&chunks[2..]) {
         assert_eq!(found.tokens, original.tokens);
         assert_eq!(found.times.start, original.times.start - 13);
     }
     assert_eq!((found[0].sequence, found[0].first_frame), (0, PixelFrames(0)));
-    // Frame 13 is shown at 433.8 ms: the first packet after that is number 22, 6.2 ms later.
+    // Frame 13 is shown at 433.8 ms: packet 21 began 13.8 ms before that and lasts 6.2 ms longer.
     let start = 13 * 1001 * 48000 / 30000;
-    assert_eq!(packets[0].data, 22i64.to_le_bytes());
-    assert_eq!(packets[0].pts, 22 * 960 - start);
+    assert_eq!(packets[0].data, 21i64.to_le_bytes());
+    assert_eq!(packets[0].pts, 21 * 960 - start);
     assert_eq!(packets.last().unwrap().data, 35i64.to_le_bytes());
+
+    // Up to the chunk after the part, and no packet of that.
+    let (found, packets) = read(&cut_out(&bytes, 7..8));
+    assert_eq!(found, chunks[..2]);
+    assert_eq!(packets.last().unwrap().data, 21i64.to_le_bytes());
+    assert_eq!(read(&cut_out(&bytes, 0..21)), read(&bytes));
+}
+
+/// A file whose sound is primed, with one subtitle that lasts long.
+fn file_with_priming() -> Vec<u8> {
+    let mut header = header();
+    let mut subtitles = sound();
+    (subtitles.kind, subtitles.codec) = (PacketKind::Subtitles, "S_TEXT/UTF8".to_owned());
+    header.streams.push(Stream::Packets(subtitles));
+    let mut writer = Writer::new(Vec::new(), &header, options()).unwrap();
+    for (number, chunk) in chunks(&video(), 21, 2, 5).iter().enumerate() {
+        if number == 0 {
+            writer
+                .write_packets(StreamId(1), &[packet(-2), packet(-1), packet(0)])
+                .unwrap();
+        }
+        if number == 1 {
+            let long = Packet {
+                pts: 6 * 1600,
+                duration: 9 * 1600,
+                key: true,
+                data: b"hello".to_vec(),
+                ..Packet::default()
+            };
+            writer.write_packets(StreamId(2), &[long]).unwrap();
+        }
+        writer.write_chunk(chunk).unwrap();
+    }
+    writer.finish().unwrap().0
+}
+
+#[test]
+fn a_cut_keeps_primed_sound_and_what_spans_its_start() {
+    let bytes = file_with_priming();
+    let packets = |bytes: &[u8]| {
+        let packets = read(bytes).1;
+        packets
+            .iter()
+            .map(|packet| (packet.pts, packet.data.clone()))
+            .collect::<Vec<_>>()
+    };
+    let sound = |number: i64| (number * 960, number.to_le_bytes().to_vec());
+    assert_eq!(packets(&cut_out(&bytes, 0..5)), [sound(-2), sound(-1), sound(0)]);
+    // The subtitle is shown from frame 6 to 15; the third chunk begins with frame 13, at 20820 of 48000.
+    assert_eq!(
+        packets(&cut_out(&bytes, 13..18)),
+        [(6 * 1600 - 20820, b"hello".to_vec())]
+    );
+    assert_eq!(
+        packets(&cut_out(&bytes, 5..8)).len(),
+        4,
+        "the group begins at frame 0"
+    );
+}
+
+#[test]
+fn damaged_parts_are_not_cut_out() {
+    let (_, mut bytes) = file(5);
+    let (file, needed) = part(&bytes, 15..19);
+    let offset = file.chunks(StreamId(0))[2].offset as usize;
+    bytes[offset + 60] ^= 1;
+    let file = File::open(Cursor::new(&bytes[..]), LIMITS).unwrap();
+    let error = cut(file, Vec::new(), &needed, options()).unwrap_err();
+    assert_eq!((error.kind(), error.chunk()), (ErrorKind::Format, Some(2)));
+    // Damage elsewhere does not matter, unless the whole file had to be read.
+    assert_eq!(read(&cut_out(&bytes, 0..4)).0.len(), 1);
+    let file = File::open(Cursor::new(&bytes[..bytes.len() - 9]), LIMITS).unwrap();
+    assert_eq!(file.intact().unwrap_err().kind(), ErrorKind::Format);
+}
+
+#[test]
+fn what_is_lost_stays_lost_in_a_cut() {
+    let (_, bytes) = degraded(Loss::Hold);
+    let (found, missing) = found_and_missing(&cut_out(&bytes, 0..8), ReadMode::Strict);
+    assert_eq!((found, missing), (vec![0], vec![[1..2, 5..13]]));
 }
 
 #[test]

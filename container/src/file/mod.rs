@@ -285,6 +285,17 @@ impl<R: Read + Seek> File<R> {
         &self.damage
     }
 
+    /// The file, unless something was found wrong with it: for those who copy only what is whole.
+    ///
+    /// # Errors
+    /// The first of [`damage`](Self::damage).
+    pub fn intact(mut self) -> Result<Self> {
+        match self.damage.is_empty() {
+            true => Ok(self),
+            false => Err(self.damage.swap_remove(0)),
+        }
+    }
+
     /// Whether the file stops before its end record.
     #[must_use]
     pub fn is_truncated(&self) -> bool {

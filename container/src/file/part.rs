@@ -159,18 +159,26 @@ impl<R: Read + Seek> Part<R> {
     /// As for [`File::read`]; of kind [`ErrorKind::Format`] only if the part is [`strict`](Self::strict).
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let planes = self.planes;
-        self.advance(|file, info| file.read(info, planes).map(Event::Chunk))
+        self.advance(|file, info| match info.is_lost() {
+            true => file.read_stored(info).map(|_| None),
+            false => file.read(info, planes).map(|chunk| Some(Event::Chunk(chunk))),
+        })
     }
 
-    /// As [`next_event`](Self::next_event), with chunks as they are stored and with all their planes.
+    /// As [`next_event`](Self::next_event), with chunks as they are stored: with all their planes, and those that hold the
+    /// place of a lost chunk too.
     ///
     /// # Errors
     /// As for [`next_event`](Self::next_event).
     pub fn next_stored_event(&mut self) -> Result<Option<Event>> {
-        self.advance(|file, info| file.read_stored(info).map(Event::Stored))
+        self.advance(|file, info| file.read_stored(info).map(|chunk| Some(Event::Stored(chunk))))
     }
 
-    fn advance(&mut self, read: impl Fn(&mut File<R>, &ChunkInfo) -> Result<Event>) -> Result<Option<Event>> {
+    /// `read` gives a chunk as an event, or nothing if the file holds only its place.
+    fn advance(
+        &mut self,
+        read: impl Fn(&mut File<R>, &ChunkInfo) -> Result<Option<Event>>,
+    ) -> Result<Option<Event>> {
         if let Some(event) = self.pending.pop_front() {
             return Ok(Some(event));
         }
@@ -188,12 +196,11 @@ impl<R: Read + Seek> Part<R> {
         };
         self.beyond = self.next >= self.needed.end;
         self.next += 1;
-        let found = match info.is_lost() {
-            _ if info.stored_len == 0 => Ok(None),
-            true => self.file.read_stored(&info).map(|_| None),
-            false => read(&mut self.file, &info).map(Some),
+        let found = match info.stored_len {
+            0 => Ok(None),
+            _ => read(&mut self.file, &info),
         };
-        self.after_lost = !matches!(found, Ok(Some(_)));
+        self.after_lost = info.is_lost() || found.is_err();
         match found {
             Ok(Some(event)) => Ok(Some(event)),
             Ok(None) => self.missing(&info).map(Some),
