@@ -156,10 +156,7 @@ impl CoderArgs {
             CoderChoice::Zstd => Compression::Zstd { level: self.level },
             CoderChoice::Cm => Compression::Cm,
         };
-        WriterOptions {
-            compression,
-            ..WriterOptions::default()
-        }
+        WriterOptions::default().with_compression(compression)
     }
 }
 

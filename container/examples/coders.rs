@@ -96,10 +96,7 @@ fn overhead(files: &[(Header, Range<usize>)], chunks: &[Chunk]) {
     for (name, compression) in [("raw", Compression::Raw), ("cm", Compression::Cm)] {
         let (mut whole, mut planes) = (0, 0);
         for (header, range) in files {
-            let options = WriterOptions {
-                compression,
-                ..WriterOptions::default()
-            };
+            let options = WriterOptions::default().with_compression(compression);
             let mut writer = Writer::new(Vec::new(), header, options).unwrap();
             for chunk in &chunks[range.clone()] {
                 let stored = StoredChunk::pack(chunk, compression).unwrap();

@@ -1,52 +1,11 @@
 //! Chunks and tokens as a program sees them (LBIT §5).
 
-use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::error::{Broken, Result};
-use crate::header::StreamId;
+use crate::ground::{StreamId, TokenGrid};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
-
-/// Sides of a chunk's block of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenGrid {
-    /// Tokens in time.
-    pub t: u32,
-    /// Tokens in height.
-    pub h: u32,
-    /// Tokens in width.
-    pub w: u32,
-}
-
-impl TokenGrid {
-    /// Number of tokens, or `None` if it does not fit.
-    #[must_use]
-    pub fn checked_len(self) -> Option<u64> {
-        u64::from(self.t)
-            .checked_mul(u64::from(self.h))?
-            .checked_mul(u64::from(self.w))
-    }
-
-    /// Number of tokens; saturates.
-    #[must_use]
-    pub fn len(self) -> usize {
-        self.checked_len()
-            .and_then(|len| usize::try_from(len).ok())
-            .unwrap_or(usize::MAX)
-    }
-
-    /// Whether there are no tokens.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.t == 0 || self.h == 0 || self.w == 0
-    }
-}
-
-impl fmt::Display for TokenGrid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}x{}", self.t, self.h, self.w)
-    }
-}
 
 /// The tokens of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,9 +62,11 @@ pub fn bit_mask(bits: u8) -> u64 {
     u64::MAX.checked_shr(64 - u32::from(bits.min(64))).unwrap_or(0)
 }
 
-/// A chunk: the tokens of some latent frames, and which frames they stand for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
+/// Where a chunk belongs and which frames it stands for: what [`Chunk`], [`StoredChunk`](crate::StoredChunk) and
+/// [`ChunkInfo`](crate::ChunkInfo) have in common. They give these fields as if they were their own: `chunk.sequence` is
+/// `chunk.head.sequence`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkHead {
     /// The stream that it belongs to.
     pub stream: StreamId,
     /// Number in the stream, from 0.
@@ -120,6 +81,49 @@ pub struct Chunk {
     pub key: bool,
     /// Which continuous piece of video it belongs to; the number goes up where two pieces were joined (LBIT §5.4).
     pub segment: u32,
+}
+
+impl ChunkHead {
+    /// Index of the frame after its last one. Saturates.
+    #[must_use]
+    pub const fn end_frame(&self) -> PixelFrames {
+        PixelFrames(self.first_frame.0.saturating_add(self.frame_count.0))
+    }
+
+    /// Indices of its frames.
+    #[must_use]
+    pub const fn frames(&self) -> Range<PixelFrames> {
+        self.first_frame..self.end_frame()
+    }
+}
+
+/// Lets a kind of chunk give the fields of its head as its own.
+macro_rules! has_head {
+    ($($chunk:ty),*) => {$(
+        impl Deref for $chunk {
+            type Target = ChunkHead;
+
+            fn deref(&self) -> &ChunkHead {
+                &self.head
+            }
+        }
+
+        impl DerefMut for $chunk {
+            fn deref_mut(&mut self) -> &mut ChunkHead {
+                &mut self.head
+            }
+        }
+    )*};
+}
+pub(crate) use has_head;
+
+has_head!(Chunk);
+
+/// A chunk: the tokens of some latent frames, and which frames they stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it belongs.
+    pub head: ChunkHead,
     /// When its frames are shown.
     pub times: Times,
     /// Its tokens.
@@ -163,16 +167,5 @@ mod tests {
         assert!(tokens.validate().unwrap_err().to_string().contains("1x2x2"));
         tokens.bits = 65;
         assert!(tokens.validate().is_err());
-    }
-
-    #[test]
-    fn huge_grids_do_not_overflow() {
-        let grid = TokenGrid {
-            t: u32::MAX,
-            h: u32::MAX,
-            w: u32::MAX,
-        };
-        assert_eq!((grid.checked_len(), grid.len()), (None, usize::MAX));
-        assert!(TokenGrid { t: 0, h: 1, w: 1 }.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::chunk::TokenGrid;
+use crate::ground::TokenGrid;
 
 /// SHA-256 over the contents of a stream, in order.
 #[derive(Clone, Debug, Default)]

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::{Deref, DerefMut};
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, ChunkHead, has_head};
 use crate::error::{Broken, Error, Result};
 use crate::fields::{Fields, put_signed, put_varint};
-use crate::header::{Header, StreamId};
+use crate::ground::StreamId;
+use crate::header::Header;
 use crate::limits::{Limits, within};
 use crate::record::{CRC_LEN, HEADER_LEN, RECORD_VERSION, RecordHeader, Tag, check_crc};
 use crate::stored::StoredChunk;
@@ -32,37 +34,21 @@ pub(crate) const NOT_AS_INDEXED: &str = "chunk in the index";
 /// Where a chunk lies in the file, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkInfo {
+    /// Where it belongs.
+    pub head: ChunkHead,
     /// Byte offset of its record; 0 if there is none.
     pub offset: u64,
     /// Bytes of its record, sync word and checksums included; 0 if there is none, because the chunk is missing.
     pub stored_len: u64,
-    /// The stream that it belongs to.
-    pub stream: StreamId,
-    /// Number in the stream, from 0.
-    pub sequence: u64,
-    /// Index of its first frame.
-    pub first_frame: PixelFrames,
-    /// Frames of the video in it.
-    pub frame_count: PixelFrames,
-    /// Latent frames in it.
-    pub latent_frames: LatentFrames,
-    /// Whether it starts a group.
-    pub key: bool,
     /// Bits per token; 0 if its tokens are lost.
     pub bits: u8,
-    /// Which continuous piece of video it belongs to.
-    pub segment: u32,
     /// When its first frame is shown.
     pub start: i64,
 }
 
-impl ChunkInfo {
-    /// Index of the frame after its last one. Saturates.
-    #[must_use]
-    pub const fn end_frame(&self) -> PixelFrames {
-        PixelFrames(self.first_frame.0.saturating_add(self.frame_count.0))
-    }
+has_head!(ChunkInfo);
 
+impl ChunkInfo {
     /// Whether its tokens are lost, so that only its place is known.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
@@ -73,14 +59,8 @@ impl ChunkInfo {
         Self {
             offset,
             stored_len,
-            stream: chunk.stream,
-            sequence: chunk.sequence,
-            first_frame: chunk.first_frame,
-            frame_count: chunk.frame_count,
-            latent_frames: chunk.latent_frames,
-            key: chunk.key,
+            head: chunk.head,
             bits: chunk.bits(),
-            segment: chunk.segment,
             start: chunk.times.start,
         }
     }
@@ -140,19 +120,24 @@ pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<ChunkInfo>> {
         let gap = fields.varint(what)?;
         let stored_len = fields.varint(what)?;
         let before = streams.entry(stream).or_default();
+        let offset = end
+            .checked_add(gap)
+            .ok_or_else(|| bad("an offset below 2^64", gap))?;
+        let (frames, latent_frames) = (fields.varint(what)?, fields.varint(what)?);
+        let [flags, bits] = fields.array(what)?;
         let chunk = ChunkInfo {
-            offset: end
-                .checked_add(gap)
-                .ok_or_else(|| bad("an offset below 2^64", gap))?,
+            head: ChunkHead {
+                stream,
+                sequence: before.sequence,
+                first_frame: before.next_frame,
+                frame_count: PixelFrames(frames),
+                latent_frames: LatentFrames(latent_frames),
+                key: flags & KEY != 0,
+                segment: before.segment.wrapping_add(fields.varint(what)? as u32),
+            },
+            offset,
             stored_len,
-            stream,
-            sequence: before.sequence,
-            first_frame: before.next_frame,
-            frame_count: PixelFrames(fields.varint(what)?),
-            latent_frames: LatentFrames(fields.varint(what)?),
-            key: fields.u8(what)? & KEY != 0,
-            bits: fields.u8(what)?,
-            segment: before.segment.wrapping_add(fields.varint(what)? as u32),
+            bits,
             start: before.start.wrapping_add(fields.signed(what)?),
         };
         end = chunk

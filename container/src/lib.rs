@@ -6,31 +6,15 @@
 //!
 //! ```
 //! use latentbit_container::{
-//!     BundleId, Chroma, ChunkPlan, Color, Header, Limits, PixelFrames, Rational, Reader, StreamId, VideoStream,
-//!     Writer, WriterOptions,
+//!     BundleId, ChunkPlan, Header, Limits, PixelFrames, Rational, Reader, StreamId, TokenLayout, VideoStream, Writer,
+//!     WriterOptions,
 //! };
 //!
-//! let one = Rational { num: 1, den: 1 };
-//! let video = VideoStream {
-//!     width: 64,
-//!     height: 48,
-//!     frame_rate: one,
-//!     time_base: one,
-//!     frame_duration: 1,
-//!     pixel_aspect: one,
-//!     color: Color::default(),
-//!     chroma: Chroma::C420,
-//!     chroma_location: 0,
-//!     bit_depth: 8,
-//!     bundle: BundleId { name: "example".into(), sha256: [7; 32] },
-//!     bits: 18,
-//!     bundle_bits: 36,
-//!     patch: [1, 1, 1],
-//!     strides: [4, 8, 8],
-//!     chunk_latent_frames: 4,
-//!     frame_count: None,
-//! }
-//! .with_constant_rate(Rational { num: 25, den: 1 });
+//! let bundle = BundleId { name: "example".into(), sha256: [7; 32] };
+//! let layout = TokenLayout { bits: 36, patch: [1, 1, 1], strides: [4, 8, 8] };
+//! let video = VideoStream::new([64, 48], bundle, layout)
+//!     .with_bits(18)
+//!     .with_constant_rate(Rational { num: 25, den: 1 });
 //!
 //! let header = Header::from(video.clone());
 //! let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default())?;
@@ -59,6 +43,7 @@ mod end;
 mod error;
 mod fields;
 mod file;
+mod ground;
 mod header;
 mod index;
 mod limits;
@@ -80,14 +65,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{Chunk, TokenGrid, Tokens, bit_mask};
+pub use chunk::{Chunk, ChunkHead, Tokens, bit_mask};
 pub use coder::{Coder, Compression, StoredPlane};
 pub use end::{Totals, read_totals};
 pub use error::{Error, ErrorKind, Result};
 pub use file::{File, Needed, PacketsIn, Part};
+pub use ground::{Chroma, Color, ColorRange, Rational, StreamId, TokenGrid};
 pub use header::{
-    BundleId, Chroma, Color, ColorRange, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Rational, Stream,
-    StreamId, Version, VideoStream,
+    BundleId, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Stream, TokenLayout, Version, VideoStream,
 };
 pub use index::{ChunkInfo, read_chunk_at, read_index, read_planes_at};
 pub use limits::Limits;

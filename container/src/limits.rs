@@ -5,7 +5,15 @@ use crate::error::Error;
 /// Bounds on what a stream may ask of its reader; checked before anything is allocated.
 ///
 /// `None` switches a bound off. The defaults fit video of 8K and its tokens.
+///
+/// ```
+/// use latentbit_container::Limits;
+/// // A reader of small clips that follow each other quickly.
+/// let limits = Limits::default().with_max_frame_side(Some(512)).with_max_chunk_bytes(Some(1 << 20));
+/// assert_eq!(limits.max_frame_side, Some(512));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Largest width and height of a frame. Default 16384.
     pub max_frame_side: Option<u32>,
@@ -61,6 +69,31 @@ impl Limits {
             max_missing_frames: None,
         }
     }
+}
+
+macro_rules! setters {
+    ($($with:ident $limit:ident $of:ty,)*) => {
+        impl Limits {$(
+            #[doc = concat!("Sets [`", stringify!($limit), "`](Self::", stringify!($limit), ").")]
+            #[must_use]
+            pub const fn $with(mut self, limit: Option<$of>) -> Self {
+                self.$limit = limit;
+                self
+            }
+        )*}
+    };
+}
+
+setters! {
+    with_max_frame_side max_frame_side u32,
+    with_max_header_bytes max_header_bytes u32,
+    with_max_streams max_streams u32,
+    with_max_chunk_bytes max_chunk_bytes u64,
+    with_max_chunk_frames max_chunk_frames u32,
+    with_max_chunk_tokens max_chunk_tokens u64,
+    with_max_packet_bytes max_packet_bytes u32,
+    with_max_index_bytes max_index_bytes u32,
+    with_max_missing_frames max_missing_frames u64,
 }
 
 /// Fails if `found` is over the limit called `name`.

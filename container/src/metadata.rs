@@ -2,7 +2,7 @@
 
 use crate::error::{Broken, Result};
 use crate::fields::{Fields, put_text, put_varint};
-use crate::header::StreamId;
+use crate::ground::StreamId;
 
 /// Keys that LBIT §7.2 gives a meaning.
 pub mod key {

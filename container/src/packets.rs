@@ -2,7 +2,7 @@
 
 use crate::error::{Broken, Result};
 use crate::fields::{Fields, put_signed, put_varint};
-use crate::header::StreamId;
+use crate::ground::StreamId;
 
 const KEY: u64 = 1;
 const DECODE_TIME: u64 = 2;

@@ -1,7 +1,8 @@
 //! How a video of known length is cut into chunks (LBIT §5.7).
 
-use crate::chunk::{Chunk, Tokens};
-use crate::header::{StreamId, VideoStream};
+use crate::chunk::{Chunk, ChunkHead, Tokens};
+use crate::ground::StreamId;
+use crate::header::VideoStream;
 use crate::units::{LatentFrames, PixelFrames, frames_held, latent_frames_needed};
 
 /// One chunk of a [`ChunkPlan`].
@@ -26,14 +27,16 @@ impl PlannedChunk {
     #[must_use]
     pub fn with_tokens(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
         Chunk {
-            stream: StreamId(0),
-            segment: 0,
+            head: ChunkHead {
+                stream: StreamId(0),
+                segment: 0,
+                sequence: self.sequence,
+                first_frame: self.first_frame,
+                frame_count: self.frames,
+                latent_frames: self.latent_frames,
+                key: self.key,
+            },
             times: video.constant_times(self.first_frame),
-            sequence: self.sequence,
-            first_frame: self.first_frame,
-            frame_count: self.frames,
-            latent_frames: self.latent_frames,
-            key: self.key,
             tokens: Tokens {
                 grid: video.grid(self.latent_frames),
                 bits: video.bits,

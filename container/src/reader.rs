@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use crate::chunk::Chunk;
 use crate::end::Totals;
 use crate::error::{Error, Result};
-use crate::header::{Header, StreamId, Version};
+use crate::ground::StreamId;
+use crate::header::{Header, Version};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
 use crate::parser::{Event, Head, Lost, Next, Parser, ReadMode, Status};
@@ -234,6 +235,7 @@ fn fill(inner: &mut impl Read, parser: &mut Parser, buffer: &mut [u8]) -> Result
 
 /// What [`scan`] found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Scan {
     /// The header.
     pub header: Header,

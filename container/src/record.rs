@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Broken;
-use crate::header::StreamId;
+use crate::ground::StreamId;
 
 /// The first eight bytes of every `.lbit` stream (LBIT §2).
 ///

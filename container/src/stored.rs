@@ -1,11 +1,13 @@
 //! Chunks as they lie in the file: plane by plane, each stored by itself (LBIT §5).
 
+use crate::ground::{StreamId, TokenGrid};
+use std::ops::{Deref, DerefMut};
+
 use crate::bits::{pack_planes, plane_len, unpack_planes};
-use crate::chunk::{Chunk, TokenGrid, Tokens};
+use crate::chunk::{Chunk, ChunkHead, Tokens, has_head};
 use crate::coder::{self, Coder, Compression, StoredPlane};
 use crate::error::{Broken, Error, Result};
 use crate::fields::{Fields, put_varint};
-use crate::header::StreamId;
 use crate::limits::{Limits, within};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
@@ -27,20 +29,8 @@ const FIXED_LEN: usize = 40;
 /// [`Writer::write_stored`](crate::Writer::write_stored).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredChunk {
-    /// The stream that it belongs to.
-    pub stream: StreamId,
-    /// Number in the stream, from 0.
-    pub sequence: u64,
-    /// Index of its first frame in the stream.
-    pub first_frame: PixelFrames,
-    /// Frames of the video in it.
-    pub frame_count: PixelFrames,
-    /// Latent frames in it.
-    pub latent_frames: LatentFrames,
-    /// Whether it starts a group.
-    pub key: bool,
-    /// Which continuous piece of video it belongs to.
-    pub segment: u32,
+    /// Where it belongs.
+    pub head: ChunkHead,
     /// When its frames are shown.
     pub times: Times,
     /// Sides of its block of tokens.
@@ -50,6 +40,8 @@ pub struct StoredChunk {
     /// Its planes, the most important first; 1 to 64, or none if its tokens are lost.
     pub planes: Vec<StoredPlane>,
 }
+
+has_head!(StoredChunk);
 
 impl StoredChunk {
     /// Packs the tokens of `chunk`; each plane is compressed only if that makes it smaller.
@@ -67,13 +59,7 @@ impl StoredChunk {
         let packed = pack_planes(&chunk.tokens.values, chunk.tokens.bits);
         let (coder, planes) = coder::encode(compression, grid, &packed)?;
         let stored = Self {
-            stream: chunk.stream,
-            sequence: chunk.sequence,
-            first_frame: chunk.first_frame,
-            frame_count: chunk.frame_count,
-            latent_frames: chunk.latent_frames,
-            key: chunk.key,
-            segment: chunk.segment,
+            head: chunk.head,
             times: chunk.times.clone(),
             grid,
             coder,
@@ -136,13 +122,7 @@ impl StoredChunk {
     /// The chunk with the tokens of `packed`, which [`packed`](Self::packed) gave.
     pub(crate) fn with_tokens(&self, packed: &[u8]) -> Chunk {
         Chunk {
-            stream: self.stream,
-            sequence: self.sequence,
-            first_frame: self.first_frame,
-            frame_count: self.frame_count,
-            latent_frames: self.latent_frames,
-            key: self.key,
-            segment: self.segment,
+            head: self.head,
             times: self.times.clone(),
             tokens: Tokens {
                 grid: self.grid,
@@ -308,13 +288,15 @@ impl StoredChunk {
         }
         fields.end("chunk payload")?;
         let stored = Self {
-            stream,
-            sequence,
-            first_frame,
-            frame_count: PixelFrames(u64::from(frames)),
-            latent_frames,
-            key: flags & KEY != 0,
-            segment,
+            head: ChunkHead {
+                stream,
+                sequence,
+                first_frame,
+                frame_count: PixelFrames(u64::from(frames)),
+                latent_frames,
+                key: flags & KEY != 0,
+                segment,
+            },
             times: Times { start, durations },
             grid,
             coder,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::{
-    BundleId, Chroma, Chunk, ChunkPlan, Color, ColorRange, LatentFrames, PacketKind, PacketStream,
+    BundleId, Chroma, Chunk, ChunkHead, ChunkPlan, Color, ColorRange, LatentFrames, PacketKind, PacketStream,
     PixelFrames, Rational, StreamId, Times, TokenGrid, Tokens, VideoStream,
 };
 
@@ -45,14 +45,16 @@ pub fn video() -> VideoStream {
 
 pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
     Chunk {
-        stream: StreamId(0),
-        segment: 0,
+        head: ChunkHead {
+            stream: StreamId(0),
+            segment: 0,
+            sequence: 3,
+            first_frame: PixelFrames(77),
+            frame_count: PixelFrames(5),
+            latent_frames: LatentFrames(2),
+            key: true,
+        },
         times: Times::default(),
-        sequence: 3,
-        first_frame: PixelFrames(77),
-        frame_count: PixelFrames(5),
-        latent_frames: LatentFrames(2),
-        key: true,
         tokens: Tokens { grid, bits, values },
     }
 }

@@ -1,7 +1,7 @@
 //! When the frames of a chunk are shown (LBIT §5.5).
 
 use crate::error::Broken;
-use crate::header::Rational;
+use crate::ground::Rational;
 use crate::units::PixelFrames;
 
 /// When the frames of a chunk are shown, in ticks of [`VideoStream::time_base`](crate::VideoStream::time_base).

@@ -7,7 +7,8 @@ use crate::coder::Compression;
 use crate::digest::Digest;
 use crate::end::{self, Totals};
 use crate::error::{Broken, Error, Result};
-use crate::header::{Header, Stream, StreamId};
+use crate::ground::StreamId;
+use crate::header::{Header, Stream};
 use crate::index::{self, ChunkInfo, MAX_ENTRIES};
 use crate::metadata::{self, Chapter, Metadata};
 use crate::packets::{self, Packet};
@@ -15,8 +16,9 @@ use crate::record::{self, MAGIC, Tag};
 use crate::stored::StoredChunk;
 use crate::track::{Track, check_alone};
 
-/// How a [`Writer`] writes.
+/// How a [`Writer`] writes; begin with [`default`](Self::default).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WriterOptions {
     /// How planes are stored.
     pub compression: Compression,
@@ -39,6 +41,36 @@ impl Default for WriterOptions {
             header_interval: 32,
             digests: true,
         }
+    }
+}
+
+impl WriterOptions {
+    /// Sets how planes are stored.
+    #[must_use]
+    pub const fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sets whether to end with an index.
+    #[must_use]
+    pub const fn with_index(mut self, index: bool) -> Self {
+        self.index = index;
+        self
+    }
+
+    /// Sets the chunks after which the header is repeated; 0 for never.
+    #[must_use]
+    pub const fn with_header_interval(mut self, chunks: u32) -> Self {
+        self.header_interval = chunks;
+        self
+    }
+
+    /// Sets whether to end with digests.
+    #[must_use]
+    pub const fn with_digests(mut self, digests: bool) -> Self {
+        self.digests = digests;
+        self
     }
 }
 

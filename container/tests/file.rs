@@ -9,9 +9,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use latentbit_container::{
-    BundleId, Chapter, Chroma, Chunk, ChunkPlan, Color, Compression, ErrorKind, Event, File, Header, Limits,
-    Metadata, Packet, PacketKind, PacketStream, PixelFrames, Rational, ReadMode, Reader, Stream, StreamId,
-    Times, VideoStream, Writer, WriterOptions,
+    BundleId, Chapter, Chunk, ChunkPlan, Compression, ErrorKind, Event, File, Header, Limits, Metadata,
+    Packet, PacketKind, PacketStream, PixelFrames, Rational, ReadMode, Reader, Stream, StreamId, Times,
+    TokenLayout, VideoStream, Writer, WriterOptions,
 };
 use proptest::prelude::*;
 
@@ -148,46 +148,23 @@ fn the_conformance_files_are_read_alike() {
 }
 
 fn video() -> VideoStream {
-    VideoStream {
-        width: 24,
-        height: 16,
-        frame_rate: Rational { num: 25, den: 1 },
-        time_base: BASE,
-        frame_duration: 40,
-        pixel_aspect: Rational { num: 1, den: 1 },
-        color: Color::default(),
-        chroma: Chroma::C420,
-        chroma_location: 0,
-        bit_depth: 8,
-        bundle: BundleId {
-            name: "test".to_owned(),
-            sha256: [7; 32],
-        },
-        bits: 3,
-        bundle_bits: 18,
+    let bundle = BundleId {
+        name: "test".to_owned(),
+        sha256: [7; 32],
+    };
+    let layout = TokenLayout {
+        bits: 18,
         patch: [1, 1, 1],
         strides: [4, 8, 8],
-        chunk_latent_frames: 2,
-        frame_count: None,
-    }
+    };
+    VideoStream::new([24, 16], bundle, layout)
+        .with_times(Rational { num: 25, den: 1 }, BASE, 40)
+        .with_bits(3)
+        .with_chunk_latent_frames(2)
 }
 
 fn sound(kind: PacketKind) -> PacketStream {
-    PacketStream {
-        kind,
-        codec: "A_OPUS".to_owned(),
-        private: Vec::new(),
-        time_base: BASE,
-        sample_rate: 48000,
-        channels: 1,
-        bits_per_sample: 0,
-        codec_delay: 0,
-        seek_preroll: 0,
-        language: String::new(),
-        title: String::new(),
-        default: true,
-        forced: false,
-    }
+    PacketStream::new(kind, "A_OPUS", BASE).with_sound(48000, 1)
 }
 
 /// What a file of the tests is like.
@@ -244,12 +221,10 @@ impl Recipe {
                 Stream::Packets(sound(PacketKind::Subtitles)),
             ],
         };
-        let options = WriterOptions {
-            compression: Compression::Raw,
-            index: self.index,
-            header_interval: 3,
-            ..WriterOptions::default()
-        };
+        let options = WriterOptions::default()
+            .with_compression(Compression::Raw)
+            .with_index(self.index)
+            .with_header_interval(3);
         let mut writer = Writer::new(Vec::new(), &header, options).unwrap();
         let mut state = self.seed | 1;
         let mut random = move || {
@@ -450,10 +425,7 @@ fn long() -> Vec<u8> {
         |_| Ok(&small[..]),
         Vec::new(),
         &Limits::default(),
-        WriterOptions {
-            compression: Compression::Raw,
-            ..WriterOptions::default()
-        },
+        WriterOptions::default().with_compression(Compression::Raw),
     )
     .unwrap();
     bytes
@@ -555,9 +527,7 @@ fn an_index_is_only_a_hint() {
     assert!(error.to_string().contains("that of another one"), "{error}");
     assert_eq!(file.read(&chunks[2], u8::MAX).unwrap().sequence, 2);
     // Nor is one that the caller made up.
-    let wrong = latentbit_container::ChunkInfo {
-        sequence: 2,
-        ..chunks[1]
-    };
+    let mut wrong = chunks[1];
+    wrong.sequence = 2;
     assert_eq!(file.read(&wrong, u8::MAX).unwrap_err().kind(), ErrorKind::Format);
 }

@@ -1,7 +1,7 @@
 //! The decoders of planes on any bytes, and the round trip of any tokens through every coder.
 
 use latentbit_container::{
-    Chunk, Coder, Compression, LatentFrames, PixelFrames, StoredChunk, StoredPlane, StreamId, Times,
+    Chunk, ChunkHead, Coder, Compression, LatentFrames, PixelFrames, StoredChunk, StoredPlane, Times,
     TokenGrid, Tokens,
 };
 
@@ -42,13 +42,12 @@ fn decode(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
     }
     let coder = if what & 2 == 0 { Coder::Cm } else { Coder::Zstd };
     let stored = StoredChunk {
-        stream: StreamId(0),
-        sequence: 0,
-        first_frame: PixelFrames(0),
-        frame_count: PixelFrames(1),
-        latent_frames: LatentFrames(1),
-        key: true,
-        segment: 0,
+        head: ChunkHead {
+            frame_count: PixelFrames(1),
+            latent_frames: LatentFrames(1),
+            key: true,
+            ..ChunkHead::default()
+        },
         times: Times::default(),
         grid,
         coder,
@@ -65,13 +64,12 @@ fn round_trip(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
     let mut word = || (0..8).fold(0, |word, _| word << 8 | u64::from(bytes.next().unwrap_or(0)));
     let values = (0..grid.len()).map(|_| word() >> (64 - bits)).collect();
     let chunk = Chunk {
-        stream: StreamId(0),
-        sequence: 0,
-        first_frame: PixelFrames(0),
-        frame_count: PixelFrames(1),
-        latent_frames: LatentFrames(1),
-        key: true,
-        segment: 0,
+        head: ChunkHead {
+            frame_count: PixelFrames(1),
+            latent_frames: LatentFrames(1),
+            key: true,
+            ..ChunkHead::default()
+        },
         times: Times::default(),
         tokens: Tokens { grid, bits, values },
     };

@@ -2,8 +2,8 @@
 
 use arbitrary::Arbitrary;
 use latentbit_container::{
-    BundleId, Chapter, Chroma, ChunkPlan, Color, Compression, Event, Header, Limits, Metadata, Packet,
-    PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, VideoStream,
+    BundleId, Chapter, ChunkPlan, Color, Compression, Event, Header, Limits, Metadata, Packet,
+    PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout, VideoStream,
     Writer, WriterOptions,
 };
 
@@ -39,51 +39,35 @@ fn video(input: &Input) -> VideoStream {
         num: num.max(1),
         den: den.max(1),
     };
-    VideoStream {
-        width: 1 + u32::from(input.size.0),
-        height: 1 + u32::from(input.size.1),
-        frame_rate: at_least_one(input.rate),
-        time_base: at_least_one(input.base),
-        frame_duration: input.frame_duration,
-        pixel_aspect: Rational { num: 1, den: 1 },
-        color: Color {
-            primaries: input.color[0],
-            transfer: input.color[1],
-            matrix: input.color[2],
-            ..Color::default()
-        },
-        chroma: Chroma::C420,
-        chroma_location: 0,
-        bit_depth: 8,
-        bundle: BundleId {
-            name: "fuzz".to_owned(),
-            sha256: [1; 32],
-        },
-        bits,
-        bundle_bits: 64,
+    let size = [1 + u32::from(input.size.0), 1 + u32::from(input.size.1)];
+    let bundle = BundleId {
+        name: "fuzz".to_owned(),
+        sha256: [1; 32],
+    };
+    let layout = TokenLayout {
+        bits: 64,
         patch: input.patch.map(|side| 1 + side % 4),
         strides: input.strides.map(|stride| 1 + stride % 16),
-        chunk_latent_frames: 1 + u16::from(input.chunk_latent_frames % 4),
-        frame_count: input.promise.then_some(PixelFrames(u64::from(input.frames % 40))),
-    }
+    };
+    let color = Color {
+        primaries: input.color[0],
+        transfer: input.color[1],
+        matrix: input.color[2],
+        ..Color::default()
+    };
+    VideoStream::new(size, bundle, layout)
+        .with_times(at_least_one(input.rate), at_least_one(input.base), input.frame_duration)
+        .with_pixel_aspect(Rational { num: 1, den: 1 })
+        .with_color(color)
+        .with_bits(bits)
+        .with_chunk_latent_frames(1 + u16::from(input.chunk_latent_frames % 4))
+        .with_frame_count(input.promise.then_some(PixelFrames(u64::from(input.frames % 40))))
 }
 
 fn sound() -> PacketStream {
-    PacketStream {
-        kind: PacketKind::Audio,
-        codec: "A_FUZZ".to_owned(),
-        private: vec![1, 2, 3],
-        time_base: Rational { num: 1, den: 48000 },
-        sample_rate: 48000,
-        channels: 2,
-        bits_per_sample: 0,
-        codec_delay: 0,
-        seek_preroll: 0,
-        language: String::new(),
-        title: String::new(),
-        default: true,
-        forced: false,
-    }
+    PacketStream::new(PacketKind::Audio, "A_FUZZ", Rational { num: 1, den: 48000 })
+        .with_private(vec![1, 2, 3])
+        .with_sound(48000, 2)
 }
 
 pub fn run(input: &Input) {
@@ -93,12 +77,11 @@ pub fn run(input: &Input) {
         1 => Compression::Zstd { level: 1 },
         _ => Compression::Cm,
     };
-    let options = WriterOptions {
-        compression,
-        index: input.index,
-        header_interval: u32::from(input.header_interval % 4),
-        digests: input.digests,
-    };
+    let options = WriterOptions::default()
+        .with_compression(compression)
+        .with_index(input.index)
+        .with_header_interval(u32::from(input.header_interval % 4))
+        .with_digests(input.digests);
     let header = Header {
         streams: vec![Stream::Video(video.clone()), Stream::Packets(sound())],
     };

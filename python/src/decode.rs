@@ -8,7 +8,7 @@ use latentbit_codec::pipeline::{self, ChunkInput, Coded, DecodedFrame, Options, 
 use latentbit_codec::{self as codec, Frame};
 use latentbit_container::units::frames_held;
 use latentbit_container::{
-    self as container, LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens, VideoStream,
+    self as container, ChunkHead, LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens, VideoStream,
 };
 use numpy::PyReadonlyArray3;
 use pyo3::exceptions::PyValueError;
@@ -239,13 +239,15 @@ impl FrameStream {
                 .map_err(|error| error::container(error, "tokens"))?;
             tokens.truncate_bits(planes);
             chunks.push(container::Chunk {
-                stream: StreamId(0),
-                sequence: number as u64,
-                first_frame: frames,
-                frame_count,
-                latent_frames: LatentFrames(latent),
-                key,
-                segment: 0,
+                head: ChunkHead {
+                    stream: StreamId(0),
+                    sequence: number as u64,
+                    first_frame: frames,
+                    frame_count,
+                    latent_frames: LatentFrames(latent),
+                    key,
+                    segment: 0,
+                },
                 times: Times::default(),
                 tokens,
             });

@@ -208,10 +208,7 @@ impl About {
             position: 0,
         };
         // All chunks are missing, which must not end the reading.
-        let limits = Limits {
-            max_missing_frames: None,
-            ..limits
-        };
+        let limits = limits.with_max_missing_frames(None);
         let mut reader = Reader::with_mode(between, limits, ReadMode::Resync)?;
         let (mut about, mut of_stream) = (Self::default(), Vec::new());
         // What is damaged is told elsewhere.

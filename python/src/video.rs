@@ -1,6 +1,8 @@
 //! The description of a stream, as the sidecar of `latentbit tokens` names its fields (docs/tokens.md).
 
-use latentbit_container::{BundleId, Chroma, Color, ColorRange, PixelFrames, Rational, VideoStream};
+use latentbit_container::{
+    BundleId, Chroma, Color, ColorRange, PixelFrames, Rational, TokenLayout, VideoStream,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -48,33 +50,34 @@ impl Fields {
     pub fn stream(self) -> PyResult<VideoStream> {
         let rational = |(num, den): (u32, u32)| Rational { num, den };
         let [primaries, transfer, matrix] = self.color;
-        Ok(VideoStream {
-            width: self.width,
-            height: self.height,
-            frame_rate: rational(self.frame_rate),
-            time_base: rational(self.time_base),
-            frame_duration: self.frame_duration,
-            pixel_aspect: rational(self.pixel_aspect),
-            color: Color {
-                primaries,
-                transfer,
-                matrix,
-                range: find(&RANGES, "range", &self.range)?,
-            },
-            chroma: find(&CHROMAS, "chroma", &self.chroma)?,
-            chroma_location: self.chroma_location,
-            bit_depth: self.bit_depth,
-            bundle: BundleId {
-                name: self.bundle,
-                sha256: sha256(&self.bundle_sha256)?,
-            },
-            bits: self.bits,
-            bundle_bits: self.bundle_bits,
+        let color = Color {
+            primaries,
+            transfer,
+            matrix,
+            range: find(&RANGES, "range", &self.range)?,
+        };
+        let bundle = BundleId {
+            name: self.bundle,
+            sha256: sha256(&self.bundle_sha256)?,
+        };
+        let layout = TokenLayout {
+            bits: self.bundle_bits,
             patch: self.patch,
             strides: self.strides,
-            chunk_latent_frames: self.chunk_latent_frames,
-            frame_count: self.frames.map(PixelFrames),
-        })
+        };
+        let chroma = find(&CHROMAS, "chroma", &self.chroma)?;
+        Ok(VideoStream::new([self.width, self.height], bundle, layout)
+            .with_times(
+                rational(self.frame_rate),
+                rational(self.time_base),
+                self.frame_duration,
+            )
+            .with_pixel_aspect(rational(self.pixel_aspect))
+            .with_color(color)
+            .with_samples(chroma, self.chroma_location, self.bit_depth)
+            .with_bits(self.bits)
+            .with_chunk_latent_frames(self.chunk_latent_frames)
+            .with_frame_count(self.frames.map(PixelFrames)))
     }
 }
 

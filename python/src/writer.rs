@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use latentbit_container::units::frames_held;
 use latentbit_container::{
-    self as container, Compression, Header, LatentFrames, Metadata, PixelFrames, StreamId, TokenGrid, Tokens,
-    VideoStream, WriterOptions,
+    self as container, ChunkHead, Compression, Header, LatentFrames, Metadata, PixelFrames, StreamId,
+    TokenGrid, Tokens, VideoStream, WriterOptions,
 };
 use numpy::PyReadonlyArray3;
 use pyo3::exceptions::PyValueError;
@@ -80,10 +80,7 @@ impl Writer {
             }
         };
         let (sink, place) = Sink::open(output)?;
-        let options = WriterOptions {
-            compression,
-            ..WriterOptions::default()
-        };
+        let options = WriterOptions::default().with_compression(compression);
         let header = Header::from(video.clone());
         let metadata = Metadata {
             stream: StreamId::NONE,
@@ -147,13 +144,15 @@ impl Writer {
         let mut times = self.video.constant_times(first);
         times.start = start.unwrap_or(times.start);
         let chunk = container::Chunk {
-            stream: STREAM,
-            sequence: 0,
-            first_frame: first,
-            frame_count: frames.map_or(held, PixelFrames),
-            latent_frames: LatentFrames(latent),
-            key,
-            segment,
+            head: ChunkHead {
+                stream: STREAM,
+                sequence: 0,
+                first_frame: first,
+                frame_count: frames.map_or(held, PixelFrames),
+                latent_frames: LatentFrames(latent),
+                key,
+                segment,
+            },
             times,
             tokens: Tokens {
                 grid,

@@ -138,10 +138,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
 
 fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&Input>) -> anyhow::Result<VideoStream> {
     match (input, args.size) {
-        (Some(input), _) => Ok(VideoStream {
-            frame_count: None,
-            ..input.video.clone()
-        }),
+        (Some(input), _) => Ok(input.video.clone().with_frame_count(None)),
         (None, size) => {
             let [width, height] = size.unwrap_or_default();
             let video = pipeline::video_stream_for(bundle, width, height)?;
@@ -209,9 +206,9 @@ impl Maker {
             if stored.is_lost() {
                 self.neighbours.clear();
             } else {
-                let chunk = stored.unpack().map_err(place)?;
+                let tokens = stored.unpack().map_err(place)?.tokens;
                 self.neighbours
-                    .push(Piece::intact(chunk.tokens.values, chunk.tokens.bits, chunk.key));
+                    .push(Piece::intact(tokens.values, tokens.bits, stored.key));
             }
             end = End {
                 sequence: stored.sequence + 1,
@@ -219,10 +216,8 @@ impl Maker {
                 time: stored.times.of(stored.frame_count.0, self.video.frame_duration),
                 segment: stored.segment,
             };
-            let stored = latentbit_container::StoredChunk {
-                stream: StreamId(0),
-                ..stored
-            };
+            let mut stored = stored;
+            stored.stream = StreamId(0);
             self.output.write(|writer| writer.write_stored(&stored))?;
         }
         Ok(end)
@@ -246,20 +241,18 @@ impl Maker {
             .push(Piece::intact(values.clone(), bits, planned.key));
         let kept = bit_mask(self.video.bits);
         let values = values.into_iter().map(|value| value & kept).collect();
-        let chunk = planned.with_tokens(&self.video, values);
+        let mut chunk = planned.with_tokens(&self.video, values);
         let ticks = i64::try_from(planned.first_frame.0).unwrap_or(i64::MAX);
-        Ok(Chunk {
-            sequence: end.sequence + planned.sequence,
-            first_frame: PixelFrames(end.frame + planned.first_frame.0),
-            segment: end.segment,
-            times: Times {
-                start: end
-                    .time
-                    .saturating_add(ticks.saturating_mul(i64::from(self.video.frame_duration))),
-                durations: None,
-            },
-            ..chunk
-        })
+        chunk.sequence += end.sequence;
+        chunk.first_frame += PixelFrames(end.frame);
+        chunk.segment = end.segment;
+        chunk.times = Times {
+            start: end
+                .time
+                .saturating_add(ticks.saturating_mul(i64::from(self.video.frame_duration))),
+            durations: None,
+        };
+        Ok(chunk)
     }
 }
 

@@ -205,20 +205,21 @@ fn worth_keeping(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use latentbit_container::{LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens};
+    use latentbit_container::{ChunkHead, LatentFrames, PixelFrames, Times, TokenGrid, Tokens};
 
     use super::*;
 
     fn chunk(sequence: u64, key: bool) -> (Coded, Range<u64>) {
         let chunk = Chunk {
-            stream: StreamId(0),
-            segment: 0,
+            head: ChunkHead {
+                sequence,
+                first_frame: PixelFrames(sequence * 10),
+                frame_count: PixelFrames(10),
+                latent_frames: LatentFrames(3),
+                key,
+                ..ChunkHead::default()
+            },
             times: Times::default(),
-            sequence,
-            first_frame: PixelFrames(sequence * 10),
-            frame_count: PixelFrames(10),
-            latent_frames: LatentFrames(3),
-            key,
             tokens: Tokens {
                 grid: TokenGrid { t: 1, h: 1, w: 1 },
                 bits: 1,

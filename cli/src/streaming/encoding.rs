@@ -37,24 +37,15 @@ pub fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::
         true => video.with_constant_rate(Rational { num: 0, den: 1 }),
         false => {
             let interleaver = Interleaver::new(info);
-            VideoStream {
-                frame_rate: info.frame_rate,
-                time_base: interleaver.time_base,
-                frame_duration: interleaver.frame_duration,
-                ..video
-            }
+            video.with_times(info.frame_rate, interleaver.time_base, interleaver.frame_duration)
         }
     };
-    Ok(VideoStream {
-        pixel_aspect: info.pixel_aspect,
-        color: info.color,
-        chroma: info.chroma,
-        chroma_location: info.chroma_location,
-        bit_depth: info.bit_depth,
+    Ok(video
+        .with_pixel_aspect(info.pixel_aspect)
+        .with_color(info.color)
+        .with_samples(info.chroma, info.chroma_location, info.bit_depth)
         // Of a video the count is only known at its end.
-        frame_count: still.then_some(PixelFrames(1)),
-        ..video
-    })
+        .with_frame_count(still.then_some(PixelFrames(1))))
 }
 
 /// How a source is turned into a file.

@@ -80,10 +80,7 @@ fn layout(sidecar: &Sidecar, bits: u8) -> anyhow::Result<Layout> {
 /// Writes a file with everything but the chunks, and reads it.
 fn trial(sidecar: &Sidecar, video: &VideoStream) -> ContainerResult<()> {
     // Without chunks the number of frames would be wrong.
-    let header = Header::from(VideoStream {
-        frame_count: None,
-        ..video.clone()
-    });
+    let header = Header::from(video.clone().with_frame_count(None));
     let mut writer = Writer::new(Vec::new(), &header, WriterOptions::default())?;
     for metadata in sidecar.metadata() {
         writer.write_metadata(&metadata)?;

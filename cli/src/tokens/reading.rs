@@ -99,11 +99,9 @@ impl Listing {
     /// The sidecar of the array of these tokens in `layout`.
     pub fn sidecar(&self, video: &VideoStream, layout: Layout) -> Sidecar {
         let frames = PixelFrames(self.frames());
-        let video = VideoStream {
-            // Losses at the end are not known.
-            frame_count: video.frame_count.filter(|&promised| promised == frames),
-            ..video.clone()
-        };
+        // Losses at the end are not known.
+        let promised = video.frame_count.filter(|&promised| promised == frames);
+        let video = video.clone().with_frame_count(promised);
         let mut sidecar = Sidecar::new(&video, layout.dtype(), layout.columns);
         sidecar.shape = Sidecar::sides(&video, layout, self.steps());
         sidecar.chunks.clone_from(&self.chunks);
@@ -399,21 +397,14 @@ mod tests {
     use super::*;
     use crate::tokens::testing::video;
     use latentbit_container::{
-        ChunkPlan, Compression, Header, Limits, PixelFrames, ReadMode, Reader, VideoStream, Writer,
-        WriterOptions,
+        ChunkPlan, Compression, Header, Limits, PixelFrames, ReadMode, Reader, Writer, WriterOptions,
     };
 
     const STREAM: StreamId = StreamId(0);
 
     fn file(frames: u64, value: u64) -> Vec<u8> {
-        let video = VideoStream {
-            frame_count: None,
-            ..video()
-        };
-        let options = WriterOptions {
-            compression: Compression::Raw,
-            ..WriterOptions::default()
-        };
+        let video = video().with_frame_count(None);
+        let options = WriterOptions::default().with_compression(Compression::Raw);
         let mut writer = Writer::new(Vec::new(), &Header::from(video.clone()), options).unwrap();
         for planned in ChunkPlan::new(PixelFrames(frames), 4, 0, 4) {
             let tokens = video.grid(planned.latent_frames).len();

@@ -1,8 +1,8 @@
 //! The sidecar: the JSON beside an array of tokens that describes it.
 
 use latentbit_container::{
-    BundleId, Chapter, Chroma, Chunk, ChunkInfo, Coder, Color, ColorRange, LatentFrames, Metadata,
-    PixelFrames, Rational, StoredChunk, StreamId, Times, Tokens, VideoStream,
+    BundleId, Chapter, Chroma, Chunk, ChunkHead, ChunkInfo, Coder, Color, ColorRange, LatentFrames, Metadata,
+    PixelFrames, Rational, StoredChunk, StreamId, Times, TokenLayout, Tokens, VideoStream,
 };
 use serde::{Deserialize, Serialize};
 
@@ -263,33 +263,36 @@ impl Video {
         for (at, byte) in sha256.iter_mut().enumerate() {
             *byte = u8::from_str_radix(self.bundle_sha256.get(2 * at..2 * at + 2)?, 16).ok()?;
         }
-        Some(VideoStream {
-            width: self.width,
-            height: self.height,
-            frame_rate: rational(self.frame_rate),
-            time_base: rational(self.time_base),
-            frame_duration: self.frame_duration,
-            pixel_aspect: rational(self.pixel_aspect),
-            color: Color {
-                primaries,
-                transfer,
-                matrix,
-                range: RANGES.iter().find(|(_, name)| *name == self.range)?.0,
-            },
-            chroma: CHROMAS.iter().find(|(_, name)| *name == self.chroma)?.0,
-            chroma_location: self.chroma_location,
-            bit_depth: self.bit_depth,
-            bundle: BundleId {
-                name: self.bundle.clone(),
-                sha256,
-            },
-            bits: self.bits,
-            bundle_bits: self.bundle_bits,
+        let color = Color {
+            primaries,
+            transfer,
+            matrix,
+            range: RANGES.iter().find(|(_, name)| *name == self.range)?.0,
+        };
+        let bundle = BundleId {
+            name: self.bundle.clone(),
+            sha256,
+        };
+        let layout = TokenLayout {
+            bits: self.bundle_bits,
             patch: self.patch,
             strides: self.strides,
-            chunk_latent_frames: self.chunk_latent_frames,
-            frame_count: self.frames.map(PixelFrames),
-        })
+        };
+        let chroma = CHROMAS.iter().find(|(_, name)| *name == self.chroma)?.0;
+        Some(
+            VideoStream::new([self.width, self.height], bundle, layout)
+                .with_times(
+                    rational(self.frame_rate),
+                    rational(self.time_base),
+                    self.frame_duration,
+                )
+                .with_pixel_aspect(rational(self.pixel_aspect))
+                .with_color(color)
+                .with_samples(chroma, self.chroma_location, self.bit_depth)
+                .with_bits(self.bits)
+                .with_chunk_latent_frames(self.chunk_latent_frames)
+                .with_frame_count(self.frames.map(PixelFrames)),
+        )
     }
 }
 
@@ -328,19 +331,25 @@ impl ChunkEntry {
         }
     }
 
-    /// The placeholder of a lost chunk.
-    pub fn place(&self, video: &VideoStream) -> StoredChunk {
-        let latent_frames = LatentFrames(self.latent_frames);
-        StoredChunk {
+    fn head(&self) -> ChunkHead {
+        ChunkHead {
             stream: StreamId(0),
             sequence: self.number,
             first_frame: PixelFrames(self.first_frame),
             frame_count: PixelFrames(self.frames),
-            latent_frames,
+            latent_frames: LatentFrames(self.latent_frames),
             key: self.key,
             segment: self.segment,
+        }
+    }
+
+    /// The placeholder of a lost chunk.
+    pub fn place(&self, video: &VideoStream) -> StoredChunk {
+        let head = self.head();
+        StoredChunk {
+            head,
             times: self.times(),
-            grid: video.grid(latent_frames),
+            grid: video.grid(head.latent_frames),
             coder: Coder::Raw,
             planes: Vec::new(),
         }
@@ -348,18 +357,12 @@ impl ChunkEntry {
 
     /// The chunk with its tokens.
     pub fn chunk(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
-        let latent_frames = LatentFrames(self.latent_frames);
+        let head = self.head();
         Chunk {
-            stream: StreamId(0),
-            sequence: self.number,
-            first_frame: PixelFrames(self.first_frame),
-            frame_count: PixelFrames(self.frames),
-            latent_frames,
-            key: self.key,
-            segment: self.segment,
+            head,
             times: self.times(),
             tokens: Tokens {
-                grid: video.grid(latent_frames),
+                grid: video.grid(head.latent_frames),
                 bits: self.bits.unwrap_or(video.bits),
                 values,
             },

@@ -1,7 +1,7 @@
 //! What unit tests share.
 
 use latentbit_container::{
-    BundleId, Chroma, Color, PixelFrames, Rational, StreamId, VideoStream,
+    BundleId, PixelFrames, Rational, StreamId, TokenLayout, VideoStream,
     edit::{Border, Gap},
 };
 
@@ -10,28 +10,19 @@ use super::sidecar::{ChunkEntry, Sidecar};
 /// Frames of 24x16 pixels: 2x3 tokens of 10 bits in a step, two steps in a full chunk.
 pub fn video() -> VideoStream {
     let one = Rational { num: 1, den: 1 };
-    VideoStream {
-        width: 24,
-        height: 16,
-        frame_rate: one,
-        time_base: one,
-        frame_duration: 1,
-        pixel_aspect: one,
-        color: Color::default(),
-        chroma: Chroma::C420,
-        chroma_location: 0,
-        bit_depth: 8,
-        bundle: BundleId {
-            name: "test".to_owned(),
-            sha256: [0xa5; 32],
-        },
+    let bundle = BundleId {
+        name: "test".to_owned(),
+        sha256: [0xa5; 32],
+    };
+    let layout = TokenLayout {
         bits: 10,
-        bundle_bits: 10,
         patch: [2, 2, 2],
         strides: [4, 4, 4],
-        chunk_latent_frames: 4,
-        frame_count: Some(PixelFrames(42)),
-    }
+    };
+    VideoStream::new([24, 16], bundle, layout)
+        .with_times(one, one, 1)
+        .with_pixel_aspect(one)
+        .with_frame_count(Some(PixelFrames(42)))
 }
 
 /// Three chunks, of which the second is lost.

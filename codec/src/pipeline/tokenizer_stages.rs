@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, LatentFrames, StreamId, VideoStream};
+use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, VideoStream};
 
 use super::conceal::{MadeUp, Part};
 use super::latents::{LatentChunk, Latents, Next, Predicted};
@@ -43,14 +43,16 @@ impl Stage for TokenEncoder {
             ..
         } = item;
         context.send(Chunk {
-            stream: StreamId(0),
-            segment: 0,
+            head: ChunkHead {
+                stream: StreamId(0),
+                segment: 0,
+                sequence,
+                first_frame,
+                frame_count: item.frame_count,
+                latent_frames: LatentFrames(item.latent.count() as u64),
+                key,
+            },
             times: self.stream.constant_times(first_frame),
-            sequence,
-            first_frame,
-            frame_count: item.frame_count,
-            latent_frames: LatentFrames(item.latent.count() as u64),
-            key,
             tokens,
         })
     }

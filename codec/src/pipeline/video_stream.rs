@@ -1,6 +1,6 @@
 //! What the description of a stream says of the bundle, and whether a bundle is the one that it asks for.
 
-use latentbit_container::{Chroma, Color, Rational, VideoStream};
+use latentbit_container::{Chroma, TokenLayout, VideoStream};
 
 use crate::error::{Error, Result};
 use crate::model::Bundle;
@@ -12,26 +12,16 @@ use crate::model::Bundle;
 /// [`Error::Bundle`] if the bundle has no tokenizer, or strides that the format cannot hold.
 pub fn video_stream_for(bundle: &Bundle, width: u32, height: u32) -> Result<VideoStream> {
     let tokenizer = bundle.tokenizer()?;
-    Ok(VideoStream {
-        width,
-        height,
-        frame_rate: Rational { num: 0, den: 1 },
-        time_base: Rational { num: 1, den: 1 },
-        frame_duration: 1,
-        pixel_aspect: Rational { num: 0, den: 1 },
-        color: Color::default(),
-        chroma: Chroma::Rgb,
-        chroma_location: 0,
-        bit_depth: 8,
-        bundle: bundle.id.clone(),
+    let layout = TokenLayout {
         bits: tokenizer.bits(),
-        bundle_bits: tokenizer.bits(),
         patch: bytes("patch", tokenizer.config().patch)?,
         strides: bytes("strides", bundle.vae.strides())?,
-        chunk_latent_frames: u16::try_from(tokenizer.config().chunk_latent_frames)
-            .map_err(|_| Error::bundle("its chunks are longer than the format can say"))?,
-        frame_count: None,
-    })
+    };
+    let chunk_latent_frames = u16::try_from(tokenizer.config().chunk_latent_frames)
+        .map_err(|_| Error::bundle("its chunks are longer than the format can say"))?;
+    Ok(VideoStream::new([width, height], bundle.id.clone(), layout)
+        .with_samples(Chroma::Rgb, 0, 8)
+        .with_chunk_latent_frames(chunk_latent_frames))
 }
 
 fn bytes(what: &str, sides: [usize; 3]) -> Result<[u8; 3]> {

@@ -1,7 +1,7 @@
 //! What is known of a bit before it is coded (LBIT §6.2, contexts).
 
 use super::cell::Cell;
-use crate::chunk::TokenGrid;
+use crate::ground::TokenGrid;
 
 /// A neighbour that is not there.
 pub(super) const NONE: u8 = 2;

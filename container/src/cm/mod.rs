@@ -12,8 +12,8 @@ mod range;
 mod tables;
 
 use crate::bits::plane_len;
-use crate::chunk::TokenGrid;
 use crate::error::{Broken, Result};
+use crate::ground::TokenGrid;
 use contexts::Contexts;
 use model::Model;
 use order::{Learn, Order};

@@ -7,7 +7,7 @@ use super::cell::Cell;
 use super::contexts::{Contexts, NONE};
 use super::model::Model;
 use super::range::{RangeDecoder, RangeEncoder};
-use crate::chunk::TokenGrid;
+use crate::ground::TokenGrid;
 
 /// Rows that are coded side by side.
 const LANES: usize = 4;

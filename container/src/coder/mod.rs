@@ -4,11 +4,11 @@
 mod zstd;
 
 use crate::bits::{padding_is_zero, plane_len};
-use crate::chunk::TokenGrid;
 use crate::cm;
 #[cfg(not(feature = "zstd"))]
 use crate::error::Error;
 use crate::error::{Broken, Result};
+use crate::ground::TokenGrid;
 
 /// How the planes of a chunk are stored (LBIT §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

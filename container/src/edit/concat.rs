@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 
-use super::{NANOSECONDS, check_known, copy_rest, end_time};
+use super::{check_known, copy_rest, end_time};
 use crate::error::{Error, Result};
-use crate::header::{Header, Rational, Stream, StreamId};
+use crate::ground::{Rational, StreamId};
+use crate::header::{Header, Stream};
 use crate::limits::Limits;
 use crate::metadata::Chapter;
 use crate::parser::Event;
@@ -124,7 +125,9 @@ fn append<R: Read, W: Write>(
     // Packets move along with the picture.
     let (moved, base) = header
         .first_video()
-        .map_or((0, NANOSECONDS), |(id, video)| (place(id).time, video.time_base));
+        .map_or((0, Rational::NANOSECONDS), |(id, video)| {
+            (place(id).time, video.time_base)
+        });
     while let Some(event) = reader.next_stored_event()? {
         match event {
             Event::Stored(mut chunk) => {
@@ -162,7 +165,7 @@ fn append<R: Read, W: Write>(
                 writer.write_packets(packets.stream, &packets.packets)?;
             }
             Event::Chapters(mut chapters) => {
-                let moved = u64::try_from(rescale(moved, base, NANOSECONDS)).unwrap_or(0);
+                let moved = u64::try_from(rescale(moved, base, Rational::NANOSECONDS)).unwrap_or(0);
                 for Chapter { start, end, .. } in &mut chapters {
                     *start = start.saturating_add(moved);
                     *end = end.saturating_add(moved);

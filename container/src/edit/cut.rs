@@ -2,10 +2,11 @@
 
 use std::io::{Read, Seek, Write};
 
-use super::{NANOSECONDS, check_known};
+use super::check_known;
 use crate::error::{Error, Result};
 use crate::file::{File, Needed};
-use crate::header::{Stream, StreamId};
+use crate::ground::{Rational, StreamId};
+use crate::header::Stream;
 use crate::metadata::Chapter;
 use crate::parser::Event;
 use crate::times::rescale;
@@ -51,7 +52,7 @@ pub fn cut<R: Read + Seek, W: Write>(
     for metadata in &metadata {
         writer.write_metadata(metadata)?;
     }
-    let nanoseconds = |ticks: i64| u64::try_from(rescale(ticks, base, NANOSECONDS)).unwrap_or(0);
+    let nanoseconds = |ticks: i64| u64::try_from(rescale(ticks, base, Rational::NANOSECONDS)).unwrap_or(0);
     let (from, to) = (
         nanoseconds(times.start),
         match times.end {

@@ -27,6 +27,7 @@ pub enum Loss {
 
 /// What came of [`degrade`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Degraded {
     /// The chunks that were lost, or lost planes, as they were.
     pub lost: Vec<ChunkInfo>,

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use crate::chunk::ChunkHead;
 use crate::coder::Coder;
-use crate::header::{StreamId, VideoStream};
+use crate::ground::StreamId;
+use crate::header::VideoStream;
 use crate::stored::StoredChunk;
 use crate::times::Times;
 use crate::units::{PixelFrames, latent_frames_needed};
@@ -51,13 +53,15 @@ impl Gap {
             let count = PixelFrames(left.div_ceil((self.chunks.end - sequence).max(1)));
             let latent_frames = latent_frames_needed(count, video.strides[0], false);
             let place = StoredChunk {
-                stream: self.stream,
-                sequence,
-                first_frame: PixelFrames(first_frame),
-                frame_count: count,
-                latent_frames,
-                key: false,
-                segment,
+                head: ChunkHead {
+                    stream: self.stream,
+                    sequence,
+                    first_frame: PixelFrames(first_frame),
+                    frame_count: count,
+                    latent_frames,
+                    key: false,
+                    segment,
+                },
                 times: Times {
                     start: self.time(video, first_frame - self.frames.start),
                     durations: None,
@@ -116,14 +120,14 @@ mod tests {
             assert!(place.is_lost() && !place.key);
             assert!(video.frames_held(place.latent_frames, false) >= place.frame_count);
             assert_eq!(place.grid, video.grid(place.latent_frames));
-            let StoredChunk {
-                sequence,
-                first_frame,
-                frame_count,
-                segment,
-                ..
-            } = place;
-            (sequence, first_frame.0, frame_count.0, place.times.start, segment)
+            let start = place.times.start;
+            (
+                place.sequence,
+                place.first_frame.0,
+                place.frame_count.0,
+                start,
+                place.segment,
+            )
         });
         places.collect()
     }

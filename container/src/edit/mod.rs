@@ -24,19 +24,13 @@ pub use reindex::reindex;
 pub use trim::trim;
 
 use crate::error::{Error, Result};
-use crate::header::{Header, Rational, Stream};
+use crate::header::{Header, Stream};
 use crate::limits::Limits;
 use crate::parser::Event;
 use crate::reader::Reader;
 use crate::stored::StoredChunk;
 use crate::units::PixelFrames;
 use crate::writer::Writer;
-
-/// Nanoseconds, in which chapters count.
-const NANOSECONDS: Rational = Rational {
-    num: 1,
-    den: 1_000_000_000,
-};
 
 /// Fails if `header` has streams that cannot be copied, because nobody knows what is in them.
 fn check_known(header: &Header) -> Result<()> {

@@ -8,7 +8,8 @@ use super::{Border, Gap, check_known, end_time};
 use crate::end::Totals;
 use crate::error::{Broken, Error, ErrorKind, Result};
 use crate::fields::Fields;
-use crate::header::{Header, Stream, StreamId};
+use crate::ground::StreamId;
+use crate::header::{Header, Stream};
 use crate::index::{read_at, whole_record};
 use crate::limits::{Limits, within};
 use crate::metadata::{self, Metadata, key};
@@ -22,6 +23,7 @@ use crate::writer::{Summary, Writer, WriterOptions};
 
 /// What came of [`recover`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Recovered {
     /// Chunks that were copied.
     pub chunks: u64,

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::error::{Broken, Error, Result};
-use crate::header::StreamId;
+use crate::ground::StreamId;
 use crate::index;
 use crate::limits::Limits;
 use crate::parser::{Event, ReadMode};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::File;
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{Rational, StreamId};
+use crate::ground::{Rational, StreamId};
 use crate::index::{read_at, whole_record};
 use crate::limits::within;
 use crate::metadata::{self, Chapter, Metadata};

@@ -9,10 +9,11 @@ use std::ops::Range;
 pub use gaps::PacketsIn;
 pub use part::Part;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, ChunkHead};
 use crate::end::{self, Totals};
 use crate::error::{Error, ErrorKind, Result};
-use crate::header::{Header, StreamId, Version, VideoStream};
+use crate::ground::StreamId;
+use crate::header::{Header, Version, VideoStream};
 use crate::index::{self, ChunkInfo, file_len, read_at, whole_record};
 use crate::limits::Limits;
 use crate::metadata::{Chapter, Metadata};
@@ -225,7 +226,7 @@ impl<R: Read + Seek> File<R> {
                 .zip(&listing.streams)
                 .zip(self.head.header.ids())
                 .all(|((totals, chunks), id)| {
-                    let frames = chunks.last().map_or(PixelFrames(0), ChunkInfo::end_frame);
+                    let frames = chunks.last().map_or(PixelFrames(0), |last| last.end_frame());
                     self.head.header.video(id).is_none()
                         || (totals.frames, totals.chunks) == (frames, chunks.len() as u64)
                 })
@@ -318,7 +319,7 @@ impl<R: Read + Seek> File<R> {
     pub fn frames(&self, stream: StreamId) -> PixelFrames {
         self.chunks(stream)
             .last()
-            .map_or(PixelFrames(0), ChunkInfo::end_frame)
+            .map_or(PixelFrames(0), |last| last.end_frame())
     }
 
     /// What each stream holds: as the end record says, or as it was counted where there is no end record (then
@@ -327,7 +328,7 @@ impl<R: Read + Seek> File<R> {
     pub fn totals(&self) -> Vec<Totals> {
         let counted = || {
             let counted = self.streams.iter().map(|chunks| Totals {
-                frames: chunks.last().map_or(PixelFrames(0), ChunkInfo::end_frame),
+                frames: chunks.last().map_or(PixelFrames(0), |last| last.end_frame()),
                 chunks: chunks.len() as u64,
                 digest: None,
             });
@@ -657,16 +658,18 @@ impl Listing {
             let first_frame = PixelFrames(border(at));
             let frame_count = PixelFrames(border(at.saturating_add(1))).saturating_sub(first_frame);
             chunks.push(ChunkInfo {
+                head: ChunkHead {
+                    stream,
+                    sequence,
+                    first_frame,
+                    frame_count,
+                    latent_frames: latent_frames_needed(frame_count, video.strides[0], false),
+                    key: false,
+                    segment,
+                },
                 offset: 0,
                 stored_len: 0,
-                stream,
-                sequence,
-                first_frame,
-                frame_count,
-                latent_frames: latent_frames_needed(frame_count, video.strides[0], false),
-                key: false,
                 bits: 0,
-                segment,
                 start,
             });
             start = start.saturating_add(ticks(frame_count.0));
@@ -721,16 +724,17 @@ mod tests {
     /// Chunks of 10 frames.
     fn chunks(keys: &[bool]) -> Vec<ChunkInfo> {
         let infos = keys.iter().zip(0..).map(|(&key, sequence)| ChunkInfo {
+            head: ChunkHead {
+                sequence,
+                first_frame: PixelFrames(sequence * 10),
+                frame_count: PixelFrames(10),
+                latent_frames: LatentFrames(3),
+                key,
+                ..ChunkHead::default()
+            },
             offset: sequence * 100,
             stored_len: 100,
-            stream: StreamId(0),
-            sequence,
-            first_frame: PixelFrames(sequence * 10),
-            frame_count: PixelFrames(10),
-            latent_frames: LatentFrames(3),
-            key,
             bits: 1,
-            segment: 0,
             start: 0,
         });
         infos.collect()

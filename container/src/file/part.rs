@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::gaps::{PacketWalk, Window};
 use super::{File, Needed};
 use crate::error::{Broken, Error, ErrorKind, Result};
-use crate::header::StreamId;
+use crate::ground::StreamId;
 use crate::index::ChunkInfo;
 use crate::limits::within;
 use crate::parser::{Event, Lost};

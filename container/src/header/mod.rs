@@ -1,19 +1,14 @@
 //! The header record: what a reader must know before the first chunk (LBIT §4).
 
-mod color;
 mod packets;
-mod version;
 mod video;
 
-use std::fmt;
-
-pub use color::{Chroma, Color, ColorRange};
 pub use packets::{PacketKind, PacketStream};
-pub use version::Version;
-pub use video::{BundleId, MAX_BUNDLE_NAME, Rational, VideoStream};
+pub use video::{BundleId, MAX_BUNDLE_NAME, TokenLayout, VideoStream};
 
-use crate::error::{Broken, Result};
+use crate::error::{Broken, Error, Result};
 use crate::fields::Fields;
+use crate::ground::StreamId;
 use crate::limits::{Limits, within};
 
 /// Bytes before the length, kind and reserved byte of the first stream.
@@ -21,27 +16,6 @@ const PREFIX_LEN: usize = 8;
 
 const VIDEO: u8 = 1;
 const PACKETS: u8 = 2;
-
-/// Which stream of a file, by its place in the header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub u16);
-
-impl StreamId {
-    /// What records have that belong to the file as a whole.
-    pub const NONE: Self = Self(u16::MAX);
-
-    /// The place in [`Header::streams`].
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// One stream of a file, as the header describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +155,62 @@ impl Header {
         let header = Self { streams };
         header.check().map_err(|broken| broken.in_file(offset, None))?;
         Ok((header, version))
+    }
+}
+
+/// The version of the format that a file is written in (LBIT §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// A reader refuses majors that it does not know.
+    pub major: u16,
+    /// Counts additions that older readers may ignore.
+    pub minor: u16,
+    /// The least minor version that a reader must know.
+    pub min_reader_minor: u16,
+}
+
+impl Version {
+    /// What this crate writes, and the newest it reads.
+    pub const CURRENT: Self = Self {
+        major: 1,
+        minor: 0,
+        min_reader_minor: 0,
+    };
+
+    /// Reads a version and refuses it if this crate cannot read such files.
+    pub(super) fn decode(fields: &mut Fields<'_>) -> Result<Self> {
+        let offset = fields.offset();
+        let version = Self {
+            major: fields.u16("format version")?,
+            minor: fields.u16("format version")?,
+            min_reader_minor: fields.u16("format version")?,
+        };
+        let known = Self::CURRENT;
+        if version.major != known.major {
+            return Err(Error::Unsupported {
+                offset,
+                chunk: None,
+                what: "major version of the format",
+                expected: known.major.to_string(),
+                found: version.major.to_string(),
+            });
+        }
+        if version.min_reader_minor > version.minor {
+            let expected = format!("a minimum reader version of at most {}", version.minor);
+            return Err(
+                Broken::new("format version", expected, version.min_reader_minor).in_file(offset, None)
+            );
+        }
+        if version.min_reader_minor > known.minor {
+            return Err(Error::Unsupported {
+                offset,
+                chunk: None,
+                what: "minor version of the format",
+                expected: format!("{}.0 to {}.{}", known.major, known.major, known.minor),
+                found: format!("a file for {}.{} and up", version.major, version.min_reader_minor),
+            });
+        }
+        Ok(version)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Streams of other codecs, carried unchanged (LBIT §4.4).
 
-use super::video::Rational;
 use crate::error::{Broken, Result};
 use crate::fields::{Fields, put_text, put_varint};
+use crate::ground::Rational;
 
 const DEFAULT: u8 = 1;
 const FORCED: u8 = 2;
@@ -20,7 +20,10 @@ pub enum PacketKind {
 }
 
 /// A stream of another codec: what its decoder must know (LBIT §4.4).
+///
+/// [`new`](Self::new) describes a stream of which no more is known; the fields say more.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PacketStream {
     /// What it is for.
     pub kind: PacketKind,
@@ -51,6 +54,41 @@ pub struct PacketStream {
 }
 
 impl PacketStream {
+    /// A stream of this codec, by Matroska's identifier, to be played if nobody says otherwise. All other numbers are 0
+    /// and all other texts empty.
+    #[must_use]
+    pub fn new(kind: PacketKind, codec: impl Into<String>, time_base: Rational) -> Self {
+        Self {
+            kind,
+            codec: codec.into(),
+            private: Vec::new(),
+            time_base,
+            sample_rate: 0,
+            channels: 0,
+            bits_per_sample: 0,
+            codec_delay: 0,
+            seek_preroll: 0,
+            language: String::new(),
+            title: String::new(),
+            default: true,
+            forced: false,
+        }
+    }
+
+    /// Sets samples per second and channels of sound.
+    #[must_use]
+    pub const fn with_sound(mut self, sample_rate: u32, channels: u16) -> Self {
+        (self.sample_rate, self.channels) = (sample_rate, channels);
+        self
+    }
+
+    /// Sets what the codec's decoder needs first.
+    #[must_use]
+    pub fn with_private(mut self, private: Vec<u8>) -> Self {
+        self.private = private;
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Broken> {
         let codec = &self.codec;
         if !(1..=64).contains(&codec.len()) || !codec.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::chunk::TokenGrid;
 use crate::error::ErrorKind;
+use crate::ground::TokenGrid;
 use crate::testing::{any_video, sound, video};
 use crate::units::{LatentFrames, PixelFrames};
 use proptest::prelude::*;

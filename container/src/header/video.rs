@@ -1,9 +1,8 @@
 //! What the header says of a stream of tokens (LBIT §4.3).
 
-use super::color::{Chroma, Color, ColorRange};
-use crate::chunk::TokenGrid;
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
+use crate::ground::{Chroma, Color, ColorRange, Rational, TokenGrid};
 use crate::limits::{Limits, within};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
@@ -13,15 +12,6 @@ pub const MAX_BUNDLE_NAME: usize = 255;
 
 /// On disk, a frame count that was not known when the stream began.
 const UNKNOWN_COUNT: u64 = u64::MAX;
-
-/// A fraction. `den` is at least 1; a `num` of 0 says that the value is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rational {
-    /// Numerator.
-    pub num: u32,
-    /// Denominator.
-    pub den: u32,
-}
 
 /// Which bundle the tokens were made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +30,22 @@ impl BundleId {
     }
 }
 
+/// How a bundle's tokenizer cuts video into tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLayout {
+    /// Bits per token (D), 1 to 64.
+    pub bits: u8,
+    /// Latent positions per token: time, height, width.
+    pub patch: [u8; 3],
+    /// Frames and pixels per latent position: time, height, width.
+    pub strides: [u8; 3],
+}
+
 /// A stream of tokens: the video that it stands for and how it is cut into tokens (LBIT §4.3).
+///
+/// [`new`](Self::new) describes a still image of unknown color; the `with_` functions and the fields say more.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VideoStream {
     /// Width of a frame in pixels.
     pub width: u32,
@@ -82,6 +86,41 @@ pub struct VideoStream {
 }
 
 impl VideoStream {
+    /// A stream of frames of `width` by `height` pixels, with tokens of `bundle` in all their bits.
+    ///
+    /// Of the source it says nothing: rate, pixel aspect, color and number of frames are unknown, a tick is a second,
+    /// chroma is 4:2:0 of 8 bits. A full chunk has 4 latent frames.
+    #[must_use]
+    pub const fn new([width, height]: [u32; 2], bundle: BundleId, layout: TokenLayout) -> Self {
+        Self {
+            width,
+            height,
+            frame_rate: Rational { num: 0, den: 1 },
+            time_base: Rational { num: 1, den: 1 },
+            frame_duration: 1,
+            pixel_aspect: Rational { num: 0, den: 1 },
+            color: Color::UNKNOWN,
+            chroma: Chroma::C420,
+            chroma_location: 0,
+            bit_depth: 8,
+            bundle,
+            bits: layout.bits,
+            bundle_bits: layout.bits,
+            patch: layout.patch,
+            strides: layout.strides,
+            chunk_latent_frames: 4,
+            frame_count: None,
+        }
+    }
+
+    /// Sets the average rate, the time base and the ticks from one frame to the next.
+    #[must_use]
+    pub const fn with_times(mut self, rate: Rational, time_base: Rational, frame_duration: u32) -> Self {
+        (self.frame_rate, self.time_base) = (rate, time_base);
+        self.frame_duration = frame_duration;
+        self
+    }
+
     /// Checks every rule of LBIT §4.3.
     ///
     /// # Errors
@@ -123,6 +162,49 @@ impl VideoStream {
             den: if rate.num == 0 { 1 } else { rate.num },
         };
         self.frame_duration = 1;
+        self
+    }
+
+    /// Sets how the source codes its color.
+    #[must_use]
+    pub const fn with_color(mut self, color: Color) -> Self {
+        self.color = color;
+        self
+    }
+
+    /// Sets how the source samples its color: chroma format, place of the chroma samples, and bits per sample.
+    #[must_use]
+    pub const fn with_samples(mut self, chroma: Chroma, chroma_location: u8, bit_depth: u8) -> Self {
+        self.chroma = chroma;
+        (self.chroma_location, self.bit_depth) = (chroma_location, bit_depth);
+        self
+    }
+
+    /// Sets width over height of a pixel.
+    #[must_use]
+    pub const fn with_pixel_aspect(mut self, pixel_aspect: Rational) -> Self {
+        self.pixel_aspect = pixel_aspect;
+        self
+    }
+
+    /// Sets the most bits that a token has, at most those of the bundle.
+    #[must_use]
+    pub const fn with_bits(mut self, bits: u8) -> Self {
+        self.bits = bits;
+        self
+    }
+
+    /// Sets the latent frames of a full chunk.
+    #[must_use]
+    pub const fn with_chunk_latent_frames(mut self, chunk_latent_frames: u16) -> Self {
+        self.chunk_latent_frames = chunk_latent_frames;
+        self
+    }
+
+    /// Sets the number of frames, if it is certain.
+    #[must_use]
+    pub const fn with_frame_count(mut self, frame_count: Option<PixelFrames>) -> Self {
+        self.frame_count = frame_count;
         self
     }
 

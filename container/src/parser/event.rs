@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::chunk::Chunk;
 use crate::error::Error;
-use crate::header::StreamId;
+use crate::ground::StreamId;
 use crate::metadata::{Chapter, Metadata};
 use crate::packets::Packets;
 use crate::stored::StoredChunk;
@@ -46,6 +46,7 @@ pub enum Status {
 
 /// A stretch of the file that could not be read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Lost {
     /// Where it starts, as a byte offset from the start of the file.
     pub offset: u64,

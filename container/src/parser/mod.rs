@@ -12,7 +12,8 @@ pub use event::{Event, Lost, Next, ReadMode, Status};
 
 use crate::end::Totals;
 use crate::error::{Broken, Error, ErrorKind, Result};
-use crate::header::{Header, StreamId, Version};
+use crate::ground::StreamId;
+use crate::header::{Header, Version};
 use crate::index::{ChunkInfo, TAIL_PAYLOAD_LEN};
 use crate::limits::{Limits, within};
 use crate::record::{

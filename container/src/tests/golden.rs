@@ -2,7 +2,7 @@
 
 use super::read_all;
 use crate::{
-    BundleId, Chroma, Chunk, Color, ColorRange, Compression, LatentFrames, PixelFrames, Rational, StreamId,
+    BundleId, Chroma, Chunk, ChunkHead, Color, ColorRange, Compression, LatentFrames, PixelFrames, Rational,
     Times, TokenGrid, Tokens, VideoStream, Writer, WriterOptions,
 };
 
@@ -58,14 +58,13 @@ fn example() -> (VideoStream, Chunk) {
         frame_count: Some(PixelFrames(1)),
     };
     let chunk = Chunk {
-        stream: StreamId(0),
-        segment: 0,
+        head: ChunkHead {
+            frame_count: PixelFrames(1),
+            latent_frames: LatentFrames(1),
+            key: true,
+            ..ChunkHead::default()
+        },
         times: Times::default(),
-        sequence: 0,
-        first_frame: PixelFrames(0),
-        frame_count: PixelFrames(1),
-        latent_frames: LatentFrames(1),
-        key: true,
         tokens: Tokens {
             grid: TokenGrid { t: 1, h: 2, w: 5 },
             bits: 3,

@@ -32,10 +32,7 @@ pub fn files() -> Vec<File> {
     let mut zeros = bytes.clone();
     zeros[at(2) + 10..at(3) + 10].fill(0);
     let with = |n: usize, extra: Vec<u8>| [&bytes[..at(n)], &extra, &bytes[at(n)..]].concat();
-    let zstd = split(&clip(latentbit_container::WriterOptions {
-        compression: Compression::Zstd { level: 3 },
-        ..raw()
-    }));
+    let zstd = split(&clip(raw().with_compression(Compression::Zstd { level: 3 })));
     let coded = |coder: u8, change: fn(&mut Vec<u8>)| {
         let mut records = zstd.clone();
         let chunk = chunk(&mut records, 1);

@@ -2,7 +2,8 @@
 
 use latentbit_container::{
     BundleId, Chapter, Chroma, Chunk, ChunkPlan, Color, ColorRange, Compression, Header, Metadata, Packet,
-    PacketKind, PacketStream, PixelFrames, Rational, Stream, StreamId, VideoStream, Writer, WriterOptions,
+    PacketKind, PacketStream, PixelFrames, Rational, Stream, StreamId, TokenLayout, VideoStream, Writer,
+    WriterOptions,
 };
 
 /// A file of the suite.
@@ -18,73 +19,49 @@ pub struct File {
 
 /// 48x32 pixels at 30000/1001 frames per second, 12 of 18 bits, chunks of 2 latent frames.
 pub fn video() -> VideoStream {
-    VideoStream {
-        width: 48,
-        height: 32,
-        frame_rate: Rational { num: 0, den: 1 },
-        time_base: Rational { num: 1, den: 1 },
-        frame_duration: 1,
-        pixel_aspect: Rational { num: 1, den: 1 },
-        color: Color {
-            primaries: 1,
-            transfer: 1,
-            matrix: 1,
-            range: ColorRange::Limited,
-        },
-        chroma: Chroma::C420,
-        chroma_location: 1,
-        bit_depth: 8,
-        bundle: BundleId {
-            name: "conformance".to_owned(),
-            sha256: std::array::from_fn(|i| 0xc0 ^ i as u8),
-        },
-        bits: 12,
-        bundle_bits: 18,
+    let bundle = BundleId {
+        name: "conformance".to_owned(),
+        sha256: std::array::from_fn(|i| 0xc0 ^ i as u8),
+    };
+    let layout = TokenLayout {
+        bits: 18,
         patch: [1, 1, 1],
         strides: [4, 8, 8],
-        chunk_latent_frames: 2,
-        frame_count: None,
-    }
-    .with_constant_rate(Rational {
-        num: 30000,
-        den: 1001,
-    })
+    };
+    let color = Color {
+        primaries: 1,
+        transfer: 1,
+        matrix: 1,
+        range: ColorRange::Limited,
+    };
+    VideoStream::new([48, 32], bundle, layout)
+        .with_pixel_aspect(Rational { num: 1, den: 1 })
+        .with_color(color)
+        .with_samples(Chroma::C420, 1, 8)
+        .with_bits(12)
+        .with_chunk_latent_frames(2)
+        .with_constant_rate(Rational {
+            num: 30000,
+            den: 1001,
+        })
 }
 
 pub fn opus() -> PacketStream {
-    PacketStream {
-        kind: PacketKind::Audio,
-        codec: "A_OPUS".to_owned(),
-        private: b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00".to_vec(),
-        time_base: Rational { num: 1, den: 48000 },
-        sample_rate: 48000,
-        channels: 2,
-        bits_per_sample: 0,
-        codec_delay: 6_500_000,
-        seek_preroll: 80_000_000,
-        language: "en".to_owned(),
-        title: String::new(),
-        default: true,
-        forced: false,
-    }
+    let mut opus = PacketStream::new(PacketKind::Audio, "A_OPUS", Rational { num: 1, den: 48000 })
+        .with_private(b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00".to_vec())
+        .with_sound(48000, 2);
+    (opus.codec_delay, opus.seek_preroll) = (6_500_000, 80_000_000);
+    opus.language = "en".to_owned();
+    opus
 }
 
 pub fn subtitles() -> PacketStream {
-    PacketStream {
-        kind: PacketKind::Subtitles,
-        codec: "S_TEXT/UTF8".to_owned(),
-        private: Vec::new(),
-        time_base: Rational { num: 1, den: 1000 },
-        sample_rate: 0,
-        channels: 0,
-        codec_delay: 0,
-        seek_preroll: 0,
-        language: "de".to_owned(),
-        title: "Für Hörgeschädigte".to_owned(),
-        default: false,
-        forced: true,
-        ..opus()
-    }
+    let time_base = Rational { num: 1, den: 1000 };
+    let mut subtitles = PacketStream::new(PacketKind::Subtitles, "S_TEXT/UTF8", time_base);
+    subtitles.language = "de".to_owned();
+    subtitles.title = "Für Hörgeschädigte".to_owned();
+    (subtitles.default, subtitles.forced) = (false, true);
+    subtitles
 }
 
 /// Numbers that are the same everywhere.
@@ -129,10 +106,7 @@ pub fn chunks(video: &VideoStream, frames: u64, group: u32, seed: u64) -> Vec<Ch
 
 /// Every copy of the header and the index, but nothing compressed.
 pub fn raw() -> WriterOptions {
-    WriterOptions {
-        compression: Compression::Raw,
-        ..WriterOptions::default()
-    }
+    WriterOptions::default().with_compression(Compression::Raw)
 }
 
 pub fn write(video: &VideoStream, chunks: &[Chunk], options: WriterOptions) -> Vec<u8> {

@@ -11,10 +11,7 @@ pub fn files() -> Vec<File> {
         what,
         bytes,
     };
-    let with = |compression| WriterOptions {
-        compression,
-        ..WriterOptions::default()
-    };
+    let with = |compression| WriterOptions::default().with_compression(compression);
     let two = [clip(raw()), clip(raw())];
     let (joined, _) = edit::concat(2, |n| Ok(&two[n][..]), Vec::new(), &Limits::default(), raw()).unwrap();
     let few = edit::trim(
@@ -72,10 +69,7 @@ fn large() -> Vec<u8> {
     let mut video = video();
     (video.width, video.height, video.bits, video.bundle_bits) = (128, 128, 36, 36);
     video.chunk_latent_frames = 4;
-    let options = WriterOptions {
-        compression: Compression::Cm,
-        ..WriterOptions::default()
-    };
+    let options = WriterOptions::default().with_compression(Compression::Cm);
     write(&video, &chunks(&video, 29, 8, 4), options)
 }
 

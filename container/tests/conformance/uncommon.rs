@@ -1,7 +1,7 @@
 //! Legal files that the command does not write, or seldom.
 
 use latentbit_container::{
-    Chroma, Compression, Header, Limits, PixelFrames, Rational, Stream, StreamId, Writer, WriterOptions, edit,
+    Chroma, Compression, Header, Limits, PixelFrames, Rational, Stream, StreamId, Writer, edit,
 };
 
 use crate::files::{File, chunks, clip, raw, subtitles, video, with_sound, write};
@@ -89,17 +89,11 @@ fn without(bytes: &[u8], tags: &[[u8; 4]]) -> Vec<u8> {
 }
 
 fn no_copies() -> Vec<u8> {
-    clip(WriterOptions {
-        header_interval: 0,
-        ..raw()
-    })
+    clip(raw().with_header_interval(0))
 }
 
 fn no_digest() -> Vec<u8> {
-    clip(WriterOptions {
-        digests: false,
-        ..raw()
-    })
+    clip(raw().with_digests(false))
 }
 
 fn cut_index() -> Vec<u8> {
@@ -113,10 +107,7 @@ fn bits(bits: u8) -> Vec<u8> {
     write(
         &video,
         &chunks(&video, 6, 1, 7),
-        WriterOptions {
-            compression: Compression::Cm,
-            ..raw()
-        },
+        raw().with_compression(Compression::Cm),
     )
 }
 
@@ -275,9 +266,6 @@ fn reserved() -> Vec<u8> {
 fn zstd_levels() -> Vec<u8> {
     let mut video = video();
     (video.width, video.height) = (128, 128);
-    let options = WriterOptions {
-        compression: Compression::Zstd { level: 19 },
-        ..raw()
-    };
+    let options = raw().with_compression(Compression::Zstd { level: 19 });
     write(&video, &chunks(&video, 13, 2, 14), options)
 }

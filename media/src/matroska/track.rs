@@ -123,21 +123,12 @@ impl Track {
 
     /// The description of a `.lbit` file.
     pub fn into_stream(self, kind: PacketKind, time_base: Rational) -> PacketStream {
-        PacketStream {
-            kind,
-            codec: self.codec,
-            private: self.private,
-            time_base,
-            sample_rate: self.sample_rate,
-            channels: self.channels,
-            bits_per_sample: self.bits_per_sample,
-            codec_delay: self.codec_delay,
-            seek_preroll: self.seek_preroll,
-            language: String::new(),
-            title: String::new(),
-            default: true,
-            forced: false,
-        }
+        let mut stream = PacketStream::new(kind, self.codec, time_base)
+            .with_private(self.private)
+            .with_sound(self.sample_rate, self.channels);
+        stream.bits_per_sample = self.bits_per_sample;
+        (stream.codec_delay, stream.seek_preroll) = (self.codec_delay, self.seek_preroll);
+        stream
     }
 
     pub fn from_stream(stream: &PacketStream) -> Self {

@@ -176,13 +176,7 @@ fn video<R: std::io::Read>(
     };
     lbit_input::check_bits(args.bits, video)?;
     let bits = args.bits.unwrap_or(video.bits);
-    Ok((
-        stream,
-        VideoStream {
-            bits,
-            ..video.clone()
-        },
-    ))
+    Ok((stream, video.clone().with_bits(bits)))
 }
 
 /// What was written.

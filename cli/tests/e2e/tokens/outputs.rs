@@ -48,21 +48,8 @@ fn two_files_do_not_go_to_a_pipe_or_a_device() {
 
 /// A file with sound before the video, and metadata about everything.
 fn with_sound(bytes: &[u8]) -> Vec<u8> {
-    let sound = PacketStream {
-        time_base: Rational { num: 1, den: 48000 },
-        kind: PacketKind::Audio,
-        default: true,
-        forced: false,
-        codec: "A_OPUS".to_owned(),
-        language: String::new(),
-        title: String::new(),
-        channels: 2,
-        sample_rate: 48000,
-        bits_per_sample: 0,
-        codec_delay: 0,
-        seek_preroll: 0,
-        private: Vec::new(),
-    };
+    let sound =
+        PacketStream::new(PacketKind::Audio, "A_OPUS", Rational { num: 1, den: 48000 }).with_sound(48000, 2);
     let mut reader = Reader::new(bytes, Limits::default()).unwrap();
     let video = reader.header().streams[0].clone();
     let header = Header {

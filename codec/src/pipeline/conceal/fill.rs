@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, LatentFrames, StreamId, Times, Tokens, VideoStream, bit_mask};
+use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, Times, Tokens, VideoStream, bit_mask};
 
 use super::LostChunk;
 use crate::error::Result;
@@ -89,13 +89,15 @@ impl Filler {
                 .push(Piece::intact(values.clone(), self.video.bundle_bits, chunk.key));
             values.iter_mut().for_each(|value| *value &= bit_mask(bits));
             let chunk = Chunk {
-                stream: StreamId(0),
-                sequence: chunk.sequence,
-                first_frame: chunk.first_frame,
-                frame_count: chunk.frame_count,
-                latent_frames: chunk.latent_frames,
-                key: chunk.key,
-                segment,
+                head: ChunkHead {
+                    stream: StreamId(0),
+                    sequence: chunk.sequence,
+                    first_frame: chunk.first_frame,
+                    frame_count: chunk.frame_count,
+                    latent_frames: chunk.latent_frames,
+                    key: chunk.key,
+                    segment,
+                },
                 times: Times::default(),
                 tokens: Tokens { grid, bits, values },
             };

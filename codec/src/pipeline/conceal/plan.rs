@@ -197,34 +197,21 @@ struct Share {
 
 #[cfg(test)]
 mod tests {
-    use latentbit_container::{BundleId, Chroma, ChunkPlan, Color, Rational};
+    use latentbit_container::{BundleId, ChunkPlan, TokenLayout};
 
     use super::*;
 
     fn video() -> VideoStream {
-        let one = Rational { num: 1, den: 1 };
-        VideoStream {
-            width: 16,
-            height: 16,
-            frame_rate: one,
-            time_base: one,
-            frame_duration: 1,
-            pixel_aspect: one,
-            color: Color::default(),
-            chroma: Chroma::Rgb,
-            chroma_location: 0,
-            bit_depth: 8,
-            bundle: BundleId {
-                name: "test".to_owned(),
-                sha256: [0; 32],
-            },
+        let bundle = BundleId {
+            name: "test".to_owned(),
+            sha256: [0; 32],
+        };
+        let layout = TokenLayout {
             bits: 4,
-            bundle_bits: 4,
             patch: [1, 1, 1],
             strides: [4, 8, 8],
-            chunk_latent_frames: 4,
-            frame_count: None,
-        }
+        };
+        VideoStream::new([16, 16], bundle, layout)
     }
 
     fn chunks(frames: u64, per_group: u32) -> Vec<Chunk> {
@@ -290,10 +277,10 @@ mod tests {
         let mut all = chunks(13 + 16 + 7, 8);
         let second: Vec<Chunk> = chunks(61, 8)
             .into_iter()
-            .map(|chunk| Chunk {
-                sequence: chunk.sequence + 3,
-                first_frame: chunk.first_frame + PixelFrames(36),
-                ..chunk
+            .map(|mut chunk| {
+                chunk.sequence += 3;
+                chunk.first_frame += PixelFrames(36);
+                chunk
             })
             .collect();
         all.extend(second);
