@@ -1,8 +1,17 @@
 //! The `.lbit` container: tokens of a neural video codec as a stream of checked records.
 //!
-//! This crate knows the format and nothing else: no networks, no media libraries. It writes and reads without
-//! seeking, so both ends may be pipes. The normative text is `spec/lbit-1.md`; "LBIT §n" in these pages points
-//! into it.
+//! This crate knows the format and nothing else: no networks, no media libraries. The normative text is
+//! `spec/lbit-1.md`; "LBIT §n" in these pages points into it.
+//!
+//! | to | use |
+//! |---|---|
+//! | write a file or pipe | [`Writer`], with chunks as [`ChunkPlan`] cuts them |
+//! | read a pipe, or a file from front to back | [`Reader`]; [`Parser`] where bytes are pushed in |
+//! | read parts of a file, or look up what it holds | [`File`] |
+//! | check, repair, cut, join or shrink files | [`verify_file`], [`edit`] |
+//!
+//! Features: `zstd` (default) for planes stored as zstd frames; `bitvec` for planes and tokens as slices of bits. Without
+//! any, the crate is plain Rust and builds for any target.
 //!
 //! ```
 //! use latentbit_container::{
@@ -51,6 +60,7 @@ pub mod metadata;
 mod packets;
 mod parser;
 mod plan;
+mod planes;
 mod reader;
 mod record;
 mod stored;
@@ -80,6 +90,7 @@ pub use metadata::{Chapter, Metadata};
 pub use packets::{Packet, Packets};
 pub use parser::{Event, Lost, Next, Parser, ReadMode, Status};
 pub use plan::{ChunkPlan, PlannedChunk};
+pub use planes::Planes;
 pub use reader::{Reader, Scan, scan};
 pub use record::{MAGIC, SYNC};
 pub use stored::StoredChunk;
