@@ -1,6 +1,6 @@
 //! Files that appear under their name only when they are complete.
 
-use super::error::MediaError;
+use crate::error::MediaError;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

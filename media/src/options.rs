@@ -1,7 +1,91 @@
-//! Where to begin in an input.
+//! What callers may ask of readers and writers, and how people write it: start points, rates, raw formats.
 
-use super::types::Rational;
+use crate::error::{MediaError, MediaErrorKind};
+use crate::pixel::PixelLayout;
+use crate::video::{MAX_SIDE, VideoInfo};
+use latentbit_container::{PacketStream, Rational};
+use std::path::Path;
 use std::str::FromStr;
+
+/// How to read an input.
+#[derive(Debug, Clone, Default)]
+pub struct InputOptions {
+    /// The input is raw video of this format.
+    pub raw: Option<RawFormat>,
+    /// Where to begin.
+    pub start: Option<Start>,
+    /// Stop after this many frames.
+    pub frames: Option<u64>,
+    /// Read sound, too.
+    pub audio: bool,
+    /// Read subtitles, too.
+    pub subtitles: bool,
+    /// Threads of the decoder; 0 = as it likes.
+    pub threads: usize,
+}
+
+/// How to write an output.
+#[derive(Debug, Clone)]
+pub struct OutputOptions {
+    /// Write raw video of this layout.
+    pub raw: Option<PixelLayout>,
+    /// Size, rate, colour, chroma and depth of the video.
+    pub info: VideoInfo,
+    /// Name of a libav encoder; chosen by the file extension otherwise.
+    pub codec: Option<String>,
+    /// Constant rate factor; the encoder's own default for this program otherwise.
+    pub crf: Option<f32>,
+    /// Encoder preset, such as `medium`.
+    pub preset: Option<String>,
+    /// JPEG quality, 1 to 100.
+    pub quality: u8,
+    /// Seconds per tick of the frames' times. Only libav's outputs hold times.
+    pub time_base: Rational,
+    /// Ticks from one frame to the next at a constant rate.
+    pub frame_duration: u32,
+    /// Sound and subtitles to write along.
+    pub packet_streams: Vec<PacketStream>,
+    /// Threads of the encoder; 0 = as it likes.
+    pub threads: usize,
+}
+
+impl OutputOptions {
+    /// Options for video like `info` with everything else left to its default.
+    pub fn new(info: VideoInfo) -> Self {
+        Self {
+            raw: None,
+            codec: None,
+            crf: None,
+            preset: None,
+            quality: 95,
+            time_base: Rational {
+                num: info.frame_rate.den,
+                den: info.frame_rate.num.max(1),
+            },
+            frame_duration: 1,
+            packet_streams: Vec::new(),
+            threads: 0,
+            info,
+        }
+    }
+
+    /// Refuses what only libav's encoders know, for an output that none of them writes.
+    pub(crate) fn without_encoder(&self, place: &str) -> Result<(), MediaError> {
+        let given = [
+            ("--codec", self.codec.is_some()),
+            ("--crf", self.crf.is_some()),
+            ("--preset", self.preset.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(MediaError::new(
+                MediaErrorKind::Usage,
+                place,
+                format!("{option} is for files that libav encodes, such as .mp4 or .mkv"),
+            )),
+        }
+    }
+}
 
 /// A start point: a time, as ffmpeg's `-ss` takes it, or a number of frames to leave out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +102,7 @@ const SLACK: f64 = 1e-6;
 impl Start {
     /// Whether frame `index`, shown at `time` seconds, comes before the start.
     #[cfg(any(feature = "libav", test))]
-    pub(super) fn skips(&self, index: u64, time: f64) -> bool {
+    pub(crate) fn skips(&self, index: u64, time: f64) -> bool {
         match *self {
             Self::Seconds(start) => time < start - SLACK,
             Self::Frames(start) => index < start,
@@ -64,9 +148,112 @@ impl FromStr for Start {
     }
 }
 
+/// The description of raw video, written `WxH@FPS:PIXFMT`, for example `1920x1080@30000/1001:yuv420p10le`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RawFormat {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Frames per second.
+    pub frame_rate: Rational,
+    /// Layout of the samples.
+    pub layout: PixelLayout,
+}
+
+impl FromStr for RawFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| {
+            format!(
+                "raw format '{text}': {what}; write WxH@FPS:PIXFMT, for example 640x480@30000/1001:yuv420p"
+            )
+        };
+        let (size, rest) = text.split_once('@').ok_or_else(|| wrong("no '@'"))?;
+        let (rate, format) = rest
+            .rsplit_once(':')
+            .ok_or_else(|| wrong("no ':' before the pixel format"))?;
+        let (w, h) = size.split_once('x').ok_or_else(|| wrong("no 'x' in the size"))?;
+        let side = |t: &str| t.parse::<u32>().ok().filter(|n| (1..=MAX_SIDE).contains(n));
+        let width = side(w).ok_or_else(|| wrong("the width is not 1 to 16384"))?;
+        let height = side(h).ok_or_else(|| wrong("the height is not 1 to 16384"))?;
+        let frame_rate = parse_rate(rate).ok_or_else(|| wrong("the frame rate is not a positive number"))?;
+        let layout = PixelLayout::from_ffmpeg_name(format)
+            // A plane that is read over in files would shift every following frame here.
+            .filter(|_| !format.starts_with("yuva") && !format.starts_with("gbrap"))
+            .ok_or_else(|| {
+                wrong("unknown pixel format (yuv420p, yuv422p, yuv444p, gray, rgb24, yuv420p10le, …)")
+            })?;
+        Ok(Self {
+            width,
+            height,
+            frame_rate,
+            layout,
+        })
+    }
+}
+
+/// Reads `25`, `30000/1001`, `30000:1001`, `29.97` or `12.5`.
+///
+/// The decimals that stand for NTSC rates (23.976, 29.97, 59.94 and so on) become the exact n/1001 fraction, because
+/// nobody who writes 29.97 means 2997/100.
+pub fn parse_rate(text: &str) -> Option<Rational> {
+    if let Some((num, den)) = text.split_once(['/', ':']) {
+        let rate = Rational {
+            num: num.parse().ok()?,
+            den: den.parse().ok()?,
+        };
+        return (rate.num > 0 && rate.den > 0).then_some(rate);
+    }
+    if !text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return None;
+    }
+    let value: f64 = text.parse().ok()?;
+    if !(0.001..=100_000.0).contains(&value) {
+        return None;
+    }
+    if value.fract() == 0.0 {
+        return Some(Rational {
+            num: value as u32,
+            den: 1,
+        });
+    }
+    let ntsc = value.ceil() * 1000.0 / 1001.0;
+    if (value - ntsc).abs() < 0.006 && value > 20.0 {
+        return Some(Rational {
+            num: value.ceil() as u32 * 1000,
+            den: 1001,
+        });
+    }
+    reduced((value * 1000.0).round() as u128, 1000)
+}
+
+/// The fraction in lowest terms; none unless it is above zero and fits.
+pub(crate) fn reduced(num: u128, den: u128) -> Option<Rational> {
+    fn gcd(a: u128, b: u128) -> u128 {
+        if b == 0 { a } else { gcd(b, a % b) }
+    }
+    let common = gcd(num, den).max(1);
+    let part = |part: u128| u32::try_from(part / common).ok().filter(|&part| part > 0);
+    Some(Rational {
+        num: part(num)?,
+        den: part(den)?,
+    })
+}
+
+/// The lower-case extension of a file name; empty if it has none.
+pub(crate) fn extension(path: &str) -> String {
+    Path::new(path)
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase())
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use latentbit_container::Chroma;
 
     #[test]
     fn forms() {
@@ -92,5 +279,56 @@ mod tests {
         assert_eq!(Start::Seconds(0.0).frames_at(rate), 0);
         assert!(Start::Seconds(0.1).skips(2, 0.08));
         assert!(!Start::Seconds(0.1).skips(3, 0.1));
+    }
+
+    #[test]
+    fn common_rates() {
+        for (text, num, den) in [
+            ("25", 25, 1),
+            ("25.0", 25, 1),
+            ("30000/1001", 30000, 1001),
+            ("30000:1001", 30000, 1001),
+            ("29.97", 30000, 1001),
+            ("23.976", 24000, 1001),
+            ("23.98", 24000, 1001),
+            ("59.94", 60000, 1001),
+            ("12.5", 25, 2),
+        ] {
+            assert_eq!(parse_rate(text), Some(Rational { num, den }), "{text}");
+        }
+        for text in ["", "0", "-1", "x", "1/0", "0/1", "1e3", "NaN", "inf", "."] {
+            assert_eq!(parse_rate(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn raw_formats() {
+        let f: RawFormat = "101x67@30000/1001:yuv420p10le".parse().unwrap();
+        assert_eq!((f.width, f.height, f.layout.depth), (101, 67, 10));
+        assert_eq!(
+            f.frame_rate,
+            Rational {
+                num: 30000,
+                den: 1001
+            }
+        );
+        let f: RawFormat = "4x2@29.97:gray".parse().unwrap();
+        assert_eq!((f.layout.chroma(), f.frame_rate.den), (Chroma::Gray, 1001));
+        for bad in [
+            "",
+            "4x2",
+            "4x2@25",
+            "4@25:gray",
+            "0x2@25:gray",
+            "4x16385@25:gray",
+            "4x2@0:gray",
+            "4x2@25:nv12",
+            "4x2@25:yuva420p",
+            "x@:",
+            "-4x2@25:gray",
+        ] {
+            let e = bad.parse::<RawFormat>().unwrap_err();
+            assert!(e.contains("WxH@FPS:PIXFMT"), "{e}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How samples lie in memory: planes, subsampling, depth, and ffmpeg's names for them.
 
-use super::types::Chroma;
+use latentbit_container::Chroma;
 
 /// Which components a picture has and whether they share a plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

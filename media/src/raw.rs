@@ -1,60 +1,14 @@
 //! Raw video: samples without any header, described by the user.
 
-use super::background::{PullSource, PushSink};
-use super::color::{Converter, code, location, split_planes, split_planes_mut};
-use super::error::{MediaError, MediaErrorKind};
-use super::pixel::{Packing, PixelLayout};
-use super::rate::parse_rate;
-use super::types::{Color, ColorRange, Frame, Rational};
-use super::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use crate::background::{PullSource, PushSink};
+use crate::color::{Converter, code, location, split_planes, split_planes_mut};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::RawFormat;
+use crate::pixel::{Packing, PixelLayout};
+use crate::video::{MediaKind, VideoInfo, check_size};
+use latentbit_codec::Frame;
+use latentbit_container::{Color, ColorRange, Rational};
 use std::io::{Read, Write};
-use std::str::FromStr;
-
-/// The description of raw video, written `WxH@FPS:PIXFMT`, for example `1920x1080@30000/1001:yuv420p10le`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RawFormat {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Frames per second.
-    pub frame_rate: Rational,
-    /// Layout of the samples.
-    pub layout: PixelLayout,
-}
-
-impl FromStr for RawFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| {
-            format!(
-                "raw format '{text}': {what}; write WxH@FPS:PIXFMT, for example 640x480@30000/1001:yuv420p"
-            )
-        };
-        let (size, rest) = text.split_once('@').ok_or_else(|| wrong("no '@'"))?;
-        let (rate, format) = rest
-            .rsplit_once(':')
-            .ok_or_else(|| wrong("no ':' before the pixel format"))?;
-        let (w, h) = size.split_once('x').ok_or_else(|| wrong("no 'x' in the size"))?;
-        let side = |t: &str| t.parse::<u32>().ok().filter(|n| (1..=MAX_SIDE).contains(n));
-        let width = side(w).ok_or_else(|| wrong("the width is not 1 to 16384"))?;
-        let height = side(h).ok_or_else(|| wrong("the height is not 1 to 16384"))?;
-        let frame_rate = parse_rate(rate).ok_or_else(|| wrong("the frame rate is not a positive number"))?;
-        let layout = PixelLayout::from_ffmpeg_name(format)
-            // A plane that is read over in files would shift every following frame here.
-            .filter(|_| !format.starts_with("yuva") && !format.starts_with("gbrap"))
-            .ok_or_else(|| {
-                wrong("unknown pixel format (yuv420p, yuv422p, yuv444p, gray, rgb24, yuv420p10le, …)")
-            })?;
-        Ok(Self {
-            width,
-            height,
-            frame_rate,
-            layout,
-        })
-    }
-}
 
 /// Reads raw video.
 pub struct RawReader {
@@ -231,5 +185,55 @@ impl<W: Write> PushSink for RawWriter<W> {
 }
 
 #[cfg(test)]
-#[path = "raw_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn every_layout_round_trips() {
+        for name in [
+            "yuv420p",
+            "yuv422p10le",
+            "yuv444p12le",
+            "gray",
+            "gray16le",
+            "rgb24",
+            "rgb48le",
+            "gbrp10le",
+        ] {
+            let format: RawFormat = format!("7x5@25:{name}").parse().unwrap();
+            let n = format.layout.frame_bytes(7, 5);
+            // Mid-gray in every family, so that nothing is out of gamut.
+            let middle = 1u16 << (format.layout.depth - 1);
+            let one: Vec<u8> = match format.layout.depth {
+                8 => vec![middle as u8; n],
+                _ => std::iter::repeat_n(middle.to_le_bytes(), n / 2)
+                    .flatten()
+                    .collect(),
+            };
+            let bytes = [one.clone(), one].concat();
+            let input = Box::new(Cursor::new(bytes.clone()));
+            let mut reader = RawReader::new("test", input, format, Some(bytes.len() as u64)).unwrap();
+            assert_eq!(reader.info().frame_count, Some(2));
+            let mut out = Vec::new();
+            let mut writer = RawWriter::new("test", &mut out, reader.info(), format.layout);
+            while let Some(frame) = reader.pull().unwrap() {
+                writer.push(&frame, 0).unwrap();
+            }
+            writer.finish().unwrap();
+            drop(writer);
+            assert_eq!(out, bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_size_shows_as_truncation() {
+        let format: RawFormat = "4x4@25:gray".parse().unwrap();
+        let mut reader = RawReader::new("test", Box::new(Cursor::new(vec![0; 40])), format, None).unwrap();
+        assert!(reader.pull().unwrap().is_some() && reader.pull().unwrap().is_some());
+        assert_eq!(
+            reader.pull().unwrap_err().kind(),
+            MediaErrorKind::Truncated { frames: 2 }
+        );
+    }
+}

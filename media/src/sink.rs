@@ -1,84 +1,19 @@
 //! Opens outputs: chooses the writer by name.
 
-use super::atomic::AtomicFile;
-use super::background::{PushSink, spawn_sink};
-use super::error::{MediaError, MediaErrorKind};
-use super::pixel::PixelLayout;
-use super::raw::RawWriter;
-use super::source::extension;
-use super::still::{StillFormat, StillWriter};
-use super::tensor::TensorSink;
-use super::types::{Frame, Packet, PacketStream, Rational};
-use super::y4m::Y4mWriter;
-use super::{FrameSink, VideoInfo, check_size};
+use crate::atomic::AtomicFile;
+use crate::background::{PushSink, spawn_sink};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::{OutputOptions, extension};
+use crate::raw::RawWriter;
+use crate::still::{StillFormat, StillWriter};
+use crate::tensor::TensorSink;
+use crate::video::{FrameSink, VideoInfo, check_size};
+use crate::y4m::Y4mWriter;
+use latentbit_codec::Frame;
+use latentbit_container::{Packet, Rational};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-
-/// How to write an output.
-#[derive(Debug, Clone)]
-pub struct OutputOptions {
-    /// Write raw video of this layout.
-    pub raw: Option<PixelLayout>,
-    /// Size, rate, colour, chroma and depth of the video.
-    pub info: VideoInfo,
-    /// Name of a libav encoder; chosen by the file extension otherwise.
-    pub codec: Option<String>,
-    /// Constant rate factor; the encoder's own default for this program otherwise.
-    pub crf: Option<f32>,
-    /// Encoder preset, such as `medium`.
-    pub preset: Option<String>,
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
-    /// Seconds per tick of the frames' times. Only libav's outputs hold times.
-    pub time_base: Rational,
-    /// Ticks from one frame to the next at a constant rate.
-    pub frame_duration: u32,
-    /// Sound and subtitles to write along.
-    pub packet_streams: Vec<PacketStream>,
-    /// Threads of the encoder; 0 = as it likes.
-    pub threads: usize,
-}
-
-impl OutputOptions {
-    /// Options for video like `info` with everything else left to its default.
-    pub fn new(info: VideoInfo) -> Self {
-        Self {
-            raw: None,
-            codec: None,
-            crf: None,
-            preset: None,
-            quality: 95,
-            time_base: Rational {
-                num: info.frame_rate.den,
-                den: info.frame_rate.num.max(1),
-            },
-            frame_duration: 1,
-            packet_streams: Vec::new(),
-            threads: 0,
-            info,
-        }
-    }
-}
-
-impl OutputOptions {
-    /// Refuses what only libav's encoders know, for an output that none of them writes.
-    fn without_encoder(&self, place: &str) -> Result<(), MediaError> {
-        let given = [
-            ("--codec", self.codec.is_some()),
-            ("--crf", self.crf.is_some()),
-            ("--preset", self.preset.is_some()),
-        ];
-        match given.into_iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((option, _)) => Err(MediaError::new(
-                MediaErrorKind::Usage,
-                place,
-                format!("{option} is for files that libav encodes, such as .mp4 or .mkv"),
-            )),
-        }
-    }
-}
 
 const BUFFER: usize = 1 << 20;
 
@@ -160,7 +95,7 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
 fn open_libav(place: &str, options: &OutputOptions) -> Result<Box<dyn FrameSink>, MediaError> {
     let (name, owned) = (place.to_owned(), options.clone());
     spawn_sink(place, &options.info, move || {
-        super::libav_out::LibavWriter::new(&name, &owned)
+        crate::libav::write::LibavWriter::new(&name, &owned)
     })
 }
 
@@ -211,5 +146,88 @@ impl<S: PushSink> PushSink for FileSink<S> {
 }
 
 #[cfg(test)]
-#[path = "sink_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::error::MediaErrorKind as Kind;
+    use crate::testing::plain_info;
+    use std::fs;
+
+    fn info() -> VideoInfo {
+        plain_info(6, 4)
+    }
+
+    fn frame() -> Frame {
+        Frame {
+            width: 6,
+            height: 4,
+            data: vec![0.5; 72],
+        }
+    }
+
+    #[test]
+    fn files_appear_only_when_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.y4m");
+        let name = path.to_str().unwrap();
+        fs::write(&path, b"before").unwrap();
+
+        let mut sink = open_sink(name, &OutputOptions::new(info())).unwrap();
+        sink.write_frame(frame(), 0).unwrap();
+        drop(sink);
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        let mut sink = open_sink(name, &OutputOptions::new(info())).unwrap();
+        sink.write_frame(frame(), 0).unwrap();
+        sink.finish().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.starts_with(b"YUV4MPEG2 W6 H4 F25:1 Ip A1:1 C420mpeg2"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn devices_are_legal_and_a_full_disk_is_told() {
+        let mut sink = open_sink("/dev/null", &OutputOptions::new(info())).unwrap();
+        sink.write_frame(frame(), 0).unwrap();
+        sink.finish().unwrap();
+        let result = open_sink("/dev/full", &OutputOptions::new(info())).and_then(|mut sink| {
+            sink.write_frame(frame(), 0)?;
+            sink.finish()
+        });
+        let error = result.unwrap_err();
+        assert!(
+            error.kind() == Kind::Io
+                && error
+                    .to_string()
+                    .contains("/dev/full: cannot write: the disk is full")
+        );
+    }
+
+    #[test]
+    fn impossible_outputs_are_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        for name in ["noextension", "missing/a.y4m", "missing/a.png", "a.xyz", ""] {
+            let error = open_sink(&at(name), &OutputOptions::new(info())).err().unwrap();
+            assert!(
+                error.to_string().starts_with(dir.path().to_str().unwrap()),
+                "{error}"
+            );
+        }
+        let mut zero = OutputOptions::new(info());
+        zero.info.width = 0;
+        assert!(open_sink(&at("a.y4m"), &zero).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_frame_of_another_size_is_refused() {
+        let mut sink = open_sink("/dev/null", &OutputOptions::new(info())).unwrap();
+        let other = Frame {
+            width: 4,
+            height: 4,
+            data: vec![0.0; 48],
+        };
+        assert_eq!(sink.write_frame(other, 0).unwrap_err().kind(), Kind::Usage);
+    }
+}

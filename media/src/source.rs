@@ -1,40 +1,15 @@
 //! Opens inputs: chooses the reader by name and by the first bytes.
 
-use super::FrameSource;
-use super::background::spawn_source;
-use super::error::{MediaError, MediaErrorKind};
-use super::raw::{RawFormat, RawReader};
-use super::start::Start;
-use super::still::{StillFormat, StillReader};
-use super::y4m::{self, Y4mReader};
+use crate::background::spawn_source;
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::{InputOptions, RawFormat, extension};
+use crate::raw::RawReader;
+use crate::still::{StillFormat, StillReader};
+use crate::video::FrameSource;
+use crate::y4m::{self, Y4mReader};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
-
-/// How to read an input.
-#[derive(Debug, Clone, Default)]
-pub struct InputOptions {
-    /// The input is raw video of this format.
-    pub raw: Option<RawFormat>,
-    /// Where to begin.
-    pub start: Option<Start>,
-    /// Stop after this many frames.
-    pub frames: Option<u64>,
-    /// Read sound, too.
-    pub audio: bool,
-    /// Read subtitles, too.
-    #[cfg_attr(
-        not(feature = "libav"),
-        expect(dead_code, reason = "only libav reads subtitles")
-    )]
-    pub subtitles: bool,
-    /// Threads of the decoder; 0 = as it likes.
-    #[cfg_attr(
-        not(feature = "libav"),
-        expect(dead_code, reason = "only libav has threads of its own")
-    )]
-    pub threads: usize,
-}
 
 const BUFFER: usize = 1 << 20;
 
@@ -183,18 +158,116 @@ fn open_libav(path: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>
     let owned = options.clone();
     // Timestamps decide what comes before the start, so the reader skips by itself.
     spawn_source(path, None, options.frames, move || {
-        super::libav_in::LibavReader::new(&name, &owned)
+        crate::libav::read::LibavReader::new(&name, &owned)
     })
 }
 
-/// The lower-case extension, or nothing.
-pub(super) fn extension(path: &str) -> String {
-    Path::new(path)
-        .extension()
-        .map(|e| e.to_string_lossy().to_ascii_lowercase())
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
-#[path = "source_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::options::OutputOptions;
+    use crate::sink::open_sink;
+    use std::fs;
+
+    fn y4m(frames: usize) -> Vec<u8> {
+        let mut bytes = b"YUV4MPEG2 W4 H2 F10:1 Cmono\n".to_vec();
+        for i in 0..frames {
+            bytes.extend_from_slice(b"FRAME\n");
+            bytes.extend([(i * 10) as u8; 8]);
+        }
+        bytes
+    }
+
+    /// First sample of every frame, as its code.
+    fn drain(source: &mut dyn FrameSource) -> Result<Vec<u8>, MediaError> {
+        let mut firsts = Vec::new();
+        while let Some(frame) = source.next_frame()? {
+            firsts.push((frame.data[0] * 255.0).round() as u8);
+        }
+        Ok(firsts)
+    }
+
+    #[test]
+    fn start_and_frames_cut_out_a_part() {
+        let open = |start: Option<&str>, frames| {
+            let options = InputOptions {
+                start: start.map(|s| s.parse().unwrap()),
+                frames,
+                ..Default::default()
+            };
+            let mut source = open_pipe("pipe", Box::new(Cursor::new(y4m(6))), &options).unwrap();
+            drain(&mut *source)
+        };
+        assert_eq!(open(None, None).unwrap(), [0, 10, 20, 30, 40, 50]);
+        assert_eq!(open(Some("0.2"), None).unwrap(), [20, 30, 40, 50]);
+        assert_eq!(open(Some("0.15"), Some(2)).unwrap(), [20, 30]);
+        assert_eq!(open(Some("5f"), Some(9)).unwrap(), [50]);
+        assert!(open(None, Some(0)).unwrap().is_empty());
+        let error = open(Some("7"), None).unwrap_err();
+        assert!(error.kind() == MediaErrorKind::Usage && error.to_string().contains("6 frames"));
+    }
+
+    #[test]
+    fn a_truncated_pipe_gives_its_frames_first() {
+        let mut bytes = y4m(4);
+        bytes.truncate(bytes.len() - 3);
+        let mut source = open_pipe("pipe", Box::new(Cursor::new(bytes)), &InputOptions::default()).unwrap();
+        for _ in 0..3 {
+            assert!(source.next_frame().unwrap().is_some());
+        }
+        assert_eq!(
+            source.next_frame().unwrap_err().kind(),
+            MediaErrorKind::Truncated { frames: 3 }
+        );
+        assert!(source.next_frame().unwrap().is_none());
+    }
+
+    #[test]
+    fn unknown_pipes_say_what_was_expected() {
+        for bytes in [b"".as_slice(), b"hello", b"YUV4MPEG3 W4 H4"] {
+            let error = open_pipe("stdin", Box::new(Cursor::new(bytes)), &InputOptions::default())
+                .err()
+                .unwrap();
+            assert!(
+                error.to_string().contains("yuv4mpegpipe") && error.to_string().starts_with("stdin: "),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_are_known_by_name_and_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        // y4m under a strange name is still y4m.
+        fs::write(path("clip.bin"), y4m(2)).unwrap();
+        let mut source = open_source(&path("clip.bin"), &InputOptions::default()).unwrap();
+        assert_eq!(source.info().frame_count, Some(2));
+        assert_eq!(drain(&mut *source).unwrap().len(), 2);
+
+        let sink_options = OutputOptions::new(source.info().clone());
+        let mut sink = open_sink(&path("one.png"), &sink_options).unwrap();
+        let mut source = open_source(&path("clip.bin"), &InputOptions::default()).unwrap();
+        sink.write_frame(source.next_frame().unwrap().unwrap(), 0)
+            .unwrap();
+        sink.finish().unwrap();
+        let source = open_source(&path("one.png"), &InputOptions::default()).unwrap();
+        assert_eq!(source.info().kind, crate::video::MediaKind::StillImage);
+
+        fs::write(path("empty.mp4"), b"").unwrap();
+        fs::write(path("text.mp4"), b"hello, this is no video").unwrap();
+        fs::write(path("bad.y4m"), b"hello").unwrap();
+        for name in ["empty.mp4", "text.mp4", "bad.y4m", "missing.mp4", ""] {
+            let error = open_source(&path(name), &InputOptions::default()).err().unwrap();
+            assert!(error.to_string().starts_with(&path(name)), "{error}");
+        }
+    }
+
+    #[test]
+    fn dropping_a_source_early_does_not_hang() {
+        let mut source =
+            open_pipe("pipe", Box::new(Cursor::new(y4m(100))), &InputOptions::default()).unwrap();
+        assert!(source.next_frame().unwrap().is_some());
+        drop(source);
+    }
+}

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::VideoInfo;
-use super::atomic::Target;
-use super::background::PushSink;
-use super::error::MediaError;
-use super::types::{Frame, Packet};
+use crate::atomic::Target;
+use crate::background::PushSink;
+use crate::error::MediaError;
+use crate::video::VideoInfo;
+use latentbit_codec::Frame;
+use latentbit_container::Packet;
 
 /// The name of a tensor of frames, whose values are -1 to 1.
 pub const FRAMES: &str = "frames";

@@ -1,10 +1,12 @@
-//! What tests of readers and writers share.
+//! What tests of readers, writers and filters share.
 
-use super::types::{Chroma, Color};
-use super::{MediaKind, Rational, VideoInfo};
+use crate::error::MediaError;
+use crate::video::{Extras, FrameSource, MediaKind, VideoInfo};
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, Rational};
 
 /// A video of which nothing but its size is out of the ordinary.
-pub(super) fn plain_info(width: u32, height: u32) -> VideoInfo {
+pub fn plain_info(width: u32, height: u32) -> VideoInfo {
     VideoInfo {
         width,
         height,
@@ -19,4 +21,79 @@ pub(super) fn plain_info(width: u32, height: u32) -> VideoInfo {
         packet_streams: Vec::new(),
         kind: MediaKind::Video,
     }
+}
+
+/// Frames out of memory.
+pub struct Given {
+    info: VideoInfo,
+    frames: std::vec::IntoIter<(Frame, Option<i64>)>,
+    time: Option<i64>,
+}
+
+impl Given {
+    pub fn new(
+        (width, height): (u32, u32),
+        rate: (u32, u32),
+        frames: impl IntoIterator<Item = (f32, Option<i64>)>,
+    ) -> Self {
+        let one = Rational { num: 1, den: 1 };
+        let frames: Vec<_> = frames
+            .into_iter()
+            .map(|(value, time)| {
+                let (width, height) = (width as usize, height as usize);
+                let data = vec![value; width * height * 3];
+                (Frame { width, height, data }, time)
+            })
+            .collect();
+        Self {
+            info: VideoInfo {
+                width,
+                height,
+                frame_rate: Rational {
+                    num: rate.0,
+                    den: rate.1,
+                },
+                time_base: frames
+                    .iter()
+                    .any(|(_, time)| time.is_some())
+                    .then_some(Rational { num: 1, den: 1000 }),
+                pixel_aspect: one,
+                color: Color::default(),
+                chroma: Chroma::C420,
+                chroma_location: 0,
+                bit_depth: 8,
+                frame_count: Some(frames.len() as u64),
+                packet_streams: Vec::new(),
+                kind: MediaKind::Video,
+            },
+            frames: frames.into_iter(),
+            time: None,
+        }
+    }
+}
+
+impl FrameSource for Given {
+    fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
+        let next = self.frames.next();
+        self.time = next.as_ref().and_then(|(_, time)| *time);
+        Ok(next.map(|(frame, _)| frame))
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        Extras {
+            time: self.time.take(),
+            packets: Vec::new(),
+        }
+    }
+}
+
+/// The first value of each frame.
+pub fn values(source: &mut dyn FrameSource) -> Vec<f32> {
+    std::iter::from_fn(|| source.next_frame().unwrap())
+        .map(|frame| frame.data[0])
+        .collect()
 }

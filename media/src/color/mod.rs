@@ -6,8 +6,9 @@
 //! What a file does not say is guessed as players do: no matrix means BT.601 for standard-definition sizes and BT.709
 //! above; no range means limited for YUV and full for gray and RGB.
 
-use super::pixel::{Packing, PixelLayout};
-use super::types::{Color, ColorRange, Frame};
+use crate::pixel::{Packing, PixelLayout};
+use latentbit_codec::Frame;
+use latentbit_container::{Color, ColorRange};
 
 /// H.273 code points used by name here.
 pub mod code {
@@ -528,5 +529,4 @@ fn downsample_add(row: &[f32], log2: u8, left: bool, weight: f32, pad: &mut Vec<
 }
 
 #[cfg(test)]
-#[path = "color_tests.rs"]
 mod tests;

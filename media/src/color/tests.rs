@@ -1,5 +1,5 @@
-use super::super::types::Chroma;
 use super::*;
+use latentbit_container::Chroma;
 
 fn color(matrix: u8, range: ColorRange) -> Color {
     Color {

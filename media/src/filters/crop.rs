@@ -1,8 +1,8 @@
 //! A part of the picture.
 
-use super::super::error::{MediaError, MediaErrorKind};
-use super::super::types::Frame;
-use super::super::{Extras, FrameSource, VideoInfo};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::video::{Extras, FrameSource, VideoInfo};
+use latentbit_codec::Frame;
 use std::str::FromStr;
 
 /// The part of the picture to keep, in pixels, as ffmpeg's filter `crop` has it.
@@ -99,8 +99,8 @@ impl FrameSource for Cropped {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Given;
     use super::*;
+    use crate::testing::Given;
 
     #[test]
     fn forms() {

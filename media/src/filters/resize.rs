@@ -1,8 +1,10 @@
 //! Another size of the picture.
 
-use super::super::error::MediaError;
-use super::super::types::{Frame, Rational};
-use super::super::{Extras, FrameSource, MAX_SIDE, VideoInfo, check_size};
+use crate::error::MediaError;
+use crate::options::reduced;
+use crate::video::{Extras, FrameSource, MAX_SIDE, VideoInfo, check_size};
+use latentbit_codec::Frame;
+use latentbit_container::Rational;
 use std::str::FromStr;
 
 /// The size to bring pictures to.
@@ -88,15 +90,7 @@ fn aspect(info: &VideoInfo, width: u64, height: u64) -> Rational {
     }
     let num = u128::from(old.num) * u128::from(info.width) * u128::from(height);
     let den = u128::from(old.den) * u128::from(info.height) * u128::from(width);
-    let common = gcd(num, den).max(1);
-    match (u32::try_from(num / common), u32::try_from(den / common)) {
-        (Ok(num), Ok(den)) if num > 0 && den > 0 => Rational { num, den },
-        _ => old,
-    }
-}
-
-fn gcd(a: u128, b: u128) -> u128 {
-    if b == 0 { a } else { gcd(b, a % b) }
+    reduced(num, den).unwrap_or(old)
 }
 
 /// Which samples of a line make one of the new line, and how much of each.
@@ -196,8 +190,8 @@ impl FrameSource for Resized {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Given;
     use super::*;
+    use crate::testing::Given;
 
     #[test]
     fn forms() {

@@ -1,9 +1,16 @@
-//! What reading and writing through libav share.
+//! Media files through libav, the libraries of ffmpeg. Here is what reading and writing share.
 
-use super::error::{MediaError, MediaErrorKind};
-use super::rate::gcd;
-use super::types::Rational;
+mod matroska;
+mod packets;
+pub mod read;
+#[cfg(test)]
+mod tests;
+pub mod write;
+
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::reduced;
 use ffmpeg_next as av;
+use latentbit_container::Rational;
 use std::sync::Once;
 
 static START: Once = Once::new();
@@ -51,17 +58,12 @@ pub fn file_url(place: &str, path: &str) -> Result<String, MediaError> {
     Ok(format!("file:{path}"))
 }
 
-/// A positive fraction of libav, or nothing.
+/// A fraction of libav in lowest terms; none unless it is above zero.
 pub fn positive(r: av::Rational) -> Option<Rational> {
-    let (num, den) = (
-        u32::try_from(r.numerator()).ok()?,
-        u32::try_from(r.denominator()).ok()?,
-    );
-    let reduced = gcd(num, den);
-    (num > 0 && den > 0).then(|| Rational {
-        num: num / reduced,
-        den: den / reduced,
-    })
+    reduced(
+        u128::try_from(r.numerator()).ok()?,
+        u128::try_from(r.denominator()).ok()?,
+    )
 }
 
 /// A fraction for libav, whose parts are signed.

@@ -1,11 +1,9 @@
 //! Sound and subtitles of libav's files, as a `.lbit` file carries them.
 
-use super::libav_util::positive;
-use super::matroska;
-use super::source::InputOptions;
-use super::types::{Packet, PacketStream, Rational};
+use super::{matroska, positive};
+use crate::options::InputOptions;
 use ffmpeg_next as av;
-use latentbit_container::PacketKind;
+use latentbit_container::{Packet, PacketKind, PacketStream, Rational};
 
 /// A stream that is carried.
 pub struct Carried {

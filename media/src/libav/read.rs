@@ -1,21 +1,19 @@
 //! Reads everything that libav can decode.
 
-use super::background::{PullSource, starts_after_end};
-use super::color::{Converter, PlaneRef, code, location};
-use super::error::{MediaError, MediaErrorKind};
-use super::extras::Extras;
-use super::libav_packets::{Carried, carried};
-use super::libav_util::{error, file_url, init, positive, seconds};
-use super::pixel::{Packing, PixelLayout};
-use super::source::InputOptions;
-use super::start::Start;
-use super::types::{Color, ColorRange, Frame, Rational};
-use super::{MediaKind, VideoInfo, check_size};
+use super::packets::{Carried, carried};
+use super::{error, file_url, init, positive, seconds};
+use crate::background::{PullSource, starts_after_end};
+use crate::color::{Converter, PlaneRef, code, location};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::{InputOptions, Start};
+use crate::pixel::{Packing, PixelLayout};
+use crate::video::{Extras, MediaKind, VideoInfo, check_size};
 use av::codec::packet::side_data::Type as SideDataType;
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
-use latentbit_container::rescale;
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, ColorRange, Rational, rescale};
 
 /// Decodes the best video stream of a file.
 pub struct LibavReader {
@@ -168,7 +166,7 @@ impl LibavReader {
                     matrix: code::UNSPECIFIED,
                     range: ColorRange::Unspecified,
                 },
-                chroma: super::Chroma::C420,
+                chroma: Chroma::C420,
                 chroma_location: location::UNSPECIFIED,
                 bit_depth: 8,
                 frame_count,

@@ -1,7 +1,14 @@
-use super::super::testing::plain_info;
-use super::super::types::Rational;
-use super::super::{FrameSource, InputOptions, OutputOptions, VideoInfo, open_sink, open_source};
-use super::*;
+use super::init;
+use crate::color::location;
+use crate::error::MediaErrorKind;
+use crate::options::{InputOptions, OutputOptions};
+use crate::sink::open_sink;
+use crate::source::open_source;
+use crate::testing::plain_info;
+use crate::video::{FrameSource, VideoInfo};
+use ffmpeg_next as av;
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, ColorRange, Rational};
 use std::fs;
 
 fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {

@@ -1,18 +1,18 @@
 //! Writes everything that libav can encode.
 
-use super::atomic::AtomicFile;
-use super::background::PushSink;
-use super::color::{Converter, location, resolve, split_planes, split_planes_mut};
-use super::error::{MediaError, MediaErrorKind};
-use super::libav_packets::{Written, add_streams};
-use super::libav_util::{error, file_url, init, to_av};
-use super::pixel::{Packing, PixelLayout};
-use super::sink::OutputOptions;
-use super::source::extension;
-use super::types::{Chroma, Color, ColorRange, Frame, Packet};
+use super::packets::{Written, add_streams};
+use super::{error, file_url, init, to_av};
+use crate::atomic::AtomicFile;
+use crate::background::PushSink;
+use crate::color::{Converter, location, resolve, split_planes, split_planes_mut};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::options::{OutputOptions, extension};
+use crate::pixel::{Packing, PixelLayout};
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, ColorRange, Packet};
 
 /// Encodes frames into a file.
 pub struct LibavWriter {
@@ -483,7 +483,3 @@ fn candidates(encoder: &str, options: &OutputOptions) -> Vec<PixelLayout> {
     }
     layouts
 }
-
-#[cfg(test)]
-#[path = "libav_tests.rs"]
-mod tests;

@@ -1,11 +1,12 @@
 //! YUV4MPEG2, the pipe format of ffmpeg and mjpegtools.
 
-use super::background::{PullSource, PushSink};
-use super::color::{Converter, code, location, split_planes, split_planes_mut};
-use super::error::{MediaError, MediaErrorKind};
-use super::pixel::{Packing, PixelLayout};
-use super::types::{Chroma, Color, ColorRange, Frame, Rational};
-use super::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use crate::background::{PullSource, PushSink};
+use crate::color::{Converter, code, location, split_planes, split_planes_mut};
+use crate::error::{MediaError, MediaErrorKind};
+use crate::pixel::{Packing, PixelLayout};
+use crate::video::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, ColorRange, Rational};
 use std::io::{BufRead, Read, Write};
 
 /// The first bytes of every stream.
@@ -478,5 +479,4 @@ impl<W: Write> PushSink for Y4mWriter<W> {
 }
 
 #[cfg(test)]
-#[path = "y4m_tests.rs"]
 mod tests;

@@ -97,8 +97,8 @@ pub fn try_format(format: &str, parameters: &av::codec::Parameters) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::super::libav_util::init;
     use super::*;
+    use crate::libav::init;
 
     #[test]
     fn libav_reads_what_we_write() {

@@ -1,0 +1,95 @@
+//! Video as readers give it and writers take it: its description, its frames, and what comes along with them.
+
+use crate::error::{MediaError, MediaErrorKind};
+use latentbit_codec::Frame;
+use latentbit_container::{Chroma, Color, Packet, PacketStream, Rational};
+
+/// Largest width and height that any reader or writer accepts.
+pub const MAX_SIDE: u32 = 16384;
+
+/// What an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaKind {
+    /// Frames in time.
+    Video,
+    /// One picture.
+    StillImage,
+}
+
+/// What is known about a video before its first frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoInfo {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Frames per second; the average, if the rate varies.
+    pub frame_rate: Rational,
+    /// Seconds per tick of the frames' times; none if the frames come at a constant rate.
+    pub time_base: Option<Rational>,
+    /// Width of a pixel over its height; 1/1 when not said.
+    pub pixel_aspect: Rational,
+    /// Colour description as the input gives it.
+    pub color: Color,
+    /// Chroma sampling (the nearest, for samplings without a name here).
+    pub chroma: Chroma,
+    /// Chroma position with the values of [`color::location`](crate::color::location).
+    pub chroma_location: u8,
+    /// Bits of a sample.
+    pub bit_depth: u8,
+    /// Frames that will come, as far as the input tells: good for a progress bar, not a promise.
+    pub frame_count: Option<u64>,
+    /// Sound and subtitles that come along.
+    pub packet_streams: Vec<PacketStream>,
+    /// Video or a single picture.
+    pub kind: MediaKind,
+}
+
+/// What belongs to a frame that was read.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// When the frame is shown, in ticks of [`VideoInfo::time_base`], counted from the
+    /// first frame; none if the frames come at a constant rate.
+    pub time: Option<i64>,
+    /// Packets that were read on the way to it, each with the place of its stream in
+    /// [`VideoInfo::packet_streams`]. Their times count from the first frame, too.
+    pub packets: Vec<(usize, Packet)>,
+}
+
+/// Gives frames one after the other.
+pub trait FrameSource: Send {
+    /// What is known about the video.
+    fn info(&self) -> &VideoInfo;
+
+    /// The next frame, or `None` after the last. An error ends the source.
+    fn next_frame(&mut self) -> Result<Option<Frame>, MediaError>;
+
+    /// What belongs to the frame that [`next_frame`](Self::next_frame) gave, or, at the end, what is left.
+    fn take_extras(&mut self) -> Extras;
+}
+
+/// Takes frames one after the other.
+pub trait FrameSink: Send {
+    /// Writes one frame, which is shown at `time`, in ticks of [`OutputOptions::time_base`](crate::OutputOptions::time_base). An error may belong to an
+    /// earlier frame, because writing goes on in the background.
+    fn write_frame(&mut self, frame: Frame, time: i64) -> Result<(), MediaError>;
+
+    /// Writes a packet of a stream of [`OutputOptions::packet_streams`](crate::OutputOptions::packet_streams). Outputs that hold none leave it out.
+    fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError>;
+
+    /// Writes what is outstanding and gives the file its name. Without this call nothing is left at the target.
+    fn finish(self: Box<Self>) -> Result<(), MediaError>;
+}
+
+/// Refuses pictures that are empty or larger than [`MAX_SIDE`], before anything is allocated for them.
+pub(crate) fn check_size(place: &str, width: u64, height: u64) -> Result<(), MediaError> {
+    let ok = 1..=u64::from(MAX_SIDE);
+    if ok.contains(&width) && ok.contains(&height) {
+        return Ok(());
+    }
+    Err(MediaError::new(
+        MediaErrorKind::Invalid,
+        place,
+        format!("picture size {width}x{height} is outside 1x1 to {MAX_SIDE}x{MAX_SIDE}"),
+    ))
+}
