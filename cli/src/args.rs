@@ -57,13 +57,11 @@ pub struct SourceArgs {
 impl SourceArgs {
     /// Options for the reader, which decodes with `threads` threads.
     pub fn input_options(&self, threads: usize) -> InputOptions {
-        InputOptions {
-            raw: self.raw,
-            start: self.range.start,
-            frames: self.range.frames,
-            threads,
-            ..InputOptions::default()
-        }
+        InputOptions::default()
+            .with_raw(self.raw)
+            .with_start(self.range.start)
+            .with_frames(self.range.frames)
+            .with_threads(threads)
     }
 }
 
@@ -187,14 +185,12 @@ pub struct SinkArgs {
 impl SinkArgs {
     /// Options for the writer of a video.
     pub fn options(&self, info: VideoInfo) -> OutputOptions {
-        OutputOptions {
-            raw: self.raw,
-            codec: self.codec.clone(),
-            crf: self.crf,
-            preset: self.preset.clone(),
-            quality: self.quality,
-            ..OutputOptions::new(info)
-        }
+        OutputOptions::new(info)
+            .with_raw(self.raw)
+            .with_codec(self.codec.clone())
+            .with_crf(self.crf)
+            .with_preset(self.preset.clone())
+            .with_quality(self.quality)
     }
 }
 

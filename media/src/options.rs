@@ -8,7 +8,14 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// How to read an input.
+///
+/// ```
+/// use latentbit_media::{InputOptions, Start};
+///
+/// let options = InputOptions::default().with_start(Start::Seconds(12.5)).with_frames(100);
+/// ```
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct InputOptions {
     /// The input is raw video of this format.
     pub raw: Option<RawFormat>,
@@ -24,8 +31,46 @@ pub struct InputOptions {
     pub threads: usize,
 }
 
+impl InputOptions {
+    /// Reads raw video of this format.
+    #[must_use]
+    pub fn with_raw(mut self, format: impl Into<Option<RawFormat>>) -> Self {
+        self.raw = format.into();
+        self
+    }
+
+    /// Begins here.
+    #[must_use]
+    pub fn with_start(mut self, start: impl Into<Option<Start>>) -> Self {
+        self.start = start.into();
+        self
+    }
+
+    /// Stops after so many frames.
+    #[must_use]
+    pub fn with_frames(mut self, frames: impl Into<Option<u64>>) -> Self {
+        self.frames = frames.into();
+        self
+    }
+
+    /// Reads sound, subtitles, or both along with the frames.
+    #[must_use]
+    pub fn with_packets(mut self, audio: bool, subtitles: bool) -> Self {
+        (self.audio, self.subtitles) = (audio, subtitles);
+        self
+    }
+
+    /// Decodes with so many threads; 0 = as the decoder likes.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+}
+
 /// How to write an output.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct OutputOptions {
     /// Write raw video of this layout.
     pub raw: Option<PixelLayout>,
@@ -33,7 +78,7 @@ pub struct OutputOptions {
     pub info: VideoInfo,
     /// Name of a libav encoder; chosen by the file extension otherwise.
     pub codec: Option<String>,
-    /// Constant rate factor; the encoder's own default for this program otherwise.
+    /// Constant rate factor; otherwise a default for the encoder that is visually close to the source.
     pub crf: Option<f32>,
     /// Encoder preset, such as `medium`.
     pub preset: Option<String>,
@@ -50,7 +95,7 @@ pub struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// Options for video like `info` with everything else left to its default.
+    /// Options for video like `info`: JPEG quality 95, times that count frames, and everything else left to the writer.
     pub fn new(info: VideoInfo) -> Self {
         Self {
             raw: None,
@@ -67,6 +112,62 @@ impl OutputOptions {
             threads: 0,
             info,
         }
+    }
+
+    /// Writes raw video of this layout.
+    #[must_use]
+    pub fn with_raw(mut self, layout: impl Into<Option<PixelLayout>>) -> Self {
+        self.raw = layout.into();
+        self
+    }
+
+    /// Takes the libav encoder of this name.
+    #[must_use]
+    pub fn with_codec(mut self, name: impl Into<Option<String>>) -> Self {
+        self.codec = name.into();
+        self
+    }
+
+    /// Sets the constant rate factor of libav's encoder.
+    #[must_use]
+    pub fn with_crf(mut self, crf: impl Into<Option<f32>>) -> Self {
+        self.crf = crf.into();
+        self
+    }
+
+    /// Sets the preset of libav's encoder.
+    #[must_use]
+    pub fn with_preset(mut self, preset: impl Into<Option<String>>) -> Self {
+        self.preset = preset.into();
+        self
+    }
+
+    /// Sets the JPEG quality, 1 to 100.
+    #[must_use]
+    pub fn with_quality(mut self, quality: u8) -> Self {
+        self.quality = quality;
+        self
+    }
+
+    /// Times of frames are ticks of `time_base` seconds, `frame_duration` of them from one frame to the next.
+    #[must_use]
+    pub fn with_times(mut self, time_base: Rational, frame_duration: u32) -> Self {
+        (self.time_base, self.frame_duration) = (time_base, frame_duration);
+        self
+    }
+
+    /// Writes packets of these streams along with the frames.
+    #[must_use]
+    pub fn with_packet_streams(mut self, streams: Vec<PacketStream>) -> Self {
+        self.packet_streams = streams;
+        self
+    }
+
+    /// Encodes with so many threads; 0 = as the encoder likes.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
     }
 
     /// Refuses what only libav's encoders know, for an output that none of them writes.
@@ -150,15 +251,28 @@ impl FromStr for Start {
 
 /// The description of raw video, written `WxH@FPS:PIXFMT`, for example `1920x1080@30000/1001:yuv420p10le`.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct RawFormat {
-    /// Width in pixels.
+    /// Width in pixels, 1 to [`MAX_SIDE`].
     pub width: u32,
-    /// Height in pixels.
+    /// Height in pixels, 1 to [`MAX_SIDE`].
     pub height: u32,
     /// Frames per second.
     pub frame_rate: Rational,
     /// Layout of the samples.
     pub layout: PixelLayout,
+}
+
+impl RawFormat {
+    /// A description from its parts. [`open_source`](crate::open_source) refuses sizes that are out of range.
+    pub fn new(width: u32, height: u32, frame_rate: Rational, layout: PixelLayout) -> Self {
+        Self {
+            width,
+            height,
+            frame_rate,
+            layout,
+        }
+    }
 }
 
 impl FromStr for RawFormat {

@@ -17,6 +17,7 @@ pub enum Packing {
 
 /// A memory layout of samples. Depths over 8 bits use two bytes, little endian, value in the low bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PixelLayout {
     /// Components and planes.
     pub packing: Packing,
@@ -104,7 +105,6 @@ impl PixelLayout {
     }
 
     /// ffmpeg's name of the layout.
-    #[cfg(any(feature = "libav", test))]
     pub fn ffmpeg_name(&self) -> String {
         let base = match (self.packing, self.log2_w, self.log2_h) {
             (Packing::Rgb, ..) => return if self.depth > 8 { "rgb48le" } else { "rgb24" }.to_owned(),

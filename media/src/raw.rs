@@ -33,35 +33,22 @@ impl RawReader {
         let (w, h) = (format.width as usize, format.height as usize);
         let layout = format.layout;
         let yuv = layout.packing == Packing::Yuv;
-        let unspecified = code::UNSPECIFIED;
-        let color = Color {
-            primaries: unspecified,
-            transfer: unspecified,
-            matrix: if matches!(layout.packing, Packing::Gbr | Packing::Rgb) {
-                code::MATRIX_RGB
-            } else {
-                unspecified
-            },
-            range: ColorRange::Unspecified,
-        };
+        let mut color = Color::default();
+        if matches!(layout.packing, Packing::Gbr | Packing::Rgb) {
+            color.matrix = code::MATRIX_RGB;
+        }
         let chroma_location = if yuv {
             location::LEFT
         } else {
             location::UNSPECIFIED
         };
         let info = VideoInfo {
-            width: format.width,
-            height: format.height,
-            frame_rate: format.frame_rate,
-            time_base: None,
-            pixel_aspect: Rational { num: 1, den: 1 },
             color,
             chroma: layout.chroma(),
             chroma_location,
             bit_depth: layout.depth,
             frame_count: input_bytes.map(|n| n / layout.frame_bytes(w, h) as u64),
-            packet_streams: Vec::new(),
-            kind: MediaKind::Video,
+            ..VideoInfo::new(format.width, format.height, format.frame_rate)
         };
         let converter = Converter::new(w, h, layout, &color, chroma_location);
         Ok(Self {

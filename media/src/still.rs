@@ -96,11 +96,6 @@ impl StillReader {
         );
         let wide = u32::from(color_type.bits_per_pixel()) / u32::from(color_type.channel_count()) > 8;
         let info = VideoInfo {
-            width: picture.width(),
-            height: picture.height(),
-            frame_rate: Rational { num: 25, den: 1 },
-            time_base: None,
-            pixel_aspect: Rational { num: 1, den: 1 },
             color: Color {
                 primaries: code::BT709,
                 transfer: code::TRANSFER_SRGB,
@@ -108,11 +103,10 @@ impl StillReader {
                 range: ColorRange::Full,
             },
             chroma: if gray { Chroma::Gray } else { Chroma::Rgb },
-            chroma_location: location::UNSPECIFIED,
             bit_depth: if wide { 16 } else { 8 },
             frame_count: Some(1),
-            packet_streams: Vec::new(),
             kind: MediaKind::StillImage,
+            ..VideoInfo::new(picture.width(), picture.height(), Rational { num: 25, den: 1 })
         };
         let data = to_rgb(picture, color_type.has_alpha(), wide);
         let frame = Frame {

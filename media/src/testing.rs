@@ -1,25 +1,16 @@
 //! What tests of readers, writers and filters share.
 
 use crate::error::MediaError;
-use crate::video::{Extras, FrameSource, MediaKind, VideoInfo};
+use crate::video::{Extras, FrameSource, VideoInfo};
 use latentbit_codec::Frame;
-use latentbit_container::{Chroma, Color, Rational};
+use latentbit_container::Rational;
 
 /// A video of which nothing but its size is out of the ordinary.
 pub fn plain_info(width: u32, height: u32) -> VideoInfo {
     VideoInfo {
-        width,
-        height,
-        frame_rate: Rational { num: 25, den: 1 },
         pixel_aspect: Rational { num: 0, den: 1 },
-        color: Color::default(),
-        chroma: Chroma::C420,
         chroma_location: 1,
-        bit_depth: 8,
-        frame_count: None,
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
+        ..VideoInfo::new(width, height, Rational { num: 25, den: 1 })
     }
 }
 
@@ -36,7 +27,6 @@ impl Given {
         rate: (u32, u32),
         frames: impl IntoIterator<Item = (f32, Option<i64>)>,
     ) -> Self {
-        let one = Rational { num: 1, den: 1 };
         let frames: Vec<_> = frames
             .into_iter()
             .map(|(value, time)| {
@@ -47,24 +37,19 @@ impl Given {
             .collect();
         Self {
             info: VideoInfo {
-                width,
-                height,
-                frame_rate: Rational {
-                    num: rate.0,
-                    den: rate.1,
-                },
                 time_base: frames
                     .iter()
                     .any(|(_, time)| time.is_some())
                     .then_some(Rational { num: 1, den: 1000 }),
-                pixel_aspect: one,
-                color: Color::default(),
-                chroma: Chroma::C420,
-                chroma_location: 0,
-                bit_depth: 8,
                 frame_count: Some(frames.len() as u64),
-                packet_streams: Vec::new(),
-                kind: MediaKind::Video,
+                ..VideoInfo::new(
+                    width,
+                    height,
+                    Rational {
+                        num: rate.0,
+                        den: rate.1,
+                    },
+                )
             },
             frames: frames.into_iter(),
             time: None,

@@ -9,6 +9,7 @@ pub const MAX_SIDE: u32 = 16384;
 
 /// What an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MediaKind {
     /// Frames in time.
     Video,
@@ -18,6 +19,7 @@ pub enum MediaKind {
 
 /// What is known about a video before its first frame.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct VideoInfo {
     /// Width in pixels.
     pub width: u32,
@@ -35,7 +37,7 @@ pub struct VideoInfo {
     pub chroma: Chroma,
     /// Chroma position with the values of [`color::location`](crate::color::location).
     pub chroma_location: u8,
-    /// Bits of a sample.
+    /// Bits of a sample, 8 to 16.
     pub bit_depth: u8,
     /// Frames that will come, as far as the input tells: good for a progress bar, not a promise.
     pub frame_count: Option<u64>,
@@ -45,8 +47,30 @@ pub struct VideoInfo {
     pub kind: MediaKind,
 }
 
+impl VideoInfo {
+    /// Video of this size in pixels with so many frames per second: square pixels, 8 bits, 4:2:0, colour and number of
+    /// frames not known, and no packets. What differs is set in the fields.
+    pub fn new(width: u32, height: u32, frame_rate: Rational) -> Self {
+        Self {
+            width,
+            height,
+            frame_rate,
+            time_base: None,
+            pixel_aspect: Rational { num: 1, den: 1 },
+            color: Color::default(),
+            chroma: Chroma::C420,
+            chroma_location: 0,
+            bit_depth: 8,
+            frame_count: None,
+            packet_streams: Vec::new(),
+            kind: MediaKind::Video,
+        }
+    }
+}
+
 /// What belongs to a frame that was read.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Extras {
     /// When the frame is shown, in ticks of [`VideoInfo::time_base`], counted from the
     /// first frame; none if the frames come at a constant rate.

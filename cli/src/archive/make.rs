@@ -239,19 +239,14 @@ impl Workshop<'_> {
     /// The frames of a clip, and the width and height of the pictures in its file.
     fn open(&self, item: &Item) -> anyhow::Result<(Box<dyn FrameSource>, [u32; 2])> {
         let recipe = self.recipe;
-        let options = InputOptions {
-            start: item.start.map(Start::Seconds),
-            audio: recipe.audio,
-            subtitles: recipe.subtitles,
-            threads: recipe.options.threads,
-            ..InputOptions::default()
-        };
+        let options = InputOptions::default()
+            .with_start(item.start.map(Start::Seconds))
+            .with_packets(recipe.audio, recipe.subtitles)
+            .with_threads(recipe.options.threads);
         let source = open_source(&item.path, &options)?;
         let whole = [source.info().width, source.info().height];
-        let filters = Filters {
-            seconds: item.end.map(|end| end - item.start.unwrap_or(0.0)),
-            ..recipe.filters.clone()
-        };
+        let seconds = item.end.map(|end| end - item.start.unwrap_or(0.0));
+        let filters = recipe.filters.clone().with_seconds(seconds);
         Ok((filters.apply(&item.path, source)?, whole))
     }
 

@@ -184,12 +184,10 @@ impl ArchiveArgs {
                 ..self.groups.options()
             },
             writer_options: self.coder.writer_options(),
-            filters: Filters {
-                seconds: None,
-                rate: self.fps,
-                resize: self.scale,
-                crop: self.crop,
-            },
+            filters: Filters::default()
+                .with_rate(self.fps)
+                .with_resize(self.scale)
+                .with_crop(self.crop),
             audio: !self.carry.no_audio,
             subtitles: !self.carry.no_subtitles,
             min_frames: self.min_frames,

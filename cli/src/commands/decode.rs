@@ -296,32 +296,23 @@ fn decode(
 /// What the header says about the output.
 fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     let still = video.frame_count == Some(PixelFrames(1));
-    let info = VideoInfo {
-        width: video.width,
-        height: video.height,
-        frame_rate: match video.frame_rate {
-            // A rate only matters where a picture is written as a video.
-            Rational { num: 0, .. } if still => Rational { num: 25, den: 1 },
-            rate => rate,
-        },
-        pixel_aspect: video.pixel_aspect,
-        color: video.color,
-        chroma: video.chroma,
-        chroma_location: video.chroma_location,
-        bit_depth: video.bit_depth.max(8),
-        frame_count: video.frame_count.map(PixelFrames::into),
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: if still {
-            MediaKind::StillImage
-        } else {
-            MediaKind::Video
-        },
+    let frame_rate = match video.frame_rate {
+        // A rate only matters where a picture is written as a video.
+        Rational { num: 0, .. } if still => Rational { num: 25, den: 1 },
+        rate => rate,
     };
-    OutputOptions {
-        time_base: video.time_base,
-        frame_duration: video.frame_duration,
-        threads: args.model.threads,
-        ..args.sink.options(info)
+    let mut info = VideoInfo::new(video.width, video.height, frame_rate);
+    info.pixel_aspect = video.pixel_aspect;
+    info.color = video.color;
+    info.chroma = video.chroma;
+    info.chroma_location = video.chroma_location;
+    info.bit_depth = video.bit_depth.max(8);
+    info.frame_count = video.frame_count.map(PixelFrames::into);
+    if still {
+        info.kind = MediaKind::StillImage;
     }
+    args.sink
+        .options(info)
+        .with_times(video.time_base, video.frame_duration)
+        .with_threads(args.model.threads)
 }

@@ -14,7 +14,7 @@ use crate::report::{self, RunReport, bits_per_pixel};
 use crate::streaming::encoding::{Encoding, describe};
 use crate::streaming::memory;
 use crate::{interrupt, model, progress};
-use latentbit_media::{InputOptions, open_source};
+use latentbit_media::open_source;
 
 /// Options of `encode`.
 #[derive(Debug, Args)]
@@ -71,11 +71,10 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    let input_options = InputOptions {
-        audio: !args.carry.no_audio,
-        subtitles: !args.carry.no_subtitles,
-        ..args.source.input_options(args.model.threads)
-    };
+    let input_options = args
+        .source
+        .input_options(args.model.threads)
+        .with_packets(!args.carry.no_audio, !args.carry.no_subtitles);
     let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
     let bundle = model::load(&args.model, Halves::Encoder)?;

@@ -199,10 +199,8 @@ mod tests {
 
     fn frames(interleaver: &mut Interleaver, times: impl IntoIterator<Item = i64>) {
         for time in times {
-            let extras = Extras {
-                time: Some(time),
-                packets: Vec::new(),
-            };
+            let mut extras = Extras::default();
+            extras.time = Some(time);
             interleaver.take(extras, true);
         }
     }

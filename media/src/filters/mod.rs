@@ -13,6 +13,7 @@ pub use resize::Resize;
 
 /// What is done to frames: first the end, then the rate, then the size, then the part.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Filters {
     /// Seconds of the video to take, from its first frame on.
     pub seconds: Option<f64>,
@@ -25,6 +26,34 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// Takes so many seconds of the video, from its first frame on.
+    #[must_use]
+    pub fn with_seconds(mut self, seconds: impl Into<Option<f64>>) -> Self {
+        self.seconds = seconds.into();
+        self
+    }
+
+    /// Gives so many frames per second.
+    #[must_use]
+    pub fn with_rate(mut self, rate: impl Into<Option<Rational>>) -> Self {
+        self.rate = rate.into();
+        self
+    }
+
+    /// Brings pictures to another size.
+    #[must_use]
+    pub fn with_resize(mut self, resize: impl Into<Option<Resize>>) -> Self {
+        self.resize = resize.into();
+        self
+    }
+
+    /// Keeps a part of each picture.
+    #[must_use]
+    pub fn with_crop(mut self, crop: impl Into<Option<Crop>>) -> Self {
+        self.crop = crop.into();
+        self
+    }
+
     /// A source with the frames of `source` after all this. `place` is its name in messages.
     ///
     /// # Errors

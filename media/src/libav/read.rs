@@ -155,20 +155,7 @@ impl LibavReader {
             time_base,
             first_time,
             info: VideoInfo {
-                width: 0,
-                height: 0,
-                frame_rate,
                 time_base: positive(time_base).filter(|_| !still),
-                pixel_aspect: Rational { num: 1, den: 1 },
-                color: Color {
-                    primaries: code::UNSPECIFIED,
-                    transfer: code::UNSPECIFIED,
-                    matrix: code::UNSPECIFIED,
-                    range: ColorRange::Unspecified,
-                },
-                chroma: Chroma::C420,
-                chroma_location: location::UNSPECIFIED,
-                bit_depth: 8,
                 frame_count,
                 packet_streams,
                 kind: if still {
@@ -176,6 +163,8 @@ impl LibavReader {
                 } else {
                     MediaKind::Video
                 },
+                // The first frame tells the size and the rest.
+                ..VideoInfo::new(0, 0, frame_rate)
             },
             converter: None,
             pending: None,

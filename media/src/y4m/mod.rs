@@ -115,23 +115,15 @@ pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
         0
     };
     let info = VideoInfo {
-        width: width as u32,
-        height: height as u32,
-        frame_rate: rate,
-        time_base: None,
         pixel_aspect: aspect,
         color: Color {
-            primaries: code::UNSPECIFIED,
-            transfer: code::UNSPECIFIED,
-            matrix: code::UNSPECIFIED,
             range,
+            ..Color::default()
         },
         chroma: layout.chroma(),
         chroma_location,
         bit_depth: layout.depth,
-        frame_count: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
+        ..VideoInfo::new(width as u32, height as u32, rate)
     };
     Ok(Header {
         info,

@@ -27,11 +27,9 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         return usage(format!("{}: --bits is for .lbit files", args.file));
     }
     let reference_options = args.source.input_options(args.model.threads);
-    let options = InputOptions {
-        threads: args.model.threads,
-        frames: reference_options.frames,
-        ..InputOptions::default()
-    };
+    let options = InputOptions::default()
+        .with_threads(args.model.threads)
+        .with_frames(reference_options.frames);
     let mut reference = open_source(&args.reference, &reference_options)?;
     let mut source = open_source(&args.file, &options)?;
     let (size, found) = {

@@ -6,7 +6,7 @@ use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, LatentInput, Options, Work};
 use latentbit_codec::{Bundle, Volume};
-use latentbit_container::{Chroma, PixelFrames, Rational};
+use latentbit_container::{PixelFrames, Rational};
 use serde::Serialize;
 
 use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SinkArgs};
@@ -17,7 +17,7 @@ use crate::report::{self, RunReport};
 use crate::streaming::memory;
 use crate::streaming::threads::joined;
 use crate::{model, progress};
-use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, VideoInfo, open_sink};
+use latentbit_media::{MediaError, MediaErrorKind, MediaKind, VideoInfo, open_sink};
 
 /// Options of `latents decode`.
 #[derive(Debug, Args)]
@@ -80,27 +80,12 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         where_lost: 0,
     };
     let planned = memory::plan(&args.memory, &task, quiet)?;
-    let still = frames == 1;
-    let options = OutputOptions {
-        threads: args.model.threads,
-        ..args.sink.options(VideoInfo {
-            width: geometry.width,
-            height: geometry.height,
-            frame_rate: rate,
-            pixel_aspect: Rational { num: 1, den: 1 },
-            color: latentbit_container::Color::default(),
-            chroma: Chroma::C420,
-            chroma_location: 0,
-            bit_depth: 8,
-            frame_count: Some(frames),
-            time_base: None,
-            packet_streams: Vec::new(),
-            kind: match still {
-                true => MediaKind::StillImage,
-                false => MediaKind::Video,
-            },
-        })
-    };
+    let mut info = VideoInfo::new(geometry.width, geometry.height, rate);
+    info.frame_count = Some(frames);
+    if frames == 1 {
+        info.kind = MediaKind::StillImage;
+    }
+    let options = args.sink.options(info).with_threads(args.model.threads);
     let mut sink = open_sink(&args.output.output, &options)?;
 
     let started = Instant::now();
