@@ -3,7 +3,7 @@
 //! A reader or writer is built on its own thread and never leaves it, because libav's handles may not change threads.
 
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::Start;
+use crate::options::{Start, frames_after};
 use crate::video::{Extras, FrameSink, FrameSource, VideoInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use latentbit_codec::Frame;
@@ -91,10 +91,9 @@ pub fn spawn_source<S: PullSource>(
         })
         .map_err(|e| MediaError::io(place, "start a reading thread", e))?;
     let mut info = open.recv().map_err(|_| died(place, "reading"))??;
-    let before = start.map_or(0, |s| s.frames_at(info.frame_rate));
-    info.frame_count = info
-        .frame_count
-        .map(|n| n.saturating_sub(before).min(limit.unwrap_or(u64::MAX)));
+    let left = frames_after(start, info.frame_count, info.frame_rate);
+    // An input that does not tell its length has no more frames than were asked for.
+    info.frame_count = [left, limit].into_iter().flatten().min();
     Ok(Box::new(BackgroundSource {
         place: place.to_owned(),
         info,

@@ -221,6 +221,12 @@ impl Start {
     }
 }
 
+/// How many of `count` frames are left after a start; with a varying rate an estimate, by its average.
+pub(crate) fn frames_after(start: Option<Start>, count: Option<u64>, rate: Rational) -> Option<u64> {
+    let before = start.map_or(0, |start| start.frames_at(rate));
+    count.map(|count| count.saturating_sub(before))
+}
+
 impl FromStr for Start {
     type Err = String;
 

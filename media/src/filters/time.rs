@@ -1,6 +1,7 @@
 //! An end at a time, and another frame rate.
 
 use crate::error::MediaError;
+use crate::options::Start;
 use crate::video::{Extras, FrameSource, MediaKind, VideoInfo};
 use latentbit_codec::Frame;
 use latentbit_container::Rational;
@@ -11,6 +12,7 @@ const SLACK: f64 = 1e-6;
 /// Gives the frames that are shown in the first seconds of a source.
 pub struct Until {
     source: Box<dyn FrameSource>,
+    info: VideoInfo,
     seconds: f64,
     index: u64,
     extras: Extras,
@@ -19,8 +21,12 @@ pub struct Until {
 
 impl Until {
     pub fn new(source: Box<dyn FrameSource>, seconds: f64) -> Self {
+        let mut info = source.info().clone();
+        let most = Start::Seconds(seconds).frames_at(info.frame_rate);
+        info.frame_count = Some(info.frame_count.map_or(most, |count| count.min(most)));
         Self {
             source,
+            info,
             seconds,
             index: 0,
             extras: Extras::default(),
@@ -31,7 +37,7 @@ impl Until {
 
 impl FrameSource for Until {
     fn info(&self) -> &VideoInfo {
-        self.source.info()
+        &self.info
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
@@ -40,7 +46,7 @@ impl FrameSource for Until {
         }
         let frame = self.source.next_frame()?;
         self.extras = self.source.take_extras();
-        let at = seconds_of(self.source.info(), self.extras.time, self.index);
+        let at = seconds_of(&self.info, self.extras.time, self.index);
         self.index += 1;
         self.ended = frame.is_none() || at >= self.seconds - SLACK;
         Ok(frame.filter(|_| !self.ended))
@@ -178,10 +184,9 @@ mod tests {
     fn frames_before_the_end_are_kept() {
         let constant = || Given::new((2, 2), (10, 1), (0..10).map(|n| (n as f32, None)));
         for (seconds, frames) in [(0.5, 5), (0.51, 6), (0.05, 1), (3.0, 10)] {
-            assert_eq!(
-                values(&mut Until::new(Box::new(constant()), seconds)).len(),
-                frames
-            );
+            let mut until = Until::new(Box::new(constant()), seconds);
+            assert_eq!(until.info().frame_count, Some(frames as u64), "{seconds}");
+            assert_eq!(values(&mut until).len(), frames, "{seconds}");
         }
         let timed = [0, 900, 950, 1000].map(|time| (0.0, Some(time)));
         let source = Given::new((2, 2), (10, 1), timed);

@@ -5,7 +5,7 @@ use super::{error, file_url, init, positive, seconds};
 use crate::background::{PullSource, starts_after_end};
 use crate::color::{Converter, PlaneRef, code, location};
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::{InputOptions, Start};
+use crate::options::{InputOptions, Start, frames_after};
 use crate::pixel::{Packing, PixelLayout};
 use crate::video::{Extras, MediaKind, VideoInfo, check_size};
 use av::codec::packet::side_data::Type as SideDataType;
@@ -156,7 +156,8 @@ impl LibavReader {
             first_time,
             info: VideoInfo {
                 time_base: positive(time_base).filter(|_| !still),
-                frame_count,
+                // The caller cannot take these off: the reader is what goes by the start.
+                frame_count: frames_after(options.start, frame_count, frame_rate),
                 packet_streams,
                 kind: if still {
                     MediaKind::StillImage

@@ -1,7 +1,7 @@
 use super::init;
 use crate::color::location;
 use crate::error::MediaErrorKind;
-use crate::options::{InputOptions, OutputOptions};
+use crate::options::{InputOptions, OutputOptions, Start};
 use crate::sink::open_sink;
 use crate::source::open_source;
 use crate::testing::plain_info;
@@ -158,9 +158,18 @@ fn start_goes_by_time_stamps() {
         frames: Some(2),
         ..Default::default()
     };
-    let (_, frames) = read(path, &input);
-    assert_eq!(frames.len(), 2);
+    let (info, frames) = read(path, &input);
+    assert_eq!((frames.len(), info.frame_count), (2, Some(2)));
     assert!(psnr(&frames[0], &picture(32, 16, 3)) > 40.0);
+    for (start, left) in [("0.3", 7), ("4f", 6), ("0.35", 6)] {
+        let options = InputOptions::default().with_start(start.parse::<Start>().unwrap());
+        let (info, frames) = read(path, &options);
+        assert_eq!(
+            (frames.len(), info.frame_count),
+            (left, Some(left as u64)),
+            "{start}"
+        );
+    }
     let late = InputOptions {
         start: Some("5".parse().unwrap()),
         ..Default::default()
