@@ -25,6 +25,11 @@ mod testing;
 mod video;
 mod y4m;
 
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use atomic::{AtomicFile, Target};
 pub use error::{MediaError, MediaErrorKind};
 pub use filters::{Crop, Filters, Resize};
