@@ -48,8 +48,9 @@ class Encoder:
 
         ``bits`` are kept of each token, all by default; ``group`` is the number of chunks from one random access point
         to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype`` is ``bf16``,
-        ``f32``, or ``auto`` for the faster one; ``device`` is ``cpu``, or ``auto`` for the fastest one; both are only
-        looked at if ``model`` is no ``Bundle``. ``threads`` compute, 0 for one on each core.
+        ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is ``cpu``, ``cuda``,
+        ``cuda:N``, or ``auto`` for the fastest one. Both are ignored if ``model`` is a ``Bundle``. ``threads`` compute,
+        0 for one per core.
 
         ``max_memory``, in bytes or such as ``"2GiB"``, is what the encoding of one video may take besides what the
         program has already: frames that are too large for it are computed in tiles. It is kept by an estimate, and a

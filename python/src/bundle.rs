@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use latentbit_codec::pipeline::{self, MemoryPlan, Work};
-use latentbit_codec::{self as codec, Dtype};
+use latentbit_codec::{self as codec, Device, Dtype};
 use latentbit_container::{PixelFrames, Rational, VideoStream};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::device;
 use crate::error;
 use crate::video;
 
@@ -62,27 +61,34 @@ impl Bundle {
     }
 }
 
+/// The device of this name: `cpu`, `cuda` or `cuda:N`, or `auto` for the fastest that there is.
+fn device_named(name: &str) -> PyResult<Device> {
+    name.parse()
+        .map_err(|error| PyValueError::new_err(format!("device: {error}")))
+}
+
+/// The number type of this name, or `auto` for the faster one on the device, as the command's `--dtype` has it.
+fn dtype_named(name: &str, device: &Device, place: &str) -> PyResult<Dtype> {
+    match name {
+        "auto" => device.dtype().map_err(|error| error::codec(error, place)),
+        name => name.parse().map_err(|_| {
+            PyValueError::new_err(format!("dtype: expected auto, bf16, f16 or f32, found {name:?}"))
+        }),
+    }
+}
+
 #[pymethods]
 impl Bundle {
     #[new]
     #[pyo3(signature = (model = None, *, dtype = "auto", device = "auto"))]
     fn new(py: Python<'_>, model: Option<PathBuf>, dtype: &str, device: &str) -> PyResult<Self> {
-        let device = device::named(device)?;
+        let device = device_named(device)?;
         let place = match &model {
             Some(path) => path.display().to_string(),
             None => "the built-in model".to_owned(),
         };
         let bundle = py.detach(|| {
-            let dtype = match dtype {
-                "auto" => Dtype::auto().map_err(|error| error::codec(error, &place))?,
-                "bf16" => Dtype::Bf16,
-                "f32" => Dtype::F32,
-                other => {
-                    return Err(PyValueError::new_err(format!(
-                        "dtype: expected auto, bf16 or f32, found {other:?}"
-                    )));
-                }
-            };
+            let dtype = dtype_named(dtype, &device, &place)?;
             let opened = match &model {
                 Some(path) => codec::Bundle::open(path, &device, dtype),
                 None => codec::Bundle::embedded(&device, dtype),

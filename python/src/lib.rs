@@ -9,7 +9,6 @@ mod bundle;
 mod chunk;
 mod cursor;
 mod decode;
-mod device;
 mod encode;
 mod error;
 mod listing;

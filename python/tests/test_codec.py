@@ -27,8 +27,18 @@ def test_a_bundle_says_what_it_is(bundle: latentbit.Bundle) -> None:
         latentbit.Bundle("none.safetensors")
     with pytest.raises(latentbit.BundleError, match=r"Cargo\.toml"):
         latentbit.Bundle(ROOT / "Cargo.toml")
-    with pytest.raises(ValueError, match="f16"):
-        latentbit.Bundle(TINY_BUNDLE, dtype="f16")
+    with pytest.raises(ValueError, match=r'expected auto, bf16, f16 or f32, found "f64"'):
+        latentbit.Bundle(TINY_BUNDLE, dtype="f64")
+
+
+def test_the_number_type_follows_the_device() -> None:
+    # A CPU takes f16 for what it is, and says who computes with it.
+    with pytest.raises(ValueError, match="f16 is for GPUs only"):
+        latentbit.Bundle(TINY_BUNDLE, dtype="f16", device="cpu")
+    assert latentbit.Bundle(TINY_BUNDLE, dtype="bf16", device="cpu").dtype == "bf16"
+    assert latentbit.Bundle(TINY_BUNDLE, device="cpu").dtype in ("bf16", "f32")
+    with pytest.raises(ValueError, match="device: "):
+        latentbit.Bundle(TINY_BUNDLE, device="cuda:99")
 
 
 def test_the_built_in_model_is_there() -> None:
