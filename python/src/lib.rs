@@ -7,13 +7,11 @@
 mod arrays;
 mod bundle;
 mod chunk;
-mod cursor;
 mod decode;
 mod encode;
 mod error;
 mod listing;
 mod reader;
-mod sink;
 mod source;
 mod video;
 mod writer;

@@ -9,8 +9,7 @@ use latentbit_container::{
     TokenGrid, VideoStream, read_index,
 };
 
-use crate::cursor::{BLOCK, Cursor};
-use crate::source::Source;
+use crate::source::{BLOCK, Cursor, Source};
 
 /// What is known of a chunk without reading it.
 #[derive(Clone, Debug)]

@@ -12,10 +12,9 @@ use pyo3::types::PyDict;
 
 use crate::arrays::{Numbers, check_planes};
 use crate::chunk::Chunk;
-use crate::cursor::{BLOCK, Cursor};
 use crate::error::{self, FormatError, LostChunkError};
 use crate::listing::{About, Listing, Place};
-use crate::source::Source;
+use crate::source::{BLOCK, Cursor, Source};
 use crate::video;
 
 /// What all chunks of an open file share.
