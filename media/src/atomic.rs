@@ -14,7 +14,7 @@ pub struct AtomicFile {
     temp: Option<PathBuf>,
 }
 
-/// Tells apart the files of one process; the process id tells apart processes.
+/// Tells the files of this process apart; the process id does so for processes.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 impl AtomicFile {
@@ -95,7 +95,7 @@ impl Target {
         Ok((target, Box::new(BufWriter::new(file))))
     }
 
-    /// Gives a file that was written and flushed its name.
+    /// Gives the file, which was written and flushed, its name.
     pub fn commit(self) -> Result<(), MediaError> {
         if let Some(mut atomic) = self.atomic {
             atomic.commit()?;
@@ -104,7 +104,7 @@ impl Target {
     }
 }
 
-/// A hidden name in the same folder with the same extension, by which libav chooses the file format.
+/// A hidden name in the same folder, with the same extension because libav chooses the file format by it.
 fn temp_name(target: &Path) -> PathBuf {
     let n = COUNTER.fetch_add(1, Ordering::Relaxed);
     let stem = target.file_stem().unwrap_or_default().to_string_lossy();

@@ -10,19 +10,19 @@ use latentbit_codec::Frame;
 use latentbit_container::Packet;
 use std::thread::{self, JoinHandle};
 
-/// Frames that wait between two stages: enough to overlap, few because a 4K frame in f32 takes 100 MB, and the pipeline's own
-/// queues are next to these.
+/// Frames waiting between two stages: enough to overlap, and few, because a 4K frame in f32 takes 100 MB and the pipeline
+/// has queues of its own.
 const QUEUE: usize = 1;
 
 /// A reader that runs on one thread.
 pub trait PullSource {
     /// What is known about the video.
     fn info(&self) -> &VideoInfo;
-    /// Reads over `count` frames and says how many there were.
+    /// Skips up to `count` frames and says how many there were.
     fn skip(&mut self, count: u64) -> Result<u64, MediaError>;
     /// The next frame, or `None` after the last.
     fn pull(&mut self) -> Result<Option<Frame>, MediaError>;
-    /// What belongs to the frame that was pulled last, or, at the end, what is left.
+    /// What belongs to the frame pulled last; at the end, what is left over.
     fn extras(&mut self) -> Extras {
         Extras::default()
     }
@@ -57,8 +57,8 @@ struct BackgroundSource {
     ended: bool,
 }
 
-/// Starts a reader on its own thread and waits for what it knows about the video. Frames are read when the first one is asked
-/// for: what the process has in memory before is no matter of how far a reader came.
+/// Starts a reader on its own thread and waits until it has described the video. It reads frames only once the first one
+/// is asked for, so that memory measured before that does not depend on how far it got.
 pub fn spawn_source<S: PullSource>(
     place: &str,
     start: Option<Start>,
@@ -92,7 +92,7 @@ pub fn spawn_source<S: PullSource>(
         .map_err(|e| MediaError::io(place, "start a reading thread", e))?;
     let mut info = open.recv().map_err(|_| died(place, "reading"))??;
     let left = frames_after(start, info.frame_count, info.frame_rate);
-    // An input that does not tell its length has no more frames than were asked for.
+    // Whatever the length of the input, no more frames come than were asked for.
     info.frame_count = [left, limit].into_iter().flatten().min();
     Ok(Box::new(BackgroundSource {
         place: place.to_owned(),
@@ -131,7 +131,7 @@ fn read_all<S: PullSource>(
     Ok(())
 }
 
-/// The error for a start point behind the last frame.
+/// The error for a start point after the last frame.
 pub fn starts_after_end(place: &str, frames: u64) -> MediaError {
     MediaError::new(
         MediaErrorKind::Usage,
@@ -298,7 +298,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    /// Frames without end, which are counted.
+    /// Endless frames, counted.
     struct Endless {
         info: VideoInfo,
         pulled: Arc<AtomicU64>,

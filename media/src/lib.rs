@@ -1,8 +1,9 @@
-//! Reading and writing pictures: pipes, YUV4MPEG2, raw video, PNG and JPEG, and, with the feature `libav`, everything
-//! that ffmpeg's libraries know.
+//! Frames and packets in and out of the world: YUV4MPEG2, raw video, PNG and JPEG, from files and pipes, and, with the
+//! feature `libav`, everything that ffmpeg's libraries read and write.
 //!
-//! [`open_source`] and [`open_sink`] are the doors. Both put the work on a thread of its own behind a short queue, so
-//! that decoding, the networks and encoding overlap, and memory stays flat in the length of the video.
+//! Begin with [`open_source`] and [`open_sink`]. Both work on a thread of their own behind a short queue, so that
+//! decoding, computing and encoding overlap, and memory does not grow with the length of the video. [`Filters`] change
+//! frames on their way in.
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +43,7 @@ pub use source::open_source;
 pub use tensor::{FRAMES, TensorWriter};
 pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
 
-/// Lets libav print its own messages on stderr; they are off otherwise. No effect without the feature `libav`.
+/// Lets libav print its own messages on stderr, or not, which is the default. No effect without the feature `libav`.
 pub fn set_verbose(verbose: bool) {
     #[cfg(feature = "libav")]
     libav::set_verbose(verbose);

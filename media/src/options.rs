@@ -1,4 +1,4 @@
-//! What callers may ask of readers and writers, and how people write it: start points, rates, raw formats.
+//! What callers ask of readers and writers, and how people write it: start points, rates, raw formats.
 
 use crate::error::{MediaError, MediaErrorKind};
 use crate::pixel::PixelLayout;
@@ -17,17 +17,17 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct InputOptions {
-    /// The input is raw video of this format.
+    /// The format, if the input is raw video.
     pub raw: Option<RawFormat>,
-    /// Where to begin.
+    /// Where to begin; at the first frame if there is none.
     pub start: Option<Start>,
-    /// Stop after this many frames.
+    /// Number of frames to stop after.
     pub frames: Option<u64>,
-    /// Read sound, too.
+    /// Whether to read sound, too. Only libav's inputs have any.
     pub audio: bool,
-    /// Read subtitles, too.
+    /// Whether to read subtitles, too. Only libav's inputs have any.
     pub subtitles: bool,
-    /// Threads of the decoder; 0 = as it likes.
+    /// Threads of libav's decoder; 0 lets it choose.
     pub threads: usize,
 }
 
@@ -46,21 +46,21 @@ impl InputOptions {
         self
     }
 
-    /// Stops after so many frames.
+    /// Stops after this many frames.
     #[must_use]
     pub fn with_frames(mut self, frames: impl Into<Option<u64>>) -> Self {
         self.frames = frames.into();
         self
     }
 
-    /// Reads sound, subtitles, or both along with the frames.
+    /// Reads sound, subtitles, or both beside the frames.
     #[must_use]
     pub fn with_packets(mut self, audio: bool, subtitles: bool) -> Self {
         (self.audio, self.subtitles) = (audio, subtitles);
         self
     }
 
-    /// Decodes with so many threads; 0 = as the decoder likes.
+    /// Decodes with this many threads; 0 lets libav choose.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -72,13 +72,13 @@ impl InputOptions {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OutputOptions {
-    /// Write raw video of this layout.
+    /// The layout, if the output is raw video.
     pub raw: Option<PixelLayout>,
     /// Size, rate, colour, chroma and depth of the video.
     pub info: VideoInfo,
-    /// Name of a libav encoder; chosen by the file extension otherwise.
+    /// Name of a libav encoder; none to choose one by the file extension.
     pub codec: Option<String>,
-    /// Constant rate factor; otherwise a default for the encoder that is visually close to the source.
+    /// Constant rate factor of the encoder; none for a default that is visually close to the source.
     pub crf: Option<f32>,
     /// Encoder preset, such as `medium`.
     pub preset: Option<String>,
@@ -88,9 +88,9 @@ pub struct OutputOptions {
     pub time_base: Rational,
     /// Ticks from one frame to the next at a constant rate.
     pub frame_duration: u32,
-    /// Sound and subtitles to write along.
+    /// Streams of sound and subtitles to write beside the frames.
     pub packet_streams: Vec<PacketStream>,
-    /// Threads of the encoder; 0 = as it likes.
+    /// Threads of libav's encoder; 0 lets it choose.
     pub threads: usize,
 }
 
@@ -156,14 +156,14 @@ impl OutputOptions {
         self
     }
 
-    /// Writes packets of these streams along with the frames.
+    /// Writes packets of these streams beside the frames.
     #[must_use]
     pub fn with_packet_streams(mut self, streams: Vec<PacketStream>) -> Self {
         self.packet_streams = streams;
         self
     }
 
-    /// Encodes with so many threads; 0 = as the encoder likes.
+    /// Encodes with this many threads; 0 lets libav choose.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -188,16 +188,16 @@ impl OutputOptions {
     }
 }
 
-/// A start point: a time, as ffmpeg's `-ss` takes it, or a number of frames to leave out.
+/// A start point: a time, as ffmpeg's `-ss` takes it, or a number of frames to skip.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Start {
-    /// Leave out the frames that are shown before this time in seconds.
+    /// Skips frames that are shown before this time, in seconds from the first frame on.
     Seconds(f64),
-    /// Leave out this many frames.
+    /// Skips this many frames.
     Frames(u64),
 }
 
-/// Times are compared with this slack, because neither decimals nor container clocks hit a frame exactly.
+/// Slack in comparing times, because neither decimals nor the clocks of containers hit a frame exactly.
 const SLACK: f64 = 1e-6;
 
 impl Start {
@@ -221,7 +221,7 @@ impl Start {
     }
 }
 
-/// How many of `count` frames are left after a start; with a varying rate an estimate, by its average.
+/// How many of `count` frames come after a start. For a varying rate this is an estimate by its average.
 pub(crate) fn frames_after(start: Option<Start>, count: Option<u64>, rate: Rational) -> Option<u64> {
     let before = start.map_or(0, |start| start.frames_at(rate));
     count.map(|count| count.saturating_sub(before))
@@ -300,7 +300,7 @@ impl FromStr for RawFormat {
         let height = side(h).ok_or_else(|| wrong("the height is not 1 to 16384"))?;
         let frame_rate = parse_rate(rate).ok_or_else(|| wrong("the frame rate is not a positive number"))?;
         let layout = PixelLayout::from_ffmpeg_name(format)
-            // A plane that is read over in files would shift every following frame here.
+            // An alpha plane, which is skipped in files, would shift every following frame here.
             .filter(|_| !format.starts_with("yuva") && !format.starts_with("gbrap"))
             .ok_or_else(|| {
                 wrong("unknown pixel format (yuv420p, yuv422p, yuv444p, gray, rgb24, yuv420p10le, …)")
@@ -349,7 +349,7 @@ pub fn parse_rate(text: &str) -> Option<Rational> {
     reduced((value * 1000.0).round() as u128, 1000)
 }
 
-/// The fraction in lowest terms; none unless it is above zero and fits.
+/// The fraction in lowest terms; none unless it is positive and fits.
 pub(crate) fn reduced(num: u128, den: u128) -> Option<Rational> {
     fn gcd(a: u128, b: u128) -> u128 {
         if b == 0 { a } else { gcd(b, a % b) }

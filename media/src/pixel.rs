@@ -37,7 +37,7 @@ impl PixelLayout {
             Chroma::C422 => (Packing::Yuv, 1, 0),
             Chroma::C444 => (Packing::Yuv, 0, 0),
             Chroma::Gray => (Packing::Gray, 0, 0),
-            // A sampling that a later container may name: keep everything.
+            // A sampling that a later container may name: keep full chroma.
             _ => (Packing::Gbr, 0, 0),
         };
         Self {
@@ -60,7 +60,7 @@ impl PixelLayout {
 
     /// Understands ffmpeg's `pix_fmt` names of planar YUV, gray, planar RGB, `rgb24` and `rgb48le`.
     ///
-    /// Alpha planes come after the colour planes, so formats with one are accepted and the plane is not read.
+    /// An alpha plane comes after the colour planes, so formats with one are accepted and the plane is not read.
     pub fn from_ffmpeg_name(name: &str) -> Option<Self> {
         match name {
             "rgb24" => return Some(Self::packed_rgb(8)),

@@ -1,4 +1,4 @@
-//! Raw video: samples without any header, described by the user.
+//! Raw video: samples without a header, described by the user.
 
 use crate::background::{PullSource, PushSink};
 use crate::color::{Converter, code, location, split_planes, split_planes_mut};

@@ -17,7 +17,11 @@ use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
 
-/// Opens a file, or stdout for `-`. Files appear under their name in [`FrameSink::finish`] and replace what was there.
+/// Opens a file, or stdout for `-`. A file appears under its name in [`FrameSink::finish`] and replaces what was there.
+///
+/// # Errors
+/// [`MediaErrorKind::Io`] if it cannot be created, [`MediaErrorKind::Usage`] for options that do not go with it,
+/// [`MediaErrorKind::Unsupported`] if this build cannot write such a file.
 pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn FrameSink>, MediaError> {
     let mut options = options.clone();
     let dash = path_or_dash == "-";
@@ -124,7 +128,7 @@ fn is_special(path: &str) -> bool {
     std::fs::metadata(Path::new(path)).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
-/// A writer into a file that gets its name at the end.
+/// A writer whose file gets its name at the end.
 struct FileSink<S> {
     inner: S,
     target: AtomicFile,

@@ -14,12 +14,16 @@ use std::path::Path;
 const BUFFER: usize = 1 << 20;
 
 /// Opens a file, or stdin for `-`.
+///
+/// # Errors
+/// [`MediaErrorKind::Io`] if it cannot be read, [`MediaErrorKind::Invalid`] if it is not what its name or its first bytes
+/// say, [`MediaErrorKind::Unsupported`] if this build cannot read it.
 pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
     if path_or_dash == "-" {
         return open_pipe("stdin", Box::new(std::io::stdin()), options);
     }
     let path = path_or_dash;
-    // Numbered pictures are no file of their own; libav's image reader expands the name.
+    // A name for numbered pictures is not the name of a file; libav's image reader expands it.
     #[cfg(feature = "libav")]
     if path.contains('%') && !Path::new(path).exists() && options.raw.is_none() {
         return open_libav(path, options);
@@ -57,7 +61,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     if extension == "y4m" || head == y4m::MAGIC {
         return open_y4m(path, input, bytes, options);
     }
-    // The name decides: video such as Motion JPEG begins like a picture.
+    // By name, not by content: Motion JPEG begins like a picture.
     if still.is_some() {
         return open_still(path, input, options);
     }
@@ -72,7 +76,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     ))
 }
 
-/// Opens something that can only be read once from the front.
+/// Opens an input that can only be read once, from the start.
 fn open_pipe(
     place: &str,
     mut input: Box<dyn Read + Send>,
@@ -156,7 +160,7 @@ fn open_still(
 fn open_libav(path: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
     let name = path.to_owned();
     let owned = options.clone();
-    // Timestamps decide what comes before the start, so the reader skips by itself.
+    // Time stamps decide what comes before the start, so the reader itself skips.
     spawn_source(path, None, options.frames, move || {
         crate::libav::read::LibavReader::new(&name, &owned)
     })

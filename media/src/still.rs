@@ -14,7 +14,7 @@ use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Rational};
 use std::io::{BufWriter, Cursor, Read, Write};
 
-/// The two formats that need no libav.
+/// The formats that need no libav.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StillFormat {
     /// Lossless, 8 or 16 bits.
@@ -42,13 +42,13 @@ impl StillFormat {
     }
 }
 
-/// A decoded picture, given out as a video of one frame.
+/// A decoded picture, as a video of one frame.
 pub struct StillReader {
     info: VideoInfo,
     frame: Option<Frame>,
 }
 
-/// Files larger than this are no single picture of at most [`MAX_SIDE`] squared.
+/// No picture of at most [`MAX_SIDE`] squared needs a larger file.
 const MAX_FILE: u64 = 2 << 30;
 
 impl StillReader {
@@ -185,7 +185,7 @@ impl StillWriter {
     /// A writer to `path`; `quality` (1 to 100) is for JPEG.
     pub fn new(path: &str, format: StillFormat, info: &VideoInfo, quality: u8) -> Result<Self, MediaError> {
         let numbered = numbered_name(path, 0).is_some();
-        // Fails now, not after the first frame was decoded, when the target cannot be written.
+        // Fails now if the target cannot be written, not after the first frame was decoded.
         let probe = numbered_name(path, 1);
         let first = AtomicFile::new(probe.as_deref().unwrap_or(path))?;
         first.create()?;
@@ -302,7 +302,7 @@ impl Drop for StillWriter {
     }
 }
 
-/// `frame-%04d.png` with a number in it; `None` when the name has no place for one.
+/// `frame-%04d.png` with the number filled in; `None` if the name has no place for one.
 pub fn numbered_name(pattern: &str, number: u64) -> Option<String> {
     let at = pattern.find('%')?;
     let rest = &pattern[at + 1..];

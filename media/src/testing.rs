@@ -5,7 +5,7 @@ use crate::video::{Extras, FrameSource, VideoInfo};
 use latentbit_codec::Frame;
 use latentbit_container::Rational;
 
-/// A video of which nothing but its size is out of the ordinary.
+/// An ordinary video of this size.
 pub fn plain_info(width: u32, height: u32) -> VideoInfo {
     VideoInfo {
         pixel_aspect: Rational { num: 0, den: 1 },
@@ -14,7 +14,7 @@ pub fn plain_info(width: u32, height: u32) -> VideoInfo {
     }
 }
 
-/// Frames out of memory.
+/// Frames from memory.
 pub struct Given {
     info: VideoInfo,
     frames: std::vec::IntoIter<(Frame, Option<i64>)>,

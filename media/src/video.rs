@@ -1,4 +1,4 @@
-//! Video as readers give it and writers take it: its description, its frames, and what comes along with them.
+//! What readers give and writers take: the description of a video, its frames, and the packets beside them.
 
 use crate::error::{MediaError, MediaErrorKind};
 use latentbit_codec::Frame;
@@ -29,27 +29,27 @@ pub struct VideoInfo {
     pub frame_rate: Rational,
     /// Seconds per tick of the frames' times; none if the frames come at a constant rate.
     pub time_base: Option<Rational>,
-    /// Width of a pixel over its height; 1/1 when not said.
+    /// Width of a pixel over its height; 1/1 if unknown.
     pub pixel_aspect: Rational,
     /// Colour description as the input gives it.
     pub color: Color,
-    /// Chroma sampling (the nearest, for samplings without a name here).
+    /// Chroma sampling, or the nearest one that has a name here.
     pub chroma: Chroma,
     /// Chroma position with the values of [`color::location`](crate::color::location).
     pub chroma_location: u8,
     /// Bits of a sample, 8 to 16.
     pub bit_depth: u8,
-    /// Frames that will come, as far as the input tells: good for a progress bar, not a promise.
+    /// Expected number of frames, if the input tells: good for a progress bar, not a promise.
     pub frame_count: Option<u64>,
-    /// Sound and subtitles that come along.
+    /// Sound and subtitles beside the frames.
     pub packet_streams: Vec<PacketStream>,
-    /// Video or a single picture.
+    /// Whether this is video or a single picture.
     pub kind: MediaKind,
 }
 
 impl VideoInfo {
-    /// Video of this size in pixels with so many frames per second: square pixels, 8 bits, 4:2:0, colour and number of
-    /// frames not known, and no packets. What differs is set in the fields.
+    /// Video of this size in pixels and with this many frames per second: 8 bits, 4:2:0, square pixels, unknown colour
+    /// and length, no packets. Set the fields for anything else.
     pub fn new(width: u32, height: u32, frame_rate: Rational) -> Self {
         Self {
             width,
@@ -68,40 +68,53 @@ impl VideoInfo {
     }
 }
 
-/// What belongs to a frame that was read.
+/// What belongs to a frame: its time, and packets of sound and subtitles.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Extras {
-    /// When the frame is shown, in ticks of [`VideoInfo::time_base`], counted from the
-    /// first frame; none if the frames come at a constant rate.
+    /// When the frame is shown, in ticks of [`VideoInfo::time_base`] from the first frame on; none if the frames come at
+    /// a constant rate.
     pub time: Option<i64>,
-    /// Packets that were read on the way to it, each with the place of its stream in
-    /// [`VideoInfo::packet_streams`]. Their times count from the first frame, too.
+    /// Packets read on the way to the frame, each with the index of its stream in [`VideoInfo::packet_streams`]. Their
+    /// times count from the first frame, too.
     pub packets: Vec<(usize, Packet)>,
 }
 
-/// Gives frames one after the other.
+/// Gives frames one by one.
 pub trait FrameSource: Send {
     /// What is known about the video.
     fn info(&self) -> &VideoInfo;
 
-    /// The next frame, or `None` after the last. An error ends the source.
+    /// The next frame, or `None` after the last.
+    ///
+    /// # Errors
+    /// What went wrong while reading or decoding. An error ends the source.
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError>;
 
-    /// What belongs to the frame that [`next_frame`](Self::next_frame) gave, or, at the end, what is left.
+    /// What belongs to the frame that [`next_frame`](Self::next_frame) just gave; at the end, what is left over.
     fn take_extras(&mut self) -> Extras;
 }
 
-/// Takes frames one after the other.
+/// Takes frames one by one.
 pub trait FrameSink: Send {
-    /// Writes one frame, which is shown at `time`, in ticks of [`OutputOptions::time_base`](crate::OutputOptions::time_base). An error may belong to an
-    /// earlier frame, because writing goes on in the background.
+    /// Writes a frame that is shown at `time`, in ticks of [`OutputOptions::time_base`](crate::OutputOptions::time_base).
+    ///
+    /// # Errors
+    /// [`MediaErrorKind::Usage`] for a frame of another size. Other errors may belong to an earlier frame, because
+    /// writing goes on in the background.
     fn write_frame(&mut self, frame: Frame, time: i64) -> Result<(), MediaError>;
 
-    /// Writes a packet of a stream of [`OutputOptions::packet_streams`](crate::OutputOptions::packet_streams). Outputs that hold none leave it out.
+    /// Writes a packet of stream number `stream` of
+    /// [`OutputOptions::packet_streams`](crate::OutputOptions::packet_streams). Outputs without packets drop it.
+    ///
+    /// # Errors
+    /// As for [`write_frame`](Self::write_frame).
     fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError>;
 
-    /// Writes what is outstanding and gives the file its name. Without this call nothing is left at the target.
+    /// Writes what is outstanding and gives the file its name. Without this call no file appears.
+    ///
+    /// # Errors
+    /// What went wrong since the last call.
     fn finish(self: Box<Self>) -> Result<(), MediaError>;
 }
 

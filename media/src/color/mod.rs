@@ -3,7 +3,7 @@
 //! Everything is f32 and works row by row. Chroma goes up by linear interpolation at its true position (left, as in
 //! MPEG-2 and H.264, or centre, as in JPEG) and comes down by the matching tent or box filter.
 //!
-//! What a file does not say is guessed as players do: no matrix means BT.601 for standard-definition sizes and BT.709
+//! What a file leaves open is guessed as players do: no matrix means BT.601 for standard-definition sizes and BT.709
 //! above; no range means limited for YUV and full for gray and RGB.
 
 use crate::pixel::{Packing, PixelLayout};
@@ -38,14 +38,14 @@ pub mod location {
     pub const TOP: u8 = 4;
 }
 
-/// Fills in what `color` leaves open for a picture of this size and layout, so that both directions agree.
+/// Fills in what `color` leaves open, for a picture of this size and layout, so that both directions agree.
 pub fn resolve(color: &Color, layout: &PixelLayout, width: usize, height: usize) -> Color {
     let yuv = layout.packing == Packing::Yuv;
     let rgb = matches!(layout.packing, Packing::Gbr | Packing::Rgb);
     let matrix = match color.matrix {
         _ if rgb => code::MATRIX_RGB,
         known @ (1 | 4..=7 | 9 | 10) => known,
-        // RGB originals, and matrices nobody ships planar video in, get the guess as well.
+        // RGB originals, and matrices that no planar video comes in, get the guess, too.
         _ if height <= 576 && width <= 1024 => code::MATRIX_BT601,
         _ => code::BT709,
     };
@@ -208,7 +208,7 @@ impl Converter {
         }
     }
 
-    /// Converts planes to RGB. Rows that the planes are too short for come out black; values are clamped to 0..=1.
+    /// Converts planes to RGB, clamped to 0..=1. Rows that are missing in the planes come out black.
     pub fn planes_to_rgb(&mut self, planes: &[PlaneRef<'_>]) -> Frame {
         let (w, h) = (self.width, self.height);
         let mut out = Frame {
@@ -290,7 +290,7 @@ impl Converter {
         out
     }
 
-    /// Converts RGB to planes, rounding to the nearest code. Rows that do not fit in `planes` are left out.
+    /// Converts RGB to planes, rounding to the nearest code. Rows that do not fit into `planes` are left out.
     pub fn rgb_to_planes(&mut self, frame: &Frame, planes: &mut [PlaneMut<'_>]) {
         let (w, h) = (self.width, self.height);
         let short = planes.len() < self.layout.plane_count();

@@ -12,7 +12,7 @@ pub struct Crop {
     pub width: u32,
     /// Height, above 0.
     pub height: u32,
-    /// Columns to the left and rows above it; none: as many as on the other side.
+    /// Columns to its left and rows above it; none for the middle of the picture.
     pub at: Option<[u32; 2]>,
 }
 

@@ -1,4 +1,4 @@
-//! Changes of frames on their way in: another rate, another size, a part of the picture, an end.
+//! Changes to frames on their way in: an end, another rate, another size, a part of the picture.
 
 mod crop;
 mod resize;
@@ -11,13 +11,13 @@ use latentbit_container::Rational;
 pub use crop::Crop;
 pub use resize::Resize;
 
-/// What is done to frames: first the end, then the rate, then the size, then the part.
+/// What is done to frames, in the order of the fields.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Filters {
     /// Seconds of the video to take, from its first frame on.
     pub seconds: Option<f64>,
-    /// Frames per second.
+    /// Frames per second to bring the video to.
     pub rate: Option<Rational>,
     /// The size to bring pictures to.
     pub resize: Option<Resize>,
@@ -26,14 +26,14 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Takes so many seconds of the video, from its first frame on.
+    /// Takes this many seconds of the video, from its first frame on.
     #[must_use]
     pub fn with_seconds(mut self, seconds: impl Into<Option<f64>>) -> Self {
         self.seconds = seconds.into();
         self
     }
 
-    /// Gives so many frames per second.
+    /// Gives this many frames per second.
     #[must_use]
     pub fn with_rate(mut self, rate: impl Into<Option<Rational>>) -> Self {
         self.rate = rate.into();
@@ -54,11 +54,11 @@ impl Filters {
         self
     }
 
-    /// A source with the frames of `source` after all this. `place` is its name in messages.
+    /// A source that gives the frames of `source` with these changes. `place` is its name in messages.
     ///
     /// # Errors
-    /// [`MediaErrorKind::Unsupported`](crate::MediaErrorKind::Unsupported) for pictures that are smaller than the part of
-    /// them to keep, or that would get too large.
+    /// [`MediaErrorKind::Unsupported`](crate::MediaErrorKind::Unsupported) for pictures that are smaller than the part to
+    /// keep; [`MediaErrorKind::Invalid`](crate::MediaErrorKind::Invalid) for those that would get too large.
     pub fn apply(
         &self,
         place: &str,

@@ -12,7 +12,7 @@ use std::str::FromStr;
 pub enum Resize {
     /// Pixels of the short side; the other one follows.
     Short(u32),
-    /// Width and height in pixels; none: the one that keeps the shape of the picture.
+    /// Width and height in pixels; none for a side that keeps the shape of the picture.
     To([Option<u32>; 2]),
 }
 
@@ -83,7 +83,7 @@ impl Resize {
 /// The aspect of pixels that keeps the shape of the picture.
 fn aspect(info: &VideoInfo, width: u64, height: u64) -> Rational {
     let old = info.pixel_aspect;
-    // Rounding of a side to whole pixels is not meant to change the aspect.
+    // Rounding a side to whole pixels should not change the aspect.
     let off = |a: u64, b: u64| a.abs_diff(b) * 2 <= u64::from(info.width.max(info.height));
     if off(width * u64::from(info.height), height * u64::from(info.width)) {
         return old;
@@ -93,7 +93,7 @@ fn aspect(info: &VideoInfo, width: u64, height: u64) -> Rational {
     reduced(num, den).unwrap_or(old)
 }
 
-/// Which samples of a line make one of the new line, and how much of each.
+/// Which samples of a line make up a sample of the new line, and with which weights.
 struct Taps {
     /// The first sample, and the weights from there on.
     lines: Vec<(usize, Vec<f32>)>,
@@ -112,7 +112,7 @@ fn cubic(x: f64) -> f64 {
 }
 
 impl Taps {
-    /// Bicubic; where it gets smaller, as wide as a new sample is, so that nothing aliases.
+    /// Bicubic; when shrinking, widened to the size of a new sample, so that nothing aliases.
     fn new(from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
         let wide = scale.max(1.0);
@@ -166,7 +166,7 @@ impl Resized {
                     *out += value * weight;
                 }
             }
-            // The cubic swings over at edges.
+            // The cubic overshoots at edges.
             out.iter_mut().for_each(|value| *value = value.clamp(0.0, 1.0));
         }
         Frame { width, height, data }

@@ -58,7 +58,7 @@ impl FrameSource for Until {
 }
 
 /// Gives frames at a constant rate, as ffmpeg's filter `fps` does: each frame of the source goes to the nearest place of
-/// the new rate; places that none goes to show the one before, and of several at one place the last is kept.
+/// the new rate. A place without a frame repeats the one before; where several share a place, the last one is kept.
 pub struct AtRate {
     source: Box<dyn FrameSource>,
     info: VideoInfo,
@@ -66,7 +66,7 @@ pub struct AtRate {
     taken: u64,
     /// When the last one of them is shown, in seconds.
     last: f64,
-    /// The next place to fill.
+    /// Next place to fill.
     next: u64,
     /// The frame that is shown from here on, and the place of the one after it.
     shown: Option<Frame>,

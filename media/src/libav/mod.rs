@@ -18,7 +18,7 @@ static START: Once = Once::new();
 /// Prepares libav once and silences it: its messages name no file and would tear a progress line apart.
 pub fn init() {
     START.call_once(|| {
-        // It makes the texts of errors, and cannot fail.
+        // It only prepares the texts of errors, and cannot fail.
         let _ = av::init();
         av::log::set_level(av::log::Level::Quiet);
     });
@@ -58,7 +58,7 @@ pub fn file_url(place: &str, path: &str) -> Result<String, MediaError> {
     Ok(format!("file:{path}"))
 }
 
-/// A fraction of libav in lowest terms; none unless it is above zero.
+/// A fraction of libav in lowest terms; none unless it is positive.
 pub fn positive(r: av::Rational) -> Option<Rational> {
     reduced(
         u128::try_from(r.numerator()).ok()?,
@@ -75,7 +75,7 @@ pub fn to_av(r: Rational) -> av::Rational {
     av::Rational::new(num as i32, den as i32)
 }
 
-/// Seconds of a time stamp.
+/// A time stamp in seconds.
 pub fn seconds(time: i64, base: av::Rational) -> f64 {
     time as f64 * f64::from(base.numerator()) / f64::from(base.denominator().max(1))
 }

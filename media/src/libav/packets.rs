@@ -1,4 +1,4 @@
-//! Sound and subtitles of libav's files, as a `.lbit` file carries them.
+//! Sound and subtitles: between the packets of libav and those that a `.lbit` file carries.
 
 use super::{matroska, positive};
 use crate::options::InputOptions;
@@ -7,14 +7,14 @@ use latentbit_container::{Packet, PacketKind, PacketStream, Rational};
 
 /// A stream that is carried.
 pub struct Carried {
-    /// Its place among those that are.
+    /// Its index among the carried streams.
     pub number: usize,
-    /// Whether its packets are texts in the form that MP4 has.
+    /// Whether its packets are MP4 timed text.
     mov_text: bool,
 }
 
-/// The streams of `input` that are wanted and can be carried: by their places in the file, and described. Those that
-/// cannot are left out with a warning.
+/// The streams of `input` that are wanted and can be carried, by their index in the file, and their descriptions. Others
+/// are left out with a warning.
 pub fn carried(
     place: &str,
     input: &av::format::context::Input,
@@ -55,7 +55,7 @@ fn describe(
 ) -> Result<PacketStream, String> {
     let base = positive(stream.time_base()).unwrap_or(Rational { num: 1, den: 1000 });
     let mut described = match mov_text {
-        // Matroska has plain text for what MP4 has with styles.
+        // The text without its styles is what Matroska calls plain text.
         true => matroska::Track {
             codec: "S_TEXT/UTF8".to_owned(),
             ..matroska::Track::default()
@@ -73,7 +73,7 @@ fn describe(
     Ok(described)
 }
 
-/// Codecs whose packets are the same in Matroska as libav has them; of others libav's packets would have to be changed.
+/// Codecs whose packets are the same in libav and in Matroska; those of others would have to be converted.
 const SAME_PACKETS: [&str; 15] = [
     "A_AAC",
     "A_AC3",
@@ -92,13 +92,13 @@ const SAME_PACKETS: [&str; 15] = [
     "S_TEXT/UTF8",
 ];
 
-/// Fails for streams whose packets are not what Matroska has.
+/// Fails for streams whose packets differ from those of Matroska.
 fn is_carried(stream: &PacketStream) -> Result<(), String> {
     let codec = stream.codec.as_str();
     if !SAME_PACKETS.contains(&codec) && codec != "S_HDMV/PGS" {
         return Err(format!("{codec} is not carried yet"));
     }
-    // Of transport streams, each packet has a header of its own instead, which Matroska does not.
+    // In transport streams every packet has a header of its own instead, which Matroska does not have.
     if codec == "A_AAC" && stream.private.is_empty() {
         return Err(
             "AAC in packets with ADTS headers is not carried; put it in an MP4 or Matroska file first"
@@ -109,7 +109,7 @@ fn is_carried(stream: &PacketStream) -> Result<(), String> {
 }
 
 impl Carried {
-    /// A packet as it is carried; none if there is nothing in it or nobody knows when.
+    /// The packet as it is carried; none if it is empty or has no time.
     pub fn packet(&self, packet: &av::Packet) -> Option<Packet> {
         let data = packet.data()?;
         let data = match self.mov_text {
@@ -127,7 +127,7 @@ impl Carried {
     }
 }
 
-/// The text of MP4's timed text, without its styles; none if it is empty, which only ends the text before.
+/// The text of MP4 timed text, without its styles; none if it is empty, which only ends the text before it.
 fn text_of(data: &[u8]) -> Option<&[u8]> {
     let (len, rest) = data.split_first_chunk::<2>()?;
     let text = rest.get(..usize::from(u16::from_be_bytes(*len)))?;
@@ -140,11 +140,11 @@ pub struct Written {
     index: usize,
     from: av::Rational,
     to: av::Rational,
-    /// Whether its texts are written in the form that MP4 has.
+    /// Whether its texts are written as MP4 timed text.
     mov_text: bool,
 }
 
-/// Adds to `output` those of `streams` that its format holds, and says of each where it is. Others are left out with a
+/// Adds those `streams` to `output` that its format can hold, and says where each one is. Others are left out with a
 /// warning.
 pub fn add_streams(
     place: &str,
@@ -191,7 +191,7 @@ fn metadata(stream: &PacketStream) -> av::Dictionary<'static> {
     metadata
 }
 
-/// What libav must know to write a stream in a format, and whether its texts take another form.
+/// What libav must know to write a stream in a format, and whether its texts become MP4 timed text.
 fn accepted(format: &str, stream: &PacketStream) -> Result<(av::codec::Parameters, bool), String> {
     let text = stream.codec == "S_TEXT/UTF8" && matches!(format, "mp4" | "mov" | "ipod" | "3gp");
     let parameters = match text {

@@ -305,7 +305,7 @@ impl LibavReader {
         self.extras.packets.push((carried.number, made));
     }
 
-    /// The time of a frame that is given, counted from the first one; times that do not rise are mended.
+    /// The time of a frame, counted from the first one that was given; times that do not rise are mended.
     fn frame_time(&mut self, frame: &av::frame::Video) -> Option<i64> {
         let base = self.info.time_base?;
         let tick = Rational {
@@ -324,7 +324,7 @@ impl LibavReader {
         Some(time.saturating_sub(first))
     }
 
-    /// A packet that does not decode costs its frames, not the rest of the video; that is also what players do.
+    /// As in players, a packet that does not decode costs its frames, not the rest of the video.
     fn damage(&mut self, e: av::Error) -> Result<(), MediaError> {
         self.damaged += 1;
         if self.damaged == 1 {
@@ -517,7 +517,7 @@ impl PullSource for LibavReader {
             let first = rescale(first, base, stream.time_base);
             packet.pts = packet.pts.saturating_sub(first);
             packet.dts = packet.dts.map(|dts| dts.saturating_sub(first));
-            // What ends before the first frame is not wanted; sound that was primed before it is.
+            // After a start, what ends before the first frame is dropped; else it primes the decoder of the sound.
             self.starting.is_none() || packet.pts.saturating_add(packet.duration as i64) > 0
         });
         extras
@@ -547,13 +547,13 @@ fn format_name(format: Pixel) -> &'static str {
     format.descriptor().map_or("none", |d| d.name())
 }
 
-/// The layout of a format that needs no help from the scaler.
+/// The layout of a format that [`Converter`] takes as it is.
 fn direct_layout(format: Pixel) -> Option<(PixelLayout, Pixel)> {
     // A name without its byte order would be another format, so the parser's short forms do no harm here.
     PixelLayout::from_ffmpeg_name(format_name(format)).map(|layout| (layout, format))
 }
 
-/// The layout, and its libav format, that loses least of a format that [`direct_layout`] does not take.
+/// For other formats than those of [`direct_layout`]: the layout, with its libav format, that loses least.
 fn nearest_layout(name: &str) -> (PixelLayout, Pixel) {
     // The same samples in the other byte order.
     if let Some(base) = name.strip_suffix("be")

@@ -29,7 +29,7 @@ pub struct LibavWriter {
     buffer: Vec<u8>,
     size: (usize, usize),
     frames: i64,
-    /// Ticks from one frame to the next, and the time of the last one; none if frames are only counted.
+    /// Ticks from one frame to the next, and the time of the last frame; none if frames are only counted.
     times: Option<(i64, i64)>,
     packets: Vec<Option<Written>>,
     target: AtomicFile,
@@ -51,7 +51,7 @@ impl LibavWriter {
         let info = &options.info;
         let size = (info.width as usize, info.height as usize);
         let target = AtomicFile::new(place)?;
-        // Fails with a plain message of the operating system where libav would have only a number.
+        // Fails with the plain message of the operating system, where libav has only a number.
         drop(target.create()?);
         let Some(path) = target.path().to_str() else {
             return Err(MediaError::new(
@@ -226,7 +226,7 @@ impl LibavWriter {
                 Err(e) => return Err(error(&self.place, "encode", e)),
             }
             packet.set_stream(0);
-            // Without it, the last frame would be shown for no time at all.
+            // Otherwise the last frame would be shown for no time at all.
             if packet.duration() == 0 {
                 packet.set_duration(self.times.map_or(1, |(duration, _)| duration));
             }
@@ -268,7 +268,7 @@ impl PushSink for LibavWriter {
         let Some(packet) = written.packet(packet) else {
             return Ok(());
         };
-        // Pictures are worth more than the rest of a stream beside them.
+        // A failing stream of sound should not cost the pictures.
         if let Err(e) = packet.write_interleaved(output) {
             let why = error(&self.place, "write a packet of sound or subtitles", e);
             tracing::warn!("{why}; the rest of that stream is left out");
@@ -328,7 +328,7 @@ fn find_encoder(
         })
 }
 
-/// Encoders that take any time base; others want the time of a frame for a tick.
+/// Encoders that take any time base; for others a tick must be the duration of a frame.
 fn takes_times(encoder: &str) -> bool {
     default_crf(encoder).is_some() || encoder == "ffv1"
 }

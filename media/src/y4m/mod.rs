@@ -15,7 +15,7 @@ pub const MAGIC: &[u8] = b"YUV4MPEG2 ";
 /// Longest header or frame line that is read before giving up.
 const MAX_LINE: u64 = 1024;
 
-/// Rate taken when the header does not give one; what ffmpeg takes too.
+/// Rate if the header gives none, as in ffmpeg.
 const DEFAULT_RATE: Rational = Rational { num: 25, den: 1 };
 
 /// A parsed stream header.
@@ -133,7 +133,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
 }
 
 fn number(text: &str) -> Option<u64> {
-    // Longer numbers are out of range anyway; without the limit they would have to be told from overflow.
+    // Longer numbers are out of range anyway, and could overflow.
     (text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
@@ -158,7 +158,7 @@ fn parse_chroma(tag: &str) -> Option<(PixelLayout, u8, bool)> {
         log2_h,
         depth,
     };
-    // A bare 420 is JPEG's siting by the format's own rule.
+    // By the rule of the format, a bare 420 has the siting of JPEG.
     match tag {
         "420" | "420jpeg" => return Some((yuv(1, 1, 8), location::CENTER, false)),
         "420mpeg2" => return Some((yuv(1, 1, 8), location::LEFT, false)),
@@ -209,7 +209,7 @@ pub fn output_layout(info: &VideoInfo) -> PixelLayout {
     };
     let depth = match info.bit_depth {
         0..=8 => 8,
-        // ffmpeg and others know gray and YUV in these depths only.
+        // ffmpeg and others read gray and YUV in these depths only.
         9 | 10 => 10,
         11 | 12 => 12,
         _ => 16,
