@@ -5,9 +5,9 @@ use crate::color::{Converter, code, location, split_planes, split_planes_mut};
 use crate::error::{MediaError, MediaErrorKind};
 use crate::options::RawFormat;
 use crate::pixel::{Packing, PixelLayout};
-use crate::video::{MediaKind, VideoInfo, check_size};
+use crate::video::{VideoInfo, check_size};
 use latentbit_codec::Frame;
-use latentbit_container::{Color, ColorRange, Rational};
+use latentbit_container::{Color, ColorRange};
 use std::io::{Read, Write};
 
 /// Reads raw video.

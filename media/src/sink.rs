@@ -7,7 +7,7 @@ use crate::options::{OutputOptions, extension};
 use crate::raw::RawWriter;
 use crate::still::{StillFormat, StillWriter};
 use crate::tensor::TensorSink;
-use crate::video::{FrameSink, VideoInfo, check_size};
+use crate::video::{FrameSink, check_size};
 use crate::y4m::Y4mWriter;
 use latentbit_codec::Frame;
 use latentbit_container::{Packet, Rational};
@@ -154,6 +154,7 @@ mod tests {
     use super::*;
     use crate::error::MediaErrorKind as Kind;
     use crate::testing::plain_info;
+    use crate::video::VideoInfo;
     use std::fs;
 
     fn info() -> VideoInfo {

@@ -9,7 +9,6 @@ use crate::video::FrameSource;
 use crate::y4m::{self, Y4mReader};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
-use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
 
@@ -25,7 +24,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     let path = path_or_dash;
     // A name for numbered pictures is not the name of a file; libav's image reader expands it.
     #[cfg(feature = "libav")]
-    if path.contains('%') && !Path::new(path).exists() && options.raw.is_none() {
+    if path.contains('%') && !std::path::Path::new(path).exists() && options.raw.is_none() {
         return open_libav(path, options);
     }
     let mut file = File::open(path).map_err(|e| MediaError::io(path, "open", e))?;

@@ -2,7 +2,7 @@
 
 use crate::atomic::AtomicFile;
 use crate::background::{PullSource, PushSink};
-use crate::color::{code, location};
+use crate::color::code;
 use crate::error::{MediaError, MediaErrorKind};
 use crate::video::{MAX_SIDE, MediaKind, VideoInfo, check_size};
 use image::codecs::jpeg::JpegEncoder;

@@ -3,7 +3,7 @@
 use super::packets::{Carried, carried};
 use super::{error, file_url, init, positive, seconds};
 use crate::background::{PullSource, starts_after_end};
-use crate::color::{Converter, PlaneRef, code, location};
+use crate::color::{Converter, PlaneRef, code};
 use crate::error::{MediaError, MediaErrorKind};
 use crate::options::{InputOptions, Start, frames_after};
 use crate::pixel::{Packing, PixelLayout};
@@ -13,7 +13,7 @@ use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
 use latentbit_codec::Frame;
-use latentbit_container::{Chroma, Color, ColorRange, Rational, rescale};
+use latentbit_container::{Color, ColorRange, Rational, rescale};
 
 /// Decodes the best video stream of a file.
 pub struct LibavReader {

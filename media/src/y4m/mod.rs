@@ -4,7 +4,7 @@ use crate::background::{PullSource, PushSink};
 use crate::color::{Converter, code, location, split_planes, split_planes_mut};
 use crate::error::{MediaError, MediaErrorKind};
 use crate::pixel::{Packing, PixelLayout};
-use crate::video::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use crate::video::{MAX_SIDE, VideoInfo, check_size};
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Rational};
 use std::io::{BufRead, Read, Write};

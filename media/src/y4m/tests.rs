@@ -2,13 +2,11 @@ use super::*;
 use std::io::Cursor;
 
 fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
+    let ntsc = Rational {
+        num: 30000,
+        den: 1001,
+    };
     VideoInfo {
-        width,
-        height,
-        frame_rate: Rational {
-            num: 30000,
-            den: 1001,
-        },
         pixel_aspect: Rational { num: 64, den: 45 },
         color: Color {
             range: ColorRange::Limited,
@@ -20,10 +18,7 @@ fn info(width: u32, height: u32, chroma: Chroma, bit_depth: u8) -> VideoInfo {
             _ => location::UNSPECIFIED,
         },
         bit_depth,
-        frame_count: None,
-        time_base: None,
-        packet_streams: Vec::new(),
-        kind: MediaKind::Video,
+        ..VideoInfo::new(width, height, ntsc)
     }
 }
 
