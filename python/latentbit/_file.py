@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ._latentbit import Chunk, Reader
 from ._video import Video
+
+
+FAR = 2.0**62
+"""Ticks beyond which no time lies."""
 
 
 class RangeReader(Protocol):
@@ -205,12 +210,7 @@ class File(Sequence[Chunk]):
         return self._about
 
     def _clip(self, first: int, end: int) -> Clip:
-        starts = self.table["first_frame"]
-        chunk_first = int(np.searchsorted(starts, first, side="right")) - 1
-        chunk_end = int(np.searchsorted(starts, end, side="left"))
-        if end <= first:
-            chunk_end = chunk_first = max(chunk_first, 0)
-        return Clip(self, chunk_first, chunk_end, first, end)
+        return Clip(self, *self._reader.chunks_for(first, end), first, end)
 
     def _clip_of_time(self, which: slice) -> Clip:
         if which.step is not None:
@@ -221,21 +221,13 @@ class File(Sequence[Chunk]):
 
     def _frame_at(self, seconds: float, *, end: bool = False) -> int:
         """The frame that is shown at a time; with ``end``, the first one that is shown from then on."""
-        if not len(self):
-            return 0
-        ticks = seconds / float(self.video.tick)
+        ticks = min(max(seconds / float(self.video.tick), -FAR), FAR)
         # A float may lie a hair beside the tick that it stands for.
         if abs(ticks - round(ticks)) < 1e-6:
             ticks = round(ticks)
-        side: Literal["left", "right"] = "left" if end else "right"
-        number = max(0, int(np.searchsorted(self.table["start"], ticks, side=side)) - 1)
-        chunk = self[number]
-        if chunk.lost:
-            times = chunk.start + np.arange(chunk.frames) * self.video.frame_duration
-        else:
-            times = chunk.frame_times(self.video.frame_duration)
-        within = int(np.searchsorted(times, ticks, side=side))
-        return chunk.first_frame + (within if end else max(0, within - 1))
+        if end:
+            return self._reader.frame_at(math.ceil(ticks))
+        return max(0, self._reader.frame_at(math.floor(ticks) + 1) - 1)
 
 
 def _reopen(source: Source, options: dict[str, Any]) -> File:

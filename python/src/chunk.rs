@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use latentbit_container as container;
+use latentbit_container::{self as container, ChunkHead, ChunkInfo, TokenGrid};
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 
 use crate::arrays::{self, Numbers, array, check_planes, sides};
-use crate::listing::Place;
-use crate::reader::Opened;
+use crate::file::Opened;
 
 enum Data {
-    File(Arc<Opened>),
+    File(Arc<Opened>, ChunkInfo),
     Memory(container::Chunk),
 }
 
@@ -19,21 +18,33 @@ enum Data {
 /// asked for, each time anew.
 #[pyclass(frozen, module = "latentbit")]
 pub struct Chunk {
-    place: Place,
+    head: ChunkHead,
+    /// When its first frame is shown, in ticks.
+    start: i64,
+    /// Bits per token; 0 if its tokens are lost.
+    bits: u8,
+    /// No steps if its tokens are lost.
+    grid: TokenGrid,
     data: Data,
 }
 
 impl Chunk {
-    pub fn in_file(place: Place, file: Arc<Opened>) -> Self {
+    pub fn in_file(info: &ChunkInfo, file: Arc<Opened>) -> Self {
         Self {
-            place,
-            data: Data::File(file),
+            head: info.head,
+            start: info.start,
+            bits: info.bits,
+            grid: file.grid(info),
+            data: Data::File(file, *info),
         }
     }
 
     pub fn in_memory(chunk: container::Chunk) -> Self {
         Self {
-            place: Place::of(&chunk),
+            head: chunk.head,
+            start: chunk.times.start,
+            bits: chunk.tokens.bits,
+            grid: chunk.tokens.grid,
             data: Data::Memory(chunk),
         }
     }
@@ -41,7 +52,7 @@ impl Chunk {
     /// The whole chunk with at most `planes` planes.
     pub fn load(&self, planes: u8) -> PyResult<container::Chunk> {
         match &self.data {
-            Data::File(file) => file.load(&self.place, planes),
+            Data::File(file, info) => file.load(info, planes),
             Data::Memory(chunk) => {
                 let mut chunk = chunk.clone();
                 chunk.tokens.truncate_bits(planes);
@@ -52,7 +63,7 @@ impl Chunk {
 
     /// How many planes a caller wants; for a lost chunk it does not matter.
     fn wanted(&self, asked: Option<u8>) -> PyResult<u8> {
-        match self.place.bits {
+        match self.bits {
             0 => Ok(1),
             there => check_planes(asked, there),
         }
@@ -64,61 +75,61 @@ impl Chunk {
     /// Its number in the file, from 0.
     #[getter]
     fn number(&self) -> u64 {
-        self.place.number
+        self.head.sequence
     }
 
     /// Index of its first frame in the video.
     #[getter]
     fn first_frame(&self) -> u64 {
-        self.place.first_frame
+        self.head.first_frame.0
     }
 
     /// Frames of the video in it.
     #[getter]
     fn frames(&self) -> u64 {
-        self.place.frames
+        self.head.frame_count.0
     }
 
     /// Latent frames in it.
     #[getter]
     fn latent_frames(&self) -> u64 {
-        self.place.latent_frames
+        self.head.latent_frames.0
     }
 
     /// Whether the network's state was reset before it.
     #[getter]
     fn key(&self) -> bool {
-        self.place.key
+        self.head.key
     }
 
     /// Tokens of different segments are of different videos.
     #[getter]
     fn segment(&self) -> u32 {
-        self.place.segment
+        self.head.segment
     }
 
     /// When its first frame is shown, in ticks.
     #[getter]
     fn start(&self) -> i64 {
-        self.place.start
+        self.start
     }
 
     /// Whether its tokens are gone.
     #[getter]
     fn lost(&self) -> bool {
-        self.place.bits == 0
+        self.bits == 0
     }
 
     /// Bits per token; 0 if it is lost.
     #[getter]
     fn bits_per_token(&self) -> u8 {
-        self.place.bits
+        self.bits
     }
 
     /// Steps, height and width.
     #[getter]
     fn shape(&self) -> (usize, usize, usize) {
-        let [t, h, w] = sides(self.place.grid);
+        let [t, h, w] = sides(self.grid);
         (t, h, w)
     }
 
@@ -186,24 +197,23 @@ impl Chunk {
     /// When each of its frames is shown, in ticks.
     fn frame_times<'py>(&self, py: Python<'py>, frame_duration: u32) -> PyResult<Bound<'py, PyAny>> {
         let times = py.detach(|| self.load(1))?.times;
-        let all: Vec<i64> = (0..self.place.frames)
+        let all: Vec<i64> = (0..self.head.frame_count.0)
             .map(|index| times.of(index, frame_duration))
             .collect();
         Ok(all.into_pyarray(py).into_any())
     }
 
     fn __repr__(&self) -> String {
-        let place = &self.place;
-        let lost = if place.bits == 0 { ", lost" } else { "" };
+        let head = &self.head;
         format!(
             "<Chunk {}: frames {} to {}, tokens {} of {} bits{}{}>",
-            place.number,
-            place.first_frame,
-            place.end().saturating_sub(1),
-            place.grid,
-            place.bits,
-            if place.key { ", key" } else { "" },
-            lost
+            head.sequence,
+            head.first_frame,
+            head.end_frame().0.saturating_sub(1),
+            self.grid,
+            self.bits,
+            if head.key { ", key" } else { "" },
+            if self.bits == 0 { ", lost" } else { "" }
         )
     }
 }

@@ -17,7 +17,8 @@ use pyo3::prelude::*;
 use crate::arrays::array;
 use crate::bundle::Bundle;
 use crate::error;
-use crate::reader::{Opened, Reader};
+use crate::file::Opened;
+use crate::reader::Reader;
 
 /// The frames of a decoder, one after the other.
 #[pyclass(frozen, module = "latentbit._latentbit")]
@@ -116,12 +117,12 @@ fn push(input: &mut ChunkInput, part: Coded, place: &str) -> PyResult<bool> {
 }
 
 fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8) -> PyResult<()> {
-    for place in file.places(chunks.start, chunks.end)? {
-        let part = match &place.info {
-            Some(_) => Coded::Chunk(file.load(place, planes)?),
-            None => Coded::Lost {
-                chunks: place.number..place.number.saturating_add(1),
-                frames: place.first_frame..place.end(),
+    for chunk in file.chunks.get(chunks).unwrap_or_default() {
+        let part = match chunk.is_lost() {
+            false => Coded::Chunk(file.load(chunk, planes)?),
+            true => Coded::Lost {
+                chunks: chunk.sequence..chunk.sequence.saturating_add(1),
+                frames: chunk.first_frame.0..chunk.end_frame().0,
             },
         };
         if !push(input, part, &file.place)? {
@@ -129,17 +130,6 @@ fn feed(input: &mut ChunkInput, file: &Opened, chunks: Range<usize>, planes: u8)
         }
     }
     Ok(())
-}
-
-/// The chunks that hold `frames`, from the key chunk on that they depend on, and the first frame of these.
-fn needed(file: &Opened, frames: &Range<u64>) -> (Range<usize>, u64) {
-    let places = &file.listing.places;
-    let first = places.partition_point(|place| place.end() <= frames.start);
-    let end = places.partition_point(|place| place.first_frame < frames.end);
-    let before = places.get(..=first).unwrap_or_default();
-    let first = before.iter().rposition(|place| place.key).unwrap_or(0);
-    let at = places.get(first).map_or(0, |place| place.first_frame);
-    (first..end.max(first), at)
 }
 
 #[pymethods]
@@ -161,10 +151,14 @@ impl FrameStream {
     ) -> PyResult<Self> {
         let file: Arc<Opened> = file.0.clone();
         let planes = crate::arrays::check_planes(bits, file.video.bits)?;
-        let (chunks, at) = needed(&file, &(first..end));
-        let (skip, left) = (first.saturating_sub(at), end.saturating_sub(first));
-        let last = file.listing.places.get(chunks.clone()).and_then(<[_]>::last);
-        let frames = last.map_or(0, |last| last.end().saturating_sub(at));
+        let needed = py.detach(|| file.chunks_for(first..end))?;
+        let (chunks, skip, frames) = needed.map_or((0..0, 0, 0), |needed| {
+            let last = file.chunks.get(..needed.end).and_then(<[_]>::last);
+            let end = last.map_or(PixelFrames(0), |last| last.end_frame());
+            let frames = end.saturating_sub(needed.decoded_from);
+            (needed.from_key..needed.end, needed.left_out().0, frames.0)
+        });
+        let left = end.saturating_sub(first);
         let options = options(model, &file.video, frames, threads, max_memory)?;
         let fed = file.clone();
         py.detach(|| {

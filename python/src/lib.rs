@@ -10,7 +10,7 @@ mod chunk;
 mod decode;
 mod encode;
 mod error;
-mod listing;
+mod file;
 mod reader;
 mod source;
 mod video;

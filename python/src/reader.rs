@@ -1,10 +1,8 @@
-//! A `.lbit` file that is open.
+//! The class that Python opens files with.
 
 use std::sync::Arc;
 
-use latentbit_container::{
-    self as container, Header, Limits, StreamId, Version, VideoStream, read_planes_at,
-};
+use latentbit_container::{self as container, ChunkInfo, Limits};
 use numpy::IntoPyArray;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -12,89 +10,27 @@ use pyo3::types::PyDict;
 
 use crate::arrays::{Numbers, check_planes};
 use crate::chunk::Chunk;
-use crate::error::{self, FormatError, LostChunkError};
-use crate::listing::{About, Listing, Place};
-use crate::source::{BLOCK, Cursor, Source};
+use crate::file::Opened;
+use crate::source::Source;
 use crate::video;
-
-/// What all chunks of an open file share.
-pub struct Opened {
-    source: Source,
-    /// A name for messages.
-    pub place: String,
-    header: Header,
-    version: Version,
-    stream: StreamId,
-    pub video: VideoStream,
-    limits: Limits,
-    pub listing: Listing,
-}
-
-impl Opened {
-    fn new(source: Source, place: String, stream: Option<u16>, limits: Limits) -> PyResult<Self> {
-        let in_file = |error| error::container(error, &place);
-        let reader = container::Reader::new(Cursor::new(&source, BLOCK), limits).map_err(in_file)?;
-        let (header, version) = (reader.header().clone(), reader.version());
-        let found = match stream {
-            None => header.first_video(),
-            Some(id) => header.video(StreamId(id)).map(|video| (StreamId(id), video)),
-        };
-        let Some((stream, video)) = found.map(|(stream, video)| (stream, video.clone())) else {
-            let message = match stream {
-                None => format!("{place}: there is no video in this file"),
-                Some(id) => format!("{place}: stream {id} is no video"),
-            };
-            return Err(FormatError::new_err(message));
-        };
-        let listing = Listing::new(&source, stream, &video, &limits).map_err(in_file)?;
-        Ok(Self {
-            source,
-            place,
-            header,
-            version,
-            stream,
-            video,
-            limits,
-            listing,
-        })
-    }
-
-    /// Reads a chunk with at most `planes` planes.
-    pub fn load(&self, place: &Place, planes: u8) -> PyResult<container::Chunk> {
-        let Some(info) = &place.info else {
-            return Err(LostChunkError::new_err(format!(
-                "{}: chunk {}: its tokens are lost, frames {} to {}; other chunks are not touched by that",
-                self.place,
-                place.number,
-                place.first_frame,
-                place.end().saturating_sub(1)
-            )));
-        };
-        // One request for the whole chunk; a source never gives more than it has.
-        let len = usize::try_from(info.stored_len).unwrap_or(usize::MAX);
-        let most = self.limits.max_chunk_bytes.unwrap_or(u64::MAX);
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut cursor = Cursor::new(&self.source, len.min(most.saturating_add(BLOCK)));
-        read_planes_at(&mut cursor, &self.header, info, planes, &self.limits)
-            .map_err(|error| error::container(error, &self.place))
-    }
-
-    /// The chunks from `first` up to but without `end`.
-    pub fn places(&self, first: usize, end: usize) -> PyResult<&[Place]> {
-        let places = &self.listing.places;
-        places.get(first..end).ok_or_else(|| {
-            PyIndexError::new_err(format!(
-                "{}: expected chunks from 0 to {}, found {first} to {end}",
-                self.place,
-                places.len()
-            ))
-        })
-    }
-}
 
 /// A file and the list of its chunks.
 #[pyclass(frozen, module = "latentbit._latentbit")]
 pub struct Reader(pub Arc<Opened>);
+
+impl Reader {
+    /// The chunks from `first` up to but without `end`.
+    fn some(&self, first: usize, end: usize) -> PyResult<&[ChunkInfo]> {
+        let chunks = &self.0.chunks;
+        chunks.get(first..end).ok_or_else(|| {
+            PyIndexError::new_err(format!(
+                "{}: expected chunks from 0 to {}, found {first} to {end}",
+                self.0.place,
+                chunks.len()
+            ))
+        })
+    }
+}
 
 #[pymethods]
 impl Reader {
@@ -123,7 +59,7 @@ impl Reader {
     }
 
     fn __len__(&self) -> usize {
-        self.0.listing.places.len()
+        self.0.chunks.len()
     }
 
     #[getter]
@@ -133,7 +69,7 @@ impl Reader {
 
     #[getter]
     fn size(&self) -> u64 {
-        self.0.source.len()
+        self.0.len()
     }
 
     #[getter]
@@ -143,17 +79,17 @@ impl Reader {
 
     #[getter]
     fn indexed(&self) -> bool {
-        self.0.listing.indexed
+        self.0.indexed
     }
 
     #[getter]
     fn truncated(&self) -> bool {
-        self.0.listing.is_truncated()
+        self.0.truncated
     }
 
     #[getter]
     fn damage(&self) -> Vec<String> {
-        self.0.listing.damage.iter().map(ToString::to_string).collect()
+        self.0.damage.clone()
     }
 
     #[getter]
@@ -164,22 +100,30 @@ impl Reader {
     /// Keys and values, and chapters as start and end in nanoseconds and title.
     #[allow(clippy::type_complexity)] // Python takes tuples apart.
     fn about(&self, py: Python<'_>) -> PyResult<(Vec<(String, String)>, Vec<(u64, u64, String)>)> {
-        let opened = &self.0;
-        let about = py.detach(|| About::new(&opened.source, opened.stream, opened.limits));
-        let about = about.map_err(|error| error::container(error, &opened.place))?;
-        let chapters = about.chapters.into_iter();
+        let (entries, chapters) = py.detach(|| self.0.about())?;
+        let chapters = chapters.into_iter();
         Ok((
-            about.entries,
+            entries,
             chapters
                 .map(|chapter| (chapter.start, chapter.end, chapter.title))
                 .collect(),
         ))
     }
 
+    /// Which chunks hold these frames: the first one, and the one after the last one.
+    fn chunks_for(&self, py: Python<'_>, first: u64, end: u64) -> PyResult<(usize, usize)> {
+        let needed = py.detach(|| self.0.chunks_for(first..end))?;
+        Ok(needed.map_or((0, 0), |needed| (needed.first, needed.end)))
+    }
+
+    /// The first frame that is shown at or after a time in ticks.
+    fn frame_at(&self, py: Python<'_>, time: i64) -> PyResult<u64> {
+        py.detach(|| self.0.frame_at(time))
+    }
+
     fn chunk(&self, number: usize) -> PyResult<Chunk> {
-        let place = self.0.places(number, number.saturating_add(1))?;
-        match place {
-            [place] => Ok(Chunk::in_file(place.clone(), self.0.clone())),
+        match self.some(number, number.saturating_add(1))? {
+            [info] => Ok(Chunk::in_file(info, self.0.clone())),
             _ => Err(PyIndexError::new_err("no such chunk")),
         }
     }
@@ -195,7 +139,7 @@ impl Reader {
         wide: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let opened = &self.0;
-        let places = opened.places(first, end)?;
+        let chunks = self.some(first, end)?;
         let planes = check_planes(bits, opened.video.bits)?;
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
             let mut all = container::Tokens {
@@ -203,8 +147,8 @@ impl Reader {
                 bits: planes,
                 values: Vec::new(),
             };
-            for place in places {
-                let tokens = opened.load(place, planes)?.tokens;
+            for chunk in chunks {
+                let tokens = opened.load(chunk, planes)?.tokens;
                 all.grid.t = all.grid.t.saturating_add(tokens.grid.t);
                 match all.values.is_empty() {
                     true => all.values = tokens.values,
@@ -219,24 +163,24 @@ impl Reader {
 
     /// What is known of all chunks, as one array for each field.
     fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let places = &self.0.listing.places;
+        let chunks = &self.0.chunks;
         let dict = PyDict::new(py);
         macro_rules! column {
             ($name:literal, $of:expr) => {
                 dict.set_item(
                     $name,
-                    places.iter().map($of).collect::<Vec<_>>().into_pyarray(py),
+                    chunks.iter().map($of).collect::<Vec<_>>().into_pyarray(py),
                 )?
             };
         }
-        column!("first_frame", |place| place.first_frame);
-        column!("frames", |place| place.frames);
-        column!("latent_frames", |place| place.latent_frames);
-        column!("steps", |place| place.grid.t);
-        column!("key", |place| place.key);
-        column!("segment", |place| place.segment);
-        column!("start", |place| place.start);
-        column!("bits", |place| place.bits);
+        column!("first_frame", |chunk| chunk.first_frame.0);
+        column!("frames", |chunk| chunk.frame_count.0);
+        column!("latent_frames", |chunk| chunk.latent_frames.0);
+        column!("steps", |chunk| self.0.grid(chunk).t);
+        column!("key", |chunk| chunk.key);
+        column!("segment", |chunk| chunk.segment);
+        column!("start", |chunk| chunk.start);
+        column!("bits", |chunk| chunk.bits);
         Ok(dict)
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -177,17 +177,17 @@ impl Source {
 pub const BLOCK: usize = 1 << 16;
 
 /// A position in a [`Source`], and the block that was read last.
-pub struct Cursor<'a> {
-    source: &'a Source,
+pub struct Cursor {
+    source: Arc<Source>,
     position: u64,
     block: Vec<u8>,
     block_at: u64,
     block_len: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl Cursor {
     /// At the start; asks for `block_len` bytes at a time.
-    pub fn new(source: &'a Source, block_len: usize) -> Self {
+    pub fn new(source: Arc<Source>, block_len: usize) -> Self {
         Self {
             source,
             position: 0,
@@ -205,7 +205,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-impl Read for Cursor<'_> {
+impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut bytes = match self.source.in_memory() {
             Some(all) => usize::try_from(self.position)
@@ -226,7 +226,7 @@ impl Read for Cursor<'_> {
     }
 }
 
-impl Seek for Cursor<'_> {
+impl Seek for Cursor {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),

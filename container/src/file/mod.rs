@@ -58,6 +58,9 @@ impl Needed {
 /// Which of `chunks`, the chunks of `stream` in order, hold the frames of `wanted`, and where decoding them has to begin.
 /// This is the only place in the workspace that answers it.
 pub(crate) fn needed(stream: StreamId, chunks: &[ChunkInfo], wanted: Range<PixelFrames>) -> Option<Needed> {
+    if wanted.is_empty() {
+        return None;
+    }
     let first = chunks.partition_point(|chunk| chunk.end_frame() <= wanted.start);
     let end = chunks.partition_point(|chunk| chunk.first_frame < wanted.end);
     let held = chunks.get(first..end)?;
@@ -759,6 +762,7 @@ mod tests {
         assert_eq!(from_first_end(&all, 59..60), Some([5, 5, 6]));
         assert_eq!(from_first_end(&all, 60..70), None);
         assert_eq!(from_first_end(&all, 30..30), None);
+        assert_eq!(from_first_end(&all, 35..35), None);
         #[allow(clippy::reversed_empty_ranges, reason = "what a caller may give")]
         let reversed = from_first_end(&all, 40..30);
         assert_eq!(reversed, None);

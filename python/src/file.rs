@@ -1,0 +1,140 @@
+//! A `.lbit` file that is open for reading.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use latentbit_container::{
+    self as container, Chapter, ChunkInfo, File, Header, Limits, Needed, PixelFrames, StreamId, TokenGrid,
+    Version, VideoStream, read_planes_at,
+};
+use pyo3::prelude::*;
+
+use crate::error::{self, FormatError, LostChunkError};
+use crate::source::{BLOCK, Cursor, Source};
+
+/// What all chunks of an open file share. Nothing here changes after opening, so that threads read at once, each with a
+/// position of its own.
+pub struct Opened {
+    source: Arc<Source>,
+    /// A name for messages.
+    pub place: String,
+    header: Header,
+    pub version: Version,
+    stream: StreamId,
+    pub video: VideoStream,
+    limits: Limits,
+    /// The chunks of the stream; the number of each is its index here.
+    pub chunks: Vec<ChunkInfo>,
+    /// Whether they come from the index.
+    pub indexed: bool,
+    /// Whether the file stops before its end.
+    pub truncated: bool,
+    /// What was found wrong with the file.
+    pub damage: Vec<String>,
+    /// For what is looked up seldom. Locked only while detached from the interpreter, because a source may need it.
+    file: Mutex<File<Cursor>>,
+}
+
+/// What a file says of itself in words: keys and values, of which later ones replace earlier ones, and chapters.
+pub type About = (Vec<(String, String)>, Vec<Chapter>);
+
+impl Opened {
+    /// Opens a source and lists the chunks of a stream, the first one of tokens if none is named.
+    ///
+    /// The caller must be detached from the interpreter.
+    pub fn new(source: Source, place: String, stream: Option<u16>, limits: Limits) -> PyResult<Self> {
+        let source = Arc::new(source);
+        let file = File::open(Cursor::new(source.clone(), BLOCK), limits)
+            .map_err(|error| error::container(error, &place))?;
+        let header = file.header().clone();
+        let found = match stream {
+            None => header.first_video(),
+            Some(id) => header.video(StreamId(id)).map(|video| (StreamId(id), video)),
+        };
+        let Some((stream, video)) = found.map(|(stream, video)| (stream, video.clone())) else {
+            let message = match stream {
+                None => format!("{place}: there is no video in this file"),
+                Some(id) => format!("{place}: stream {id} is no video"),
+            };
+            return Err(FormatError::new_err(message));
+        };
+        Ok(Self {
+            source,
+            place,
+            header,
+            version: file.version(),
+            stream,
+            video,
+            limits,
+            chunks: file.chunks(stream).to_vec(),
+            indexed: file.is_indexed(),
+            truncated: file.is_truncated(),
+            damage: file.damage().iter().map(ToString::to_string).collect(),
+            file: Mutex::new(file),
+        })
+    }
+
+    /// Bytes of the whole file.
+    pub fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// The tokens' grid of a chunk: no steps if they are lost.
+    pub fn grid(&self, chunk: &ChunkInfo) -> TokenGrid {
+        let grid = self.video.grid(chunk.latent_frames);
+        match chunk.is_lost() {
+            true => TokenGrid { t: 0, ..grid },
+            false => grid,
+        }
+    }
+
+    /// Reads a chunk with at most `planes` planes.
+    ///
+    /// The caller must be detached from the interpreter, here and below.
+    pub fn load(&self, chunk: &ChunkInfo, planes: u8) -> PyResult<container::Chunk> {
+        if chunk.is_lost() {
+            return Err(LostChunkError::new_err(format!(
+                "{}: chunk {}: its tokens are lost, frames {} to {}; other chunks are not touched by that",
+                self.place,
+                chunk.sequence,
+                chunk.first_frame,
+                chunk.end_frame().0.saturating_sub(1)
+            )));
+        }
+        // One request for the whole chunk; a source never gives more than it has.
+        let len = usize::try_from(chunk.stored_len).unwrap_or(usize::MAX);
+        let most = self.limits.max_chunk_bytes.unwrap_or(u64::MAX);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut cursor = Cursor::new(self.source.clone(), len.min(most.saturating_add(BLOCK)));
+        read_planes_at(&mut cursor, &self.header, chunk, planes, &self.limits)
+            .map_err(|error| error::container(error, &self.place))
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&mut File<Cursor>) -> container::Result<T>) -> PyResult<T> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        run(&mut file).map_err(|error| error::container(error, &self.place))
+    }
+
+    /// The chunks that hold these frames, and where decoding them begins; none if there are no such frames.
+    pub fn chunks_for(&self, frames: Range<u64>) -> PyResult<Option<Needed>> {
+        let frames = PixelFrames(frames.start)..PixelFrames(frames.end);
+        self.with(|file| Ok(file.chunks_for(self.stream, frames)))
+    }
+
+    /// The first frame that is shown at or after `time`, in ticks.
+    pub fn frame_at(&self, time: i64) -> PyResult<u64> {
+        self.with(|file| Ok(file.frame_at(self.stream, time)?.0))
+    }
+
+    /// Reads what lies between the chunks.
+    pub fn about(&self) -> PyResult<About> {
+        self.with(|file| {
+            let all = file.metadata()?;
+            let of = |stream| all.iter().filter(move |metadata| metadata.stream == stream);
+            // What a stream says of itself replaces what is said of the whole file.
+            let entries = of(StreamId::NONE).chain(of(self.stream));
+            let entries = entries.flat_map(|metadata| metadata.entries.clone()).collect();
+            Ok((entries, file.chapters()?))
+        })
+    }
+}
