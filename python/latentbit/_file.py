@@ -14,7 +14,6 @@ import numpy.typing as npt
 from ._latentbit import Chunk, Reader
 from ._video import Video
 
-
 FAR = 2.0**62
 """Ticks beyond which no time lies."""
 
