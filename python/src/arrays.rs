@@ -1,4 +1,4 @@
-//! Tokens as arrays of numpy. Vectors become arrays without a copy.
+//! Tokens as numpy arrays. Vectors become arrays without a copy.
 
 use latentbit_container::{TokenGrid, Tokens};
 use numpy::{Element, IntoPyArray, PyArrayMethods};
@@ -10,7 +10,7 @@ pub fn sides(grid: TokenGrid) -> [usize; 3] {
     [grid.t, grid.h, grid.w].map(|side| side as usize)
 }
 
-/// The vector as an array of this shape.
+/// The vector as a numpy array of this shape.
 pub fn array<'py, T: Element, const N: usize>(
     py: Python<'py>,
     values: Vec<T>,
@@ -22,7 +22,7 @@ where
     Ok(values.into_pyarray(py).reshape(shape)?.into_any())
 }
 
-/// Tokens as numbers of 32 bits where these suffice and `wide` is not set, else of 64.
+/// Tokens as 32-bit numbers where these suffice and `wide` is not set, else as 64-bit numbers.
 pub enum Numbers {
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
@@ -32,7 +32,7 @@ impl Numbers {
     pub fn new(tokens: Tokens, wide: bool) -> Self {
         match wide || tokens.bits > 32 {
             true => Self::Wide(tokens.values),
-            // No bit is lost: tokens have no bits above their own.
+            // Loses nothing: tokens have no more than 32 bits here.
             false => Self::Narrow(tokens.values.iter().map(|&value| value as u32).collect()),
         }
     }
@@ -45,7 +45,7 @@ impl Numbers {
     }
 }
 
-/// The bits of each token one after the other, the most important one first: one byte each, 0 or 1.
+/// The bits of each token in turn, the most important one first: a byte for each, 0 or 1.
 pub fn bits(tokens: &Tokens) -> Vec<u8> {
     /// The bits of every byte, bit 0 first.
     const SPREAD: [[u8; 8]; 256] = {
@@ -73,7 +73,7 @@ pub fn bits(tokens: &Tokens) -> Vec<u8> {
     out
 }
 
-/// The planes one after the other, the most important one first: one byte for each token, 0 or 1.
+/// The planes in turn, the most important one first: a byte for each token, 0 or 1.
 pub fn planes(tokens: &Tokens) -> Vec<u8> {
     let mut out = Vec::with_capacity(tokens.values.len() * usize::from(tokens.bits));
     for plane in 0..tokens.bits {
@@ -82,7 +82,7 @@ pub fn planes(tokens: &Tokens) -> Vec<u8> {
     out
 }
 
-/// Checks how many planes a caller asks for.
+/// Checks the number of planes that a caller asks for; all `there` are if it asks for none.
 pub fn check_planes(asked: Option<u8>, there: u8) -> PyResult<u8> {
     match asked {
         None => Ok(there),

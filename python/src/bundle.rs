@@ -13,7 +13,7 @@ use pyo3::types::PyDict;
 use crate::error;
 use crate::video;
 
-/// A model: the one that is built in, or one from a path. It is never changed, so threads may share it.
+/// A model, built in or from a path. It never changes, so threads may share it.
 #[pyclass(frozen, module = "latentbit")]
 pub struct Bundle {
     pub bundle: Arc<codec::Bundle>,
@@ -22,7 +22,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The description of what it makes of frames of this size.
+    /// The description of the stream that it makes from frames of this size.
     pub fn stream(
         &self,
         width: u32,
@@ -47,8 +47,8 @@ impl Bundle {
         Ok(video)
     }
 
-    /// How to do this work on so many frames, if that is known, within `limit` bytes besides those that the process has
-    /// already; whole frames without a limit.
+    /// How to do this work on a number of frames, if it is known, within `limit` bytes on top of what the process uses
+    /// already. Without a limit, frames are computed whole.
     pub fn plan(
         &self,
         video: &VideoStream,
@@ -61,7 +61,7 @@ impl Bundle {
     }
 }
 
-/// The device of this name: `cpu`, `cuda` or `cuda:N`, or `auto` for the fastest that there is.
+/// The device of this name: `cpu`, `cuda`, `cuda:N`, or `auto` for the fastest one of this machine.
 fn device_named(name: &str) -> PyResult<Device> {
     name.parse()
         .map_err(|error| PyValueError::new_err(format!("device: {error}")))
@@ -101,13 +101,13 @@ impl Bundle {
         })
     }
 
-    /// Its name, for people.
+    /// Its name.
     #[getter]
     fn name(&self) -> &str {
         &self.bundle.id.name
     }
 
-    /// Its SHA-256, by which files name it.
+    /// Its SHA-256, which files refer to.
     #[getter]
     fn sha256(&self) -> String {
         self.bundle.id.sha256_hex()
@@ -122,19 +122,19 @@ impl Bundle {
             .map_err(|error| error::codec(error, &self.place))
     }
 
-    /// The number type that it computes with.
+    /// The number type of its computation.
     #[getter]
     fn dtype(&self) -> String {
         self.bundle.dtype().to_string()
     }
 
-    /// The instructions that it computes with.
+    /// The instructions of its kernels.
     #[getter]
     fn kernels(&self) -> String {
         self.bundle.kernels()
     }
 
-    /// The description of what it makes of frames of this size, as the fields of a Video.
+    /// The description of the stream that it makes from frames of this size, as the fields of a Video.
     #[pyo3(signature = (width, height, frame_rate = (0, 1), bits = None))]
     fn video<'py>(
         &self,
@@ -147,8 +147,8 @@ impl Bundle {
         video::to_dict(py, &self.stream(width, height, frame_rate, bits)?)
     }
 
-    /// Bytes that encoding a video of this size and of so many frames takes, or decoding it, besides those that the process
-    /// has already: by an estimate, and at most `limit`.
+    /// Estimate of the bytes that encoding or decoding a video of this size and length takes, on top of what the process
+    /// uses already; at most `limit`.
     #[pyo3(signature = (width, height, *, frames = None, decode = false, limit = None))]
     fn memory(
         &self,

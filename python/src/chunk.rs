@@ -1,4 +1,4 @@
-//! A chunk, of a file or fresh from an encoder.
+//! A chunk, from a file or fresh from an encoder.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ enum Data {
     Memory(container::Chunk),
 }
 
-/// The tokens of some latent frames, and which frames of the video they stand for. Those of a file are read when they are
-/// asked for, each time anew.
+/// The tokens of some latent frames, and which frames of the video they stand for. Tokens of a file are read each time
+/// they are asked for.
 #[pyclass(frozen, module = "latentbit")]
 pub struct Chunk {
     head: ChunkHead,
@@ -61,7 +61,7 @@ impl Chunk {
         }
     }
 
-    /// How many planes a caller wants; for a lost chunk it does not matter.
+    /// How many planes a caller wants; of a lost chunk there are none to count.
     fn wanted(&self, asked: Option<u8>) -> PyResult<u8> {
         match self.bits {
             0 => Ok(1),
@@ -114,7 +114,7 @@ impl Chunk {
         self.start
     }
 
-    /// Whether its tokens are gone.
+    /// Whether its tokens are lost.
     #[getter]
     fn lost(&self) -> bool {
         self.bits == 0

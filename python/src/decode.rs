@@ -20,11 +20,11 @@ use crate::error;
 use crate::file::Opened;
 use crate::reader::Reader;
 
-/// The frames of a decoder, one after the other.
+/// The frames of a decoder, one by one.
 #[pyclass(frozen, module = "latentbit._latentbit")]
 pub struct FrameStream {
     place: String,
-    /// Whether frames come as f32 and not as u8.
+    /// Whether frames come as f32 instead of u8.
     floats: bool,
     state: Mutex<State>,
 }
@@ -33,9 +33,9 @@ struct State {
     output: Output<DecodedFrame>,
     /// Why feeding the decoder ended early.
     fault: Receiver<PyErr>,
-    /// Frames that go by before the first one that is wanted.
+    /// Frames to skip before the first wanted one.
     skip: u64,
-    /// Frames that are wanted still.
+    /// Wanted frames that are still to come.
     left: u64,
 }
 
@@ -53,7 +53,7 @@ impl FrameStream {
             pipeline::decoder(&model.bundle, video, options).map_err(|error| error::codec(error, place))?;
         let (sender, fault) = channel();
         std::thread::spawn(move || match feed(&mut input) {
-            // Whether the decoder wants it does not matter any more.
+            // Nothing more to tell if the decoder has stopped already.
             Ok(()) => drop(input.flush()),
             Err(error) => drop(sender.send(error)),
         });
@@ -77,7 +77,7 @@ impl FrameStream {
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     state.left = 0;
-                    // When reading went wrong, the decoder only knows that nothing more came.
+                    // If reading failed, the decoder only knows that nothing more came.
                     let fault = state.fault.recv();
                     return Err(fault.unwrap_or_else(|_| error::codec(error, &self.place)));
                 }
@@ -92,7 +92,7 @@ impl FrameStream {
     }
 }
 
-/// How to decode so many frames of a stream within so many bytes.
+/// How to decode `frames` frames of a stream within `max_memory` bytes.
 fn options(
     model: &Bundle,
     video: &VideoStream,
@@ -107,7 +107,7 @@ fn options(
     })
 }
 
-/// Pushes, unless nothing more is wanted.
+/// Pushes a part; false if the decoder wants nothing more.
 fn push(input: &mut ChunkInput, part: Coded, place: &str) -> PyResult<bool> {
     match input.push(part) {
         Ok(()) => Ok(true),
@@ -174,7 +174,7 @@ impl FrameStream {
         })
     }
 
-    /// Decodes tokens that begin with a key chunk and are of one group.
+    /// Decodes the tokens of one group, from its start on.
     #[staticmethod]
     #[pyo3(signature = (model, values, *, width, height, bits, threads, max_memory, floats))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
@@ -191,7 +191,7 @@ impl FrameStream {
     ) -> PyResult<Self> {
         let view = values.as_array();
         let (t, h, w) = view.dim();
-        // The bundle alone tells how large a token is, so a small frame stands in for the right one.
+        // The size of a token does not depend on that of the frame, so a small frame will do.
         let small = model.stream(1, 1, (0, 1), None)?;
         let ([_, k_h, k_w], [_, s_h, s_w]) = (small.patch, small.strides);
         let planes = crate::arrays::check_planes(bits, small.bits)?;
@@ -282,7 +282,7 @@ impl FrameStream {
         }
         let bytes = py.detach(|| {
             let values = frame.data.iter();
-            // Casts saturate, and what is no number becomes 0.
+            // Casts saturate, and NaN becomes 0.
             values
                 .map(|value| (value * 255.0).round() as u8)
                 .collect::<Vec<u8>>()

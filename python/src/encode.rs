@@ -16,17 +16,17 @@ use crate::chunk::Chunk;
 use crate::error::{self, LatentBitError};
 use crate::video;
 
-/// An encoder that frames are pushed into.
+/// An encoder that takes frames and gives chunks.
 #[pyclass(frozen, module = "latentbit._latentbit")]
 pub struct EncodeSession {
     place: String,
     video: container::VideoStream,
     input: Mutex<Option<FrameInput>>,
-    /// Tokens are small, so they wait in any number, and pushing never waits for a reader.
+    /// Unbounded, because tokens are small: pushing never waits for a reader.
     chunks: Mutex<Receiver<Result<container::Chunk, codec::Error>>>,
 }
 
-/// Frames as Python gives them.
+/// Frames from Python.
 #[derive(FromPyObject)]
 enum Frames<'py> {
     Bytes(PyReadonlyArray4<'py, u8>),
@@ -69,7 +69,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl EncodeSession {
-    /// Why the pipeline takes nothing more.
+    /// Why the pipeline stopped taking frames.
     fn reason(&self) -> PyErr {
         for chunk in locked(&self.chunks).iter() {
             if let Err(error) = chunk {
@@ -138,7 +138,7 @@ impl EncodeSession {
         video::to_dict(py, &self.video)
     }
 
-    /// Encodes frames: frames, height, width, R G B; of u8, or of f32 from 0 to 1. Waits while too many are on the way.
+    /// Encodes an array of (frames, height, width, RGB), u8 or f32 from 0 to 1. Waits while too many are in progress.
     fn push(&self, py: Python<'_>, frames: &Bound<'_, PyAny>) -> PyResult<()> {
         let frames: Frames<'_> = frames.extract().map_err(|_| {
             PyTypeError::new_err(
@@ -174,7 +174,7 @@ impl EncodeSession {
         }
     }
 
-    /// Says that there are no more frames, and waits for the chunks that are left.
+    /// Ends the video and waits for the remaining chunks.
     fn finish(&self, py: Python<'_>) -> PyResult<Vec<Chunk>> {
         py.detach(|| {
             let input = locked(&self.input).take().ok_or_else(ended)?;

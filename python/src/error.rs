@@ -1,4 +1,4 @@
-//! What goes wrong, as exceptions that a program can tell apart.
+//! Errors as exceptions that a program can tell apart.
 
 use std::io;
 
@@ -50,7 +50,7 @@ create_exception!(
     "The model cannot be used, or the file needs another one."
 );
 
-/// Puts the exceptions into the module.
+/// Adds the exceptions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("LatentBitError", py.get_type::<LatentBitError>())?;
@@ -99,7 +99,7 @@ pub fn codec(error: latentbit_codec::Error, place: &str) -> PyErr {
     }
 }
 
-/// What the system, or the caller's own file object, said about `place`. An exception of the latter comes back as it was.
+/// An error of the system, or of the caller's own file object, at `place`. An exception of the latter comes back unchanged.
 pub fn failed(error: io::Error, place: &str, what: &str) -> PyErr {
     match error.downcast::<PyErr>() {
         Ok(error) => error,

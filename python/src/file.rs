@@ -12,8 +12,7 @@ use pyo3::prelude::*;
 use crate::error::{self, FormatError, LostChunkError};
 use crate::source::{BLOCK, Cursor, Source};
 
-/// What all chunks of an open file share. Nothing here changes after opening, so that threads read at once, each with a
-/// position of its own.
+/// An open file. Chunks are read without a lock, each with a cursor of its own, so that threads can read at the same time.
 pub struct Opened {
     source: Arc<Source>,
     /// A name for messages.
@@ -31,11 +30,11 @@ pub struct Opened {
     pub truncated: bool,
     /// What was found wrong with the file.
     pub damage: Vec<String>,
-    /// For what is looked up seldom. Locked only while detached from the interpreter, because a source may need it.
+    /// For rare lookups. Locked only while detached from the interpreter, because a source may need it.
     file: Mutex<File<Cursor>>,
 }
 
-/// What a file says of itself in words: keys and values, of which later ones replace earlier ones, and chapters.
+/// Keys and values, where later ones replace earlier ones, and chapters.
 pub type About = (Vec<(String, String)>, Vec<Chapter>);
 
 impl Opened {
@@ -79,7 +78,7 @@ impl Opened {
         self.source.len()
     }
 
-    /// The tokens' grid of a chunk: no steps if they are lost.
+    /// The grid of a chunk's tokens: no steps if they are lost.
     pub fn grid(&self, chunk: &ChunkInfo) -> TokenGrid {
         let grid = self.video.grid(chunk.latent_frames);
         match chunk.is_lost() {
@@ -101,7 +100,7 @@ impl Opened {
                 chunk.end_frame().0.saturating_sub(1)
             )));
         }
-        // One request for the whole chunk; a source never gives more than it has.
+        // One request for the whole chunk. The source bounds it by its own length.
         let len = usize::try_from(chunk.stored_len).unwrap_or(usize::MAX);
         let most = self.limits.max_chunk_bytes.unwrap_or(u64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -126,12 +125,12 @@ impl Opened {
         self.with(|file| Ok(file.frame_at(self.stream, time)?.0))
     }
 
-    /// Reads what lies between the chunks.
+    /// Reads metadata and chapters, which lie between the chunks.
     pub fn about(&self) -> PyResult<About> {
         self.with(|file| {
             let all = file.metadata()?;
             let of = |stream| all.iter().filter(move |metadata| metadata.stream == stream);
-            // What a stream says of itself replaces what is said of the whole file.
+            // Entries of the stream replace those of the file.
             let entries = of(StreamId::NONE).chain(of(self.stream));
             let entries = entries.flat_map(|metadata| metadata.entries.clone()).collect();
             Ok((entries, file.chapters()?))

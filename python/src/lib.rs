@@ -1,7 +1,7 @@
-//! The Rust half of the Python package `latentbit`; `python/latentbit` is the other one, and what people import.
+//! The Rust half of the Python package `latentbit`. `python/latentbit` is the other half, which people import.
 //!
-//! Everything that reads, writes or computes is detached from the interpreter meanwhile, so that other threads of Python
-//! run. Arrays are handed over without a copy.
+//! Whatever reads, writes or computes detaches from the interpreter, so that other Python threads can run. Arrays are
+//! handed over without a copy.
 #![deny(unsafe_code)]
 
 mod arrays;
@@ -18,7 +18,7 @@ mod writer;
 
 use pyo3::prelude::*;
 
-/// Reading, writing, encoding and decoding of .lbit files; see the package latentbit.
+/// Reads, writes, encodes and decodes .lbit files; see the package latentbit.
 #[pymodule]
 fn _latentbit(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;

@@ -128,7 +128,7 @@ impl Reader {
         }
     }
 
-    /// The tokens of several chunks, one after the other.
+    /// The tokens of several chunks in a row.
     #[pyo3(signature = (first, end, bits = None, wide = false))]
     fn tokens<'py>(
         &self,
@@ -161,7 +161,7 @@ impl Reader {
         numbers.into_array(py, grid)
     }
 
-    /// What is known of all chunks, as one array for each field.
+    /// The list of chunks, as an array for each field.
     fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let chunks = &self.0.chunks;
         let dict = PyDict::new(py);

@@ -1,4 +1,4 @@
-//! Where the bytes of a file come from: a path, bytes in memory, or an object of Python; and reading them as a stream.
+//! Where the bytes of a file come from (a path, bytes in memory, or a Python object), and a cursor over them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,14 +12,14 @@ use pyo3::types::{PyByteArray, PyMemoryView};
 
 use crate::error::failed;
 
-/// Bytes that can be read from any place. Reading moves no position that threads or forked processes would share,
-/// except that of a file object.
+/// Bytes that can be read at any offset. Except for file objects, reading moves no position that threads or forked
+/// processes would share.
 pub enum Source {
     /// A part of a file.
     File { file: File, base: u64, len: u64 },
-    /// Bytes in memory, which are not copied.
+    /// Bytes in memory, not copied.
     Bytes(PyBackedBytes),
-    /// An object with `read` and `seek`. The lock keeps one reading together.
+    /// An object with `read` and `seek`. The lock keeps a seek and its reads together.
     Seekable {
         object: Py<PyAny>,
         len: u64,
@@ -30,8 +30,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Opens what `latentbit.open` was given; the second result is a name for messages. `part` is offset and length of
-    /// the file in what a path leads to.
+    /// Opens what `latentbit.open` was given; the second result is a name for messages. `part` is the offset and length
+    /// of the `.lbit` file inside a file that was named by path.
     pub fn open(given: &Bound<'_, PyAny>, part: Option<(u64, u64)>) -> PyResult<(Self, String)> {
         let (source, place) = Self::open_whole(given)?;
         match (part, source) {
@@ -87,7 +87,7 @@ impl Source {
         }
         if given.hasattr("read")? && given.hasattr("seek")? {
             let len = given.call_method1("seek", (0, 2))?;
-            // Some only tell when asked.
+            // Some return nothing from seek, but tell when asked.
             let len = match len.extract() {
                 Ok(len) => len,
                 Err(_) => given.call_method0("tell")?.extract()?,
@@ -102,7 +102,7 @@ impl Source {
         )))
     }
 
-    /// How many bytes there are.
+    /// Length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -137,7 +137,7 @@ impl Source {
                 Ok(part.unwrap_or_default().to_vec())
             }
             Self::Seekable { object, lock, .. } => {
-                // Taken while detached: whoever waits for it here keeps nobody from running Python.
+                // Taken while detached, so that waiting for it does not block the interpreter.
                 let _one_at_a_time = lock.lock().unwrap_or_else(PoisonError::into_inner);
                 Python::attach(|py| -> PyResult<Vec<u8>> {
                     let object = object.bind(py);
@@ -173,10 +173,10 @@ impl Source {
     }
 }
 
-/// Bytes that are asked for at a time, where nobody knows how many will be needed.
+/// Bytes to request at a time when it is unknown how many will be needed.
 pub const BLOCK: usize = 1 << 16;
 
-/// A position in a [`Source`], and the block that was read last.
+/// A position in a [`Source`], and the last block read: what a far-away source costs is requests.
 pub struct Cursor {
     source: Arc<Source>,
     position: u64,
@@ -186,7 +186,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// At the start; asks for `block_len` bytes at a time.
+    /// A cursor at the start that requests `block_len` bytes at a time.
     pub fn new(source: Arc<Source>, block_len: usize) -> Self {
         Self {
             source,
@@ -197,7 +197,7 @@ impl Cursor {
         }
     }
 
-    /// What the block holds from the position on.
+    /// The part of the block from the position on.
     fn held(&self) -> &[u8] {
         let from = self.position.checked_sub(self.block_at);
         let from = from.and_then(|from| usize::try_from(from).ok());
@@ -238,8 +238,7 @@ impl Seek for Cursor {
     }
 }
 
-/// Reads from a place of a file until `bytes` is full or the file ends, and leaves the file's position alone where the
-/// system can.
+/// Reads from an offset until `bytes` is full or the file ends. On systems that can, the file's position stays as it is.
 fn read_from(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     #[cfg(unix)]
     use std::os::unix::fs::FileExt;

@@ -20,7 +20,7 @@ const CHROMAS: [(Chroma, &str); 5] = [
     (Chroma::Rgb, "rgb"),
 ];
 
-/// What a caller says of a stream.
+/// The fields of a stream from a caller.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Fields {
@@ -46,7 +46,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The description that they are.
+    /// The stream that they describe.
     pub fn stream(self) -> PyResult<VideoStream> {
         let rational = |(num, den): (u32, u32)| Rational { num, den };
         let [primaries, transfer, matrix] = self.color;
@@ -81,7 +81,7 @@ impl Fields {
     }
 }
 
-/// The fields of a description.
+/// The fields of a stream.
 pub fn to_dict<'py>(py: Python<'py>, video: &VideoStream) -> PyResult<Bound<'py, PyDict>> {
     let pair = |rational: Rational| (rational.num, rational.den);
     let triple = |[a, b, c]: [u8; 3]| (a, b, c);

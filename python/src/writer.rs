@@ -1,4 +1,4 @@
-//! Writing `.lbit` files from tokens, to a path or to an object of Python.
+//! Writes `.lbit` files from tokens, to a path or to a Python object.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ use crate::video::Fields;
 
 const STREAM: StreamId = StreamId(0);
 
-/// A file that is being written. What is dropped before `finish` leaves nothing behind.
+/// A file being written. Dropped before `finish`, it leaves nothing behind.
 #[pyclass(frozen, module = "latentbit._latentbit")]
 pub struct Writer {
     place: String,
     video: VideoStream,
-    /// None once it is finished or given up. Locked only while detached from the interpreter, because a sink may need it.
+    /// None once it is finished or discarded. Locked only while detached from the interpreter, because a sink may need it.
     writer: Mutex<Option<container::Writer<Sink>>>,
 }
 
@@ -47,7 +47,7 @@ impl Writer {
         LatentBitError::new_err(format!("{}: this file was closed already", self.place))
     }
 
-    /// Writes a chunk as the next one.
+    /// Writes a chunk after those before.
     fn append(&self, py: Python<'_>, mut chunk: container::Chunk) -> PyResult<()> {
         self.with(py, |writer| {
             let before = writer.totals(STREAM);
@@ -106,7 +106,7 @@ impl Writer {
         })
     }
 
-    /// Writes a chunk of another file or of an encoder; its number and first frame become those that follow here.
+    /// Writes a chunk from another file or an encoder. It gets the next number and first frame here.
     #[pyo3(signature = (chunk, segment = None))]
     fn write(&self, py: Python<'_>, chunk: &Chunk, segment: Option<u32>) -> PyResult<()> {
         let mut chunk = py.detach(|| chunk.load(self.video.bits))?;
@@ -166,7 +166,7 @@ impl Writer {
         self.append(py, chunk)
     }
 
-    /// Ends the file and gives it its name; bytes, chunks and frames of it.
+    /// Completes the file and gives it its name. Returns its bytes, chunks and frames.
     fn finish(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
         py.detach(|| {
             let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,13 +181,13 @@ impl Writer {
         })
     }
 
-    /// Gives the file up: nothing is left of it.
+    /// Discards the file: nothing is left of it.
     fn discard(&self, py: Python<'_>) {
         py.detach(|| drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()));
     }
 }
 
-/// A file that appears under its name only when it is complete, or an object of Python with `write`.
+/// A file that appears under its name only when it is complete, or a Python object with `write`.
 enum Sink {
     File { file: NamedTempFile, target: PathBuf },
     Object(Py<PyAny>),
@@ -227,13 +227,13 @@ impl Sink {
     }
 }
 
-/// A hidden file beside `target`, by whose name people see what it was to be if the process is killed.
+/// A hidden file beside `target`, named after it so that it can be recognized if the process is killed.
 fn temporary(folder: &Path, target: &Path) -> io::Result<NamedTempFile> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".part");
-    // As any new file: what the user's mask leaves of it.
+    // Like any new file: what the user's umask leaves.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
@@ -247,7 +247,7 @@ impl Write for Sink {
                 let written = object
                     .bind(py)
                     .call_method1("write", (PyBytes::new(py, bytes),))?;
-                // Some say nothing, which means all.
+                // Some return nothing, which means all.
                 Ok::<usize, PyErr>(written.extract().unwrap_or(bytes.len()))
             })
             .map_err(io::Error::from),
