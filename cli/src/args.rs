@@ -7,6 +7,7 @@ use latentbit_codec::maskgit::{FillOptions, Schedule};
 use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
 use latentbit_container::{Compression, WriterOptions};
 
+use crate::streaming::lbit_input::WantedFrames;
 use latentbit_media::{
     InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Start, VideoInfo, parse_rate,
 };
@@ -41,6 +42,16 @@ pub struct RangeArgs {
     /// How many frames to take.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub frames: Option<u64>,
+}
+
+impl RangeArgs {
+    /// What is read of a `.lbit` stream.
+    pub const fn wanted(&self) -> WantedFrames {
+        WantedFrames {
+            start: self.start,
+            frames: self.frames,
+        }
+    }
 }
 
 /// How to read a video, and which part of it.

@@ -1,8 +1,8 @@
-//! The progress bar on stderr; there is none where stderr is no terminal.
+//! Progress bars on stderr, if that is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Frames per second and how many are left, if the total is known.
+/// Shows frames per second and, if the total is known, the time left.
 pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
     let template = match frames {
         Some(_) => "{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left",
@@ -11,13 +11,13 @@ pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
     styled(frames, template, quiet)
 }
 
-/// Clips per second and how many are left; the message of the bar stands among it.
+/// Shows clips per second, the bar's message and the time left.
 pub fn clips(clips: u64, quiet: bool) -> ProgressBar {
     let template = "{wide_bar} {pos}/{len} clips, {per_sec}, {msg}, {eta} left";
     styled(Some(clips), template, quiet)
 }
 
-/// Bytes of the file `name`.
+/// Shows bytes of the file `name`.
 pub fn bytes(name: &str, bytes: u64, quiet: bool) -> ProgressBar {
     let template = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
     styled(Some(bytes), template, quiet).with_message(name.to_owned())
@@ -30,7 +30,7 @@ fn styled(length: Option<u64>, template: &str, quiet: bool) -> ProgressBar {
         ProgressDrawTarget::stderr()
     };
     let bar = ProgressBar::with_draw_target(length, target);
-    // A template that does not parse only costs the looks of the bar.
+    // A template that does not parse only spoils the looks of the bar.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -31,7 +31,8 @@ impl Times {
     }
 
     /// How many of the chunk's `frames` frames are shown before `time`.
-    pub(crate) fn frames_before(&self, time: i64, frames: PixelFrames, frame_duration: u32) -> u64 {
+    #[must_use]
+    pub fn frames_before(&self, time: i64, frames: PixelFrames, frame_duration: u32) -> u64 {
         let passed = match time.checked_sub(self.start) {
             Some(passed) => u64::try_from(passed).unwrap_or(0),
             None if time > self.start => u64::MAX,

@@ -277,8 +277,15 @@ impl Workshop<'_> {
     }
 
     fn measure(&self, clip: &Clip, lbit: &Path) -> anyhow::Result<(f64, PathBuf)> {
+        let recipe = self.recipe;
         let (mut source, _) = self.open(&clip.item)?;
-        let measured = quality::measure(&self.bundle, lbit, source.as_mut(), self.recipe.options.threads)?;
+        let measured = quality::measure(
+            &self.bundle,
+            lbit,
+            source.as_mut(),
+            recipe.options.threads,
+            recipe.memory,
+        )?;
         let path = self.scratch.join(format!("{}.png", clip.key));
         fs::write(&path, &measured.picture)
             .map_err(|error| MediaError::io(&path.display().to_string(), "write", error))?;

@@ -1,18 +1,17 @@
 //! Measures the quality of a finished clip.
 
 use std::io::Cursor;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use image::{DynamicImage, ImageFormat, RgbImage, imageops};
 use latentbit_codec::metrics::Meter;
-use latentbit_codec::pipeline::{self, Options};
 use latentbit_codec::{Bundle, Frame};
-use latentbit_container::ReadMode;
+use latentbit_container::{ReadMode, VideoStream};
 
-use crate::streaming::chunk_feed::feed;
-use crate::streaming::lbit_input;
-use crate::streaming::threads::joined;
+use crate::streaming::decoding::{Decoding, Shown};
+use crate::streaming::lbit_input::{self, WantedFrames};
 use latentbit_media::{FrameSource, MediaError};
 
 /// Long side of each picture in a report, in pixels.
@@ -27,39 +26,35 @@ pub struct Measured {
     pub picture: Vec<u8>,
 }
 
-/// Decodes `lbit` and compares it with `source`, from which it was made; none if somebody stopped the run.
+/// Decodes `lbit` within `memory` bytes, and compares it with `source`, from which it was made.
 pub fn measure(
     bundle: &Arc<Bundle>,
     lbit: &Path,
     source: &mut dyn FrameSource,
     threads: usize,
+    memory: Option<u64>,
 ) -> anyhow::Result<Measured> {
     let place = lbit.display().to_string();
     let input = lbit_input::open(&place, ReadMode::Strict)?;
-    let options = Options {
-        threads,
-        ..Options::default()
-    };
-    let (decoder, decoded) = pipeline::decoder(bundle, &input.video, &options)?;
-    let (side_data, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &side_data));
+    let mut decoding = Decoding::new(bundle, input, WantedFrames::default(), Vec::new())?;
+    decoding.options.threads = threads;
+    decoding.limit_memory(memory.map(|memory| memory.saturating_sub(compared(decoding.video()))))?;
     let mut meter = Meter::default();
     let mut worst: Option<(f64, [Frame; 2])> = None;
-    for frame in decoded {
-        let frame = match frame {
-            Ok(decoded) => decoded.frame,
-            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
+    decoding.run(|shown| {
+        let Shown::Frame { frame, .. } = shown else {
+            return Ok(ControlFlow::Continue(()));
         };
         let Some(reference) = source.next_frame()? else {
-            break;
+            return Ok(ControlFlow::Break(()));
         };
         meter.add(&reference, &frame)?;
         let error = squares(&reference, &frame);
         if worst.as_ref().is_none_or(|(known, _)| error > *known) {
             worst = Some((error, [reference, frame]));
         }
-    }
-    joined(feeding.join(), "reading")?;
+        Ok(ControlFlow::Continue(()))
+    })?;
     match (meter.quality(), worst) {
         (Some(quality), Some((_, frames))) => Ok(Measured {
             psnr: quality.psnr,
@@ -68,6 +63,14 @@ pub fn measure(
         }),
         _ => anyhow::bail!("{place}: there is no frame to measure"),
     }
+}
+
+/// Bytes of the frames that comparing takes: those at hand and the worst, and on either side of them those that the metrics
+/// make of them.
+fn compared(video: &VideoStream) -> u64 {
+    const FRAMES: u64 = 8;
+    const PIXEL: u64 = 12;
+    FRAMES * PIXEL * u64::from(video.width) * u64::from(video.height)
 }
 
 fn squares(a: &Frame, b: &Frame) -> f64 {

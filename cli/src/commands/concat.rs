@@ -32,7 +32,7 @@ pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    // Names that are wrong are found before anything is written.
+    // Find wrong names before anything is written.
     for input in &args.inputs {
         lbit_input::open_file(input)?;
     }

@@ -1,12 +1,11 @@
 //! `latentbit decode`.
 
-use std::sync::mpsc;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::ProgressBar;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::pipeline::{self, Conceal, DecodedFrame, Geometry, Options, Work};
+use latentbit_codec::pipeline::{Conceal, Options};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
 use serde::Serialize;
 
@@ -14,14 +13,12 @@ use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, OutputArgs, Ran
 use crate::exit::{Exit, UsageError};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
-use crate::streaming::chunk_feed::{Feed, feed};
-use crate::streaming::lbit_input::{self, Input};
-use crate::streaming::loss_report::{FrameTotals, LossReportHead, Losses};
-use crate::streaming::presentation::{self, Presentation};
-use crate::streaming::threads::joined;
-use crate::streaming::{conceal, memory};
+use crate::streaming::decoding::{Decoded, Decoding, Shown, concealment, concealment_memory};
+use crate::streaming::lbit_input::{self, AFTER_THE_END};
+use crate::streaming::loss_report::{FrameTotals, LossReportHead};
+use crate::streaming::presentation::packet_streams;
 use crate::{model, progress};
-use latentbit_media::{FrameSink, MediaKind, OutputOptions, VideoInfo, open_sink};
+use latentbit_media::{MediaKind, OutputOptions, VideoInfo, open_sink};
 
 /// Options of `decode`.
 #[derive(Debug, Args)]
@@ -49,7 +46,7 @@ pub struct DecodeArgs {
     #[command(flatten)]
     pub conceal: ConcealArgs,
 
-    /// End with code 0 where frames were concealed and nothing else is wrong.
+    /// Exit with 0 if frames were concealed and nothing else is wrong.
     #[arg(long)]
     pub allow_conceal: bool,
 
@@ -61,7 +58,7 @@ pub struct DecodeArgs {
     #[arg(long, conflicts_with_all = ["conceal", "low_delay", "allow_conceal"])]
     pub strict: bool,
 
-    /// Join a running stream in the middle: begin at the first copy of the header and the first key chunk after it.
+    /// Join a running stream: start at the first copy of the header and the first key chunk after it.
     #[arg(long, conflicts_with_all = ["strict", "start", "frames"])]
     pub join: bool,
 
@@ -108,55 +105,54 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Decoder)?;
     model::check(&bundle, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
-    let conceal = match args.strict {
-        true => Conceal::Off,
-        false => conceal::choose(&args.conceal, &bundle)?,
-    };
-    let range = range(&args.range, video.frame_rate);
-    let all = lbit_input::known(&args.input, &input).frames;
-    let total = all.map(|total| total.min(range.end).saturating_sub(range.start));
-    let geometry = Geometry::from(&video);
-    let filling = conceal::memory(&conceal, &video);
-    let task = memory::Task {
-        bundle: &bundle,
-        geometry: &geometry,
-        work: Work::Decode,
-        // Frames before a range are decoded as well.
-        frames: all,
-        where_lost: filling,
-    };
-    let planned = memory::plan(&args.memory, &task, quiet)?;
-    let options = Options {
-        threads: args.model.threads,
-        kept_bits: args.bits,
-        conceal,
-        low_delay: args.conceal.low_delay,
-        decoder_plan: Some(planned.plan),
-        ..Options::default()
-    };
     let carry = &args.carry;
-    let streams = presentation::wanted(input.reader.header(), |stream| match stream.kind {
+    let streams = packet_streams(input.source.header(), |stream| match stream.kind {
         PacketKind::Audio => !carry.no_audio,
         PacketKind::Subtitles => !carry.no_subtitles,
         _ => false,
     });
     let mut options_of_sink = output_options(args, &video);
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
-    let sink = open_sink(&args.output.output, &options_of_sink)?;
-    let (side_data, told) = mpsc::channel();
-    let presentation = Presentation::new(told, &video, streams);
+    let mut decoding = Decoding::new(&bundle, input, args.range.wanted(), streams)?;
+    decoding.keep_going = !args.strict;
+    decoding.options = Options {
+        threads: args.model.threads,
+        kept_bits: args.bits,
+        conceal: match args.strict {
+            true => Conceal::Off,
+            false => concealment(&args.conceal, &bundle)?,
+        },
+        low_delay: args.conceal.low_delay,
+        ..Options::default()
+    };
+    let options = decoding.options.clone();
+    let planned = decoding.plan_memory(&args.memory, quiet)?;
+    let mut sink = open_sink(&args.output.output, &options_of_sink)?;
 
     let started = Instant::now();
-    let bar = progress::bar(total, quiet);
-    let (decoder, frames) = pipeline::decoder(&bundle, &video, &options)?;
-    let feeding = Feeding {
-        input,
-        range,
-        decoder,
-        keep_going: !args.strict,
-        side_data,
-    };
-    let (losses, feed) = decode(feeding, frames, sink, presentation, &bar)?;
+    let bar = progress::bar(decoding.frames(), quiet);
+    let Decoded {
+        losses,
+        feed,
+        from_start,
+    } = decoding.run(|shown| {
+        match shown {
+            Shown::Packet(stream, packet) => sink.write_packet(stream, packet)?,
+            Shown::Frame { frame, time, .. } => {
+                sink.write_frame(frame, time)?;
+                bar.inc(1);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if losses.totals().written() == 0 {
+        let message = match from_start {
+            true => "the stream has no frames",
+            false => AFTER_THE_END,
+        };
+        return Err(UsageError(message.to_owned()).into());
+    }
+    sink.finish()?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
     let output = &args.output.output;
@@ -172,7 +168,10 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         started,
         feed.damage,
     );
-    let filled = if totals.concealed > 0 { filling } else { 0 };
+    let filled = match totals.concealed {
+        0 => 0,
+        _ => concealment_memory(&options.conceal, &video),
+    };
     run.estimated_mem_bytes = Some(planned.estimate + filled);
     run.log();
     if let Some(path) = &args.loss_report {
@@ -201,8 +200,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     Ok(exit(feed.exit, totals, args.allow_conceal))
 }
 
-/// What the command ends with. Damage beside lost chunks, and frames that are left out, weigh more than an end that is cut
-/// off, and that weighs more than what could be concealed.
+/// The exit code. Damage other than lost chunks, and frames left out, outrank truncation; that outranks concealment.
 fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
     match feed {
         Some(exit) if exit != Exit::Truncated => exit,
@@ -213,91 +211,11 @@ fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
     }
 }
 
-/// The frames that the command line asks for.
-pub fn range(args: &RangeArgs, rate: Rational) -> std::ops::Range<u64> {
-    let start = args.start.map_or(0, |start| start.frames_at(rate));
-    start
-        ..args
-            .frames
-            .map_or(u64::MAX, |frames| start.saturating_add(frames))
-}
-
-/// What feeds the decoder.
-struct Feeding {
-    input: Input,
-    range: std::ops::Range<u64>,
-    decoder: pipeline::ChunkInput,
-    keep_going: bool,
-    side_data: mpsc::Sender<presentation::SideData>,
-}
-
-/// Feeds the decoder on a thread of its own, writes here.
-fn decode(
-    feeding: Feeding,
-    frames: pipeline::Output<DecodedFrame>,
-    mut sink: Box<dyn FrameSink>,
-    mut presentation: Presentation,
-    bar: &ProgressBar,
-) -> anyhow::Result<(Losses, Feed)> {
-    let range = feeding.range.clone();
-    // Where a stream is joined in the middle, what came before is not lost.
-    let mut losses = Losses::new((!feeding.input.joining).then_some(range.start));
-    // Not a scoped thread: when writing fails, nobody waits for an input that may never come.
-    let feeding = std::thread::spawn(move || {
-        feed(
-            feeding.input,
-            feeding.range,
-            feeding.decoder,
-            feeding.keep_going,
-            &feeding.side_data,
-        )
-    });
-    for decoded in frames {
-        let DecodedFrame {
-            index: PixelFrames(index),
-            fidelity,
-            frame,
-        } = match decoded {
-            Ok(decoded) => decoded,
-            // When reading went wrong, the decoder only knows that nothing more came.
-            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
-        };
-        if range.contains(&index) {
-            let time = presentation.time(index);
-            for (stream, packet) in presentation.packets(Some(time)) {
-                sink.write_packet(stream, packet)?;
-            }
-            sink.write_frame(frame, time)?;
-            losses.take(index, fidelity);
-            bar.inc(1);
-        }
-        if index.saturating_add(1) >= range.end {
-            break;
-        }
-    }
-    let feed = joined(feeding.join(), "reading")?;
-    if losses.totals().written() == 0 {
-        let message = match range.start {
-            0 => "the stream has no frames",
-            _ => "the start point lies after the end of the stream",
-        };
-        return Err(UsageError(message.to_owned()).into());
-    }
-    // Where frames were left out at the end, sound ends with the last one.
-    let end = (range.end < u64::MAX).then(|| presentation.end());
-    for (stream, packet) in presentation.packets(end) {
-        sink.write_packet(stream, packet)?;
-    }
-    sink.finish()?;
-    losses.end(feed.end.min(range.end));
-    Ok((losses, feed))
-}
-
 /// What the header says about the output.
 fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     let still = video.frame_count == Some(PixelFrames(1));
     let frame_rate = match video.frame_rate {
-        // A rate only matters where a picture is written as a video.
+        // The rate only matters for a picture that is written as a video.
         Rational { num: 0, .. } if still => Rational { num: 25, den: 1 },
         rate => rate,
     };

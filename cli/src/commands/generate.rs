@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::ProgressBar;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
+use latentbit_codec::maskgit::{FillOptions, Piece, Predictor};
 use latentbit_codec::pipeline::DEFAULT_CHUNKS_PER_GROUP;
 use latentbit_codec::{Bundle, pipeline};
 use latentbit_container::metadata::key;
@@ -21,6 +21,7 @@ use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input::{self, Input};
 use crate::streaming::lbit_output::{self, Output};
+use crate::streaming::neighbourhood::Neighbourhood;
 use crate::streaming::threads;
 use crate::{model, progress};
 
@@ -47,7 +48,7 @@ pub struct GenerateArgs {
     )]
     pub fps: u32,
 
-    /// Begin with the tokens of this .lbit file, and go on from its end.
+    /// Start with the tokens of this .lbit file, and continue from its end.
     #[arg(
         long = "continue",
         id = "continue_file",
@@ -106,9 +107,8 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         args.coder.writer_options(),
     )?;
     let bar = progress::bar(Some(args.frames), quiet);
-    let grid = video.grid(latentbit_container::LatentFrames(1));
     let mut maker = Maker {
-        neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
+        before: Neighbourhood::new(&video, &predictor),
         options: args.fill.options(),
         predictor,
         threads: threads::pool(args.model.threads)?,
@@ -150,7 +150,7 @@ fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&Input>) -> anyh
     }
 }
 
-/// Where a continuation begins.
+/// Where a continuation starts.
 #[derive(Default)]
 struct End {
     sequence: u64,
@@ -164,7 +164,7 @@ struct Maker {
     options: FillOptions,
     threads: rayon::ThreadPool,
     video: VideoStream,
-    neighbours: Neighbours,
+    before: Neighbourhood,
     output: Output,
     passes: u64,
     flops: u64,
@@ -194,21 +194,14 @@ impl Maker {
         Ok(())
     }
 
-    /// Copies the chunks of a file, and keeps the last ones in sight.
+    /// Copies the chunks of a file; the predictor looks at the last ones.
     fn copy(&mut self, mut input: Input) -> anyhow::Result<End> {
         let mut end = End::default();
         let place = |error| anyhow::Error::from(error).context(input.place.clone());
-        while let Some(event) = input.reader.next_stored_event().map_err(place)? {
+        while let Some(event) = input.source.next_stored_event().map_err(place)? {
             let Event::Stored(stored) = event else { continue };
             if stored.stream != input.stream {
                 continue;
-            }
-            if stored.is_lost() {
-                self.neighbours.clear();
-            } else {
-                let tokens = stored.unpack().map_err(place)?.tokens;
-                self.neighbours
-                    .push(Piece::intact(tokens.values, tokens.bits, stored.key));
             }
             end = End {
                 sequence: stored.sequence + 1,
@@ -219,6 +212,10 @@ impl Maker {
             let mut stored = stored;
             stored.stream = StreamId(0);
             self.output.write(|writer| writer.write_stored(&stored))?;
+            match stored.is_lost() {
+                true => self.before.clear(),
+                false => self.before.pass(stored),
+            }
         }
         Ok(end)
     }
@@ -226,7 +223,7 @@ impl Maker {
     fn make(&mut self, planned: &PlannedChunk, end: &End) -> anyhow::Result<Chunk> {
         let grid = self.video.grid(planned.latent_frames);
         let lost = Piece::lost(grid.len(), planned.key);
-        let (mut window, steps) = self.neighbours.window(&lost, None)?;
+        let (mut window, steps) = self.before.window(&lost, None)?;
         let options = self.options.for_chunk(planned.sequence);
         let started = Instant::now();
         let report = self
@@ -237,8 +234,8 @@ impl Maker {
         self.flops += u64::from(report.passes) * self.predictor.flops(window.values().len());
         let values = window.steps(steps).to_vec();
         let bits = u8::try_from(self.predictor.config().predictor.bits).unwrap_or(64);
-        self.neighbours
-            .push(Piece::intact(values.clone(), bits, planned.key));
+        self.before
+            .add(Piece::intact(values.clone(), bits, planned.key))?;
         let kept = bit_mask(self.video.bits);
         let values = values.into_iter().map(|value| value & kept).collect();
         let mut chunk = planned.with_tokens(&self.video, values);

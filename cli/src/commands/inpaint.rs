@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::maskgit::{FillOptions, Neighbours, Piece, Predictor};
-use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, StoredChunk, VideoStream, bit_mask};
+use latentbit_codec::maskgit::{FillOptions, Piece, Predictor};
+use latentbit_container::{Chunk, Event, ReadMode, StoredChunk, VideoStream, bit_mask};
 use serde::Serialize;
 
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::model;
 use crate::overwrite::{self, Decision};
+use crate::streaming::lbit_input::{self, Point};
 use crate::streaming::lbit_output::{self, Output};
-use crate::streaming::{lbit_input, threads};
+use crate::streaming::neighbourhood::Neighbourhood;
+use crate::streaming::threads;
 use latentbit_media::Start;
 
 /// Options of `inpaint`.
@@ -33,7 +35,7 @@ pub struct InpaintArgs {
     #[arg(long, value_name = "W:H:X:Y")]
     pub mask: Option<Rectangle>,
 
-    /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f); the start by default. It grows to whole
+    /// Where to start: seconds (12.5), HH:MM:SS.ms or a number of frames (40f); the beginning by default. Grows to whole
     /// tokens.
     #[arg(long, value_name = "TIME")]
     pub from: Option<Start>,
@@ -86,20 +88,20 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
             mask.x, mask.y, video.width, video.height
         ));
     }
-    let frame_at = |start: Start| start.frames_at(video.frame_rate);
+    let point_at = |start: Start| Point::new(start, &video);
     let part = Part {
         rectangle: args.mask,
-        frames: args.from.map_or(0, frame_at)..args.to.map_or(u64::MAX, frame_at),
+        from: args.from.map_or(Point::Frame(0), point_at),
+        to: args.to.map_or(Point::Frame(u64::MAX), point_at),
     };
     let threads = threads::pool(args.model.threads)?;
     let output = Output::create(
         &args.output.output,
-        input.reader.header(),
+        input.source.header(),
         args.coder.writer_options(),
     )?;
-    let grid = video.grid(LatentFrames(1));
     let mut inpainter = Inpainter {
-        neighbours: Neighbours::new(grid.h, grid.w, predictor.steps()),
+        before: Neighbourhood::new(&video, &predictor),
         predictor: &predictor,
         options: args.fill.options(),
         part,
@@ -112,15 +114,23 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
             passes: 0,
             fill_seconds: 0.0,
         },
+        unpacked: 0,
         time: Duration::ZERO,
     };
     threads.install(|| inpainter.run(&mut input))?;
     let Inpainter {
+        before,
         output,
         summary: mut inpainted,
+        unpacked,
         time,
         ..
     } = inpainter;
+    tracing::debug!(
+        "{}: {} chunks were unpacked to see their tokens",
+        input.place,
+        before.unpacked() + unpacked
+    );
     inpainted.fill_seconds = time.as_secs_f64();
     if inpainted.changed_chunks == 0 {
         return usage("nothing lies in the part that is to be made anew");
@@ -138,9 +148,10 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
 /// A chunk that waits for the one after it.
 struct PendingChunk {
     stored: StoredChunk,
-    chunk: Chunk,
-    piece: Piece,
-    changed: bool,
+    /// Whether some of its tokens are to be made anew.
+    touched: bool,
+    /// The chunk, and its tokens without those to make anew; only where they are needed.
+    unpacked: Option<(Chunk, Piece)>,
 }
 
 struct Inpainter<'a> {
@@ -148,9 +159,12 @@ struct Inpainter<'a> {
     options: FillOptions,
     part: Part,
     video: VideoStream,
-    neighbours: Neighbours,
+    /// The chunks before the pending one.
+    before: Neighbourhood,
     output: Output,
     summary: InpaintSummary,
+    /// How many chunks were unpacked, those in `before` not counted.
+    unpacked: u64,
     time: Duration,
 }
 
@@ -158,23 +172,25 @@ impl Inpainter<'_> {
     fn run(&mut self, input: &mut lbit_input::Input) -> anyhow::Result<()> {
         let mut pending: Option<PendingChunk> = None;
         let place = input.place.clone();
-        while let Some(event) = input.reader.next_stored_event().with_context(|| place.clone())? {
+        while let Some(event) = input.source.next_stored_event().with_context(|| place.clone())? {
             match event {
                 Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
-                    let next = self.prepare(stored).with_context(|| place.clone())?;
                     let last = pending.take();
-                    let joined =
-                        (last.as_ref()).is_none_or(|last| last.stored.segment == next.stored.segment);
-                    self.settle(last, joined.then_some(&next.piece))?;
+                    let joined = (last.as_ref()).is_none_or(|last| last.stored.segment == stored.segment);
+                    let looked_at = joined && last.as_ref().is_some_and(|last| last.touched);
+                    let next = self.prepare(stored, looked_at).with_context(|| place.clone())?;
+                    let after = next.unpacked.as_ref().map(|(_, piece)| piece);
+                    self.settle(last, after.filter(|_| joined))
+                        .with_context(|| place.clone())?;
                     if !joined {
-                        self.neighbours.clear();
+                        self.before.clear();
                     }
                     pending = Some(next);
                 }
                 Event::Stored(stored) => {
                     if stored.stream == input.stream {
-                        self.settle(pending.take(), None)?;
-                        self.neighbours.clear();
+                        self.settle(pending.take(), None).with_context(|| place.clone())?;
+                        self.before.clear();
                     }
                     self.output.write(|writer| writer.write_stored(&stored))?;
                 }
@@ -186,18 +202,28 @@ impl Inpainter<'_> {
                 _ => {}
             }
         }
-        self.settle(pending, None)
+        self.settle(pending, None).with_context(|| place.clone())
     }
 
-    fn prepare(&self, stored: StoredChunk) -> latentbit_container::Result<PendingChunk> {
-        let chunk = stored.unpack()?;
-        let mut piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
-        let changed = piece.forget(chunk.tokens.grid, self.part.tokens(&chunk, &self.video));
+    /// Unpacks a chunk if some of its tokens are to be made anew, or if it is `looked_at` as the neighbour of one where
+    /// some are.
+    fn prepare(&mut self, stored: StoredChunk, looked_at: bool) -> latentbit_container::Result<PendingChunk> {
+        let tokens = self.part.tokens(&stored, &self.video);
+        let touched = tokens.iter().all(|side| !side.is_empty());
+        let unpacked = match touched || looked_at {
+            true => {
+                self.unpacked += 1;
+                let chunk = stored.unpack()?;
+                let mut piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
+                piece.forget(chunk.tokens.grid, tokens);
+                Some((chunk, piece))
+            }
+            false => None,
+        };
         Ok(PendingChunk {
             stored,
-            chunk,
-            piece,
-            changed,
+            touched,
+            unpacked,
         })
     }
 
@@ -205,38 +231,44 @@ impl Inpainter<'_> {
     fn settle(&mut self, pending: Option<PendingChunk>, after: Option<&Piece>) -> anyhow::Result<()> {
         let Some(PendingChunk {
             stored,
-            mut chunk,
-            mut piece,
-            changed,
+            touched,
+            unpacked,
         }) = pending
         else {
             return Ok(());
         };
-        if changed {
-            let (mut window, steps) = self.neighbours.window(&piece, after)?;
-            let options = self.options.for_chunk(chunk.sequence);
-            let started = Instant::now();
-            let report = self.predictor.fill(&mut window, &options)?;
-            self.time += started.elapsed();
-            self.summary.passes += u64::from(report.passes);
-            self.summary.changed_chunks += 1;
-            let kept = bit_mask(chunk.tokens.bits);
-            self.summary.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
-            // What was known stays as it was, to the bit.
-            let filled = window
-                .steps(steps)
-                .iter()
-                .zip(&chunk.tokens.values)
-                .zip(&piece.known);
-            chunk.tokens.values = filled
-                .map(|((&new, &old), &known)| if known == 0 { new & kept } else { old })
-                .collect();
-            piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
-            self.output.write(|writer| writer.write_chunk(&chunk))?;
-        } else {
-            self.output.write(|writer| writer.write_stored(&stored))?;
+        match unpacked {
+            Some((mut chunk, piece)) if touched => {
+                let (mut window, steps) = self.before.window(&piece, after)?;
+                let options = self.options.for_chunk(chunk.sequence);
+                let started = Instant::now();
+                let report = self.predictor.fill(&mut window, &options)?;
+                self.time += started.elapsed();
+                self.summary.passes += u64::from(report.passes);
+                self.summary.changed_chunks += 1;
+                let kept = bit_mask(chunk.tokens.bits);
+                self.summary.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
+                // Known tokens stay bit-exact.
+                let filled = window
+                    .steps(steps)
+                    .iter()
+                    .zip(&chunk.tokens.values)
+                    .zip(&piece.known);
+                chunk.tokens.values = filled
+                    .map(|((&new, &old), &known)| if known == 0 { new & kept } else { old })
+                    .collect();
+                self.output.write(|writer| writer.write_chunk(&chunk))?;
+                let piece = Piece::intact(chunk.tokens.values, chunk.tokens.bits, stored.key);
+                self.before.add(piece)?;
+            }
+            unpacked => {
+                self.output.write(|writer| writer.write_stored(&stored))?;
+                match unpacked {
+                    Some((_, piece)) => self.before.add(piece)?,
+                    None => self.before.pass(stored),
+                }
+            }
         }
-        self.neighbours.push(piece);
         Ok(())
     }
 }
@@ -266,38 +298,41 @@ impl FromStr for Rectangle {
 
 /// What is made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    pub rectangle: Option<Rectangle>,
-    /// Indices of frames.
-    pub frames: Range<u64>,
+struct Part {
+    rectangle: Option<Rectangle>,
+    /// The first frame, and the first after the last one.
+    from: Point,
+    to: Point,
 }
 
 impl Part {
     /// The steps, rows and columns of a chunk's tokens that hold pixels of it.
-    pub fn tokens(&self, chunk: &Chunk, video: &VideoStream) -> [Range<usize>; 3] {
-        let grid = chunk.tokens.grid;
+    fn tokens(&self, chunk: &StoredChunk, video: &VideoStream) -> [Range<usize>; 3] {
+        let grid = chunk.grid;
         let [rows, columns] = match self.rectangle {
             None => [0..grid.h as usize, 0..grid.w as usize],
             Some(Rectangle { width, height, x, y }) => {
-                let across = |start: u32, len: u32, axis: usize| {
+                let across = |start: u32, len: u32, axis: usize, most: u32| {
                     let side = u32::from(video.strides[axis]) * u32::from(video.patch[axis]);
-                    (start / side) as usize..start.saturating_add(len).div_ceil(side) as usize
+                    let end = start.saturating_add(len).div_ceil(side).min(most);
+                    (start / side) as usize..end as usize
                 };
-                [across(y, height, 1), across(x, width, 2)]
+                [across(y, height, 1, grid.h), across(x, width, 2, grid.w)]
             }
         };
         [self.steps(chunk, video), rows, columns]
     }
 
-    fn steps(&self, chunk: &Chunk, video: &VideoStream) -> Range<usize> {
+    fn steps(&self, chunk: &StoredChunk, video: &VideoStream) -> Range<usize> {
         let first = chunk.first_frame.0;
-        let start = self.frames.start.max(first);
-        let end = self.frames.end.min(first.saturating_add(chunk.frame_count.0));
+        let frames = first..first.saturating_add(chunk.frame_count.0);
+        let before = |point: Point| point.frames_before(&frames, &chunk.times, video.frame_duration);
+        let (start, end) = (before(self.from), before(self.to));
         if start >= end {
             return 0..0;
         }
-        let step_of = |frame: u64| {
-            let (stride, inside) = (u64::from(video.strides[0]).max(1), frame - first);
+        let step_of = |inside: u64| {
+            let stride = u64::from(video.strides[0]).max(1);
             // The first latent frame of a group holds one frame.
             let latent = if chunk.key {
                 inside.div_ceil(stride)
@@ -307,14 +342,14 @@ impl Part {
             usize::try_from(latent / u64::from(video.patch[0]).max(1)).unwrap_or(usize::MAX)
         };
         let steps = step_of(start)..step_of(end - 1).saturating_add(1);
-        steps.start..steps.end.min(chunk.tokens.grid.t as usize)
+        steps.start..steps.end.min(chunk.grid.t as usize)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use latentbit_codec::{Bundle, Device, Dtype, pipeline};
-    use latentbit_container::{ChunkPlan, PixelFrames};
+    use latentbit_container::{ChunkPlan, Compression, PixelFrames};
 
     use super::*;
 
@@ -344,18 +379,21 @@ mod tests {
         let plan: Vec<_> = ChunkPlan::new(PixelFrames(29), 4, 0, 4).collect();
         let chunk = |index: usize| {
             let grid = video.grid(plan[index].latent_frames);
-            plan[index].with_tokens(&video, vec![0; grid.len()])
+            let chunk = plan[index].with_tokens(&video, vec![0; grid.len()]);
+            StoredChunk::pack(&chunk, Compression::Raw).unwrap()
         };
         let rectangle = |text: &str| Some(text.parse().unwrap());
         let part = Part {
             rectangle: rectangle("9:1:7:8"),
-            frames: 0..u64::MAX,
+            from: Point::Frame(0),
+            to: Point::Frame(u64::MAX),
         };
         assert_eq!(part.tokens(&chunk(0), &video), [0..2, 1..2, 0..2]);
         let frames = |frames: Range<u64>, index| {
             let part = Part {
                 rectangle: None,
-                frames,
+                from: Point::Frame(frames.start),
+                to: Point::Frame(frames.end),
             };
             part.tokens(&chunk(index), &video)
         };

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::maskgit::{Neighbours, Piece, Predictor};
-use latentbit_container::{Chunk, Event, LatentFrames, ReadMode, VideoStream};
+use latentbit_codec::maskgit::{Piece, Predictor};
+use latentbit_container::{Event, ReadMode, StoredChunk};
 use serde::Serialize;
 
-use crate::args::ModelArgs;
-use crate::exit::Exit;
+use crate::args::{ModelArgs, RangeArgs};
+use crate::exit::{Exit, usage};
 use crate::model;
 use crate::report::{self, BundleReport};
-use crate::streaming::lbit_input::{self, Input};
+use crate::streaming::chunk_feed::RangeFinder;
+use crate::streaming::lbit_input::{self, AFTER_THE_END, Input, WantedFrames};
+use crate::streaming::neighbourhood::{Neighbourhood, intact};
 use crate::streaming::threads;
 
 /// Options of `score`.
@@ -28,10 +30,13 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "FILE")]
     pub predictor: Option<PathBuf>,
 
-    /// In how many parts the tokens of a chunk are told, each predicted from those before: more parts cost more time and
-    /// give a tighter bound.
+    /// Parts into which the tokens of a chunk are divided; each is predicted from those before it. More parts take more
+    /// time and give a tighter bound.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub parts: u32,
+
+    #[command(flatten)]
+    pub range: RangeArgs,
 
     #[command(flatten)]
     pub model: ModelArgs,
@@ -68,12 +73,18 @@ struct ScoreReport<'a> {
 
 /// Runs the command.
 pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
-    let input = lbit_input::open(&args.input, ReadMode::Strict)?;
+    let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
     let bundle = model::load(&args.model, Halves::Both)?;
     model::check(&bundle, &input.video, &input.place)?;
     let predictor = model::load_predictor(args.predictor.as_deref(), &bundle)?;
     let threads = threads::pool(args.model.threads)?;
     let video = input.video.clone();
+    // The predictor's window reaches no further to either side.
+    let around = predictor.steps() as u64 * u64::from(video.patch[0]) * u64::from(video.strides[0]);
+    let wanted = args.range.wanted();
+    let wanted = input
+        .seek(wanted, around, &[])?
+        .map_or(wanted, |seeked| seeked.wanted);
     let mut chunks = Vec::new();
     let mut out = std::io::stdout();
     if !args.json {
@@ -84,7 +95,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
         )?;
     }
     threads.install(|| {
-        score(input, &predictor, &video, args.parts, |score| {
+        score(input, wanted, &predictor, args.parts, |score| {
             if !args.json {
                 writeln!(
                     out,
@@ -96,6 +107,9 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
             Ok(())
         })
     })?;
+    if chunks.is_empty() && wanted.start.is_some() {
+        return usage(AFTER_THE_END);
+    }
     let (bits, tokens) = chunks.iter().fold((0.0, 0), |(bits, tokens), chunk| {
         (bits + chunk.bits, tokens + chunk.tokens)
     });
@@ -120,60 +134,97 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
 
 /// A chunk that waits for the one after it.
 struct Unscored {
-    chunk: Chunk,
-    piece: Piece,
+    stored: StoredChunk,
+    /// Whether to score it.
+    wanted: bool,
+    /// Its tokens, where they are needed.
+    piece: Option<Piece>,
 }
 
 fn score(
     mut input: Input,
+    wanted: WantedFrames,
     predictor: &Predictor,
-    video: &VideoStream,
     parts: u32,
     mut tell: impl FnMut(ChunkScore) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let grid = video.grid(LatentFrames(1));
-    let mut neighbours = Neighbours::new(grid.h, grid.w, predictor.steps());
-    let mut settle = |unscored: Unscored, after: Option<&Piece>, neighbours: &mut Neighbours| {
-        let Unscored { chunk, piece } = unscored;
-        let (window, steps) = neighbours.window(&piece, after)?;
-        let bits = predictor.score(&window, steps, parts, 0)?;
-        let tokens = piece.values.len() as u64;
-        neighbours.push(piece);
-        tell(ChunkScore {
-            chunk: chunk.sequence,
-            first_frame: chunk.first_frame.0,
-            frames: chunk.frame_count.0,
-            tokens,
-            bits,
-            bits_per_token: bits / tokens as f64,
-        })
+    let mut settle = |unscored: Unscored, after: Option<&Piece>, before: &mut Neighbourhood| {
+        let Unscored {
+            stored: chunk,
+            wanted,
+            piece,
+        } = unscored;
+        let Some(piece) = piece else {
+            before.pass(chunk);
+            return Ok(());
+        };
+        if wanted {
+            let (window, steps) = before.window(&piece, after)?;
+            let bits = predictor.score(&window, steps, parts, 0)?;
+            let tokens = piece.values.len() as u64;
+            tell(ChunkScore {
+                chunk: chunk.sequence,
+                first_frame: chunk.first_frame.0,
+                frames: chunk.frame_count.0,
+                tokens,
+                bits,
+                bits_per_token: bits / tokens as f64,
+            })?;
+        }
+        Ok::<(), anyhow::Error>(before.add(piece)?)
     };
+    let mut range = RangeFinder::new(wanted, &input.video);
+    let mut before = Neighbourhood::new(&input.video, predictor);
     let mut unscored: Option<Unscored> = None;
-    while let Some(event) = input.reader.next_event().with_context(|| input.place.clone())? {
+    let mut unpacked = 0u64;
+    let place = input.place.clone();
+    while let Some(event) = input.source.next_stored_event().with_context(|| place.clone())? {
         match event {
-            Event::Chunk(chunk) if chunk.stream == input.stream => {
-                let piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
-                let next = Unscored { chunk, piece };
-                if let Some(last) = unscored.take() {
-                    let joined = last.chunk.segment == next.chunk.segment;
-                    settle(last, joined.then_some(&next.piece), &mut neighbours)?;
+            Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
+                let frames = stored.first_frame.0..stored.first_frame.0.saturating_add(stored.frame_count.0);
+                range.look_at(&frames, Some(&stored.times));
+                let last = unscored.take();
+                let joined = (last.as_ref()).is_some_and(|last| last.stored.segment == stored.segment);
+                let looked_at = joined && last.as_ref().is_some_and(|last| last.wanted);
+                let wanted = range.reached(frames.end) && !range.passed(frames.start);
+                let piece = (wanted || looked_at).then(|| intact(&stored));
+                let piece = piece.transpose().with_context(|| place.clone())?;
+                unpacked += u64::from(piece.is_some());
+                if let Some(last) = last {
+                    settle(last, piece.as_ref().filter(|_| joined), &mut before)
+                        .with_context(|| place.clone())?;
                     if !joined {
-                        neighbours.clear();
+                        before.clear();
                     }
                 }
-                unscored = Some(next);
-            }
-            Event::Missing { stream, .. } if stream == input.stream => {
-                if let Some(last) = unscored.take() {
-                    settle(last, None, &mut neighbours)?;
+                if range.passed(frames.start) {
+                    break;
                 }
-                neighbours.clear();
+                unscored = Some(Unscored {
+                    stored,
+                    wanted,
+                    piece,
+                });
             }
-            _ => {}
+            other => {
+                let lost_in = match other {
+                    Event::Missing { stream, .. } => Some(stream),
+                    Event::Stored(lost) => Some(lost.stream),
+                    _ => None,
+                };
+                if lost_in == Some(input.stream) {
+                    if let Some(last) = unscored.take() {
+                        settle(last, None, &mut before).with_context(|| place.clone())?;
+                    }
+                    before.clear();
+                }
+            }
         }
     }
     if let Some(last) = unscored {
-        settle(last, None, &mut neighbours)?;
+        settle(last, None, &mut before).with_context(|| place.clone())?;
     }
+    let unpacked = unpacked + before.unpacked();
+    tracing::debug!("{place}: {unpacked} chunks were unpacked");
     Ok(())
 }

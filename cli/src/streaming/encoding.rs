@@ -132,7 +132,7 @@ impl Encoding<'_> {
     }
 }
 
-/// What was read and is not written yet, for the threads that read and write.
+/// What was read and is not written yet, shared by the threads that read and write.
 struct Read {
     interleaver: Mutex<Interleaver>,
     changed: Condvar,
@@ -147,7 +147,7 @@ impl Read {
     }
 
     fn change(&self, change: impl FnOnce(&mut Interleaver)) {
-        // Whoever panicked while holding it is reported when its thread is joined.
+        // A panic of the other thread is reported when that is joined.
         change(&mut self.interleaver.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
@@ -161,7 +161,7 @@ impl Read {
     }
 }
 
-/// Says that reading is over, however it ended, so that nobody waits for more frames.
+/// Ends the waiting for frames when reading is over, however it ended.
 struct Closing<'a>(&'a Read);
 
 impl Drop for Closing<'_> {

@@ -1,16 +1,15 @@
-//! Hands the frames of a source to a pipeline.
+//! Feeds a pipeline with the frames of a source.
 
 use latentbit_codec::pipeline::FrameInput;
 
 use crate::interrupt;
 use latentbit_media::{FrameSource, MediaError, MediaErrorKind};
 
-/// Pushes all frames of a source, `place` in messages; `beside` is called after each of them with true, and after the last
-/// one with false unless the source ended otherwise. Gives the error that ended it early, if there are frames before it
-/// that are worth keeping.
+/// Pushes all frames of a source, which messages call `place`. Calls `beside` with true after each frame is read, and with
+/// false at the regular end. Returns the error that ended the source early, if the frames before it are worth keeping.
 ///
 /// # Errors
-/// A source without a frame, one that fails, and a pipeline that ended early.
+/// A source that has no frame or fails; a pipeline that ended early.
 pub fn feed(
     place: &str,
     source: &mut dyn FrameSource,
@@ -40,7 +39,7 @@ pub fn feed(
                 if kept && frames > 0 {
                     break Some(error.into());
                 }
-                // The input half is dropped without a flush, so no half-done file gets its name.
+                // Dropping the input without a flush keeps a half-done file from getting its name.
                 return Err(error.into());
             }
         }

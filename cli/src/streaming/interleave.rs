@@ -15,7 +15,7 @@ pub struct Interleaver {
     /// How far a frame may be from its place at a constant rate: what rounding to ticks of the source makes.
     tolerance: i64,
     times: VecDeque<i64>,
-    /// Frames that came, and those of them that are in a chunk.
+    /// Frames that were taken, and how many of them got into chunks.
     came: u64,
     given: u64,
     /// Whether no more frames will come.
@@ -23,8 +23,7 @@ pub struct Interleaver {
     /// Where the next chunk begins if the rate is constant.
     next: i64,
     streams: Vec<PacketStream>,
-    /// Packets in the order in which they came, with the number of the frame that they came with and the place of their
-    /// stream.
+    /// Packets in order of arrival, with the number of the frame they came with and the place of their stream.
     packets: VecDeque<(u64, usize, Packet)>,
 }
 
@@ -87,8 +86,8 @@ impl Interleaver {
         self.ended = true;
     }
 
-    /// Whether it is known how long the last of the next `frames` frames is shown: until the one after it, which has to be
-    /// there for that unless none will come.
+    /// Whether the duration of the last of the next `frames` frames is known. It is shown until the frame after it, so that
+    /// one must have been taken, unless there are no more frames.
     pub const fn is_settled(&self, frames: u64) -> bool {
         self.source.is_none() || self.ended || self.came - self.given > frames
     }
@@ -130,14 +129,14 @@ impl Interleaver {
         }
     }
 
-    /// Packets of one stream each, of the time of the chunks that were asked for, and that came no later than the frame
-    /// after them: what reading is further ahead makes no difference.
+    /// Packets of the time up to the end of the last chunk, by stream. Packets that came later than the first frame after
+    /// that chunk stay for the next one, so that the result does not depend on how far ahead the source was read.
     pub fn packets(&mut self) -> Vec<(StreamId, Vec<Packet>)> {
         let end = self.next;
         self.take_packets(self.given + 1, Some(end))
     }
 
-    /// All packets that are left; with `cut_off` only those of the time of the chunks.
+    /// All remaining packets; if `cut_off`, only those of the time up to the end of the last chunk.
     pub fn rest(&mut self, cut_off: bool) -> Vec<(StreamId, Vec<Packet>)> {
         let end = self.next;
         self.take_packets(u64::MAX, cut_off.then_some(end))
@@ -166,7 +165,7 @@ impl Interleaver {
         groups
     }
 
-    /// When the chunks that were asked for end.
+    /// When the last chunk ends.
     #[cfg(test)]
     const fn end(&self) -> i64 {
         self.next
@@ -238,7 +237,7 @@ mod tests {
         assert_eq!(interleaver.end(), 23600);
     }
 
-    /// How far reading is ahead of writing must not matter.
+    /// The result must not depend on how far ahead the source was read.
     #[test]
     fn the_last_frame_of_a_chunk_waits_for_the_next_one() {
         let mut interleaver = interleaver(Some((1, 90000)), (25, 1));

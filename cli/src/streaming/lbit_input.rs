@@ -1,26 +1,28 @@
-//! Opens `.lbit` files and pipes.
+//! Opens `.lbit` files and pipes, and seeks in files.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context;
 use latentbit_container::{
-    ChunkInfo, ErrorKind, Limits, MAGIC, PixelFrames, ReadMode, Reader, StreamId, VideoStream, read_index,
-    read_totals,
+    ErrorKind, Event, File as LbitFile, Header, Limits, MAGIC, Part, PixelFrames, ReadMode, Reader, StreamId,
+    Times, VideoStream, read_totals, ticks_of,
 };
 
-use crate::exit::usage;
-use latentbit_media::{MediaError, MediaErrorKind};
+use crate::exit::{UsageError, usage};
+use latentbit_media::{MediaError, MediaErrorKind, Start};
 
-/// Counts the bytes that go by.
+/// Counts the bytes that are read.
 pub struct Counted<R> {
     inner: R,
     count: Arc<AtomicU64>,
 }
 
 impl<R> Counted<R> {
-    /// Counts what is read of `inner`; the second result tells how much it was.
+    /// Counts what is read from `inner`; the second result holds the count.
     pub fn new(inner: R) -> (Self, Arc<AtomicU64>) {
         let count = Arc::new(AtomicU64::new(0));
         let counted = Self {
@@ -39,19 +41,128 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// The frames that are wanted of a stream; all by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WantedFrames {
+    /// Where they start; a time is a presentation time.
+    pub start: Option<Start>,
+    /// How many there are at most.
+    pub frames: Option<u64>,
+}
+
+impl WantedFrames {
+    /// Their indices, if frame `first` is the first of them.
+    pub fn range_from(&self, first: u64) -> Range<u64> {
+        first
+            ..self
+                .frames
+                .map_or(u64::MAX, |frames| first.saturating_add(frames))
+    }
+}
+
+/// A point in a stream of tokens: a frame by its index, or when it is shown, in ticks of the video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    Frame(u64),
+    Tick(i64),
+}
+
+impl Point {
+    /// The point in `video` that a command line names.
+    pub fn new(start: Start, video: &VideoStream) -> Self {
+        match start {
+            Start::Frames(frame) => Self::Frame(frame),
+            Start::Seconds(seconds) => Self::Tick(ticks_of(seconds, video.time_base)),
+        }
+    }
+
+    /// How many of the `frames` of a chunk come before it, in a video with this `frame_duration`.
+    pub fn frames_before(self, frames: &Range<u64>, times: &Times, frame_duration: u32) -> u64 {
+        let count = frames.end.saturating_sub(frames.start);
+        match self {
+            Self::Frame(frame) => frame.saturating_sub(frames.start).min(count),
+            Self::Tick(time) => times.frames_before(time, PixelFrames(count), frame_duration),
+        }
+    }
+}
+
+/// Where events come from.
+pub enum Source {
+    /// A whole stream, read front to back.
+    Stream(Reader<Counted<Box<dyn Read + Send>>>),
+    /// A part of a file.
+    Part(Part<Counted<File>>),
+}
+
+impl Source {
+    /// The header of the file.
+    pub const fn header(&self) -> &Header {
+        match self {
+            Self::Stream(reader) => reader.header(),
+            Self::Part(part) => part.file().header(),
+        }
+    }
+
+    /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    /// As for [`Reader::next_event`] and [`Part::next_event`].
+    pub fn next_event(&mut self) -> latentbit_container::Result<Option<Event>> {
+        match self {
+            Self::Stream(reader) => reader.next_event(),
+            Self::Part(part) => part.next_event(),
+        }
+    }
+
+    /// As [`next_event`](Self::next_event), with chunks as they are stored.
+    ///
+    /// # Errors
+    /// As for [`next_event`](Self::next_event).
+    pub fn next_stored_event(&mut self) -> latentbit_container::Result<Option<Event>> {
+        match self {
+            Self::Stream(reader) => reader.next_stored_event(),
+            Self::Part(part) => part.next_stored_event(),
+        }
+    }
+}
+
 /// A stream that is being read.
 pub struct Input {
     /// The file's name, or "stdin".
     pub place: String,
-    pub reader: Reader<Counted<Box<dyn Read + Send>>>,
+    pub source: Source,
     /// The stream of tokens that is looked at.
     pub stream: StreamId,
     /// What the header says of it.
     pub video: VideoStream,
     /// Whether reading may begin in the middle.
     pub joining: bool,
-    /// Bytes read so far.
+    /// Bytes read so far; of a part, those of the index too.
     pub bytes: Arc<AtomicU64>,
+    /// How many frames it has: by the index or, since a file of one chunk needs none, by the end record, or by the header.
+    pub frames: Option<u64>,
+    strict: bool,
+    /// The same file by its index, and the bytes read that way; none for a pipe or a file without an index, and once a
+    /// part is being read.
+    file: Option<(LbitFile<Counted<File>>, Arc<AtomicU64>)>,
+}
+
+/// What a seek found.
+pub struct Seeked {
+    /// The wanted frames, by index.
+    pub wanted: WantedFrames,
+    /// How many of them the stream has.
+    pub frames: u64,
+    /// How many frames have to be decoded for them.
+    pub decoded: u64,
+    /// Bytes of the chunks that hold them.
+    pub bytes: u64,
 }
 
 /// The bytes of a file, or of stdin for `-`, and a name for messages.
@@ -107,66 +218,118 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
         let message = "there is no video in this file";
         return Err(MediaError::new(MediaErrorKind::Invalid, &place, message).into());
     };
-    Ok(Input {
+    let mut input = Input {
         place,
-        reader,
+        source: Source::Stream(reader),
         stream,
-        video,
         joining: mode == ReadMode::Join,
         bytes,
-    })
-}
-
-/// What is known of a stream before its chunks are read.
-pub struct Known {
-    /// How many frames it has: by the index or, since a file of one chunk needs none, by the end record, or by the header.
-    pub frames: Option<u64>,
-    /// The index; none for a pipe or a file without one.
-    pub index: Option<Index>,
-}
-
-/// What a file's index tells.
-pub struct Index(Vec<ChunkInfo>);
-
-/// Looks at the header of a stream and at the end of its file, which a pipe and a file that was cut off have not.
-pub fn known(path_or_dash: &str, input: &Input) -> Known {
-    let mut file = seekable(path_or_dash).ok().flatten();
-    let index = file.as_mut().and_then(|file| index(file, input.stream));
-    let frames = match (&index, &mut file) {
-        (Some(index), _) => index.frame_count(),
-        (None, Some(file)) => frames_by_totals(file, input),
-        (None, None) => None,
+        frames: video.frame_count.map(PixelFrames::into),
+        video,
+        strict: mode == ReadMode::Strict,
+        file: None,
     };
-    let frames = frames.or(input.video.frame_count.map(PixelFrames::into));
-    Known { frames, index }
+    if let Some(file) = seekable(path_or_dash)? {
+        input.look_at_end(file.into_inner());
+    }
+    Ok(input)
 }
 
-fn index(file: &mut BufReader<File>, stream: StreamId) -> Option<Index> {
-    let mut chunks = read_index(file, &Limits::default()).ok()??;
-    chunks.retain(|chunk| chunk.stream == stream);
-    Some(Index(chunks))
-}
-
-fn frames_by_totals(file: &mut BufReader<File>, input: &Input) -> Option<u64> {
-    let totals = read_totals(file, input.reader.header()).ok()??;
-    let totals = totals.get(usize::from(input.stream.0))?;
-    Some(totals.frames.0)
-}
-
-impl Index {
-    fn frame_count(&self) -> Option<u64> {
-        let last = self.0.last()?;
-        Some(last.first_frame.0.saturating_add(last.frame_count.0))
+impl Input {
+    /// Reads the end record or the index. Faults are ignored here: reading the stream will come across them.
+    fn look_at_end(&mut self, mut file: File) {
+        if let Ok(Some(totals)) = read_totals(&mut file, self.source.header()) {
+            let mine = totals.get(self.stream.index());
+            self.frames = mine.map(|totals| totals.frames.0).or(self.frames);
+            return;
+        }
+        let (counted, bytes) = Counted::new(file);
+        if let Ok(Some(file)) = LbitFile::with_index(counted, Limits::default()) {
+            self.frames = Some(file.frames(self.stream).0);
+            self.file = Some((file, bytes));
+        }
     }
 
-    /// The frames at which its groups begin.
-    pub fn key_frames(&self) -> Vec<PixelFrames> {
-        let keys = self.0.iter().filter(|chunk| chunk.key);
-        keys.map(|chunk| chunk.first_frame).collect()
+    /// The first frame of each group, if there is an index.
+    pub fn key_frames(&self) -> Option<Vec<PixelFrames>> {
+        let (file, _) = self.file.as_ref()?;
+        let chunks = file.chunks(self.stream);
+        let keys = chunks.iter().filter(|chunk| chunk.key);
+        Some(keys.map(|chunk| chunk.first_frame).collect())
+    }
+
+    /// Seeks to the group of the first wanted frame by the index. Reading goes on there, with the packets of `streams`.
+    /// `around` adds so many frames before and after the wanted ones.
+    ///
+    /// Returns `None` if there is no index, or if that is the first group: the stream is read from its start then.
+    ///
+    /// # Errors
+    /// A usage error if the stream has none of the frames; a file that cannot be read.
+    pub fn seek(
+        &mut self,
+        wanted: WantedFrames,
+        around: u64,
+        streams: &[StreamId],
+    ) -> anyhow::Result<Option<Seeked>> {
+        let (Some(start), Some((mut file, bytes))) = (wanted.start, self.file.take()) else {
+            return Ok(None);
+        };
+        let first = match Point::new(start, &self.video) {
+            Point::Frame(first) => first,
+            Point::Tick(time) => {
+                let frame = file.frame_at(self.stream, time);
+                frame.with_context(|| self.place.clone())?.0
+            }
+        };
+        let range = wanted.range_from(first);
+        let chunks_for = |start, end| file.chunks_for(self.stream, PixelFrames(start)..PixelFrames(end));
+        let Some(held) = chunks_for(range.start, range.end) else {
+            return Err(UsageError(AFTER_THE_END.to_owned()).into());
+        };
+        let with_context = chunks_for(
+            range.start.saturating_sub(around),
+            range.end.saturating_add(around),
+        );
+        let needed = with_context.unwrap_or_else(|| held.clone());
+        if needed.from_key == 0 {
+            self.file = Some((file, bytes));
+            return Ok(None);
+        }
+        let frames = held.frames.end.saturating_sub(held.frames.start).0;
+        let chunks = file
+            .chunks(self.stream)
+            .get(held.first..held.end)
+            .unwrap_or_default();
+        let end = chunks.last().map_or(held.frames.end, |last| {
+            PixelFrames(last.first_frame.0 + last.frame_count.0)
+        });
+        let decoded = end.saturating_sub(needed.decoded_from).0;
+        let held_bytes = chunks.iter().map(|chunk| chunk.stored_len).sum();
+        let seeked = Seeked {
+            wanted: WantedFrames {
+                start: Some(Start::Frames(first)),
+                frames: wanted.frames,
+            },
+            frames,
+            decoded,
+            bytes: held_bytes,
+        };
+        let part = file.part(needed);
+        let part = if self.strict { part.strict() } else { part };
+        // Without streams there is no need to read chunks for the times of their packets.
+        self.source = Source::Part(match streams.is_empty() {
+            true => part,
+            false => part.with_packets(streams).with_context(|| self.place.clone())?,
+        });
+        self.bytes = bytes;
+        Ok(Some(seeked))
     }
 }
 
-/// Refuses to look at more bits than tokens have.
+/// The message for a start behind the last frame.
+pub const AFTER_THE_END: &str = "the start point lies after the end of the stream";
+
+/// Fails if `--bits` asks for more bits than tokens have.
 pub fn check_bits(bits: Option<u8>, video: &VideoStream) -> anyhow::Result<()> {
     match bits {
         Some(bits) if bits > video.bits => usage(format!(

@@ -1,4 +1,4 @@
-//! Writes `.lbit` files and pipes, and sums up what was written.
+//! Writes `.lbit` files and pipes, and prints summaries of them.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::report;
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
-/// A stream that is being written.
+/// A stream being written.
 pub struct Output {
     target: Target,
     writer: Writer<Box<dyn Write + Send>>,
@@ -77,7 +77,7 @@ pub fn write_file<T>(
     Ok(made)
 }
 
-/// Prints what was written as JSON, if that was asked for.
+/// Prints a summary of the output as JSON, if that was asked for.
 pub fn print_summary(
     command: &str,
     output: &str,

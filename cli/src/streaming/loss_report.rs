@@ -1,4 +1,4 @@
-//! Which frames of an output are right, what was done about the others, and the report of that.
+//! The loss report: which frames of an output are exact, and what was done about the others.
 
 use std::io::Write;
 
@@ -11,17 +11,17 @@ use crate::report::BundleReport;
 use latentbit_media::MediaError;
 use latentbit_media::Target;
 
-/// Runs of frames that messages name; the report has them all.
+/// Most stretches of frames in messages; the report lists all.
 const MAX_TOLD: usize = 10;
 
-/// Frames, by what they are.
+/// How many frames there are of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameTotals {
-    /// What the encoder meant.
+    /// As encoded.
     pub exact: u64,
-    /// Intact, but a chunk before them in their group is lost.
+    /// Intact, but after a lost chunk in their group.
     pub affected: u64,
-    /// Lost, all or in part, and filled in.
+    /// Lost, in whole or in part, and filled in.
     pub concealed: u64,
     /// Lost, and not in the output.
     pub left_out: u64,
@@ -52,7 +52,7 @@ enum State {
     LeftOut,
 }
 
-/// Neighbouring frames of one kind.
+/// Consecutive frames of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Stretch {
     /// Index of the first one in the stream.
@@ -82,10 +82,10 @@ struct LossReport<'a> {
     bundle: BundleReport,
     method: &'static str,
     low_delay: bool,
-    /// What maskgit works with.
+    /// The predictor of maskgit.
     predictor: Option<PredictorReport>,
     settings: Option<Settings>,
-    /// Lost chunks in a row up to which the method is used.
+    /// The method is used for at most this many lost chunks in a row.
     max_chunks: u64,
     totals: &'a FrameTotals,
     runs: &'a [Stretch],
@@ -108,7 +108,7 @@ struct Settings {
     seed: u64,
 }
 
-/// The predictor, and how it fills, if that is the method.
+/// The predictor and its settings, if the method is maskgit.
 fn predictor_of(conceal: &Conceal) -> Option<(PredictorReport, Settings)> {
     let Conceal::MaskGit { predictor, fill } = conceal else {
         return None;
@@ -134,36 +134,27 @@ fn predictor_of(conceal: &Conceal) -> Option<(PredictorReport, Settings)> {
     Some((about, settings))
 }
 
-/// Follows the frames of an output.
-#[derive(Debug)]
+/// Keeps track of the frames of an output.
+#[derive(Debug, Default)]
 pub struct Losses {
     /// Index of the frame that should come next, once it is known.
     next: Option<u64>,
     totals: FrameTotals,
-    runs: Vec<Stretch>,
+    stretches: Vec<Stretch>,
 }
 
 impl Losses {
-    /// `next` is the index of the frame that should come first, if anybody knows.
-    pub const fn new(next: Option<u64>) -> Self {
-        Self {
-            next,
-            totals: FrameTotals {
-                exact: 0,
-                affected: 0,
-                concealed: 0,
-                left_out: 0,
-            },
-            runs: Vec::new(),
-        }
+    /// Expects frame `first` to be the first.
+    pub const fn begin(&mut self, first: u64) {
+        self.next = Some(first);
     }
 
-    /// What there was so far.
+    /// The frames so far.
     pub const fn totals(&self) -> &FrameTotals {
         &self.totals
     }
 
-    /// Takes a frame in; those between the last one and it are left out.
+    /// Counts a frame. Those between the last one and it were left out.
     pub fn take(&mut self, index: u64, fidelity: Fidelity) {
         self.end(index);
         let (state, method) = match fidelity {
@@ -175,7 +166,7 @@ impl Losses {
         self.next = Some(index + 1);
     }
 
-    /// Says that the frames up to `end` are all.
+    /// Ends the output before frame `end`. Those that did not come were left out.
     pub fn end(&mut self, end: u64) {
         if let Some(next) = self.next.filter(|&next| next < end) {
             self.add(next, end - next, State::LeftOut, None);
@@ -185,11 +176,11 @@ impl Losses {
 
     fn add(&mut self, first: u64, frames: u64, state: State, method: Option<&'static str>) {
         self.totals.count(state, frames);
-        match self.runs.last_mut() {
-            Some(run) if (run.state, run.method, run.first + run.frames) == (state, method, first) => {
-                run.frames += frames;
+        match self.stretches.last_mut() {
+            Some(last) if (last.state, last.method, last.first + last.frames) == (state, method, first) => {
+                last.frames += frames;
             }
-            _ => self.runs.push(Stretch {
+            _ => self.stretches.push(Stretch {
                 first,
                 frames,
                 state,
@@ -198,19 +189,19 @@ impl Losses {
         }
     }
 
-    /// Says which frames of `output` are lost and what was done about it.
+    /// Logs which frames of `output` are lost, and what was done about them.
     pub fn log(&self, output: &str) {
         let lost = self
-            .runs
+            .stretches
             .iter()
-            .filter(|run| matches!(run.state, State::Concealed | State::LeftOut));
-        for run in lost.clone().take(MAX_TOLD) {
-            let what = match run.method {
+            .filter(|stretch| matches!(stretch.state, State::Concealed | State::LeftOut));
+        for stretch in lost.clone().take(MAX_TOLD) {
+            let what = match stretch.method {
                 Some(method) => format!("concealed ({method})"),
                 None => "left out".to_owned(),
             };
-            let last = run.first + run.frames - 1;
-            tracing::error!("{output}: frames {} to {last} are {what}", run.first);
+            let last = stretch.first + stretch.frames - 1;
+            tracing::error!("{output}: frames {} to {last} are {what}", stretch.first);
         }
         let more = lost.count().saturating_sub(MAX_TOLD);
         if more > 0 {
@@ -245,7 +236,7 @@ impl Losses {
             settings,
             max_chunks: MAX_CONCEALED_CHUNKS,
             totals: &self.totals,
-            runs: &self.runs,
+            runs: &self.stretches,
             seconds: about.seconds,
         };
         let (target, mut file) = Target::open(path_or_dash)?;
@@ -265,8 +256,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_cover_every_frame() {
-        let mut losses = Losses::new(Some(2));
+    fn stretches_cover_every_frame() {
+        let mut losses = Losses::default();
+        losses.begin(2);
         for index in [3, 4, 7, 8] {
             losses.take(index, Fidelity::Exact);
         }
@@ -276,13 +268,13 @@ mod tests {
         losses.take(12, Fidelity::Concealed(Method::Freeze));
         losses.take(13, Fidelity::Affected);
         losses.end(16);
-        let runs: Vec<_> = losses
-            .runs
+        let stretches: Vec<_> = losses
+            .stretches
             .iter()
-            .map(|run| (run.first, run.frames, run.state))
+            .map(|stretch| (stretch.first, stretch.frames, stretch.state))
             .collect();
         assert_eq!(
-            runs,
+            stretches,
             [
                 (2, 1, State::LeftOut),
                 (3, 2, State::Exact),
@@ -302,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_joined_lost_nothing_before() {
-        let mut losses = Losses::new(None);
+        let mut losses = Losses::default();
         losses.take(40, Fidelity::Exact);
         losses.end(41);
         assert_eq!(losses.totals().left_out, 0);

@@ -1,4 +1,4 @@
-//! Keeps within the memory that a command line allows.
+//! Plans memory within `--max-memory`.
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{Geometry, MemoryPlan, TileStates, Work};
@@ -8,28 +8,28 @@ use crate::args::MemoryArgs;
 use crate::exit::usage;
 use crate::report::{peak_memory_bytes, resident_bytes};
 
-/// How the VAE is run, and how much memory that takes in all.
+/// How the VAE is run, and how much memory the process takes.
 #[derive(Debug)]
 pub struct Planned {
     pub plan: MemoryPlan,
-    /// Peak memory of the process that is expected, in bytes.
+    /// Expected peak memory of the process, in bytes.
     pub estimate: u64,
 }
 
-/// What is to be done, as far as memory depends on it.
+/// What the memory depends on.
 #[derive(Debug)]
 pub struct Task<'a> {
-    /// It must be loaded: what the process has by now is part of the estimate.
+    /// Must be loaded: the memory that the process holds by now is part of the estimate.
     pub bundle: &'a Bundle,
     pub geometry: &'a Geometry,
     pub work: Work,
-    /// How many frames the video has, if that is known.
+    /// How many frames go through the VAE, if that is known.
     pub frames: Option<u64>,
-    /// What the command takes besides where chunks are lost, in bytes, which is within the limit, too.
+    /// What concealment adds once chunks are lost, in bytes. It counts towards the limit.
     pub where_lost: u64,
 }
 
-/// Chooses whole frames or tiles, and says so if a limit was given.
+/// Chooses between whole frames and tiles, and prints the choice if a limit was given.
 pub fn plan(args: &MemoryArgs, task: &Task, quiet: bool) -> anyhow::Result<Planned> {
     let before = resident_bytes().unwrap_or(0);
     let reserved = before.saturating_add(task.where_lost);

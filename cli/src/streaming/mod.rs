@@ -1,7 +1,7 @@
-//! `.lbit` streams and what flows into and out of them: frames, packets, times.
+//! `.lbit` streams, and the frames, packets and times that flow into and out of them.
 
 pub mod chunk_feed;
-pub mod conceal;
+pub mod decoding;
 pub mod encoding;
 pub mod frame_feed;
 pub mod interleave;
@@ -9,5 +9,8 @@ pub mod lbit_input;
 pub mod lbit_output;
 pub mod loss_report;
 pub mod memory;
+pub mod neighbourhood;
 pub mod presentation;
+#[cfg(test)]
+mod testing;
 pub mod threads;

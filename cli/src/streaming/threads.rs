@@ -1,13 +1,13 @@
-//! The threads of a run: those that compute, and what those that read and write give back.
+//! Thread pools, and the results of threads.
 
 use latentbit_codec::Error;
 
-/// Threads that compute; `threads` of them, or one on each core for 0.
+/// A pool of compute threads; 0 for one per core.
 pub fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
 }
 
-/// What a thread gave, from the result of joining it. `what` it did goes into the message if it died.
+/// The result of a thread that was joined. If it died, the message says `what` it did.
 pub fn joined<T>(result: std::thread::Result<anyhow::Result<T>>, what: &str) -> anyhow::Result<T> {
     result.unwrap_or_else(|_| anyhow::bail!("the {what} thread died; this is a bug"))
 }
@@ -16,7 +16,7 @@ pub fn joined<T>(result: std::thread::Result<anyhow::Result<T>>, what: &str) -> 
 pub fn both<A, B>(fed: anyhow::Result<A>, emptied: anyhow::Result<B>) -> anyhow::Result<(A, B)> {
     let is_closed = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Error::Closed));
     match (fed, emptied) {
-        // A pipeline that closed early is a consequence; the cause is on the other side.
+        // That the pipeline closed is a consequence; the cause is on the other side.
         (Err(error), _) if !is_closed(&error) => Err(error),
         (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
         (Ok(fed), Ok(emptied)) => Ok((fed, emptied)),

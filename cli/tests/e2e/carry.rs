@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{folder, run, tiny, write};
 
 /// Runs ffmpeg or ffprobe in `folder` and gives what it prints.
-fn tool(folder: &TempDir, program: &str, line: &str) -> String {
+pub fn tool(folder: &TempDir, program: &str, line: &str) -> String {
     let output = Command::new(program)
         .args(["-v", "error"])
         .args(line.split_whitespace())
@@ -21,7 +21,7 @@ fn tool(folder: &TempDir, program: &str, line: &str) -> String {
 }
 
 /// Two seconds of pictures with sound in two languages and subtitles.
-fn clip(folder: &TempDir, name: &str, audio: &str, subtitles: &str) {
+pub fn clip(folder: &TempDir, name: &str, audio: &str, subtitles: &str) {
     let text = "1\n00:00:00,500 --> 00:00:00,900\nGrüße\n\n2\n00:00:01,100 --> 00:00:01,700\nzwei\nZeilen\n";
     write(folder, "text.srt", text.as_bytes());
     let sources =
@@ -37,7 +37,7 @@ fn clip(folder: &TempDir, name: &str, audio: &str, subtitles: &str) {
 }
 
 /// The hash of a stream's packets.
-fn hash(folder: &TempDir, file: &str, stream: &str) -> String {
+pub fn hash(folder: &TempDir, file: &str, stream: &str) -> String {
     tool(
         folder,
         "ffmpeg",
@@ -46,7 +46,7 @@ fn hash(folder: &TempDir, file: &str, stream: &str) -> String {
 }
 
 /// Times at which a stream's packets are shown, in order.
-fn times(folder: &TempDir, file: &str, stream: &str) -> Vec<f64> {
+pub fn times(folder: &TempDir, file: &str, stream: &str) -> Vec<f64> {
     let line = format!("-select_streams {stream} -show_entries packet=pts_time -of csv=p=0 {file}");
     let text = tool(folder, "ffprobe", &line);
     let numbers = text

@@ -19,5 +19,6 @@ mod pipes;
 mod predict;
 mod reports;
 mod scenes;
+mod seeking;
 mod support;
 mod tokens;

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use crate::support::{Y4m, folder, read, run, testdata, tiny, write};
 
 /// Splits a line into arguments and adds the tiny bundle and its predictor.
-fn predict(line: &str) -> Vec<String> {
+pub fn predict(line: &str) -> Vec<String> {
     let mut args = tiny(line);
     args.push("--predictor".to_owned());
     args.push(

@@ -1,19 +1,18 @@
-//! `latentbit eval --conceal` of a damaged .lbit file: how good its frames are, by what they are.
+//! `latentbit eval --conceal`: the quality of a damaged .lbit file, by kind of frame.
 
-use std::sync::mpsc;
+use std::ops::ControlFlow;
 
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
-use latentbit_codec::pipeline::{self, DecodedFrame, Fidelity, Options};
+use latentbit_codec::pipeline::{Fidelity, Options};
 use latentbit_container::ReadMode;
 use serde::Serialize;
 
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport};
-use crate::streaming::chunk_feed::feed;
-use crate::streaming::threads::joined;
-use crate::streaming::{conceal, lbit_input};
+use crate::streaming::decoding::{Decoded, Decoding, Shown, concealment};
+use crate::streaming::lbit_input;
 use crate::{model, progress};
 use latentbit_media::open_source;
 
@@ -27,13 +26,13 @@ struct ConcealmentReport<'a> {
     method: &'static str,
     low_delay: bool,
     bundle: BundleReport,
-    /// Frames of which nothing was lost.
+    /// Frames that are as encoded.
     exact: FramesOfKind,
     /// Intact frames after lost ones, up to the next key chunk.
     affected: FramesOfKind,
     /// Frames that were filled in.
     concealed: FramesOfKind,
-    /// Lost frames that nothing stands for.
+    /// Lost frames that were not filled in.
     left_out: u64,
 }
 
@@ -66,34 +65,31 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let (size, found) = ((info.width, info.height), (video.width, video.height));
         return other_size(&args.reference, size, &args.file, found);
     }
-    let conceal = conceal::choose(&args.conceal, &bundle)?;
-    let options = Options {
+    let bar = progress::bar(info.frame_count, quiet);
+    let conceal = concealment(&args.conceal, &bundle)?;
+    let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
+    decoding.keep_going = true;
+    decoding.options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
         conceal: conceal.clone(),
         low_delay: args.conceal.low_delay,
         ..Options::default()
     };
-    let bar = progress::bar(info.frame_count, quiet);
-    let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
-    // Times and packets are of no interest here.
-    let (side_data, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, true, &side_data));
-
     let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
     let mut read = 0;
-    for decoded in decoded {
-        let DecodedFrame {
-            index,
+    let Decoded { losses, feed, .. } = decoding.run(|shown| {
+        let Shown::Frame {
+            offset,
             fidelity,
             frame,
-        } = match decoded {
-            Ok(decoded) => decoded,
-            // When reading went wrong, the decoder only knows that nothing more came.
-            Err(error) => return joined(feeding.join(), "reading").and(Err(error.into())),
+            ..
+        } = shown
+        else {
+            return Ok(ControlFlow::Continue(()));
         };
         let mut reference = None;
-        while read <= index.0 {
+        while read <= offset {
             reference = source.next_frame()?;
             if reference.is_none() {
                 return ends_early(&args.reference, read, &args.file);
@@ -101,17 +97,16 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             read += 1;
             bar.inc(1);
         }
-        let Some(reference) = reference else {
-            continue;
-        };
         let meter = match fidelity {
             Fidelity::Exact => &mut exact,
             Fidelity::Affected => &mut affected,
             Fidelity::Concealed(_) => &mut concealed,
         };
-        meter.add(&reference, &frame)?;
-    }
-    let feed = joined(feeding.join(), "reading")?;
+        if let Some(reference) = reference {
+            meter.add(&reference, &frame)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::warn!("{damage}"));
     let measured = exact.frames() + affected.frames() + concealed.frames();
@@ -125,12 +120,12 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         width: video.width,
         height: video.height,
         method: conceal.method().map_or("off", |method| method.name()),
-        low_delay: options.low_delay,
+        low_delay: args.conceal.low_delay,
         bundle: (&bundle.id).into(),
         exact: (&exact).into(),
         affected: (&affected).into(),
         concealed: (&concealed).into(),
-        left_out: feed.end.saturating_sub(measured),
+        left_out: losses.totals().left_out,
     };
     if args.json {
         report::print(&report, false)?;

@@ -14,6 +14,8 @@ use latentbit_container::MAGIC;
 use crate::args::{ConcealArgs, ModelArgs, SourceArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::report::QualityReport;
+use crate::streaming::lbit_input::WantedFrames;
+use latentbit_media::Start;
 
 /// Options of `eval`.
 #[derive(Debug, Args)]
@@ -28,6 +30,11 @@ pub struct EvalArgs {
 
     #[command(flatten)]
     pub source: SourceArgs,
+
+    /// Where to start in FILE, if it holds more than the part that --start and --frames take of the reference: seconds (12.5),
+    /// HH:MM:SS.ms or a number of frames (40f).
+    #[arg(long, value_name = "TIME")]
+    pub file_start: Option<Start>,
 
     /// Bits to look at of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]
@@ -48,6 +55,19 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
+impl EvalArgs {
+    /// The frames of FILE to measure: all, unless --file-start is given.
+    fn of_file(&self) -> WantedFrames {
+        match self.file_start {
+            Some(start) => WantedFrames {
+                start: Some(start),
+                frames: self.source.range.frames,
+            },
+            None => WantedFrames::default(),
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if args.reference == "-" && args.file == "-" {
@@ -65,8 +85,8 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     }
 }
 
-/// Whether to read a path as .lbit: by its name, else by how it begins. Only .lbit comes from stdin or a pipe, and an
-/// error tells of a file that cannot be read.
+/// Whether to read a path as .lbit, by its name or its first bytes. Stdin and pipes are .lbit; a file that cannot be read
+/// counts as .lbit too, so that reading it reports the error.
 fn holds_tokens(path: &str) -> bool {
     let named = Path::new(path)
         .extension()
@@ -93,7 +113,7 @@ fn other_size<T>(reference: &str, size: (u32, u32), file: &str, found: (u32, u32
     ))
 }
 
-/// The lines of a table of qualities.
+/// Quality as a table.
 fn table<'a>(rows: impl IntoIterator<Item = (String, &'a QualityReport)>) -> String {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
     let head = format!("{:<22}{:>9} {:>8} {:>8}", "", "PSNR dB", "SSIM", "MS-SSIM");

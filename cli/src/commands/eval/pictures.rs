@@ -1,4 +1,4 @@
-//! `latentbit eval` of a video or picture that any other codec made.
+//! `latentbit eval` of a video or picture that another codec made.
 
 use latentbit_codec::metrics::Meter;
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let reference_options = args.source.input_options(args.model.threads);
     let options = InputOptions::default()
         .with_threads(args.model.threads)
+        .with_start(args.file_start)
         .with_frames(reference_options.frames);
     let mut reference = open_source(&args.reference, &reference_options)?;
     let mut source = open_source(&args.file, &options)?;

@@ -1,5 +1,6 @@
 //! `latentbit eval` of a .lbit file: its tokens, and the VAE alone.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -8,13 +9,13 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
 use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
 use latentbit_codec::{Bundle, Frame};
-use latentbit_container::{ReadMode, VideoStream};
+use latentbit_container::{PixelFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
-use crate::streaming::chunk_feed::feed;
+use crate::streaming::decoding::{Decoding, Shown};
 use crate::streaming::lbit_input;
 use crate::streaming::threads::joined;
 use crate::{model, progress};
@@ -49,52 +50,49 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let (size, found) = ((info.width, info.height), (video.width, video.height));
         return other_size(&args.reference, size, &args.file, found);
     }
-    let known = lbit_input::known(&args.file, &input);
-    let bar = progress::bar(known.frames, quiet);
-    // Groups as the file has them; without an index, as the encoder makes them by default.
-    let (chunks_per_group, key_frames) = match known.index {
-        Some(index) => (0, KeyFrames::At(index.key_frames())),
-        None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, KeyFrames::AtCuts),
+    // Groups as in the file; without an index, the encoder's default.
+    let (chunks_per_group, key_frames) = match input.key_frames() {
+        Some(keys) => (0, keys),
+        None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, Vec::new()),
     };
-    let options = Options {
+    let read = input.bytes.clone();
+    let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
+    decoding.options = Options {
         threads: args.model.threads,
         kept_bits: args.bits,
         chunks_per_group,
-        key_frames,
         ..Options::default()
     };
-
-    let bytes = input.bytes.clone();
-    let (decoder, decoded) = pipeline::decoder(&bundle, &video, &options)?;
-    // Times and packets are of no interest here.
-    let (side_data, _) = mpsc::channel();
-    let feeding = std::thread::spawn(move || feed(input, 0..u64::MAX, decoder, false, &side_data));
-    let mut alone = match args.no_vae {
-        true => None,
-        false => Some(Alone::start(&bundle, &video, &options)?),
-    };
-
+    let mut vae_options = decoding.options.clone();
+    let bar = progress::bar(decoding.frames(), quiet);
+    let chunk_bytes = decoding.chunk_bytes();
+    let mut alone = None;
     let mut tokens = Meter::default();
-    let mut failed = None;
-    for frame in decoded {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
+    decoding.run(|shown| {
+        let Shown::Frame { index, frame, .. } = shown else {
+            return Ok(ControlFlow::Continue(()));
         };
         let Some(reference) = source.next_frame()? else {
             return ends_early(&args.reference, tokens.frames(), &args.file);
         };
-        tokens.add(&reference, &frame.frame)?;
-        alone = alone.map(|alone| alone.push(reference)).transpose()?;
+        tokens.add(&reference, &frame)?;
+        if !args.no_vae {
+            let begun = match alone.take() {
+                Some(alone) => alone,
+                None => {
+                    // It counts from the first frame compared.
+                    vae_options.key_frames = match key_frames.is_empty() {
+                        true => KeyFrames::AtCuts,
+                        false => KeyFrames::At(counted_from(index, &key_frames)),
+                    };
+                    Alone::start(&bundle, &video, &vae_options)?
+                }
+            };
+            alone = Some(begun.push(reference)?);
+        }
         bar.inc(1);
-    }
-    joined(feeding.join(), "reading")?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     let vae = alone.map(Alone::finish).transpose()?;
     bar.finish_and_clear();
     if source.next_frame()?.is_some() {
@@ -104,7 +102,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         return usage(format!("{} has no frames", args.file));
     };
     let frames = tokens.frames();
-    let bytes = bytes.load(Ordering::Relaxed);
+    let bytes = chunk_bytes.unwrap_or_else(|| read.load(Ordering::Relaxed));
     let report = TokensReport {
         schema: "latentbit.eval/1",
         reference: &args.reference,
@@ -127,6 +125,12 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The key frames from frame `first` on, relative to it.
+fn counted_from(first: u64, keys: &[PixelFrames]) -> Vec<PixelFrames> {
+    let later = keys.iter().filter_map(|key| key.0.checked_sub(first));
+    later.map(PixelFrames).collect()
+}
+
 /// The VAE without quantization, on threads of its own.
 struct Alone {
     input: FrameInput,
@@ -147,11 +151,11 @@ impl Alone {
 
     fn push(mut self, reference: Frame) -> anyhow::Result<Self> {
         if let Err(error) = self.input.push(&reference) {
-            // The measuring thread has heard what ended the VAE's pipeline.
+            // The measuring thread knows what ended the VAE's pipeline.
             drop(self.references);
             return joined(self.measuring.join(), "measuring").and(Err(error.into()));
         }
-        // The measuring thread only goes away with an error, which `finish` tells.
+        // The measuring thread only ends early with an error, which `finish` returns.
         let _ = self.references.send(reference);
         Ok(self)
     }
