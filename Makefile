@@ -109,6 +109,11 @@ archive-kills: setup-system ## Kill archive runs at 50 random moments for each f
 conformance: setup-system ## Rewrite the files of testdata/conformance
 	LATENTBIT_WRITE_CONFORMANCE=1 cargo test --locked -p latentbit-container --test conformance files_are
 
+.PHONY: public-api
+public-api: setup-rust ## Compare the public items of the library crates with CRATE/public-api.txt
+	scripts/setup/cargo-public-api.sh
+	scripts/api/public-api.sh
+
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
 	cargo fmt --all
