@@ -2,8 +2,11 @@
 
 use std::io::{Read, Seek};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
+use crate::ground::TokenGrid;
 use crate::header::Header;
 use crate::index::{file_len, read_at, whole_record};
 use crate::record::{CRC_LEN, HEADER_LEN, SYNC, Tag};
@@ -27,6 +30,31 @@ pub struct Totals {
 /// Bytes of the end record of a file with `streams` streams.
 pub(crate) const fn record_len(streams: usize) -> u64 {
     (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64
+}
+
+/// The digest of a stream: SHA-256 over its contents in order, whatever coder stored them (LBIT §8.1).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    /// Takes a chunk in: its number of bits and sides, then its packed planes.
+    pub fn chunk(&mut self, grid: TokenGrid, bits: u8, packed: &[u8]) {
+        self.0.update([bits]);
+        for side in [grid.t, grid.h, grid.w] {
+            self.0.update(side.to_le_bytes());
+        }
+        self.0.update(packed);
+    }
+
+    /// Takes the data of a packet in, after its length.
+    pub fn packet(&mut self, data: &[u8]) {
+        self.0.update((data.len() as u64).to_le_bytes());
+        self.0.update(data);
+    }
+
+    pub fn finish(&self) -> [u8; 32] {
+        self.0.clone().finalize().into()
+    }
 }
 
 /// The payload of an end record, for all streams in order.

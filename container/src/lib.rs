@@ -46,7 +46,6 @@ pub mod bits;
 mod chunk;
 mod cm;
 mod coder;
-mod digest;
 pub mod edit;
 mod end;
 mod error;

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use crate::chunk::Chunk;
 use crate::coder::Compression;
-use crate::digest::Digest;
-use crate::end::{self, Totals};
+use crate::end::{self, Digest, Totals};
 use crate::error::{Broken, Error, Result};
 use crate::ground::StreamId;
 use crate::header::{Header, Stream};

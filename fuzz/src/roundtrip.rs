@@ -2,8 +2,8 @@
 
 use arbitrary::Arbitrary;
 use latentbit_container::{
-    BundleId, Chapter, ChunkPlan, Color, Compression, Event, Header, Limits, Metadata, Packet,
-    PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout, VideoStream,
+    BundleId, Chapter, ChunkPlan, Color, Compression, Event, Header, Limits, Metadata, Packet, PacketKind,
+    PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout, VideoStream,
     Writer, WriterOptions,
 };
 
@@ -56,7 +56,11 @@ fn video(input: &Input) -> VideoStream {
         ..Color::default()
     };
     VideoStream::new(size, bundle, layout)
-        .with_times(at_least_one(input.rate), at_least_one(input.base), input.frame_duration)
+        .with_times(
+            at_least_one(input.rate),
+            at_least_one(input.base),
+            input.frame_duration,
+        )
         .with_pixel_aspect(Rational { num: 1, den: 1 })
         .with_color(color)
         .with_bits(bits)

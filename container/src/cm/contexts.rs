@@ -1,6 +1,6 @@
 //! What is known of a bit before it is coded (LBIT §6.2, contexts).
 
-use super::cell::Cell;
+use super::model::Cell;
 use crate::ground::TokenGrid;
 
 /// A neighbour that is not there.

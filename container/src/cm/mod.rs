@@ -4,7 +4,6 @@
 //! are mixed with weights that adapt, and the bit is coded with the result. All arithmetic is on integers, so every
 //! machine finds the same bits.
 
-mod cell;
 mod contexts;
 mod model;
 mod order;

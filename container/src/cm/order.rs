@@ -3,9 +3,8 @@
 //! Bits of a step do not depend on each other, so that a CPU can predict them side by side. Rows are taken four at a
 //! time, each one column behind the row above it.
 
-use super::cell::Cell;
 use super::contexts::{Contexts, NONE};
-use super::model::Model;
+use super::model::{Cell, Model};
 use super::range::{RangeDecoder, RangeEncoder};
 use crate::ground::TokenGrid;
 

@@ -1,10 +1,9 @@
 //! The reader without its input: bytes are pushed in, events come out (LBIT §2, §10).
 
 mod event;
-mod input;
 mod payload;
 mod resync;
-mod stream;
+mod state;
 
 use std::collections::VecDeque;
 
@@ -19,8 +18,7 @@ use crate::limits::{Limits, within};
 use crate::record::{
     CRC_LEN, HEADER_LEN, MAGIC, RECORD_VERSION, RecordHeader, SYNC, Tag, bad_sync, check_crc, hex,
 };
-use input::Input;
-use stream::StreamState;
+use state::{Input, StreamState};
 
 /// Reads a file that is pushed into it in pieces of any size.
 ///

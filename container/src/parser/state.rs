@@ -1,4 +1,7 @@
-//! What was pushed into a parser and not read yet.
+//! What a parser keeps between records: the input that was not read yet, and how far each stream has come.
+
+use crate::end::{Digest, Totals};
+use crate::track::Track;
 
 /// A window of the input.
 #[derive(Debug, Default)]
@@ -52,5 +55,40 @@ impl Input {
     pub fn clear(&mut self) {
         self.buffer = Vec::new();
         self.start = 0;
+    }
+}
+
+/// How far one stream has been read.
+#[derive(Debug)]
+pub(super) struct StreamState {
+    /// What has gone by of a stream of tokens.
+    pub track: Track,
+    /// Whether nothing has come yet and reading did not begin at the start, so that anything may come first.
+    pub joining: bool,
+    /// Records of packets that have gone by.
+    pub packets: u64,
+    pub digest: Digest,
+    /// Whether all contents went into the digest.
+    pub digested: bool,
+}
+
+impl StreamState {
+    pub fn new(joining: bool) -> Self {
+        Self {
+            track: Track::default(),
+            joining,
+            packets: 0,
+            digest: Digest::default(),
+            digested: !joining,
+        }
+    }
+
+    pub fn totals(&self) -> Totals {
+        Totals {
+            frames: self.track.frames,
+            // A stream has the one or the other.
+            chunks: self.track.chunks.max(self.packets),
+            digest: self.digested.then(|| self.digest.finish()),
+        }
     }
 }
