@@ -111,7 +111,8 @@ mod views {
         /// use latentbit_container::{Planes, TokenGrid, Tokens};
         /// let grid = TokenGrid { t: 1, h: 1, w: 3 };
         /// let planes = Planes::new(&Tokens { grid, bits: 2, values: vec![0b01, 0b11, 0b10] })?;
-        /// let most_important: Vec<bool> = planes.plane_bits(0).into_iter().flatten().by_vals().collect();
+        /// let plane = planes.plane_bits(0).expect("there are two");
+        /// let most_important: Vec<bool> = plane.iter().by_vals().collect();
         /// assert_eq!(most_important, [true, true, false]);
         /// # Ok::<(), latentbit_container::Error>(())
         /// ```
@@ -131,7 +132,8 @@ mod views {
         /// use latentbit_container::{TokenGrid, Tokens};
         /// let grid = TokenGrid { t: 1, h: 1, w: 2 };
         /// let tokens = Tokens { grid, bits: 3, values: vec![0b011, 0b100] };
-        /// let bits: Vec<bool> = tokens.token_bits(0).into_iter().flatten().by_vals().collect();
+        /// let token = tokens.token_bits(0).expect("there are two");
+        /// let bits: Vec<bool> = token.iter().by_vals().collect();
         /// assert_eq!(bits, [true, true, false]);
         /// # Ok::<(), latentbit_container::Error>(())
         /// ```
