@@ -11,7 +11,7 @@ use latentbit_container::VideoStream;
 use crate::args::{DtypeChoice, ModelArgs};
 use crate::exit::usage;
 use crate::models::error::missing;
-use crate::models::name::{self, BUILT_IN};
+use crate::models::name::{BUILT_IN, KnownModel};
 use crate::models::{Cache, Name};
 
 /// Loads the bundle of `--model`, else the built-in one, on the device of `--device`. Only the wanted halves take memory.
@@ -116,7 +116,7 @@ fn resolve_in(cache: &Cache, given: &Path) -> anyhow::Result<Choice> {
     {
         return Ok(Choice::Path(record.path(&cache.folder(&name))));
     }
-    let advice = match text.and_then(name::find) {
+    let advice = match text.and_then(KnownModel::find) {
         Some(known) => format!("; get it with `latentbit models pull {}`", known.name),
         None => String::new(),
     };

@@ -50,11 +50,11 @@ pub struct Tried {
 
 /// SHA-256 of the sources that several clips are parts of, each computed once.
 #[derive(Debug)]
-pub struct Digests(HashMap<String, Mutex<Option<Known>>>);
+pub struct Digests(HashMap<String, Mutex<Option<SourceDigest>>>);
 
 /// A digest and the state of the file that it is of.
 #[derive(Debug)]
-struct Known {
+struct SourceDigest {
     len: u64,
     modified: Option<SystemTime>,
     sha256: String,
@@ -90,7 +90,7 @@ impl Digests {
             return Ok(known.sha256.clone());
         }
         let sha256 = digest(path)?;
-        *known = Some(Known {
+        *known = Some(SourceDigest {
             len,
             modified,
             sha256: sha256.clone(),

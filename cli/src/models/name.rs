@@ -93,7 +93,7 @@ fn is_device(text: &str) -> bool {
 
 /// A model that has a name here.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownModel {
     /// The name.
     pub name: &'static str,
     /// Where it is on the hub.
@@ -103,18 +103,18 @@ pub struct Known {
 }
 
 /// The models that have a name here.
-pub const KNOWN: [Known; 3] = [
-    Known {
+pub const KNOWN: [KnownModel; 3] = [
+    KnownModel {
         name: "wan2.1-vae",
         repo: "Wan-AI/Wan2.1-T2V-1.3B",
         files: &["Wan2.1_VAE.pth"],
     },
-    Known {
+    KnownModel {
         name: "wan2.1-vae-diffusers",
         repo: "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         files: &["vae/config.json", "vae/diffusion_pytorch_model.safetensors"],
     },
-    Known {
+    KnownModel {
         name: "wan2.2-vae",
         repo: "Wan-AI/Wan2.2-TI2V-5B",
         files: &["Wan2.2_VAE.pth"],
@@ -123,7 +123,7 @@ pub const KNOWN: [Known; 3] = [
 
 /// What to fetch.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct PullTarget {
     /// Name of the model unless another one is given.
     pub name: String,
     /// Owner and repository.
@@ -132,58 +132,62 @@ pub struct Target {
     pub files: Vec<String>,
 }
 
-/// The model of that name.
-pub fn find(name: &str) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.name == name)
+impl KnownModel {
+    /// The model of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KNOWN.iter().find(|known| known.name == name)
+    }
 }
 
-/// Reads a name, OWNER/REPO or OWNER/REPO/FILE.
-///
-/// # Errors
-/// Wrong usage, with the names that are known.
-pub fn parse(text: &str) -> anyhow::Result<Target> {
-    if let Some(known) = find(text) {
-        return Ok(Target {
-            name: known.name.to_owned(),
-            repo: known.repo.to_owned(),
-            files: known.files.iter().map(|file| (*file).to_owned()).collect(),
-        });
+impl PullTarget {
+    /// Reads a name, OWNER/REPO or OWNER/REPO/FILE.
+    ///
+    /// # Errors
+    /// Wrong usage, with the names that are known.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        if let Some(known) = KnownModel::find(text) {
+            return Ok(Self {
+                name: known.name.to_owned(),
+                repo: known.repo.to_owned(),
+                files: known.files.iter().map(|file| (*file).to_owned()).collect(),
+            });
+        }
+        let mut parts = text.splitn(3, '/');
+        let (Some(owner), Some(repo)) = (parts.next(), parts.next()) else {
+            let names = KNOWN.map(|known| known.name).join(", ");
+            return usage(format!(
+                "'{}' is no model that is known here; give {names}, OWNER/REPO or OWNER/REPO/FILE",
+                text.escape_debug()
+            ));
+        };
+        let file = parts.next();
+        if !is_safe(owner) || !is_safe(repo) || !file.is_none_or(is_path) {
+            return usage(format!(
+                "'{}' is no file in a repository of the hub; expected OWNER/REPO or OWNER/REPO/FILE",
+                text.escape_debug()
+            ));
+        }
+        let files: Vec<_> = file.into_iter().map(str::to_owned).collect();
+        let name = match &files[..] {
+            [file] => stem(file_name(file)),
+            _ => repo,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            repo: format!("{owner}/{repo}"),
+            files,
+        })
     }
-    let mut parts = text.splitn(3, '/');
-    let (Some(owner), Some(repo)) = (parts.next(), parts.next()) else {
-        let names = KNOWN.map(|known| known.name).join(", ");
-        return usage(format!(
-            "'{}' is no model that is known here; give {names}, OWNER/REPO or OWNER/REPO/FILE",
-            text.escape_debug()
-        ));
-    };
-    let file = parts.next();
-    if !is_safe(owner) || !is_safe(repo) || !file.is_none_or(is_path) {
-        return usage(format!(
-            "'{}' is no file in a repository of the hub; expected OWNER/REPO or OWNER/REPO/FILE",
-            text.escape_debug()
-        ));
-    }
-    let files: Vec<_> = file.into_iter().map(str::to_owned).collect();
-    let name = match &files[..] {
-        [file] => stem(file_name(file)),
-        _ => repo,
-    };
-    Ok(Target {
-        name: name.to_owned(),
-        repo: format!("{owner}/{repo}"),
-        files,
-    })
-}
 
-/// The name for the cache: the one given, else that of the target.
-///
-/// # Errors
-/// Wrong usage, if it cannot be one.
-pub fn name_of(target: &Target, given: Option<&str>) -> anyhow::Result<Name> {
-    match given {
-        Some(name) => Name::new(name),
-        None => Name::derived(&target.name),
+    /// The name for the cache: the one given, else its own.
+    ///
+    /// # Errors
+    /// Wrong usage, if it cannot be one.
+    pub fn cache_name(&self, given: Option<&str>) -> anyhow::Result<Name> {
+        match given {
+            Some(name) => Name::new(name),
+            None => Name::derived(&self.name),
+        }
     }
 }
 
@@ -234,21 +238,21 @@ mod tests {
     #[test]
     fn targets_are_names_and_repositories() {
         for known in &KNOWN {
-            let target = parse(known.name).unwrap();
+            let target = PullTarget::parse(known.name).unwrap();
             assert_eq!(target.repo, known.repo);
-            assert_eq!(name_of(&target, None).unwrap().as_str(), known.name);
+            assert_eq!(target.cache_name(None).unwrap().as_str(), known.name);
             assert!(target.files.iter().all(|file| is_path(file)));
             // The rules for repositories hold for the known ones, too.
-            assert!(parse(&format!("{}/{}", known.repo, known.files[0])).is_ok());
+            assert!(PullTarget::parse(&format!("{}/{}", known.repo, known.files[0])).is_ok());
         }
-        let target = parse("owner/repo/sub folder/a.b.pth").unwrap();
+        let target = PullTarget::parse("owner/repo/sub folder/a.b.pth").unwrap();
         assert_eq!(target.repo, "owner/repo");
         assert_eq!(target.files, ["sub folder/a.b.pth"]);
-        assert_eq!(name_of(&target, None).unwrap().as_str(), "a.b");
-        assert_eq!(name_of(&target, Some("x")).unwrap().as_str(), "x");
-        let target = parse("owner/repo").unwrap();
+        assert_eq!(target.cache_name(None).unwrap().as_str(), "a.b");
+        assert_eq!(target.cache_name(Some("x")).unwrap().as_str(), "x");
+        let target = PullTarget::parse("owner/repo").unwrap();
         assert_eq!(target.files, [""; 0]);
-        assert_eq!(name_of(&target, None).unwrap().as_str(), "repo");
+        assert_eq!(target.cache_name(None).unwrap().as_str(), "repo");
     }
 
     #[test]
@@ -257,8 +261,13 @@ mod tests {
             "", "wan", "/", "a/", "/b", "../b", "a/..", "a/b/", "a/b/../c", "a/b//c", "a/b/./c", "a/b/c\\d",
             "a/b/c\nd", "a b/c", "a/b?c=d", "a/b/nul", "a/b/.c",
         ] {
-            assert!(parse(bad).is_err(), "{bad:?}");
+            assert!(PullTarget::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(name_of(&parse("a/b").unwrap(), Some("../x")).is_err());
+        assert!(
+            PullTarget::parse("a/b")
+                .unwrap()
+                .cache_name(Some("../x"))
+                .is_err()
+        );
     }
 }

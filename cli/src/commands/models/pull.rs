@@ -10,7 +10,7 @@ use crate::args::ModelNameArgs;
 use crate::exit::{Exit, usage};
 use crate::models::cache::remove;
 use crate::models::hub::{self, Hub};
-use crate::models::name::{self, Target};
+use crate::models::name::PullTarget;
 use crate::models::{Cache, FileRecord, Name, Record, Source, kind};
 use crate::progress;
 
@@ -39,8 +39,8 @@ pub struct ModelsPullArgs {
 
 /// Runs the command.
 pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
-    let target = name::parse(&args.model)?;
-    let name = name::name_of(&target, args.name.name.as_deref())?;
+    let target = PullTarget::parse(&args.model)?;
+    let name = target.cache_name(args.name.name.as_deref())?;
     if args.revision.is_empty() || args.revision.len() > 200 || args.revision.contains("..") {
         return usage(format!(
             "--revision '{}': expected a branch, tag or commit",
@@ -74,7 +74,7 @@ pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
 fn present(
     cache: &Cache,
     name: &Name,
-    target: &Target,
+    target: &PullTarget,
     args: &ModelsPullArgs,
 ) -> anyhow::Result<Option<Record>> {
     if !cache.contains(name) || args.name.overwrite {
@@ -92,7 +92,7 @@ fn present(
     }
 }
 
-fn is_of(source: &Source, target: &Target, asked: &str) -> bool {
+fn is_of(source: &Source, target: &PullTarget, asked: &str) -> bool {
     let Source::Hub {
         repo,
         revision,
@@ -109,7 +109,7 @@ fn is_of(source: &Source, target: &Target, asked: &str) -> bool {
 
 fn fetch(
     name: &Name,
-    target: &Target,
+    target: &PullTarget,
     revision: &str,
     staging: &Path,
     quiet: bool,
@@ -170,7 +170,7 @@ mod tests {
             commit: Some("abc".to_owned()),
             paths: vec!["a.pth".to_owned()],
         };
-        let target = |text| name::parse(text).unwrap();
+        let target = |text| PullTarget::parse(text).unwrap();
         assert!(is_of(&source, &target("o/r/a.pth"), "main"));
         assert!(is_of(&source, &target("o/r"), "main"));
         assert!(is_of(&source, &target("o/r"), "abc"));

@@ -1,7 +1,9 @@
 //! Reads everything that libav can decode.
 
+mod start;
+
 use super::packets::{Carried, carried};
-use super::{error, file_url, init, positive, seconds};
+use super::{error, file_url, init, positive, seconds, to_av};
 use crate::background::{PullSource, starts_after_end};
 use crate::color::{Converter, PlaneRef, code};
 use crate::error::{MediaError, MediaErrorKind};
@@ -14,10 +16,12 @@ use av::software::scaling;
 use ffmpeg_next as av;
 use latentbit_codec::Frame;
 use latentbit_container::{Color, ColorRange, Rational, rescale};
+use std::collections::VecDeque;
 
 /// Decodes the best video stream of a file.
 pub struct LibavReader {
     place: String,
+    options: InputOptions,
     input: av::format::context::Input,
     decoder: av::decoder::Video,
     stream: usize,
@@ -46,7 +50,33 @@ pub struct LibavReader {
     extras: Extras,
     /// Bytes of packets that wait for a frame.
     waiting: usize,
+    /// Packets of other streams that end before this time, in seconds, belong to no frame that is given.
+    unwanted: f64,
     read_error: Option<MediaError>,
+    /// Whether frames have been asked for.
+    begun: bool,
+    /// How the start is being reached, until it has been.
+    landing: Option<Landing>,
+    /// Video packets that were read ahead of the decoder.
+    ahead: VecDeque<av::Packet>,
+    /// Whether packets at the beginning were not read.
+    sought: bool,
+}
+
+/// A way to the start that leaves out packets, and what shows that nothing is missing.
+struct Landing {
+    /// The start in seconds.
+    start: f64,
+    /// Whether packets are read from the beginning of the file, and kept from the last key packet on.
+    walking: bool,
+    /// Time of the key packet that decoding begins with.
+    key: Option<i64>,
+    /// Whether a frame before the start came out of the decoder.
+    before: bool,
+    /// Bytes of the video packets that are kept.
+    bytes: usize,
+    /// For each stream of the file, time and end of the first packet that was read.
+    first_packets: Vec<Option<(i64, i64)>>,
 }
 
 /// The way from a decoded frame to RGB.
@@ -60,6 +90,9 @@ struct Route {
 /// Packets that may fail to decode one after the other before the file counts as broken.
 const MAX_DAMAGED: u64 = 1000;
 
+/// Seconds by which sound may be late or early and still belong to a frame.
+const SOUND_SLACK: f64 = 1.0;
+
 /// Bytes of packets that may come before a frame: seconds of sound, or a minute of it uncompressed.
 const MAX_WAITING: usize = 64 << 20;
 
@@ -67,19 +100,7 @@ impl LibavReader {
     /// Opens a file and decodes its first frame.
     pub fn new(place: &str, options: &InputOptions) -> Result<Self, MediaError> {
         init();
-        let mut settings = av::Dictionary::new();
-        // A playlist must not reach out into the network on its own.
-        settings.set("protocol_whitelist", "file");
-        let input =
-            av::format::input_with_dictionary(&file_url(place, place)?, settings).map_err(|e| match e {
-                av::Error::InvalidData | av::Error::Eof => MediaError::new(
-                    MediaErrorKind::Invalid,
-                    place,
-                    "not a video that libav knows, or its beginning or index is missing; \
-                     expected a file such as mp4, mkv, webm, mov, avi or gif (check with ffprobe)",
-                ),
-                other => error(place, "open", other),
-            })?;
+        let input = open_input(place)?;
         let streams = || input.streams();
         let has_audio = streams().any(|s| s.parameters().medium() == av::media::Type::Audio);
         let cover = av::format::stream::Disposition::ATTACHED_PIC;
@@ -149,6 +170,7 @@ impl LibavReader {
         };
         let mut reader = Self {
             place: place.to_owned(),
+            options: options.clone(),
             input,
             decoder,
             stream,
@@ -181,7 +203,15 @@ impl LibavReader {
             starting: options.start,
             extras: Extras::default(),
             waiting: 0,
+            unwanted: match options.start {
+                Some(Start::Seconds(start)) => start - SOUND_SLACK,
+                _ => f64::NEG_INFINITY,
+            },
             read_error: None,
+            begun: false,
+            landing: None,
+            ahead: VecDeque::new(),
+            sought: false,
         };
         let Some(first) = reader.decode()? else {
             return Err(MediaError::new(
@@ -260,26 +290,46 @@ impl LibavReader {
                 "the decoder does not come to an end",
             ));
         }
+        match self.next_packet()? {
+            Some(packet) => match self.decoder.send_packet(&packet) {
+                Ok(()) => Ok(()),
+                Err(e) => self.damage(e),
+            },
+            None => {
+                self.draining = true;
+                self.decoder
+                    .send_eof()
+                    .map_err(|e| error(&self.place, "decode", e))
+            }
+        }
+    }
+
+    /// The next packet for the decoder; none at the end of what can be read.
+    fn next_packet(&mut self) -> Result<Option<av::Packet>, MediaError> {
         loop {
+            if !self.is_walking()
+                && let Some(packet) = self.ahead.pop_front()
+            {
+                return Ok(Some(packet));
+            }
             let mut packet = av::Packet::empty();
             match packet.read(&mut self.input) {
                 Ok(()) if packet.stream() != self.stream => self.carry(&packet),
                 Ok(()) => {
                     self.packets += 1;
-                    return match self.decoder.send_packet(&packet) {
-                        Ok(()) => Ok(()),
-                        Err(e) => self.damage(e),
-                    };
+                    if let Some(packet) = self.approach(packet)? {
+                        return Ok(Some(packet));
+                    }
                 }
                 Err(e) => {
                     if e != av::Error::Eof {
                         self.read_error = Some(error(&self.place, "read", e));
                     }
-                    self.draining = true;
-                    return self
-                        .decoder
-                        .send_eof()
-                        .map_err(|e| error(&self.place, "decode", e));
+                    if self.is_walking() {
+                        self.stop_walking();
+                        continue;
+                    }
+                    return Ok(None);
                 }
             }
         }
@@ -293,7 +343,19 @@ impl LibavReader {
         let Some(made) = carried.packet(packet) else {
             return;
         };
+        let (number, end) = (carried.number, made.pts.saturating_add(made.duration as i64));
+        if let Some(landing) = &mut self.landing
+            && let Some(first @ None) = landing.first_packets.get_mut(packet.stream())
+        {
+            *first = Some((made.pts, end));
+        }
+        if !self.is_wanted(number, end) {
+            return;
+        }
         self.waiting += made.data.len();
+        if self.waiting > MAX_WAITING {
+            self.forget_unwanted();
+        }
         if self.waiting > MAX_WAITING {
             tracing::warn!(
                 "{}: sound or subtitles lie too far from their pictures; the rest of them is left out",
@@ -302,7 +364,26 @@ impl LibavReader {
             self.carried.clear();
             return;
         }
-        self.extras.packets.push((carried.number, made));
+        self.extras.packets.push((number, made));
+    }
+
+    /// Whether a packet that ends at `end` may belong to a frame that is given.
+    fn is_wanted(&self, stream: usize, end: i64) -> bool {
+        let Some(stream) = self.info.packet_streams.get(stream) else {
+            return false;
+        };
+        let base = to_av(stream.time_base);
+        seconds(end, base) - seconds(self.first_time, self.time_base) > self.unwanted
+    }
+
+    /// Drops packets that were kept for frames before the start.
+    fn forget_unwanted(&mut self) {
+        let mut packets = std::mem::take(&mut self.extras.packets);
+        packets.retain(|(stream, packet)| {
+            self.is_wanted(*stream, packet.pts.saturating_add(packet.duration as i64))
+        });
+        self.waiting = packets.iter().map(|(_, packet)| packet.data.len()).sum();
+        self.extras.packets = packets;
     }
 
     /// The time of a frame, counted from the first one that was given; times that do not rise are mended.
@@ -327,7 +408,7 @@ impl LibavReader {
     /// As in players, a packet that does not decode costs its frames, not the rest of the video.
     fn damage(&mut self, e: av::Error) -> Result<(), MediaError> {
         self.damaged += 1;
-        if self.damaged == 1 {
+        if self.damaged == 1 && self.landing.is_none() {
             tracing::warn!(
                 "{}: a damaged packet after frame {} is left out: {e}",
                 self.place,
@@ -341,6 +422,9 @@ impl LibavReader {
     }
 
     fn end(&mut self) -> Result<Option<av::frame::Video>, MediaError> {
+        if self.landing.is_some() {
+            return Ok(None);
+        }
         if self.damaged > 0 {
             tracing::warn!("{}: {} damaged packets were left out", self.place, self.damaged);
         }
@@ -362,7 +446,7 @@ impl LibavReader {
         match self.declared {
             // Edit lists hide packets and shorten the duration with them, so one shortfall alone proves nothing.
             (Some(packets), Some(duration))
-                if self.packets < packets && end < duration - 0.5 * frame_time =>
+                if end < duration - 0.5 * frame_time && self.all_packets() < packets =>
             {
                 truncated(format!("its index lists {packets} and {duration:.2} s"))
             }
@@ -374,6 +458,14 @@ impl LibavReader {
                 Ok(None)
             }
             _ => Ok(None),
+        }
+    }
+
+    /// How many packets the video has in this file.
+    fn all_packets(&self) -> u64 {
+        match self.sought {
+            true => count_packets(&self.place, self.stream).unwrap_or(self.packets),
+            false => self.packets,
         }
     }
 
@@ -486,9 +578,15 @@ impl PullSource for LibavReader {
     }
 
     fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
+        if !self.begun {
+            self.go_to_start()?;
+            self.begun = true;
+        }
         while let Some(frame) = self.decode()? {
             if let Some(start) = self.start {
-                if start.skips(self.frames, self.time_of(&frame)) {
+                let time = self.time_of(&frame);
+                if start.skips(self.frames, time) {
+                    self.unwanted = self.unwanted.max(time - SOUND_SLACK);
                     self.frames += 1;
                     continue;
                 }
@@ -522,6 +620,32 @@ impl PullSource for LibavReader {
         });
         extras
     }
+}
+
+fn open_input(place: &str) -> Result<av::format::context::Input, MediaError> {
+    let mut settings = av::Dictionary::new();
+    // A playlist must not reach out into the network on its own.
+    settings.set("protocol_whitelist", "file");
+    av::format::input_with_dictionary(&file_url(place, place)?, settings).map_err(|e| match e {
+        av::Error::InvalidData | av::Error::Eof => MediaError::new(
+            MediaErrorKind::Invalid,
+            place,
+            "not a video that libav knows, or its beginning or index is missing; \
+                 expected a file such as mp4, mkv, webm, mov, avi or gif (check with ffprobe)",
+        ),
+        other => error(place, "open", other),
+    })
+}
+
+/// Packets of a stream, counted one by one.
+fn count_packets(place: &str, stream: usize) -> Result<u64, MediaError> {
+    let mut input = open_input(place)?;
+    let mut count = 0;
+    let mut packet = av::Packet::empty();
+    while packet.read(&mut input).is_ok() {
+        count += u64::from(packet.stream() == stream);
+    }
+    Ok(count)
 }
 
 /// Frames as the container counts them, or as its duration suggests.
