@@ -134,14 +134,12 @@ pub struct GroupArgs {
 impl GroupArgs {
     /// Options for the pipeline.
     pub fn options(&self) -> Options {
-        Options {
-            chunks_per_group: self.group,
-            key_frames: match self.no_scene_cuts {
+        Options::default()
+            .chunks_per_group(self.group)
+            .key_frames(match self.no_scene_cuts {
                 true => KeyFrames::None,
                 false => KeyFrames::AtCuts,
-            },
-            ..Options::default()
-        }
+            })
     }
 }
 
@@ -269,16 +267,15 @@ pub struct FillArgs {
 impl FillArgs {
     /// Options for the codec.
     pub fn options(&self) -> FillOptions {
-        FillOptions {
-            schedule: match self.schedule {
+        FillOptions::default()
+            .schedule(match self.schedule {
                 ScheduleChoice::Cosine => Schedule::Cosine,
                 ScheduleChoice::Linear => Schedule::Linear,
-            },
-            steps: self.steps,
-            temperature: self.temperature,
-            noise: self.noise,
-            seed: self.seed,
-        }
+            })
+            .steps(self.steps)
+            .temperature(self.temperature)
+            .noise(self.noise)
+            .seed(self.seed)
     }
 }
 

@@ -70,30 +70,18 @@ fn fills_match() {
     let golden = tensors();
     let predictor = predictor();
     let cases = [
-        (
-            "likeliest",
-            FillOptions {
-                steps: 4,
-                ..FillOptions::default()
-            },
-        ),
+        ("likeliest", FillOptions::default().steps(4)),
         (
             "linear",
-            FillOptions {
-                steps: 3,
-                schedule: Schedule::Linear,
-                ..FillOptions::default()
-            },
+            FillOptions::default().steps(3).schedule(Schedule::Linear),
         ),
         (
             "drawn",
-            FillOptions {
-                steps: 3,
-                temperature: 0.9,
-                noise: 0.7,
-                seed: 11,
-                ..FillOptions::default()
-            },
+            FillOptions::default()
+                .steps(3)
+                .temperature(0.9)
+                .noise(0.7)
+                .seed(11),
         ),
     ];
     for (name, options) in cases {
@@ -167,18 +155,9 @@ fn wrong_files_are_refused() {
 fn impossible_options_are_refused() {
     let golden = tensors();
     for options in [
-        FillOptions {
-            steps: 0,
-            ..FillOptions::default()
-        },
-        FillOptions {
-            temperature: -1.0,
-            ..FillOptions::default()
-        },
-        FillOptions {
-            noise: f32::NAN,
-            ..FillOptions::default()
-        },
+        FillOptions::default().steps(0),
+        FillOptions::default().temperature(-1.0),
+        FillOptions::default().noise(f32::NAN),
     ] {
         assert!(
             predictor().fill(&mut window(&golden), &options).is_err(),

@@ -164,23 +164,14 @@ fn pipelines_give_the_same_frames_in_tiles() {
     // Neither side is a multiple of the stride.
     let geometry = Geometry::new(&bundle, (20 * stride - 3) as u32, (24 * stride - 1) as u32);
     let tiled = |reach: Option<usize>| {
-        Some(MemoryPlan {
-            tiling: Some(Tiling::new(geometry.latent_size(), [2, 2], reach.unwrap(), false)),
-            states: TileStates::InMemory,
-            steps: 1,
-            estimate: 0,
-        })
+        let tiling = Tiling::new(geometry.latent_size(), [2, 2], reach.unwrap(), false);
+        Some(MemoryPlan::in_tiles(tiling, TileStates::InMemory, 1))
     };
-    let tiles = Options {
-        encoder_plan: tiled(bundle.vae.encoder_reach()),
-        decoder_plan: tiled(bundle.vae.decoder_reach()),
-        chunks_per_group: 2,
-        ..Options::default()
-    };
-    let whole = Options {
-        chunks_per_group: 2,
-        ..Options::default()
-    };
+    let tiles = Options::default()
+        .encoder_plan(tiled(bundle.vae.encoder_reach()))
+        .decoder_plan(tiled(bundle.vae.decoder_reach()))
+        .chunks_per_group(2);
+    let whole = Options::default().chunks_per_group(2);
     let run = |options: &Options| -> Vec<Frame> {
         let (mut input, output) = pipeline::vae_only(&bundle, &geometry, options).unwrap();
         let pushing = std::thread::spawn(move || {

@@ -100,11 +100,12 @@ fn options(
     threads: usize,
     max_memory: Option<u64>,
 ) -> PyResult<Options> {
-    Ok(Options {
-        threads,
-        decoder_plan: Some(model.plan(video, Work::Decode, Some(frames), max_memory)?),
-        ..Options::default()
-    })
+    Ok(Options::default().threads(threads).decoder_plan(Some(model.plan(
+        video,
+        Work::Decode,
+        Some(frames),
+        max_memory,
+    )?)))
 }
 
 /// Pushes a part; false if the decoder wants nothing more.

@@ -99,16 +99,14 @@ impl EncodeSession {
         max_memory: Option<u64>,
     ) -> PyResult<Self> {
         let video = model.stream(width, height, frame_rate, bits)?;
-        let options = Options {
-            threads,
-            chunks_per_group: group,
-            key_frames: match scene_cuts {
+        let options = Options::default()
+            .threads(threads)
+            .chunks_per_group(group)
+            .key_frames(match scene_cuts {
                 true => KeyFrames::AtCuts,
                 false => KeyFrames::None,
-            },
-            encoder_plan: Some(model.plan(&video, Work::Encode, frames, max_memory)?),
-            ..Options::default()
-        };
+            })
+            .encoder_plan(Some(model.plan(&video, Work::Encode, frames, max_memory)?));
         let (input, output) = py
             .detach(|| pipeline::encoder(&model.bundle, &video, &options))
             .map_err(|error| error::codec(error, &model.place))?;

@@ -7,7 +7,6 @@ use std::time::Instant;
 use clap::Args;
 use latentbit_codec::Device;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::pipeline::Options;
 use serde_json::{Map, Value, json};
 
 use crate::archive::journal::{Begin, SCHEMA};
@@ -179,10 +178,7 @@ impl ArchiveArgs {
             npy: self.tokens.is_some(),
             bits: self.bits,
             chunk: self.chunk,
-            options: Options {
-                threads: self.threads_each(workers),
-                ..self.groups.options()
-            },
+            options: self.groups.options().threads(self.threads_each(workers)),
             writer_options: self.coder.writer_options(),
             filters: Filters::default()
                 .with_rate(self.fps)

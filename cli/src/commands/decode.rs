@@ -115,16 +115,14 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
     let mut decoding = Decoding::new(&bundle, input, args.range.wanted(), streams)?;
     decoding.keep_going = !args.strict;
-    decoding.options = Options {
-        threads: args.model.threads,
-        kept_bits: args.bits,
-        conceal: match args.strict {
+    decoding.options = Options::default()
+        .threads(args.model.threads)
+        .kept_bits(args.bits)
+        .conceal(match args.strict {
             true => Conceal::Off,
             false => concealment(&args.conceal, &bundle)?,
-        },
-        low_delay: args.conceal.low_delay,
-        ..Options::default()
-    };
+        })
+        .low_delay(args.conceal.low_delay);
     let options = decoding.options.clone();
     let planned = decoding.plan_memory(&args.memory, quiet)?;
     let mut sink = open_sink(&args.output.output, &options_of_sink)?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::pipeline::{Options, Work};
+use latentbit_codec::pipeline::Work;
 use serde::Serialize;
 
 use crate::args::{CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits};
@@ -97,11 +97,11 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         bundle: &bundle,
         place: &args.input,
         output: &args.output.output,
-        options: Options {
-            threads: args.model.threads,
-            encoder_plan: Some(planned.plan),
-            ..args.groups.options()
-        },
+        options: args
+            .groups
+            .options()
+            .threads(args.model.threads)
+            .encoder_plan(Some(planned.plan)),
         writer_options: args.coder.writer_options(),
         limited: args.source.range.frames.is_some(),
     };

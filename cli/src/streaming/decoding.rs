@@ -160,6 +160,7 @@ impl<'a> Decoding<'a> {
                 index: PixelFrames(index),
                 fidelity,
                 frame,
+                ..
             } = match decoded {
                 Ok(decoded) => decoded,
                 // If reading failed, the decoder only knows that the input ended early.
@@ -228,10 +229,7 @@ pub fn concealment(args: &ConcealArgs, bundle: &Bundle) -> anyhow::Result<Concea
     };
     Ok(predictor.map_or(Conceal::Freeze, |predictor| Conceal::MaskGit {
         predictor,
-        fill: FillOptions {
-            steps: args.conceal_steps,
-            ..FillOptions::default()
-        },
+        fill: FillOptions::default().steps(args.conceal_steps),
     }))
 }
 

@@ -224,10 +224,7 @@ fn stream(args: &Args, bundle: &Bundle) -> Result<VideoStream> {
 }
 
 fn options(args: &Args) -> Options {
-    Options {
-        threads: args.threads,
-        ..Options::default()
-    }
+    Options::default().threads(args.threads)
 }
 
 fn pool(args: &Args) -> Result<ThreadPool> {

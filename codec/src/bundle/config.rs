@@ -13,6 +13,7 @@ pub type Kernel = [usize; 3];
 /// All that a bundle's metadata says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BundleConfig {
     /// Name for people.
     pub name: String,
@@ -30,6 +31,7 @@ pub struct BundleConfig {
 /// A member of the Wan VAE family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct VaeConfig {
     /// Resolutions, from pixels to latent.
     pub stages: Vec<StageConfig>,
@@ -57,6 +59,7 @@ pub struct VaeConfig {
 /// One resolution of the VAE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StageConfig {
     /// Channels of the activations.
     pub channels: usize,
@@ -91,6 +94,7 @@ impl StageConfig {
 /// The ViT on the VAE's latent and its binary quantizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokenizerConfig {
     /// Bits of a token, 1 to 64.
     pub bits: usize,

@@ -12,6 +12,7 @@ pub const FORMAT: &str = "latentbit.predictor/1";
 /// All that a predictor's metadata says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PredictorFileConfig {
     /// Name for people.
     pub name: String,
@@ -29,6 +30,7 @@ pub struct PredictorFileConfig {
 /// The transformer over the tokens of some chunks in a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PredictorConfig {
     /// Bits of a token, 1 to 64.
     pub bits: usize,

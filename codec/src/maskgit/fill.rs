@@ -13,6 +13,7 @@ const FIRST_DRAW: u64 = 1 << 20;
 
 /// How masked tokens are filled.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct FillOptions {
     /// How many tokens are settled in each step.
     pub schedule: Schedule,
@@ -39,8 +40,41 @@ impl Default for FillOptions {
     }
 }
 
+impl FillOptions {
+    /// Sets [`schedule`](Self::schedule).
+    #[must_use]
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// Sets [`steps`](Self::steps).
+    #[must_use]
+    pub fn steps(self, steps: u32) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// Sets [`temperature`](Self::temperature).
+    #[must_use]
+    pub fn temperature(self, temperature: f32) -> Self {
+        Self { temperature, ..self }
+    }
+
+    /// Sets [`noise`](Self::noise).
+    #[must_use]
+    pub fn noise(self, noise: f32) -> Self {
+        Self { noise, ..self }
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
 /// What filling cost, and how sure the predictor was.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct FillReport {
     /// Tokens of which bits were filled.
     pub tokens: u64,

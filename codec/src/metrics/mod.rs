@@ -14,6 +14,7 @@ pub const MAX_PSNR: f64 = 100.0;
 
 /// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Quality {
     /// Peak signal-to-noise ratio in dB of the mean squared error over all frames, at most [`MAX_PSNR`].
     pub psnr: f64,

@@ -7,6 +7,7 @@ use crate::frame::Frame;
 
 /// A frame, and what it is.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct DecodedFrame {
     /// Its index in the stream.
     pub index: PixelFrames,

@@ -7,6 +7,7 @@ use crate::model::Bundle;
 
 /// Sizes of a video, of its latent, and of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Geometry {
     /// Width of a frame in pixels, above 0.
     pub width: u32,
@@ -34,6 +35,16 @@ impl Geometry {
             height,
             strides: bundle.vae.strides(),
             chunk_latent_frames: frames.unwrap_or(Self::CHUNK_LATENT_FRAMES),
+        }
+    }
+
+    /// The same for frames of another size.
+    #[must_use]
+    pub fn with_size(self, width: u32, height: u32) -> Self {
+        Self {
+            width,
+            height,
+            ..self
         }
     }
 

@@ -7,6 +7,7 @@ use crate::volume::Volume;
 
 /// The latents of one chunk.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LatentChunk {
     /// Its number in the stream.
     pub sequence: u64,
@@ -18,6 +19,26 @@ pub struct LatentChunk {
     pub key: bool,
     /// f32 (T', h, w, C) of about zero mean and unit variance.
     pub latent: Volume,
+}
+
+impl LatentChunk {
+    /// The latents of frames `first_frame` to `first_frame + frame_count`, as chunk `sequence` of a stream.
+    #[must_use]
+    pub fn new(
+        sequence: u64,
+        first_frame: PixelFrames,
+        frame_count: PixelFrames,
+        key: bool,
+        latent: Volume,
+    ) -> Self {
+        Self {
+            sequence,
+            first_frame,
+            frame_count,
+            key,
+            latent,
+        }
+    }
 }
 
 /// What a VAE decoder takes.

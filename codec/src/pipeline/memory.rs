@@ -63,6 +63,7 @@ pub enum TileStates {
 
 /// How a VAE's network is run: whole frames, or tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryPlan {
     /// Tiles; none for whole frames.
     pub tiling: Option<Tiling>,
@@ -151,6 +152,17 @@ impl MemoryPlan {
             );
             Error::parameter("max_memory", reason)
         })
+    }
+
+    /// Tiles, and how they take turns; nothing is estimated.
+    #[must_use]
+    pub fn in_tiles(tiling: Tiling, states: TileStates, steps: usize) -> Self {
+        Self {
+            tiling: Some(tiling),
+            states,
+            steps,
+            estimate: 0,
+        }
     }
 
     /// What remembers the tiles' frames; none for whole frames.

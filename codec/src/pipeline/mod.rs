@@ -66,6 +66,7 @@ const FRAME_QUEUE: usize = 2;
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// Threads that compute; 0 for one on each core.
     pub threads: usize,
@@ -100,6 +101,59 @@ impl Default for Options {
             encoder_plan: None,
             decoder_plan: None,
         }
+    }
+}
+
+impl Options {
+    /// Sets [`threads`](Self::threads).
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Sets [`chunks_per_group`](Self::chunks_per_group).
+    #[must_use]
+    pub fn chunks_per_group(self, chunks_per_group: u32) -> Self {
+        Self {
+            chunks_per_group,
+            ..self
+        }
+    }
+
+    /// Sets [`key_frames`](Self::key_frames).
+    #[must_use]
+    pub fn key_frames(self, key_frames: KeyFrames) -> Self {
+        Self { key_frames, ..self }
+    }
+
+    /// Sets [`kept_bits`](Self::kept_bits).
+    #[must_use]
+    pub fn kept_bits(self, kept_bits: Option<u8>) -> Self {
+        Self { kept_bits, ..self }
+    }
+
+    /// Sets [`conceal`](Self::conceal).
+    #[must_use]
+    pub fn conceal(self, conceal: Conceal) -> Self {
+        Self { conceal, ..self }
+    }
+
+    /// Sets [`low_delay`](Self::low_delay).
+    #[must_use]
+    pub fn low_delay(self, low_delay: bool) -> Self {
+        Self { low_delay, ..self }
+    }
+
+    /// Sets [`encoder_plan`](Self::encoder_plan).
+    #[must_use]
+    pub fn encoder_plan(self, encoder_plan: Option<MemoryPlan>) -> Self {
+        Self { encoder_plan, ..self }
+    }
+
+    /// Sets [`decoder_plan`](Self::decoder_plan).
+    #[must_use]
+    pub fn decoder_plan(self, decoder_plan: Option<MemoryPlan>) -> Self {
+        Self { decoder_plan, ..self }
     }
 }
 

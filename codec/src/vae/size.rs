@@ -20,6 +20,7 @@ const STEADY: u64 = 3;
 
 /// What a network takes for frames of a size, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetworkSize {
     /// Its whole state, and the memory that it works in, by the end of each of the first steps of a group. The last one is
     /// that of all later steps, too.

@@ -69,13 +69,11 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let conceal = concealment(&args.conceal, &bundle)?;
     let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
     decoding.keep_going = true;
-    decoding.options = Options {
-        threads: args.model.threads,
-        kept_bits: args.bits,
-        conceal: conceal.clone(),
-        low_delay: args.conceal.low_delay,
-        ..Options::default()
-    };
+    decoding.options = Options::default()
+        .threads(args.model.threads)
+        .kept_bits(args.bits)
+        .conceal(conceal.clone())
+        .low_delay(args.conceal.low_delay);
     let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
     let mut read = 0;
     let Decoded { losses, feed, .. } = decoding.run(|shown| {

@@ -57,12 +57,10 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     let read = input.bytes.clone();
     let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
-    decoding.options = Options {
-        threads: args.model.threads,
-        kept_bits: args.bits,
-        chunks_per_group,
-        ..Options::default()
-    };
+    decoding.options = Options::default()
+        .threads(args.model.threads)
+        .kept_bits(args.bits)
+        .chunks_per_group(chunks_per_group);
     let mut vae_options = decoding.options.clone();
     let bar = progress::bar(decoding.frames(), quiet);
     let chunk_bytes = decoding.chunk_bytes();

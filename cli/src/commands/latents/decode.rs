@@ -90,11 +90,9 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
 
     let started = Instant::now();
     let bar = progress::bar(Some(frames), quiet);
-    let pipeline_options = Options {
-        decoder_plan: Some(planned.plan),
-        threads: args.model.threads,
-        ..Options::default()
-    };
+    let pipeline_options = Options::default()
+        .decoder_plan(Some(planned.plan))
+        .threads(args.model.threads);
     let (input, pictures) = pipeline::latent_decoder(&bundle, &geometry, &pipeline_options)?;
     let reading = std::thread::spawn(move || read(file, input, &scaling, &geometry, frames));
     let mut written = 0;
@@ -154,11 +152,7 @@ fn geometry(place: &str, file: &TensorFile, bundle: &Bundle) -> anyhow::Result<(
     let Some(about) = &file.about else {
         return Ok((whole, most));
     };
-    let geometry = Geometry {
-        width: about.width,
-        height: about.height,
-        ..whole
-    };
+    let geometry = whole.with_size(about.width, about.height);
     let least = most.saturating_sub(time as u64 - 1).max(1);
     if geometry.latent_size() != whole.latent_size() || !(least..=most).contains(&about.frames) {
         return Err(invalid(format!(
@@ -205,13 +199,13 @@ fn read(
         let count = last.min(frames) - first_frame;
         let shape = [steps as usize, file.height, file.width, file.channels];
         let latent = Volume::new(&shape, latents)?;
-        let pushed = input.push(LatentChunk {
-            sequence: sequence as u64,
-            first_frame: PixelFrames(first_frame),
-            frame_count: PixelFrames(count),
-            key: index == 0,
+        let pushed = input.push(LatentChunk::new(
+            sequence as u64,
+            PixelFrames(first_frame),
+            PixelFrames(count),
+            index == 0,
             latent,
-        });
+        ));
         match pushed {
             // The receiver of the frames knows why.
             Err(latentbit_codec::Error::Closed) => return Ok(()),

@@ -76,13 +76,11 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         where_lost: 0,
     };
     let planned = memory::plan(&args.memory, &task, quiet)?;
-    let options = Options {
-        encoder_plan: Some(planned.plan),
-        threads: args.model.threads,
+    let options = Options::default()
+        .encoder_plan(Some(planned.plan))
+        .threads(args.model.threads)
         // Readers expect a single group.
-        chunks_per_group: 0,
-        ..Options::default()
-    };
+        .chunks_per_group(0);
     let scaling = Scaling::new(bundle.vae.config(), args.scale);
     let writer = TensorWriter::new(
         &args.output.output,

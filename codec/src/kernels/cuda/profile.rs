@@ -10,6 +10,7 @@ use crate::error::Result;
 
 /// What operators of the same kind and extents took together.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct OperatorTime {
     /// What they do.
     pub name: String,
