@@ -38,7 +38,6 @@ pub mod bench;
 pub mod bundle;
 #[cfg(feature = "candle")]
 mod candle;
-mod cpu;
 mod device;
 pub mod error;
 mod frame;
@@ -55,8 +54,7 @@ pub mod vae;
 mod vit;
 mod volume;
 
-pub use cpu::CpuInfo;
-pub use device::{Cuda, Device};
+pub use device::{CpuInfo, Cuda, Device};
 pub use error::{Error, Result};
 pub use frame::Frame;
 pub use kernels::{Dtype, OperatorTime, return_large_blocks};

@@ -8,11 +8,11 @@ use crossbeam_channel::{Sender, bounded};
 ///
 /// Nobody waits for others to come: while one go runs, jobs gather for the next.
 pub(crate) struct Together<J, R, W> {
-    waiting: Mutex<Waiting<J, R>>,
+    waiting: Mutex<Queued<J, R>>,
     work: Mutex<W>,
 }
 
-struct Waiting<J, R> {
+struct Queued<J, R> {
     next: u64,
     jobs: Vec<(u64, J, Sender<R>)>,
 }
@@ -20,7 +20,7 @@ struct Waiting<J, R> {
 impl<J, R, W: Default> Default for Together<J, R, W> {
     fn default() -> Self {
         Self {
-            waiting: Mutex::new(Waiting {
+            waiting: Mutex::new(Queued {
                 next: 0,
                 jobs: Vec::new(),
             }),

@@ -4,13 +4,12 @@
 //! [`Bundle`](crate::Bundle) makes networks of them.
 
 mod config;
-mod halves;
 mod official;
 mod source;
 mod weights;
 
 pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, TokenizerConfig, VaeConfig};
-pub use halves::Halves;
 pub(crate) use official::{Naming, config_name, config_of_pth, read_diffusers_config, weights_name};
 pub(crate) use source::{PthFile, SafetensorsBytes, SafetensorsFile, Source};
+pub use weights::Halves;
 pub(crate) use weights::Weights;

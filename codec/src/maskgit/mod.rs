@@ -8,7 +8,6 @@ mod config;
 mod fill;
 mod neighbours;
 mod noise;
-mod schedule;
 mod score;
 mod window;
 
@@ -21,9 +20,8 @@ use latentbit_container::TokenGrid;
 use sha2::{Digest, Sha256};
 
 pub use config::{FORMAT, PredictorConfig, PredictorFileConfig};
-pub use fill::{FillOptions, FillReport};
+pub use fill::{FillOptions, FillReport, Schedule};
 pub use neighbours::{Neighbours, Piece};
-pub use schedule::Schedule;
 pub use window::{Start, TokenWindow};
 
 use crate::bundle::{Naming, SafetensorsBytes, Weights};

@@ -2,12 +2,11 @@
 //!
 //! All three look at R, G and B rounded to 8 bits, as a viewer would get them.
 
-mod plane;
 mod ssim;
 
 use crate::error::Result;
 use crate::frame::Frame;
-use plane::Plane;
+use ssim::Plane;
 
 /// The highest PSNR that is reported, in dB; frames that are equal have it.
 pub const MAX_PSNR: f64 = 100.0;

@@ -16,10 +16,9 @@
 
 mod collect;
 mod conceal;
-mod decoded;
 mod geometry;
+mod items;
 mod keys;
-mod latents;
 mod memory;
 mod queue;
 mod scene;
@@ -27,7 +26,6 @@ mod stage;
 mod tokenizer_stages;
 mod vae_decoder;
 mod vae_encoder;
-mod video_stream;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,19 +34,17 @@ use latentbit_container::{Chunk, VideoStream};
 
 pub use collect::FrameInput;
 pub use conceal::{Conceal, Fidelity, MAX_CONCEALED_CHUNKS, Method};
-pub use decoded::DecodedFrame;
-pub use geometry::Geometry;
+pub use geometry::{Geometry, check_bundle, video_stream_for};
+pub use items::{DecodedFrame, LatentChunk};
 pub use keys::KeyFrames;
-pub use latents::LatentChunk;
 pub use memory::{MemoryPlan, TileStates, Work};
-pub use video_stream::{check_bundle, video_stream_for};
 
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::model::Bundle;
 use collect::Collector;
 use conceal::Concealer;
-use latents::Latents;
+use items::Latents;
 use queue::{Inlet, Outlet, queue};
 use stage::{Pool, spawn};
 use tokenizer_stages::{TokenDecoder, TokenEncoder};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, VideoStream};
 
 use super::conceal::{MadeUp, Part};
-use super::latents::{LatentChunk, Latents, Next, Predicted};
+use super::items::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};
 use crate::model::Bundle;

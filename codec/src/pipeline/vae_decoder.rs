@@ -9,9 +9,8 @@ use rayon::prelude::*;
 
 use super::Options;
 use super::conceal::{Cover, Fidelity, Gap, LostChunk, Method, Wait, Way, blended_latents};
-use super::decoded::DecodedFrame;
 use super::geometry::Geometry;
-use super::latents::{LatentChunk, Latents, Next, Predicted};
+use super::items::{DecodedFrame, LatentChunk, Latents, Next, Predicted};
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::device::Device;
@@ -38,14 +37,14 @@ pub(super) struct VaeDecoder<O> {
     /// Whether something was lost since the last intact key chunk.
     affected: bool,
     /// A gap that what comes next helps to cover.
-    waiting: Option<Waiting>,
+    waiting: Option<OpenGap>,
     /// What predicted frames are mixed with.
     way: Option<Way>,
     out: PhantomData<fn() -> O>,
 }
 
 /// A gap that waits.
-enum Waiting {
+enum OpenGap {
     ForFrame(Range<u64>),
     ForLatent(Vec<LostChunk>),
 }
@@ -154,7 +153,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                     break;
                 }
                 let mut frame = self.frame(&pixels, index, context)?;
-                if let Some(Waiting::ForFrame(frames)) = self.waiting.take() {
+                if let Some(OpenGap::ForFrame(frames)) = self.waiting.take() {
                     self.blend(frames, Some(&frame), context)?;
                 }
                 let index = chunk.first_frame.0 + (chunk.frame_count.0 - left);
@@ -232,11 +231,11 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             Cover::Nothing => Ok(()),
             Cover::Freeze => self.freeze(gap.frames, context),
             Cover::Blend => {
-                self.waiting = Some(Waiting::ForFrame(gap.frames));
+                self.waiting = Some(OpenGap::ForFrame(gap.frames));
                 Ok(())
             }
             Cover::Latent(chunks, Wait::ForNext) => {
-                self.waiting = Some(Waiting::ForLatent(chunks));
+                self.waiting = Some(OpenGap::ForLatent(chunks));
                 Ok(())
             }
             Cover::Latent(chunks, Wait::No) => self.bridge(&chunks, None, context),
@@ -303,7 +302,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
             Latents::Predicted(predicted) => self.predicted(&predicted, context),
             Latents::Chunk(chunk) => {
                 match self.waiting.take() {
-                    Some(Waiting::ForLatent(lost)) => {
+                    Some(OpenGap::ForLatent(lost)) => {
                         let first = chunk.latent.part(0..1)?;
                         self.bridge(&lost, Some(&first), context)?;
                     }
@@ -338,8 +337,8 @@ impl<O: From<DecodedFrame> + Send + 'static> Stage for VaeDecoder<O> {
             self.item(held, Group::Ends, context)?;
         }
         match self.waiting.take() {
-            Some(Waiting::ForFrame(frames)) => self.blend(frames, None, context),
-            Some(Waiting::ForLatent(lost)) => self.bridge(&lost, None, context),
+            Some(OpenGap::ForFrame(frames)) => self.blend(frames, None, context),
+            Some(OpenGap::ForLatent(lost)) => self.bridge(&lost, None, context),
             None => Ok(()),
         }
     }

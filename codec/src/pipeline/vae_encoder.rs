@@ -7,7 +7,7 @@ use latentbit_container::PixelFrames;
 use super::Options;
 use super::collect::{ChunkStart, Step};
 use super::geometry::Geometry;
-use super::latents::LatentChunk;
+use super::items::LatentChunk;
 use super::memory::MemoryPlan;
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};

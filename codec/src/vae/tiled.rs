@@ -17,7 +17,7 @@ enum Store {
     Disk {
         /// Made when there is something to write.
         file: Option<File>,
-        places: Vec<Option<Place>>,
+        places: Vec<Option<StoredAt>>,
         end: u64,
     },
 }
@@ -33,14 +33,14 @@ pub enum Group {
 
 /// Where a tile's state is in the file.
 #[derive(Clone, Debug)]
-struct Place {
+struct StoredAt {
     start: u64,
     /// For each convolution the lengths of its parts, and how many frames count.
     parts: Vec<(Vec<usize>, u32)>,
     size: Option<[usize; 2]>,
 }
 
-impl Place {
+impl StoredAt {
     fn words(&self) -> usize {
         self.parts.iter().flat_map(|(lens, _)| lens).sum()
     }
@@ -151,7 +151,7 @@ impl TiledState {
             Store::Disk { file, places, end } => {
                 let parts = saved.kept.iter();
                 let parts = parts.map(|(frames, known)| (frames.iter().map(Vec::len).collect(), *known));
-                let mut place = Place {
+                let mut place = StoredAt {
                     start: *end,
                     parts: parts.collect(),
                     size: saved.size,

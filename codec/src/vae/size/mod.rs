@@ -368,5 +368,4 @@ impl Visitor for Sizes<'_> {
 }
 
 #[cfg(test)]
-#[path = "size_tests.rs"]
 mod tests;

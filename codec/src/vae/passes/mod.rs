@@ -168,5 +168,4 @@ impl<V: Visitor> Step<'_, V> {
 }
 
 #[cfg(test)]
-#[path = "passes_tests.rs"]
 mod tests;

@@ -286,5 +286,4 @@ fn planar(parts: &mut Parts, weights: &mut Weights<'_>, name: &str, spec: ConvSp
 }
 
 #[cfg(test)]
-#[path = "layers_tests.rs"]
 mod tests;

@@ -1,8 +1,9 @@
-//! What goes between the VAE's stages and others.
+//! What goes from stage to stage, and what comes out of a decoder.
 
 use latentbit_container::PixelFrames;
 
-use super::conceal::Gap;
+use super::conceal::{Fidelity, Gap};
+use crate::frame::Frame;
 use crate::volume::Volume;
 
 /// The latents of one chunk.
@@ -71,5 +72,23 @@ pub(super) struct Next {
 impl From<LatentChunk> for Latents {
     fn from(chunk: LatentChunk) -> Self {
         Self::Chunk(chunk)
+    }
+}
+
+/// A frame, and what it is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DecodedFrame {
+    /// Its index in the stream.
+    pub index: PixelFrames,
+    /// Whether it is what the encoder meant.
+    pub fidelity: Fidelity,
+    /// The picture.
+    pub frame: Frame,
+}
+
+impl From<DecodedFrame> for Frame {
+    fn from(decoded: DecodedFrame) -> Self {
+        decoded.frame
     }
 }
