@@ -19,25 +19,26 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """A matrix (m, n) with the singular vectors of this one and singular values near 1.
+    """Matrices (..., m, n) with the singular vectors of these and singular values near 1.
 
     The iteration is X <- a X + b (X X^T) X + c (X X^T)^2 X. Every iterate is P X for a polynomial P of G = X X^T, so
     only the small side, min(m, n), is iterated: a kernel of 192x1728 costs two products of that size and not fifteen.
     """
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalize(matrix.T, rounds).T
-    x = matrix / (matrix.norm() + 1e-12)
-    gram = x @ x.T
-    total = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonalize(matrix.mT, rounds).mT
+    x = matrix / (torch.linalg.vector_norm(matrix, dim=(-2, -1), keepdim=True) + 1e-12)
+    gram = x @ x.mT
+    total: Tensor | None = None
     a, b, c = _QUINTIC
-    for _ in range(rounds):
+    for index in range(rounds):
         factor = b * gram + c * (gram @ gram)
-        factor.diagonal().add_(a)
-        total = factor @ total
-        gram = factor @ gram @ factor
-        # Polynomials of one symmetric matrix are symmetric; rounding must not let them drift.
-        gram = (gram + gram.T) / 2
-    return total @ x
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        total = factor if total is None else factor @ total
+        if index + 1 < rounds:
+            gram = factor @ gram @ factor
+            # Polynomials of one symmetric matrix are symmetric; rounding must not let them drift.
+            gram = (gram + gram.mT) / 2
+    return x if total is None else total @ x
 
 
 class Muon(torch.optim.Optimizer):
@@ -60,28 +61,48 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             raise ValueError("a closure is not supported")
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                update = self._muon(parameter, group) if group["muon"] else self._adam(parameter, group)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+            found = [p for p in group["params"] if p.grad is not None]
+            if not found:
+                continue
+            updates = self._muon(found, group) if group["muon"] else self._adam(found, group)
+            torch._foreach_mul_(found, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(found, updates, alpha=-group["lr"])
 
-    def _muon(self, parameter: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        gradient, state, momentum = parameter.grad, self.state[parameter], group["momentum"]
-        assert gradient is not None
-        average = state.setdefault("average", torch.zeros_like(parameter))
-        average.lerp_(gradient, 1 - momentum)
-        ahead = gradient.lerp(average, momentum).flatten(1).float()
-        return (orthogonalize(ahead) * (0.2 * math.sqrt(max(ahead.shape)))).view_as(parameter)
+    # Networks this small spend as long on calls as on sums, so all parameters of a group go through each call together.
 
-    def _adam(self, parameter: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        gradient, state, (first, second) = parameter.grad, self.state[parameter], group["betas"]
-        assert gradient is not None
-        if not state:
-            state |= {"count": 0, "average": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
-        state["count"] += 1
-        state["average"].lerp_(gradient, 1 - first)
-        state["square"].lerp_(gradient.square(), 1 - second)
-        root = (state["square"] / (1 - second ** state["count"])).sqrt_().add_(1e-8)
-        update: Tensor = state["average"] / (1 - first ** state["count"]) / root
-        return update
+    def _muon(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
+        momentum = group["momentum"]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        averages = [self.state[p].setdefault("average", torch.zeros_like(p)) for p in parameters]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, averages, momentum)
+        shapes: dict[torch.Size, list[int]] = {}
+        for index, parameter in enumerate(parameters):
+            shapes.setdefault(parameter.flatten(1).shape, []).append(index)
+        updates: list[Tensor] = list(ahead)
+        for shape, places in shapes.items():
+            matrices = torch.stack([ahead[i].flatten(1) for i in places]).float()
+            found = orthogonalize(matrices) * (0.2 * math.sqrt(max(shape)))
+            for i, update in zip(places, found, strict=True):
+                updates[i] = update.view_as(parameters[i])
+        return updates
+
+    def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
+        first, second = group["betas"]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                zeros = torch.zeros_like(parameter)
+                self.state[parameter] |= {"count": 0, "average": zeros, "square": zeros.clone()}
+            self.state[parameter]["count"] += 1
+        states = [self.state[p] for p in parameters]
+        averages, squares = [s["average"] for s in states], [s["square"] for s in states]
+        torch._foreach_lerp_(averages, gradients, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+        roots = torch._foreach_div(squares, [1 - second ** s["count"] for s in states])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_add_(roots, 1e-8)
+        updates = torch._foreach_div(averages, [1 - first ** s["count"] for s in states])
+        torch._foreach_div_(updates, roots)
+        return list(updates)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from latentbit_training import config, golden
 from latentbit_training.data import to_unit
 from latentbit_training.init import init_near_linear
-from latentbit_training.vae import ResidualBlock, WanVae, patchify, unpatchify
+from latentbit_training.vae import CausalConv3d, ResidualBlock, WanVae, fold, patchify, unpatchify
 
 
 @pytest.mark.parametrize(("frames", "latent_frames"), [(1, 1), (5, 2), (9, 3)])
@@ -107,3 +107,21 @@ def test_fresh_residual_branches_are_small() -> None:
             channels = block.get_parameter("residual.0.gamma").numel()
             x = torch.randn(2, channels, 16, 16)
             assert 0 < (block(x, 1) - x).std() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padded"), [((3, 3, 3), 1, True), ((3, 3, 3), 2, False), ((2, 3, 3), 1, True)]
+)
+def test_frames_as_channels_are_the_same_convolution(
+    kernel: config.Kernel, stride: int, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conv = CausalConv3d(5, 7, kernel, stride, padded)
+    x = fold(torch.randn(2, 5, 7, 6, 8)).requires_grad_()
+    found = conv(x, 7)
+    gradient = torch.randn_like(found)
+    mine = torch.autograd.grad(found, (x, conv.weight), gradient)
+    with torch.no_grad():
+        torch.testing.assert_close(found, conv(x, 7), atol=1e-5, rtol=1e-5)
+    monkeypatch.setattr(torch, "is_grad_enabled", lambda: False)
+    for a, b in zip(mine, torch.autograd.grad(conv(x, 7), (x, conv.weight), gradient), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)

@@ -13,6 +13,7 @@ from latentbit_training.vit import (
     Grid,
     RmsNorm,
     Vit,
+    attention,
     axis_pairs,
     from_windows,
     rotary_tables,
@@ -79,27 +80,27 @@ def test_no_mask_where_all_windows_are_whole() -> None:
     assert window_mask((4, 6, 6), (2, 3, 3), (0, 1, 0)) is not None
 
 
-def dense(attention: Attention, x: Tensor, grid: Grid, region: list[tuple[int, ...]]) -> Tensor:
+def dense(module: Attention, x: Tensor, grid: Grid, region: list[tuple[int, ...]]) -> Tensor:
     """Attention over all tokens with a mask, head by head."""
-    heads, width = attention.heads, x.shape[-1]
-    q, k, v = attention.qkv(x).view(*x.shape[:2], 3, heads, width // heads).unbind(2)
-    cos, sin = rotary_tables(grid, width // heads, attention.theta)
+    heads, width = module.heads, x.shape[-1]
+    q, k, v = module.qkv(x).view(*x.shape[:2], 3, heads, width // heads).unbind(2)
+    cos, sin = rotary_tables(grid, width // heads, module.theta)
     q, k = rotate(q, cos, sin), rotate(k, cos, sin)
     mask = torch.tensor([[a == b for b in region] for a in region])
     outputs = []
     for head in range(heads):
         scores = q[:, :, head] @ k[:, :, head].mT / (width // heads) ** 0.5
         outputs.append(scores.masked_fill(~mask, -torch.inf).softmax(-1) @ v[:, :, head])
-    return attention.proj(torch.cat(outputs, dim=-1))
+    return module.proj(torch.cat(outputs, dim=-1))
 
 
 @pytest.mark.parametrize(("grid", "window", "shift"), CASES)
 @torch.no_grad()
 def test_windowed_attention_is_masked_attention(grid: Grid, window: Kernel, shift: Kernel) -> None:
-    attention = Attention(24, 2, window, shift, 100.0)
+    module = Attention(24, 2, window, shift, 100.0)
     x = torch.randn(2, tokens(grid), 24)
     torch.testing.assert_close(
-        attention(x, grid), dense(attention, x, grid, windows_of(grid, window, shift)), atol=1e-5, rtol=1e-5
+        module(x, grid), dense(module, x, grid, windows_of(grid, window, shift)), atol=1e-5, rtol=1e-5
     )
 
 
@@ -112,6 +113,15 @@ def test_one_window_over_all_is_full_attention() -> None:
     torch.testing.assert_close(windowed(x, grid), full(x, grid))
     everything: list[tuple[int, ...]] = [(0, 0, 0)] * tokens(grid)
     torch.testing.assert_close(full(x, grid), dense(full, x, grid, everything), atol=1e-5, rtol=1e-5)
+
+
+def test_windows_are_a_batch() -> None:
+    q, k, v = torch.randn(3, 2, 5, 4, 6, 8)
+    mask = torch.rand(1, 5, 1, 6, 6) < 0.8
+    mask |= torch.eye(6, dtype=torch.bool)
+    for given in (None, mask):
+        plain = F.scaled_dot_product_attention(q, k, v, attn_mask=given)
+        torch.testing.assert_close(attention(q, k, v, given), plain)
 
 
 def test_axis_pairs() -> None:
@@ -132,6 +142,15 @@ def test_rotation_keeps_lengths_and_depends_on_offsets_alone() -> None:
     for axis in range(3):
         step = [int(a == axis) for a in range(3)]
         assert (rq[0, 0, 0] - rq[step[0], step[1], step[2]]).abs().max() > 1e-2
+
+
+def test_both_ways_to_rotate_agree() -> None:
+    class OnGpu(torch.Tensor):
+        is_cuda = True
+
+    x, (cos, sin) = torch.randn(2, 120, 3, 16), rotary_tables((4, 5, 6), 16, 100.0)
+    elsewhere = rotate(x.as_subclass(OnGpu), cos, sin).as_subclass(torch.Tensor)
+    torch.testing.assert_close(rotate(x, cos, sin), elsewhere)
 
 
 def test_norm() -> None:
