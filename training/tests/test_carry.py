@@ -11,7 +11,6 @@ from conftest import Trained
 from latentbit_training import pack, slim, train_vae
 from latentbit_training.data import load
 from latentbit_training.loop import Run
-from latentbit_training.vit import attention
 
 
 @pytest.mark.parametrize("form", ["webp", "jpeg"])
@@ -48,6 +47,16 @@ def test_a_slim_checkpoint_goes_on(trained: Trained, tmp_path: Path) -> None:
     assert (after["step"], after["seconds"]) == (before["step"], before["seconds"])
     for name, value in before["ema"].items():
         torch.testing.assert_close(after["model"][name], value, rtol=1e-3, atol=1e-6)
+        assert torch.equal(after["ema"][name], after["model"][name])
+    slim.main(["--both", str(source), str(tmp_path / "both")])
+    slim.main(["--restore", str(tmp_path / "both"), str(tmp_path / "run" / "checkpoint.pt")])
+    after = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=False)
+    for part in ("model", "ema"):
+        for name, value in before[part].items():
+            torch.testing.assert_close(after[part][name], value, rtol=1e-3, atol=1e-6)
+    # What was carried is enough: the run goes on.
+    train_vae.main([*trained.vae_command, "--out", str(tmp_path / "run"), "--steps", str(before["step"] + 1)])
+    assert torch.load(tmp_path / "run" / "vae.pt", weights_only=False)["step"] == before["step"] + 1
     with pytest.raises(ValueError, match="no parts"):
         slim.restore(tmp_path, tmp_path / "run" / "checkpoint.pt")
 
@@ -61,15 +70,3 @@ def test_a_call_pauses_and_the_next_goes_on(cached: Path, tmp_path: Path) -> Non
         steps.append(torch.load(tmp_path / "vae.pt", weights_only=False)["step"])
     assert 0 < steps[0] < steps[1] < 100000
     assert not Run(tmp_path).paused(0)
-
-
-def test_windows_are_a_batch_on_a_gpu() -> None:
-    class OnGpu(torch.Tensor):
-        is_cuda = True
-
-    q, k, v = torch.randn(3, 2, 5, 4, 6, 8)
-    mask = torch.rand(1, 5, 1, 6, 6) < 0.8
-    mask |= torch.eye(6, dtype=torch.bool)
-    for given in (None, mask):
-        plain = attention(q, k, v, given)
-        torch.testing.assert_close(attention(q.as_subclass(OnGpu), k, v, given).as_subclass(torch.Tensor), plain)
