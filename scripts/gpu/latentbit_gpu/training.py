@@ -5,6 +5,15 @@
     scripts/gpu/train predictor --data runs/tokens --total 30 --minutes 9 -- --latent 0.3
     scripts/gpu/train export --vae runs/gpu-train/vae/vae.pt --export bundle.safetensors
 
+With --config it trains a network of another shape, from scratch unless --init is given:
+
+    scripts/gpu/train vae --config training/configs/light.json --data cache.zip --total 60 --minutes 9
+    scripts/gpu/train tokenizer --config training/configs/tokenizer/light.json --vae runs/gpu-train/vae/vae.pt \\
+        --data cache.zip --total 60 --minutes 9 -- --depths token
+
+--rehearse runs two small steps of the same command on the CPU, in a folder of its own, to show that data and options
+fit.
+
 A call ends with a checkpoint before its minutes are over; the same command resumes, until the run has had --total
 minutes. Arguments after two dashes go to the training command.
 """
@@ -13,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +51,9 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p.add_argument("--run", type=Path, help="folder of checkpoints; default runs/gpu-train/PART")
     p.add_argument("--total", type=float, default=60, help="minutes of the whole run")
     p.add_argument("--minutes", type=float, default=9, help="minutes of this call")
-    p.add_argument("--init", type=Path, default=SHIPPED, help="bundle (or weights) to start from")
+    p.add_argument("--init", type=Path,
+                   help="bundle (or weights) to start from; default: the shipped one, with --config none")
+    p.add_argument("--config", type=Path, help="JSON file of the network's shape (training/configs)")
     p.add_argument("--vae", type=Path, help="VAE to train the tokenizer on, or to export; default: that of --init")
     p.add_argument("--tokenizer", type=Path, help="tokenizer to export; default: that of --init")
     p.add_argument("--keep", type=Path, metavar="FOLDER",
@@ -49,6 +61,7 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p.add_argument("--export", type=Path, help="write a bundle (or the predictor's file) at the end")
     p.add_argument("--name", default="latentbit-compact", help="name of the bundle")
     p.add_argument("--device", default="cuda")
+    p.add_argument("--rehearse", action="store_true", help="two small steps on the CPU, beside the run")
     words = sys.argv[1:] if argv is None else argv
     split = words.index("--") if "--" in words else len(words)
     options = p.parse_args(words[:split])
@@ -56,6 +69,12 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
         p.error("--data is missing")
     if options.part == "export" and options.export is None:
         p.error("--export is missing")
+    if options.part == "predictor" and options.config:
+        p.error("--config is for vae and tokenizer")
+    if options.part == "tokenizer" and options.config and not (options.vae or options.init):
+        p.error("--config needs --vae: the VAE that the tokenizer is for")
+    if options.init is None and not options.config:
+        options.init = SHIPPED
     return options, words[split + 1 :]
 
 
@@ -65,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
         export(options, options.vae, options.tokenizer)
         return 0
     run: Path = options.run or FOLDER / options.part
+    if options.rehearse:
+        return rehearse(options, run.with_name(f"{run.name}-rehearsal"), rest)
     checkpoint = run / "checkpoint.pt"
     if options.keep and not checkpoint.exists() and any(options.keep.glob("part-*")):
         slim.restore(options.keep, checkpoint)
@@ -80,6 +101,18 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def rehearse(options: argparse.Namespace, run: Path, rest: list[str]) -> int:
+    """Two steps on the CPU, from the beginning each time."""
+    shutil.rmtree(run, ignore_errors=True)
+    options.device = "cpu"
+    small = ["--minutes", "0", "--steps", "2", "--no-compile", "--log-every", "1"]
+    small += ["--batch", "1"] if options.part == "predictor" else ["--image-batch", "2", "--clip-batch", "1"]
+    code = subprocess.run(command(options, run, [*rest, *small]), env=environment(), check=False).returncode
+    if not code:
+        print(f"train: the rehearsal made {run / WEIGHTS[options.part]}")
+    return code
+
+
 def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str]:
     """The training command of this call. Arguments given by hand come last and take precedence."""
     part = options.part
@@ -93,10 +126,12 @@ def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str
         if options.init == SHIPPED:
             words += ["--init", str(SHIPPED.with_name("default-predictor.safetensors"))]
     else:
-        words += ["--cache", str(cache_of(options.data, run)), "--init", str(options.init)]
+        words += ["--cache", str(cache_of(options.data, run))]
+        words += ["--init", str(options.init)] if options.init else []
     if part == "vae":
-        words += ["--config", str(config_file(options.init, run))]
+        words += ["--config", str(options.config or config_file(options.init, run))]
     if part == "tokenizer":
+        words += ["--config", str(options.config)] if options.config else []
         words += ["--vae", str(options.vae or options.init)]
     return words + rest
 
@@ -134,7 +169,9 @@ def finish(options: argparse.Namespace, run: Path) -> None:
 def export(options: argparse.Namespace, vae: Path | None, tokenizer: Path | None) -> None:
     """A bundle of two parts; missing ones are taken from --init."""
     words = [sys.executable, "-m", "latentbit_training.export", "--name", options.name]
-    words += ["--vae", str(vae or options.init), "--tokenizer", str(tokenizer or options.init)]
+    words += ["--vae", str(vae or options.init)]
+    # A VAE of another shape has no tokenizer yet.
+    words += ["--tokenizer", str(tokenizer or options.init)] if tokenizer or options.init else []
     subprocess.run([*words, "--out", str(options.export)], env=environment(), check=True)
 
 
