@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let last = last.ok_or("there is no frame")?;
     let mut file = File::create(&output)?;
-    write!(file, "P6 {} {} 255\n", last.width, last.height)?;
+    writeln!(file, "P6 {} {} 255", last.width, last.height)?;
     let bytes: Vec<u8> = last.data.iter().map(|v| (v * 255.0).round() as u8).collect();
     file.write_all(&bytes)?;
     println!("{count} frames; the last one is {output}");
