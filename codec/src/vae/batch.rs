@@ -2,32 +2,14 @@
 
 use super::network::Network;
 use super::program::Values;
-use super::state::State;
+use super::state::{Done, Job, State};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{Gpu, Input, Later, Operand, fill_clip, unpatchify_clip};
-use crate::together::Together;
 
 /// Values of a step's frames, of all clips, at most: what four frames of 480×832 have. Larger ones fill a GPU by
 /// themselves.
 const VALUES: usize = 4 * 480 * 832 * 3;
-
-/// Steps that wait for their turn, and the state of all clips of a turn.
-pub(super) type Steps = Together<Job, Done, State>;
-
-/// A step of one clip, whose input is in its state.
-pub(super) struct Job {
-    state: State,
-    /// (T, H, W) of it, and its values.
-    size: [usize; 3],
-    len: usize,
-}
-
-/// What became of a [`Job`].
-pub(super) struct Done {
-    state: State,
-    later: Result<Later>,
-}
 
 impl Network {
     /// As [`Network::begin`], along with steps of other clips that wait meanwhile. States are alike where as many frames

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use super::batch::Steps;
 use super::latent::{Affine, from_latent, moments, to_latent};
 use super::layers::{Halving, Layer, causal, norm_silu, tensor};
 use super::passes::Passes;
 use super::plan::{Entry, Head, Plan};
 use super::program::{Parts, Values, Want};
-use super::state::State;
+use super::state::{State, Steps};
 use crate::bundle::{StageConfig, VaeConfig, Weights};
 use crate::error::Result;
 use crate::kernels::{

@@ -1,7 +1,8 @@
 //! The causal feature cache between chunks of a group, and the buffers of the networks.
 
 use crate::error::{Error, Result};
-use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Operand, Values, over_time};
+use crate::kernels::{AttentionBuffers, Copies, Gpu, Input, Kept, Later, Operand, Values, over_time};
+use crate::together::Together;
 
 /// Where an operand waits for the operator that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -361,4 +362,21 @@ state! {
     /// What [`WanVae::decode`](super::WanVae::decode) remembers between chunks of a group, and the memory that it works
     /// in. The default is fresh.
     DecoderState
+}
+
+/// Steps on a GPU that wait for their turn, and the state of all clips of a turn.
+pub(super) type Steps = Together<Job, Done, State>;
+
+/// A step of one clip, whose input is in its state.
+pub(super) struct Job {
+    pub(super) state: State,
+    /// (T, H, W) of it, and its values.
+    pub(super) size: [usize; 3],
+    pub(super) len: usize,
+}
+
+/// What became of a [`Job`].
+pub(super) struct Done {
+    pub(super) state: State,
+    pub(super) later: Result<Later>,
 }

@@ -58,7 +58,7 @@ impl Kind {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             let dot = avx512 && is_x86_feature_detected!("avx512bf16");
-            let amx = dot && super::micro::amx::available();
+            let amx = dot && has_amx();
             for (present, kind) in [
                 (amx, Self::Amx),
                 (dot, Self::Avx512Bf16),
@@ -92,6 +92,28 @@ impl Kind {
     pub(crate) fn has_bf16(self) -> bool {
         matches!(self, Self::Amx | Self::Avx512Bf16)
     }
+}
+
+/// Whether the CPU has AMX for bf16 and the kernel lets this process use it; asks the kernel for permission.
+#[cfg(target_arch = "x86_64")]
+fn has_amx() -> bool {
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    let features = std::arch::x86_64::__cpuid_count(7, 0).edx;
+    features & AMX_BF16 != 0 && features & AMX_TILE != 0 && tiles_permitted()
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn tiles_permitted() -> bool {
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const TILE_DATA: usize = 18;
+    // SAFETY: the call takes two numbers and touches no memory of ours.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0 }
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn tiles_permitted() -> bool {
+    false
 }
 
 impl fmt::Display for Kind {

@@ -4,7 +4,6 @@
 //! same blocks on a model of the tiles in plain Rust, so that all but those instructions is tested on every machine.
 
 use std::arch::asm;
-use std::arch::x86_64::__cpuid_count;
 
 use super::{Block, Kernel, Shares, avx512};
 use crate::kernels::cpu::words::PANEL;
@@ -23,27 +22,6 @@ const ROWS: usize = 16;
 const SUM: [i32; 4] = [0, 1, 2, 3];
 const LEFT: [i32; 2] = [4, 5];
 const RIGHT: [i32; 2] = [6, 7];
-
-/// Whether the CPU has AMX for bf16 and the kernel lets this process use it; asks the kernel for permission.
-pub(in super::super) fn available() -> bool {
-    const AMX_BF16: u32 = 1 << 22;
-    const AMX_TILE: u32 = 1 << 24;
-    let features = __cpuid_count(7, 0).edx;
-    features & AMX_BF16 != 0 && features & AMX_TILE != 0 && permitted()
-}
-
-#[cfg(target_os = "linux")]
-fn permitted() -> bool {
-    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
-    const TILE_DATA: usize = 18;
-    // SAFETY: the call takes two numbers and touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0 }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn permitted() -> bool {
-    false
-}
 
 /// How many rows each tile has; all rows are 64 bytes.
 #[repr(C, align(64))]
@@ -95,7 +73,7 @@ trait Tiles {
 
 struct Hardware;
 
-// Callers have asked `available`, so the instructions exist; memory is as the trait's contract says.
+// Callers have asked `Kind::available`, so the instructions exist; memory is as the trait's contract says.
 impl Tiles for Hardware {
     #[inline(always)]
     unsafe fn configure(&mut self, config: &Config) {
