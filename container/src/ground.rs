@@ -27,7 +27,7 @@ impl StreamId {
     /// What records have that belong to the file as a whole.
     pub const NONE: Self = Self(u16::MAX);
 
-    /// The place in [`Header::streams`].
+    /// The place in [`Header::streams`](crate::Header::streams).
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize

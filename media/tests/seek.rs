@@ -1,5 +1,7 @@
 //! A start in the middle of a file gives what reading the file from its beginning gives.
 #![cfg(feature = "libav")]
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -308,7 +308,7 @@ impl<R: Read + Seek> File<R> {
             .any(|error| error.kind() == ErrorKind::Truncated)
     }
 
-    /// The chunks of a stream of tokens, in order: each has its [`sequence`](ChunkInfo::sequence) as its place here.
+    /// The chunks of a stream of tokens, in order: each has its [`sequence`](crate::ChunkHead::sequence) as its place here.
     ///
     /// A chunk that is missing has a place too, with 0 bits. Where several are missing in a row, nobody knows where one
     /// ended and the next began: they share the frames evenly. Empty if `stream` is not one of tokens.
