@@ -15,7 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Files, how ffmpeg makes them of moving pictures and a tone, and whether seeks work in them.
+/// Files, how ffmpeg makes them of moving pictures and a tone, and whether seeks get beyond the first frame in them.
 const FILES: &[(&str, &str, bool)] = &[
     ("b.mp4", "-c:v libx264 -bf 3 -g 30 -an", true),
     (
@@ -76,7 +76,7 @@ const FILES: &[(&str, &str, bool)] = &[
 /// Starts in seconds: near the beginning, on and beside key frames, and near the end.
 const STARTS: [f64; 7] = [1.0, 1.16, 2.5, 3.6, 5.04, 6.0, 8.6];
 
-/// Messages of this thread and the reader's about where reading began.
+/// The reader's messages about seeks to a key frame behind the first.
 static SEEKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Log;
@@ -103,7 +103,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        if message.0.contains("sought") {
+        if message.0.contains("sought") && !message.0.contains("frame at 0.000 s") {
             SEEKS.lock().unwrap().push(message.0);
         }
     }

@@ -58,7 +58,6 @@ impl LibavReader {
             let aims = AIMS.iter().skip(usize::from(!streams.is_empty()));
             for aim in aims.map(|before| start - before).take_while(|aim| *aim > 0.0) {
                 if self.land(start, aim) {
-                    tracing::debug!("{}: sought a key frame before {start} s", self.place);
                     return Ok(());
                 }
             }
@@ -129,7 +128,13 @@ impl LibavReader {
         if self.damaged > damaged || !whole || !(walking || self.has_all_packets(&landing, time)) {
             return false;
         }
-        if landing.key.is_some() {
+        if let Some(key) = landing.key {
+            let key = seconds(key.saturating_sub(self.first_time), self.time_base);
+            let way = if walking { "read to" } else { "sought" };
+            tracing::debug!(
+                "{}: {way} the key frame at {key:.3} s for a start at {start} s",
+                self.place
+            );
             self.frames = Start::Seconds(self.time_of(&frame)).frames_at(self.info.frame_rate);
         }
         self.pending = Some(frame);
