@@ -63,7 +63,7 @@ const FILES: &[(&str, &str, bool)] = &[
     (
         "refresh.mkv",
         "-c:v libx264 -x264-params intra-refresh=1:keyint=25 -an",
-        false,
+        true,
     ),
     (
         "one.mkv",
