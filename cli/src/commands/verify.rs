@@ -5,6 +5,7 @@ use clap::Args;
 use latentbit_container::{Error, ErrorKind, Limits, Status, Verification, verify, verify_file};
 use serde::Serialize;
 
+use crate::digest::hex;
 use crate::exit::{Exit, message};
 use crate::report;
 use crate::streaming::lbit_input;
@@ -83,8 +84,8 @@ fn describe<'a>(file: &'a str, found: &Verification) -> (VerifyReport<'a>, Exit)
         _ if found.lost_chunks == 0 && found.problems.iter().all(truncated) => ("truncated", Exit::Truncated),
         _ => ("damaged", Exit::Damaged),
     };
-    let hex = |digest: [u8; 32]| digest.map(|byte| format!("{byte:02x}")).concat();
-    let digests = found.totals.iter().flatten().map(|totals| totals.digest.map(hex));
+    let totals = found.totals.iter().flatten();
+    let digests = totals.map(|totals| totals.digest.map(|digest| hex(&digest)));
     let report = VerifyReport {
         schema: "latentbit.verify/1",
         file,

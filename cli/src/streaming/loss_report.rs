@@ -7,6 +7,7 @@ use latentbit_codec::pipeline::{Conceal, Fidelity, MAX_CONCEALED_CHUNKS};
 use latentbit_container::BundleId;
 use serde::Serialize;
 
+use crate::digest::hex;
 use crate::report::BundleReport;
 use latentbit_media::MediaError;
 use latentbit_media::Target;
@@ -115,11 +116,7 @@ fn predictor_of(conceal: &Conceal) -> Option<(PredictorReport, Settings)> {
     };
     let about = PredictorReport {
         name: predictor.config().name.clone(),
-        sha256: predictor
-            .sha256()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        sha256: hex(&predictor.sha256()),
     };
     let settings = Settings {
         steps: fill.steps,
