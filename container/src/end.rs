@@ -1,15 +1,11 @@
 //! The end record: what the file held (LBIT §8.1).
 
-use std::io::{Read, Seek};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::ground::TokenGrid;
-use crate::header::Header;
-use crate::index::{file_len, read_at, whole_record};
-use crate::record::{CRC_LEN, HEADER_LEN, SYNC, Tag};
+use crate::record::{CRC_LEN, HEADER_LEN};
 use crate::units::PixelFrames;
 
 /// Bytes of the payload before the totals, and of the totals of a stream.
@@ -93,27 +89,4 @@ pub(crate) fn decode(payload: &[u8], offset: u64, streams: usize) -> Result<Vec<
         })
         .collect()
     // Later minor versions append fields.
-}
-
-/// What the end record says of each stream of a file that ends in one, without reading the chunks (LBIT §8.1).
-///
-/// A file of one chunk needs no index, so this tells what [`read_index`](crate::read_index) cannot. `None` says that the
-/// file ends in something else: it was cut off, has a tail, or was written in a later version. The position of `file` is
-/// changed.
-///
-/// # Errors
-/// [`Error::Format`](crate::Error::Format) if the record is damaged, [`Error::Unsupported`](crate::Error::Unsupported) if it is of a later kind, [`Error::Io`](crate::Error::Io).
-pub fn read_totals<R: Read + Seek>(file: &mut R, header: &Header) -> Result<Option<Vec<Totals>>> {
-    let streams = header.streams.len();
-    let record_len = record_len(streams);
-    let Some(offset) = file_len(file)?.checked_sub(record_len) else {
-        return Ok(None);
-    };
-    let bytes = read_at(file, offset, record_len)?;
-    let start: Vec<u8> = SYNC.iter().chain(&Tag::END.0).copied().collect();
-    if !bytes.starts_with(&start) {
-        return Ok(None);
-    }
-    let (_, payload) = whole_record(&bytes, offset, Tag::END, None)?;
-    decode(payload, offset + HEADER_LEN as u64, streams).map(Some)
 }

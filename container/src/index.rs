@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::{Deref, DerefMut};
 
-use crate::chunk::{Chunk, ChunkHead, has_head};
+use crate::chunk::{ChunkHead, has_head};
 use crate::error::{Broken, Error, Result};
 use crate::fields::{Fields, put_signed, put_varint};
 use crate::ground::StreamId;
@@ -168,25 +168,19 @@ pub(crate) fn encode_tail(index: Option<(u64, u32)>) -> [u8; TAIL_PAYLOAD_LEN] {
     out
 }
 
-/// Reads the index of a file by way of its tail, without reading the chunks (LBIT §8.3).
-///
-/// `None` says that the file has no index, or no tail because it was cut off: use [`scan`](crate::scan) then.
-/// The index is a shortcut: [`read_chunk_at`] checks each chunk that it points to. The position of `file` is
-/// changed.
-///
-/// # Errors
-/// [`Error::Format`] if tail or index are damaged, [`Error::Limits`] if the index is too large, [`Error::Io`].
-pub fn read_index<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Option<Vec<ChunkInfo>>> {
-    Ok(locate(file, limits)?.map(|located| located.chunks))
-}
-
 /// An index and where its record lies.
 pub(crate) struct Located {
     pub offset: u64,
     pub chunks: Vec<ChunkInfo>,
 }
 
-/// As [`read_index`], with the place of the index.
+/// Reads the index of a file by way of its tail, without reading the chunks (LBIT §8.3). The position of `file` is changed.
+///
+/// `None` says that the file has no index, or no tail because it was cut off. The index is a shortcut:
+/// [`read_stored_at`] checks each chunk that it points to.
+///
+/// # Errors
+/// [`Error::Format`] if tail or index are damaged, [`Error::Limits`] if the index is too large, [`Error::Io`].
 pub(crate) fn locate<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Option<Located>> {
     let len = file_len(file)?;
     let Some(tail_at) = len.checked_sub(TAIL_LEN) else {
@@ -249,45 +243,14 @@ pub(crate) fn locate<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Op
     }))
 }
 
-/// Reads one chunk of a seekable file, as [`read_index`] or [`scan`](crate::scan) found it.
+/// Reads one chunk without unpacking it; it must have been written under a header with the checksum `header_crc`.
 ///
 /// # Errors
 /// [`Error::Format`] if there is no intact chunk, or not this one, at that place; [`Error::Limits`]; [`Error::Io`].
-pub fn read_chunk_at<R: Read + Seek>(
-    file: &mut R,
-    header: &Header,
-    info: &ChunkInfo,
-    limits: &Limits,
-) -> Result<Chunk> {
-    read_planes_at(file, header, info, u8::MAX, limits)
-}
-
-/// Reads one chunk as [`read_chunk_at`] does, but unpacks only its `planes` most important planes, at least one: fewer
-/// are less work.
-///
-/// # Errors
-/// As for [`read_chunk_at`]. Damage inside of planes that are not unpacked is found by their checksum only.
-pub fn read_planes_at<R: Read + Seek>(
-    file: &mut R,
-    header: &Header,
-    info: &ChunkInfo,
-    planes: u8,
-    limits: &Limits,
-) -> Result<Chunk> {
-    let mut stored = read_stored_at(file, header, None, info, limits)?;
-    stored.truncate_bits(planes);
-    let packed = stored
-        .packed()
-        .map_err(|broken| broken.in_file(info.offset, Some(info.sequence)))?;
-    Ok(stored.with_tokens(&packed))
-}
-
-/// Reads one chunk without unpacking it; it must have been written under a header with the checksum `header_crc`, if that
-/// is known.
 pub(crate) fn read_stored_at<R: Read + Seek>(
     file: &mut R,
     header: &Header,
-    header_crc: Option<u32>,
+    header_crc: u32,
     info: &ChunkInfo,
     limits: &Limits,
 ) -> Result<StoredChunk> {
@@ -317,8 +280,8 @@ pub(crate) fn read_stored_at<R: Read + Seek>(
     let (record, payload) = whole_record(&bytes, offset, Tag::CHUNK, chunk)?;
     let payload_at = offset + HEADER_LEN as u64;
     let (stored, crc) = StoredChunk::decode(payload, payload_at, record.stream, record.sequence, limits)?;
-    if let Some(expected) = header_crc.filter(|&expected| expected != crc && !cfg!(fuzzing)) {
-        let expected = format!("{expected:08x}, that of this file");
+    if header_crc != crc && !cfg!(fuzzing) {
+        let expected = format!("{header_crc:08x}, that of this file");
         let found = format!("{crc:08x}, that of another one");
         return Err(in_file(Broken::new(
             "header checksum of a chunk",

@@ -71,26 +71,24 @@ mod writer;
 
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;
 
 pub use chunk::{Chunk, ChunkHead, Tokens, bit_mask};
 pub use coder::{Coder, Compression, StoredPlane};
-pub use end::{Totals, read_totals};
+pub use end::Totals;
 pub use error::{Error, ErrorKind, Result};
 pub use file::{File, Needed, PacketsIn, Part};
 pub use ground::{Chroma, Color, ColorRange, Rational, StreamId, TokenGrid};
 pub use header::{
     BundleId, Header, MAX_BUNDLE_NAME, PacketKind, PacketStream, Stream, TokenLayout, Version, VideoStream,
 };
-pub use index::{ChunkInfo, read_chunk_at, read_index, read_planes_at};
+pub use index::ChunkInfo;
 pub use limits::Limits;
 pub use metadata::{Chapter, Metadata};
 pub use packets::{Packet, Packets};
 pub use parser::{Event, Lost, Next, Parser, ReadMode, Status};
 pub use plan::{ChunkPlan, PlannedChunk};
 pub use planes::Planes;
-pub use reader::{Reader, Scan, scan};
+pub use reader::Reader;
 pub use record::{MAGIC, SYNC};
 pub use stored::StoredChunk;
 pub use times::{Times, rescale, ticks_of};

@@ -29,7 +29,7 @@ pub struct Limits {
     pub max_chunk_tokens: Option<u64>,
     /// Largest payload of a record of packets in bytes. Default 16 MiB.
     pub max_packet_bytes: Option<u32>,
-    /// Largest payload of an index record in bytes, read only by [`read_index`](crate::read_index); in memory it takes
+    /// Largest payload of an index record in bytes, read only by [`File`](crate::File); in memory it takes
     /// up to ten times as much. Default 16 MiB.
     pub max_index_bytes: Option<u32>,
     /// Most frames of all missing chunks together, so that a few bytes cannot claim years of video that somebody then

@@ -9,7 +9,7 @@ use crate::ground::StreamId;
 use crate::header::{Header, Version};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
-use crate::parser::{Event, Head, Lost, Next, Parser, ReadMode, Status};
+use crate::parser::{Event, Head, Next, Parser, ReadMode, Status};
 use crate::stored::StoredChunk;
 
 /// Bytes asked for at a time.
@@ -233,51 +233,5 @@ fn fill(inner: &mut impl Read, parser: &mut Parser, buffer: &mut [u8]) -> Result
     }
 }
 
-/// What [`scan`] found.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Scan {
-    /// The header.
-    pub header: Header,
-    /// The version that the stream was written in.
-    pub version: Version,
-    /// Every chunk that could be read, in order.
-    pub chunks: Vec<ChunkInfo>,
-    /// Every stretch that could not be read.
-    pub lost: Vec<Lost>,
-    /// How the file ends.
-    pub status: Status,
-    /// What the end record says of each stream, if it was read.
-    pub ended: Option<Vec<Totals>>,
-    /// What ended the reading, if it was not the end of the stream.
-    pub error: Option<Error>,
-}
-
-/// Reads a whole stream and lists its chunks, with checksums compared but tokens not unpacked.
-///
-/// # Errors
-/// Any kind but [`Error::Parameter`], if not even the header can be read. Later faults are in the result.
-pub fn scan<R: Read>(inner: R, limits: Limits, mode: ReadMode) -> Result<Scan> {
-    let mut reader = Reader::with_mode(inner, limits, mode)?;
-    let (mut chunks, mut lost) = (Vec::new(), Vec::new());
-    let error = loop {
-        match reader.pump(false) {
-            Ok(Some(Event::Stored(_))) => chunks.extend(reader.last_chunk().copied()),
-            Ok(Some(Event::Lost(stretch))) => lost.push(stretch),
-            Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    let status = reader.status();
-    let ended = reader.ended().map(<[Totals]>::to_vec);
-    Ok(Scan {
-        header: reader.header,
-        version: reader.version,
-        chunks,
-        lost,
-        status,
-        ended,
-        error,
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
-//! Small headers and chunks for tests.
+//! Small headers, chunks and files for tests.
 
 use proptest::prelude::*;
 
 use crate::{
-    BundleId, Chroma, Chunk, ChunkHead, ChunkPlan, Color, ColorRange, LatentFrames, PacketKind, PacketStream,
-    PixelFrames, Rational, StreamId, Times, TokenGrid, Tokens, VideoStream,
+    BundleId, Chroma, Chunk, ChunkHead, ChunkInfo, ChunkPlan, Color, ColorRange, Compression, Error,
+    LatentFrames, Limits, PacketKind, PacketStream, PixelFrames, Rational, Reader, Result, Status, StreamId,
+    Times, TokenGrid, Tokens, VideoStream, Writer, WriterOptions,
 };
 
 pub fn video() -> VideoStream {
@@ -57,6 +58,16 @@ pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
         times: Times::default(),
         tokens: Tokens { grid, bits, values },
     }
+}
+
+/// Where the chunks of an intact file lie, in its order.
+pub fn listed(bytes: &[u8]) -> Vec<ChunkInfo> {
+    let mut reader = Reader::new(bytes, Limits::default()).unwrap();
+    let mut chunks = Vec::new();
+    while reader.next_stored().unwrap().is_some() {
+        chunks.push(*reader.last_chunk().unwrap());
+    }
+    chunks
 }
 
 /// Chunks of a whole stream with tokens drawn from `seed`.
@@ -139,4 +150,74 @@ pub fn sound() -> PacketStream {
         default: true,
         forced: false,
     }
+}
+
+/// A stream of `chunks`, as bytes.
+pub fn write(video: &VideoStream, chunks: &[Chunk], options: WriterOptions) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &video.clone().into(), options).unwrap();
+    for chunk in chunks {
+        writer.write_chunk(chunk).unwrap();
+    }
+    writer.finish().unwrap().0
+}
+
+/// Four chunks of 5, 8, 5 and 3 frames: full, continuing, key again, a rest.
+pub fn small() -> (VideoStream, Vec<Chunk>, Vec<u8>) {
+    let video = video();
+    let chunks = chunks(&video, 21, 2, 11);
+    (video.clone(), chunks.clone(), write(&video, &chunks, raw()))
+}
+
+/// Raw planes and no second header.
+pub fn raw() -> WriterOptions {
+    WriterOptions {
+        compression: Compression::Raw,
+        header_interval: 0,
+        ..WriterOptions::default()
+    }
+}
+
+/// Everything that comes out before the end or an error.
+pub fn read_strict(bytes: &[u8]) -> (Vec<Chunk>, Status, Option<Error>) {
+    let mut reader = match Reader::new(bytes, Limits::default()) {
+        Ok(reader) => reader,
+        Err(error) => return (Vec::new(), Status::Failed, Some(error)),
+    };
+    let mut chunks = Vec::new();
+    let error = loop {
+        match reader.next_chunk() {
+            Ok(Some(chunk)) => chunks.push(chunk),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    if error.is_some() {
+        assert!(
+            matches!(reader.next_chunk(), Ok(None)),
+            "nothing comes after an error"
+        );
+    }
+    (chunks, reader.status(), error)
+}
+
+pub fn read_all(bytes: &[u8]) -> Result<(VideoStream, Vec<Chunk>)> {
+    let mut reader = Reader::new(bytes, Limits::default())?;
+    let mut chunks = Vec::new();
+    while let Some(chunk) = reader.next_chunk()? {
+        chunks.push(chunk);
+    }
+    assert_eq!(reader.header().streams.len(), 1);
+    Ok((reader.header().first_video().unwrap().1.clone(), chunks))
+}
+
+/// Where each record of an intact stream starts, and the end.
+pub fn boundaries(bytes: &[u8]) -> Vec<usize> {
+    let mut at = 8;
+    let mut all = vec![at];
+    while at < bytes.len() {
+        let len: [u8; 4] = bytes[at + 12..at + 16].try_into().unwrap();
+        at += 32 + u32::from_le_bytes(len) as usize;
+        all.push(at);
+    }
+    all
 }

@@ -2,18 +2,23 @@
 
 use std::io::Cursor;
 
-use latentbit_container::{ReadMode, edit, read_index, scan};
+use latentbit_container::{File, edit};
 
 use crate::LIMITS;
 
 pub fn run(data: &[u8]) {
-    let _ = read_index(&mut Cursor::new(data), &LIMITS);
+    let _ = File::open(Cursor::new(data), LIMITS);
     let mut out = Vec::new();
     let Ok(len) = edit::reindex(Cursor::new(data), &mut out, &LIMITS) else {
         return;
     };
     assert_eq!(len, out.len() as u64);
-    let index = read_index(&mut Cursor::new(&out), &LIMITS).expect("an index was written");
-    let scanned = scan(&out[..], LIMITS, ReadMode::Resync).expect("a header");
-    assert_eq!(index.expect("an index was written"), scanned.chunks);
+    let indexed = File::with_index(Cursor::new(&out), LIMITS).expect("a header");
+    let indexed = indexed.expect("an index that can be trusted");
+    let mut scanned = indexed.through(Cursor::new(&out));
+    scanned.rescan().expect("a file that can be read");
+    assert_eq!(scanned.damage().len(), 0);
+    for id in indexed.header().ids() {
+        assert_eq!(indexed.chunks(id), scanned.chunks(id));
+    }
 }

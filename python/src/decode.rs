@@ -152,7 +152,7 @@ impl FrameStream {
     ) -> PyResult<Self> {
         let file: Arc<Opened> = file.0.clone();
         let planes = crate::arrays::check_planes(bits, file.video.bits)?;
-        let needed = py.detach(|| file.chunks_for(first..end))?;
+        let needed = file.chunks_for(first..end);
         let (chunks, skip, frames) = needed.map_or((0..0, 0, 0), |needed| {
             let last = file.chunks.get(..needed.end).and_then(<[_]>::last);
             let end = last.map_or(PixelFrames(0), |last| last.end_frame());

@@ -1,11 +1,11 @@
 //! A `.lbit` file that is open for reading.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use latentbit_container::{
-    self as container, Chapter, ChunkInfo, File, Header, Limits, Needed, PixelFrames, StreamId, TokenGrid,
-    Version, VideoStream, read_planes_at,
+    self as container, Chapter, ChunkInfo, File, Limits, Needed, PixelFrames, StreamId, TokenGrid, Version,
+    VideoStream,
 };
 use pyo3::prelude::*;
 
@@ -17,7 +17,6 @@ pub struct Opened {
     source: Arc<Source>,
     /// A name for messages.
     pub place: String,
-    header: Header,
     pub version: Version,
     stream: StreamId,
     pub video: VideoStream,
@@ -30,8 +29,8 @@ pub struct Opened {
     pub truncated: bool,
     /// What was found wrong with the file.
     pub damage: Vec<String>,
-    /// For rare lookups. Locked only while detached from the interpreter, because a source may need it.
-    file: Mutex<File<Cursor>>,
+    /// What every reading shares; never read through by itself.
+    file: File<Cursor>,
 }
 
 /// Keys and values, where later ones replace earlier ones, and chapters.
@@ -45,7 +44,7 @@ impl Opened {
         let source = Arc::new(source);
         let file = File::open(Cursor::new(source.clone(), BLOCK), limits)
             .map_err(|error| error::container(error, &place))?;
-        let header = file.header().clone();
+        let header = file.header();
         let found = match stream {
             None => header.first_video(),
             Some(id) => header.video(StreamId(id)).map(|video| (StreamId(id), video)),
@@ -60,7 +59,6 @@ impl Opened {
         Ok(Self {
             source,
             place,
-            header,
             version: file.version(),
             stream,
             video,
@@ -69,7 +67,7 @@ impl Opened {
             indexed: file.is_indexed(),
             truncated: file.is_truncated(),
             damage: file.damage().iter().map(ToString::to_string).collect(),
-            file: Mutex::new(file),
+            file,
         })
     }
 
@@ -104,30 +102,35 @@ impl Opened {
         let len = usize::try_from(chunk.stored_len).unwrap_or(usize::MAX);
         let most = self.limits.max_chunk_bytes.unwrap_or(u64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let mut cursor = Cursor::new(self.source.clone(), len.min(most.saturating_add(BLOCK)));
-        read_planes_at(&mut cursor, &self.header, chunk, planes, &self.limits)
-            .map_err(|error| error::container(error, &self.place))
+        self.with(len.min(most.saturating_add(BLOCK)), |file| {
+            file.read(chunk, planes)
+        })
     }
 
-    fn with<T>(&self, run: impl FnOnce(&mut File<Cursor>) -> container::Result<T>) -> PyResult<T> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Reads through a cursor of its own, `block` bytes at a time.
+    fn with<T>(
+        &self,
+        block: usize,
+        run: impl FnOnce(&mut File<Cursor>) -> container::Result<T>,
+    ) -> PyResult<T> {
+        let mut file = self.file.through(Cursor::new(self.source.clone(), block));
         run(&mut file).map_err(|error| error::container(error, &self.place))
     }
 
     /// The chunks that hold these frames, and where decoding them begins; none if there are no such frames.
-    pub fn chunks_for(&self, frames: Range<u64>) -> PyResult<Option<Needed>> {
+    pub fn chunks_for(&self, frames: Range<u64>) -> Option<Needed> {
         let frames = PixelFrames(frames.start)..PixelFrames(frames.end);
-        self.with(|file| Ok(file.chunks_for(self.stream, frames)))
+        self.file.chunks_for(self.stream, frames)
     }
 
     /// The first frame that is shown at or after `time`, in ticks.
     pub fn frame_at(&self, time: i64) -> PyResult<u64> {
-        self.with(|file| Ok(file.frame_at(self.stream, time)?.0))
+        self.with(BLOCK, |file| Ok(file.frame_at(self.stream, time)?.0))
     }
 
     /// Reads metadata and chapters, which lie between the chunks.
     pub fn about(&self) -> PyResult<About> {
-        self.with(|file| {
+        self.with(BLOCK, |file| {
             let all = file.metadata()?;
             let of = |stream| all.iter().filter(move |metadata| metadata.stream == stream);
             // Entries of the stream replace those of the file.

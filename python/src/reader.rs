@@ -111,9 +111,9 @@ impl Reader {
     }
 
     /// Which chunks hold these frames: the first one, and the one after the last one.
-    fn chunks_for(&self, py: Python<'_>, first: u64, end: u64) -> PyResult<(usize, usize)> {
-        let needed = py.detach(|| self.0.chunks_for(first..end))?;
-        Ok(needed.map_or((0, 0), |needed| (needed.first, needed.end)))
+    fn chunks_for(&self, first: u64, end: u64) -> (usize, usize) {
+        let needed = self.0.chunks_for(first..end);
+        needed.map_or((0, 0), |needed| (needed.first, needed.end))
     }
 
     /// The first frame that is shown at or after a time in ticks.

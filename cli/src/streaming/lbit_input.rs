@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use latentbit_container::{
-    ErrorKind, Event, File as LbitFile, Header, Limits, MAGIC, Part, PixelFrames, ReadMode, Reader, StreamId,
-    Times, VideoStream, read_totals, ticks_of,
+    Error, ErrorKind, Event, File as LbitFile, Header, Limits, MAGIC, Part, PixelFrames, ReadMode, Reader,
+    StreamId, Times, VideoStream, ticks_of,
 };
 
 use crate::exit::{UsageError, usage};
@@ -96,16 +96,16 @@ impl Point {
 pub enum Source {
     /// A whole stream, read front to back.
     Stream(Reader<Counted<Box<dyn Read + Send>>>),
-    /// A part of a file.
-    Part(Part<Counted<File>>),
+    /// A part of a file, and what stands after its end if the file is cut off there.
+    Part(Part<Counted<File>>, Option<Error>),
 }
 
 impl Source {
     /// The header of the file.
-    pub const fn header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         match self {
             Self::Stream(reader) => reader.header(),
-            Self::Part(part) => part.file().header(),
+            Self::Part(part, _) => part.file().header(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Source {
     pub fn next_event(&mut self) -> latentbit_container::Result<Option<Event>> {
         match self {
             Self::Stream(reader) => reader.next_event(),
-            Self::Part(part) => part.next_event(),
+            Self::Part(part, cut_off) => or_cut_off(part.next_event(), cut_off),
         }
     }
 
@@ -127,10 +127,25 @@ impl Source {
     pub fn next_stored_event(&mut self) -> latentbit_container::Result<Option<Event>> {
         match self {
             Self::Stream(reader) => reader.next_stored_event(),
-            Self::Part(part) => part.next_stored_event(),
+            Self::Part(part, cut_off) => or_cut_off(part.next_stored_event(), cut_off),
         }
     }
 }
+
+/// An event of a part; after the last one, that the file is cut off there, once.
+fn or_cut_off(
+    event: latentbit_container::Result<Option<Event>>,
+    cut_off: &mut Option<Error>,
+) -> latentbit_container::Result<Option<Event>> {
+    match event? {
+        Some(event) => Ok(Some(event)),
+        None => cut_off.take().map_or(Ok(None), Err),
+    }
+}
+
+/// Files that are read once to list their chunks if they have no index, whatever is wanted of them: one of a single chunk
+/// has none. Of larger ones the list is made only to seek.
+const MOST_LISTED: u64 = 16 << 20;
 
 /// A stream that is being read.
 pub struct Input {
@@ -145,12 +160,14 @@ pub struct Input {
     pub joining: bool,
     /// Bytes read so far; of a part, those of the index too.
     pub bytes: Arc<AtomicU64>,
-    /// How many frames it has: by the index or, since a file of one chunk needs none, by the end record, or by the header.
+    /// How many frames it has: by the list of its chunks, or by the header.
     pub frames: Option<u64>,
     strict: bool,
-    /// The same file by its index, and the bytes read that way; none for a pipe or a file without an index, and once a
-    /// part is being read.
+    /// The same file with the list of its chunks, and the bytes read that way; none for a pipe or a large file without an
+    /// index, and once a part is being read.
     file: Option<(LbitFile<Counted<File>>, Arc<AtomicU64>)>,
+    /// The file, if it can be read again.
+    again: Option<File>,
 }
 
 /// What a seek found.
@@ -228,29 +245,34 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
         video,
         strict: mode == ReadMode::Strict,
         file: None,
+        again: seekable(path_or_dash)?.map(BufReader::into_inner),
     };
-    if let Some(file) = seekable(path_or_dash)? {
-        input.look_at_end(file.into_inner());
-    }
+    input.list_chunks(MOST_LISTED);
     Ok(input)
 }
 
 impl Input {
-    /// Reads the end record or the index. Faults are ignored here: reading the stream will come across them.
-    fn look_at_end(&mut self, mut file: File) {
-        if let Ok(Some(totals)) = read_totals(&mut file, self.source.header()) {
-            let mine = totals.get(self.stream.index());
-            self.frames = mine.map(|totals| totals.frames.0).or(self.frames);
-            return;
-        }
-        let (counted, bytes) = Counted::new(file);
-        if let Ok(Some(file)) = LbitFile::with_index(counted, Limits::default()) {
-            self.frames = Some(file.frames(self.stream).0);
-            self.file = Some((file, bytes));
+    /// Lists the chunks by the index or, where a file of at most `most_listed` bytes has none, by reading it. Faults are
+    /// ignored here: reading the stream will come across them.
+    fn list_chunks(&mut self, most_listed: u64) {
+        let Some(file) = &self.again else { return };
+        let small = file.metadata().is_ok_and(|about| about.len() <= most_listed);
+        let open = |scan: bool| {
+            let (counted, bytes) = Counted::new(file.try_clone().ok()?);
+            let opened = match scan {
+                true => LbitFile::open(counted, Limits::default()).map(Some),
+                false => LbitFile::with_index(counted, Limits::default()),
+            };
+            Some((opened.ok()??, bytes))
+        };
+        self.file = open(false).or_else(|| small.then(|| open(true)).flatten());
+        if let Some((file, _)) = &self.file {
+            let totals = file.totals();
+            self.frames = totals.get(self.stream.index()).map(|totals| totals.frames.0);
         }
     }
 
-    /// The first frame of each group, if there is an index.
+    /// The first frame of each group, if the chunks are listed.
     pub fn key_frames(&self) -> Option<Vec<PixelFrames>> {
         let (file, _) = self.file.as_ref()?;
         let chunks = file.chunks(self.stream);
@@ -258,10 +280,11 @@ impl Input {
         Some(keys.map(|chunk| chunk.first_frame).collect())
     }
 
-    /// Seeks to the group of the first wanted frame by the index. Reading goes on there, with the packets of `streams`.
-    /// `around` adds so many frames before and after the wanted ones.
+    /// Seeks to the group of the first wanted frame. Reading goes on there, with the packets of `streams`. `around` adds so
+    /// many frames before and after the wanted ones.
     ///
-    /// Returns `None` if there is no index, or if that is the first group: the stream is read from its start then.
+    /// Returns `None` if that is the first group, or if nothing can be sought: in a pipe, and in a file without an index that
+    /// is damaged, which a reading of all of it tells best. The stream is read from its start then.
     ///
     /// # Errors
     /// A usage error if the stream has none of the frames; a file that cannot be read.
@@ -271,9 +294,23 @@ impl Input {
         around: u64,
         streams: &[StreamId],
     ) -> anyhow::Result<Option<Seeked>> {
-        let (Some(start), Some((mut file, bytes))) = (wanted.start, self.file.take()) else {
+        let Some(start) = wanted.start else {
             return Ok(None);
         };
+        if self.file.is_none() {
+            self.list_chunks(u64::MAX);
+        }
+        let Some((mut file, bytes)) = self.file.take() else {
+            return Ok(None);
+        };
+        if file
+            .damage()
+            .iter()
+            .any(|error| error.kind() != ErrorKind::Truncated)
+        {
+            self.file = Some((file, bytes));
+            return Ok(None);
+        }
         let first = match Point::new(start, &self.video) {
             Point::Frame(first) => first,
             Point::Tick(time) => {
@@ -314,15 +351,39 @@ impl Input {
             decoded,
             bytes: held_bytes,
         };
+        let cut_off = match file.damage().first() {
+            // What comes after the wanted frames is not looked at.
+            Some(error) if needed.end == file.chunks(self.stream).len() => cut_off(error),
+            _ => None,
+        };
         let part = file.part(needed);
         let part = if self.strict { part.strict() } else { part };
         // Without streams there is no need to read chunks for the times of their packets.
-        self.source = Source::Part(match streams.is_empty() {
+        let part = match streams.is_empty() {
             true => part,
             false => part.with_packets(streams).with_context(|| self.place.clone())?,
-        });
+        };
+        self.source = Source::Part(part, cut_off);
         self.bytes = bytes;
         Ok(Some(seeked))
+    }
+}
+
+/// What a listing found at the end of a file that is cut off.
+fn cut_off(error: &Error) -> Option<Error> {
+    match *error {
+        Error::Truncated {
+            offset,
+            inside,
+            chunks,
+            frames,
+        } => Some(Error::Truncated {
+            offset,
+            inside,
+            chunks,
+            frames,
+        }),
+        _ => None,
     }
 }
 

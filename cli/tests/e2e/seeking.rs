@@ -84,6 +84,46 @@ fn pipes_give_the_same_frames() {
     }
 }
 
+/// A file without an index is listed first, so that it can be sought in all the same; what it lacks is told only if it
+/// belongs to the part.
+#[test]
+fn files_without_an_index_are_sought_in() {
+    let (folder, all) = with_groups();
+    let bytes = read(&folder, "a.lbit");
+    let last = places(&folder, "a.lbit").pop().unwrap().0;
+    // Cut off within the index, and within the last chunk.
+    write(&folder, "plain.lbit", &bytes[..bytes.len() - 50]);
+    write(&folder, "cut.lbit", &bytes[..last.end - 1]);
+    let run_part = |name: &str, options: &str, code: i32| {
+        let line = format!("decode {name} -o x.rgb -y --raw rgb24 -vv {options}");
+        let outcome = run(&folder, &tiny(&line)).expect(code);
+        let read = outcome.stderr.lines().find(|line| line.contains("bytes were read"));
+        assert!(read.is_some());
+        (rgb_frames(&read_back(&folder)), outcome)
+    };
+    fn read_back(folder: &TempDir) -> Vec<u8> {
+        read(folder, "x.rgb")
+    }
+    for options in ["--start 60f --frames 5", "--start 2.4 --frames 5"] {
+        for name in ["plain.lbit", "cut.lbit"] {
+            assert!(run_part(name, options, 0).0 == all[60..65], "{name} {options}");
+        }
+    }
+    let (frames, outcome) = run_part("cut.lbit", "--start 60f", 4);
+    outcome.says(&["cut off"]);
+    assert!(!frames.is_empty() && frames[..] == all[60..60 + frames.len()]);
+    // The same from a pipe.
+    let line = tiny("decode - -o - --raw rgb24 --start 60f");
+    let piped = run_with(&folder, &line, read(&folder, "cut.lbit"))
+        .expect(4)
+        .says(&["cut off"]);
+    assert!(rgb_frames(&piped.stdout) == frames);
+    run(&folder, &tiny("decode cut.lbit -o y.y4m --start 60f --strict")).expect(4);
+    run(&folder, &tiny("decode cut.lbit -o y.y4m --start 97f"))
+        .expect(2)
+        .says(&["after the end"]);
+}
+
 /// Damage in the part is told as it is of a whole stream.
 #[test]
 fn damage_in_the_part_is_concealed() {

@@ -7,8 +7,8 @@ use crate::coder::Coder;
 use crate::error::{Error, Result};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
-use crate::parser::{Event, ReadMode};
-use crate::reader::scan;
+use crate::parser::Event;
+use crate::reader::Reader;
 use crate::stored::StoredChunk;
 use crate::units::PixelFrames;
 use crate::writer::{Writer, WriterOptions};
@@ -56,11 +56,12 @@ pub fn degrade<R: Read + Seek, W: Write>(
         return Err(Error::parameter("planes to keep", "at least 1", 0));
     }
     let start = input.stream_position().map_err(|source| reading(0, source))?;
-    let listed = scan(&mut input, *limits, ReadMode::Strict)?;
-    if let Some(error) = listed.error {
-        return Err(error);
+    let mut reader = Reader::new(&mut input, *limits)?;
+    let mut listed = Vec::new();
+    while reader.next_stored()?.is_some() {
+        listed.extend(reader.last_chunk().copied());
     }
-    let intact_chunks = listed.chunks.iter().filter(|chunk| chunk.bits > 0);
+    let intact_chunks = listed.iter().filter(|chunk| !chunk.is_lost());
     let lost: Vec<ChunkInfo> = intact_chunks.filter(|chunk| choose(chunk)).copied().collect();
     input
         .seek(SeekFrom::Start(start))
@@ -77,8 +78,8 @@ pub fn degrade<R: Read + Seek, W: Write>(
         })?,
     };
     let degraded = Degraded {
-        chunks: listed.chunks.len() as u64,
-        frames: listed.chunks.iter().fold(PixelFrames(0), |sum, chunk| {
+        chunks: listed.len() as u64,
+        frames: listed.iter().fold(PixelFrames(0), |sum, chunk| {
             PixelFrames(sum.0.saturating_add(chunk.frame_count.0))
         }),
         lost,

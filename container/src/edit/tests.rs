@@ -3,10 +3,10 @@ use std::io::Cursor;
 use std::ops::Range;
 
 use super::*;
-use crate::testing::{chunks, sound, video};
+use crate::testing::{chunks, listed, sound, video};
 use crate::{
     Chunk, Compression, ErrorKind, File, Needed, Packet, PacketKind, ReadMode, StreamId, Writer,
-    WriterOptions, read_index, scan, verify_file,
+    WriterOptions, verify_file,
 };
 
 const LIMITS: Limits = Limits {
@@ -265,7 +265,7 @@ fn only_files_of_a_kind_are_joined() {
 #[test]
 fn a_new_index_is_the_old_one() {
     let (_, bytes) = file(5);
-    let index = read_index(&mut Cursor::new(&bytes), &LIMITS).unwrap().unwrap();
+    let index = listed(&bytes);
     let end = {
         let mut reader = Reader::new(&bytes[..], LIMITS).unwrap();
         while reader.next_event().unwrap().is_some() {}
@@ -277,10 +277,8 @@ fn a_new_index_is_the_old_one() {
         let mut new = Vec::new();
         let written = reindex(Cursor::new(broken), &mut new, &LIMITS).unwrap();
         assert_eq!((new.len() as u64, &new), (written, &bytes));
-        assert_eq!(
-            read_index(&mut Cursor::new(&new), &LIMITS).unwrap().unwrap(),
-            index
-        );
+        let found = File::with_index(Cursor::new(&new), LIMITS).unwrap().unwrap();
+        assert_eq!(found.chunks(StreamId(0)), index);
     }
     let mut damaged = bytes.clone();
     damaged[index[1].offset as usize + 50] ^= 1;
@@ -304,7 +302,7 @@ fn what_is_whole_is_recovered_unchanged() {
 #[test]
 fn places_of_lost_chunks_are_held() {
     let (chunks, bytes) = file(5);
-    let all = scan(&bytes[..], LIMITS, ReadMode::Strict).unwrap().chunks;
+    let all = listed(&bytes);
     for lost in [0..1, 1..2, 1..3, 3..4, 0..4usize] {
         let mut bad = bytes.clone();
         for info in &all[lost.clone()] {

@@ -5,13 +5,14 @@ mod part;
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 pub use gaps::PacketsIn;
 pub use part::Part;
 
 use crate::chunk::{Chunk, ChunkHead};
 use crate::end::{self, Totals};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Broken, Error, ErrorKind, Result};
 use crate::ground::StreamId;
 use crate::header::{Header, Version, VideoStream};
 use crate::index::{self, ChunkInfo, file_len, read_at, whole_record};
@@ -122,16 +123,16 @@ pub struct File<R> {
     inner: R,
     len: u64,
     limits: Limits,
-    head: Head,
+    head: Arc<Head>,
     /// Chunks of each stream of the header, in order.
-    streams: Vec<Vec<ChunkInfo>>,
+    streams: Arc<Vec<Vec<ChunkInfo>>>,
     /// Offset and length of every chunk record, in the order of the file.
-    places: Vec<(u64, u64)>,
+    places: Arc<Vec<(u64, u64)>>,
     indexed: bool,
     /// What reading the whole file found, after the index had a chunk in the wrong place.
-    scanned: Option<Vec<Vec<ChunkInfo>>>,
+    scanned: Arc<OnceLock<Vec<Vec<ChunkInfo>>>>,
     ended: Option<Vec<Totals>>,
-    damage: Vec<Error>,
+    damage: Arc<Vec<Error>>,
 }
 
 impl<R: Read + Seek> File<R> {
@@ -166,15 +167,15 @@ impl<R: Read + Seek> File<R> {
     fn empty(mut inner: R, limits: Limits, head: Head) -> Result<Self> {
         Ok(Self {
             len: file_len(&mut inner)?,
-            streams: vec![Vec::new(); head.header.streams.len()],
-            places: Vec::new(),
+            streams: Arc::default(),
+            places: Arc::default(),
             indexed: false,
-            scanned: None,
+            scanned: Arc::default(),
             ended: None,
-            damage: Vec::new(),
+            damage: Arc::default(),
             inner,
             limits,
-            head,
+            head: Arc::new(head),
         })
     }
 
@@ -185,7 +186,8 @@ impl<R: Read + Seek> File<R> {
     /// [`Error::Unsupported`], [`Error::Limits`] and [`Error::Io`].
     pub fn rescan(&mut self) -> Result<()> {
         let (listing, ended) = scan(&mut self.inner, self.limits, &self.head.header)?;
-        (self.streams, self.damage, self.indexed) = (listing.streams, listing.damage, false);
+        (self.streams, self.indexed) = (Arc::new(listing.streams), false);
+        self.damage = Arc::new(listing.damage);
         self.ended = ended;
         self.set_places();
         Ok(())
@@ -242,26 +244,27 @@ impl<R: Read + Seek> File<R> {
         if last.is_some_and(|info| !starts_here(&mut end, info)) {
             return Ok(false);
         }
-        (self.streams, self.ended, self.indexed) = (listing.streams, ended, true);
+        (self.streams, self.ended, self.indexed) = (Arc::new(listing.streams), ended, true);
         self.set_places();
         Ok(true)
     }
 
     fn set_places(&mut self) {
         let stored = self.streams.iter().flatten().filter(|info| info.stored_len > 0);
-        self.places = stored.map(|info| (info.offset, info.stored_len)).collect();
-        self.places.sort_unstable();
+        let mut places: Vec<_> = stored.map(|info| (info.offset, info.stored_len)).collect();
+        places.sort_unstable();
+        self.places = Arc::new(places);
     }
 
     /// The header.
     #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         &self.head.header
     }
 
     /// The version that the file was written in.
     #[must_use]
-    pub const fn version(&self) -> Version {
+    pub fn version(&self) -> Version {
         self.head.version
     }
 
@@ -294,10 +297,13 @@ impl<R: Read + Seek> File<R> {
     /// # Errors
     /// The first of [`damage`](Self::damage).
     pub fn intact(mut self) -> Result<Self> {
-        match self.damage.is_empty() {
-            true => Ok(self),
-            false => Err(self.damage.swap_remove(0)),
-        }
+        let Some(first) = self.damage.first() else {
+            return Ok(self);
+        };
+        let (offset, chunk, found) = (first.offset().unwrap_or(0), first.chunk(), first.to_string());
+        // Others may look at the same list.
+        let mine = Arc::get_mut(&mut self.damage).map(|damage| damage.swap_remove(0));
+        Err(mine.unwrap_or_else(|| Broken::new("file", "an intact one", found).in_file(offset, chunk)))
     }
 
     /// Whether the file stops before its end record.
@@ -468,21 +474,27 @@ impl<R: Read + Seek> File<R> {
     }
 
     fn read_stored_at(&mut self, chunk: &ChunkInfo) -> Result<StoredChunk> {
-        let (header, crc) = (&self.head.header, Some(self.head.crc));
-        index::read_stored_at(&mut self.inner, header, crc, chunk, &self.limits)
+        index::read_stored_at(
+            &mut self.inner,
+            &self.head.header,
+            self.head.crc,
+            chunk,
+            &self.limits,
+        )
     }
 
     /// The chunk with the number and frames of `chunk`, of which the index says something wrong. Reads the whole file the
     /// first time.
     fn look_for(&mut self, chunk: &ChunkInfo) -> Result<Option<ChunkInfo>> {
-        if self.scanned.is_none() {
+        if self.scanned.get().is_none() {
             let (listing, _) = scan(&mut self.inner, self.limits, &self.head.header)?;
-            self.scanned = Some(listing.streams);
+            // Another thread may have been faster, with the same result.
+            let _ = self.scanned.set(listing.streams);
         }
         let place = usize::try_from(chunk.sequence).unwrap_or(usize::MAX);
         let stream = self
             .scanned
-            .as_ref()
+            .get()
             .and_then(|streams| streams.get(chunk.stream.index()));
         let found = stream.and_then(|chunks| chunks.get(place)).copied();
         let frames = |info: &ChunkInfo| (info.first_frame, info.frame_count);
@@ -520,6 +532,24 @@ impl<R: Read + Seek> File<R> {
     /// [`Part`] for packets and strictness.
     pub const fn part(self, needed: Needed) -> Part<R> {
         Part::new(self, needed)
+    }
+
+    /// The same file through another input that has the same bytes, so that several threads can read at the same time. The
+    /// list of chunks is shared, not copied.
+    #[must_use]
+    pub fn through<S>(&self, input: S) -> File<S> {
+        File {
+            inner: input,
+            len: self.len,
+            limits: self.limits,
+            head: self.head.clone(),
+            streams: self.streams.clone(),
+            places: self.places.clone(),
+            indexed: self.indexed,
+            scanned: self.scanned.clone(),
+            ended: self.ended.clone(),
+            damage: self.damage.clone(),
+        }
     }
 
     /// Gives the input back, at any position.
@@ -720,57 +750,4 @@ impl<R: Read + Seek> Seek for EndBlock<'_, R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::LatentFrames;
-
-    /// Chunks of 10 frames.
-    fn chunks(keys: &[bool]) -> Vec<ChunkInfo> {
-        let infos = keys.iter().zip(0..).map(|(&key, sequence)| ChunkInfo {
-            head: ChunkHead {
-                sequence,
-                first_frame: PixelFrames(sequence * 10),
-                frame_count: PixelFrames(10),
-                latent_frames: LatentFrames(3),
-                key,
-                ..ChunkHead::default()
-            },
-            offset: sequence * 100,
-            stored_len: 100,
-            bits: 1,
-            start: 0,
-        });
-        infos.collect()
-    }
-
-    fn from_first_end(chunks: &[ChunkInfo], frames: Range<u64>) -> Option<[usize; 3]> {
-        let wanted = PixelFrames(frames.start)..PixelFrames(frames.end);
-        let needed = needed(StreamId(0), chunks, wanted)?;
-        assert_eq!(needed.decoded_from, chunks[needed.from_key].first_frame);
-        assert_eq!(needed.left_out(), needed.frames.start - needed.decoded_from);
-        Some([needed.from_key, needed.first, needed.end])
-    }
-
-    #[test]
-    fn decoding_begins_at_a_key_chunk() {
-        let mut all = chunks(&[true, false, false, true, false, true]);
-        assert_eq!(from_first_end(&all, 0..u64::MAX), Some([0, 0, 6]));
-        assert_eq!(from_first_end(&all, 29..30), Some([0, 2, 3]));
-        assert_eq!(from_first_end(&all, 29..31), Some([0, 2, 4]));
-        assert_eq!(from_first_end(&all, 30..40), Some([3, 3, 4]));
-        assert_eq!(from_first_end(&all, 45..99), Some([3, 4, 6]));
-        assert_eq!(from_first_end(&all, 59..60), Some([5, 5, 6]));
-        assert_eq!(from_first_end(&all, 60..70), None);
-        assert_eq!(from_first_end(&all, 30..30), None);
-        assert_eq!(from_first_end(&all, 35..35), None);
-        #[allow(clippy::reversed_empty_ranges, reason = "what a caller may give")]
-        let reversed = from_first_end(&all, 40..30);
-        assert_eq!(reversed, None);
-        assert_eq!(from_first_end(&[], 0..9), None);
-        // Nothing can be decoded from a key chunk that is lost.
-        all[3].bits = 0;
-        assert_eq!(from_first_end(&all, 45..50), Some([0, 4, 5]));
-        all[0].bits = 0;
-        assert_eq!(from_first_end(&all, 45..50), Some([0, 4, 5]));
-    }
-}
+mod tests;

@@ -656,3 +656,6 @@ impl Parser {
         Err(Fault { error, resume })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,9 @@ mod lost;
 mod outputs;
 mod refused;
 
-use latentbit_container::{ChunkInfo, Limits, ReadMode, scan};
+use std::io::Cursor;
+
+use latentbit_container::{ChunkInfo, File, Limits};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,17 +18,13 @@ fn sidecar(folder: &TempDir, name: &str) -> Value {
     serde_json::from_slice(&read(folder, name)).unwrap()
 }
 
-/// The chunks of a file's first stream of tokens, as a strict reader lists them.
+/// The chunks of a file's first stream of tokens, as a reading of the whole file lists them.
 #[track_caller]
 fn chunk_table(folder: &TempDir, name: &str) -> Vec<ChunkInfo> {
-    let found = scan(&read(folder, name)[..], Limits::default(), ReadMode::Strict).unwrap();
-    assert!(found.error.is_none(), "{name}: {:?}", found.error);
-    let first = found.header.first_video().unwrap().0;
-    found
-        .chunks
-        .into_iter()
-        .filter(|chunk| chunk.stream == first)
-        .collect()
+    let mut found = File::open(Cursor::new(read(folder, name)), Limits::default()).unwrap();
+    found.rescan().unwrap();
+    assert!(found.damage().is_empty(), "{name}: {:?}", found.damage());
+    found.chunks(found.first_video().unwrap().0).to_vec()
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::{boundaries, read_strict, small};
 use crate::record::MAGIC;
+use crate::testing::{boundaries, read_strict, small};
 use crate::{Chunk, Error, ErrorKind, Event, Limits, ReadMode, Reader, Status};
 
 /// What a reader that goes on reports of a stream.
