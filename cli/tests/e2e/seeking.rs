@@ -97,7 +97,10 @@ fn files_without_an_index_are_sought_in() {
     let run_part = |name: &str, options: &str, code: i32| {
         let line = format!("decode {name} -o x.rgb -y --raw rgb24 -vv {options}");
         let outcome = run(&folder, &tiny(&line)).expect(code);
-        let read = outcome.stderr.lines().find(|line| line.contains("bytes were read"));
+        let read = outcome
+            .stderr
+            .lines()
+            .find(|line| line.contains("bytes were read"));
         assert!(read.is_some());
         (rgb_frames(&read_back(&folder)), outcome)
     };
