@@ -114,6 +114,10 @@ public-api: setup-rust ## Compare the public items of the library crates with CR
 	scripts/setup/cargo-public-api.sh
 	scripts/api/public-api.sh
 
+.PHONY: package
+package: setup-system ## Package the crates, and install the command from the packages: 5 minutes
+	scripts/package/check.sh $(PACKAGE)
+
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
 	cargo fmt --all
