@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::plan::Part;
+use super::plan::ListPart;
 use crate::exit::usage;
 use latentbit_media::MediaError;
 
@@ -37,12 +37,12 @@ impl Folder {
     }
 
     /// The folder in which runs of a part of the list keep their state.
-    pub fn part(&self, part: Part) -> PathBuf {
+    pub fn part(&self, part: ListPart) -> PathBuf {
         self.state().join(format!("{}-of-{}", part.number, part.of))
     }
 
     /// The journal of a part of the list.
-    pub fn journal(&self, part: Part) -> PathBuf {
+    pub fn journal(&self, part: ListPart) -> PathBuf {
         self.part(part).join("journal.jsonl")
     }
 
@@ -50,7 +50,7 @@ impl Folder {
     /// overwrites what a killed one left.
     pub fn replace(
         &self,
-        part: Part,
+        part: ListPart,
         target: &Path,
         write: impl FnOnce(&File) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
@@ -67,7 +67,7 @@ impl Folder {
     }
 
     /// The parts of the list that were begun.
-    pub fn parts(&self) -> Result<Vec<Part>, MediaError> {
+    pub fn parts(&self) -> Result<Vec<ListPart>, MediaError> {
         let state = self.state();
         let place = state.display().to_string();
         let entries = match fs::read_dir(&state) {
@@ -80,7 +80,7 @@ impl Folder {
             let entry = entry.map_err(|error| MediaError::io(&place, "list", error))?;
             let name = entry.file_name().to_string_lossy().replace("-of-", "/");
             // A folder without a journal is from a run that ended before its first entry.
-            if let Ok(part) = name.parse::<Part>()
+            if let Ok(part) = name.parse::<ListPart>()
                 && self.journal(part).is_file()
             {
                 parts.push(part);
@@ -94,7 +94,7 @@ impl Folder {
     ///
     /// # Errors
     /// Wrong usage if the folder holds something else, or an archive begun in another number of parts.
-    pub fn prepare(&self, part: Part) -> anyhow::Result<Lock> {
+    pub fn prepare(&self, part: ListPart) -> anyhow::Result<Lock> {
         let place = self.0.display().to_string();
         if !self.state().is_dir()
             && let Ok(mut entries) = fs::read_dir(&self.0)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
-use super::plan::Part;
+use super::plan::ListPart;
 use super::row::Row;
 use latentbit_media::MediaError;
 
@@ -25,7 +25,7 @@ const MAX_LINE: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Begin {
     pub schema: String,
-    pub part: Part,
+    pub part: ListPart,
     /// SHA-256 of the whole list.
     pub list_sha256: String,
     /// Clips of the whole list.
@@ -38,18 +38,18 @@ pub struct Begin {
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Entry {
+pub enum JournalEntry {
     Begin(Begin),
     Row(Box<Row>),
 }
 
-fn line(entry: &Entry) -> serde_json::Result<String> {
+fn line(entry: &JournalEntry) -> serde_json::Result<String> {
     let text = serde_json::to_string(entry)?;
     let crc = crc32fast::hash(text.as_bytes());
     Ok(format!("{{\"crc32\":\"{crc:08x}\",\"entry\":{text}}}\n"))
 }
 
-fn parse(line: &[u8]) -> Option<Entry> {
+fn parse(line: &[u8]) -> Option<JournalEntry> {
     let rest = line.strip_prefix(b"{\"crc32\":\"")?;
     let (crc, rest) = rest.split_at_checked(8)?;
     let text = rest.strip_prefix(b"\",\"entry\":")?.strip_suffix(b"}\n")?;
@@ -81,7 +81,7 @@ impl Reading {
     }
 
     /// The next entry; none at the end, or at the first entry that is not whole.
-    pub fn next(&mut self) -> Result<Option<Entry>, MediaError> {
+    pub fn next(&mut self) -> Result<Option<JournalEntry>, MediaError> {
         let mut line = Vec::new();
         let read = self.file.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
         let len = read.map_err(|error| MediaError::io(&self.place, "read", error))?;
@@ -95,7 +95,7 @@ impl Reading {
     /// The first entry.
     pub fn begin(&mut self) -> Result<Option<Begin>, MediaError> {
         Ok(match self.next()? {
-            Some(Entry::Begin(begin)) => Some(begin),
+            Some(JournalEntry::Begin(begin)) => Some(begin),
             _ => None,
         })
     }
@@ -103,7 +103,7 @@ impl Reading {
     /// The next row.
     pub fn row(&mut self) -> Result<Option<Row>, MediaError> {
         Ok(match self.next()? {
-            Some(Entry::Row(row)) => Some(*row),
+            Some(JournalEntry::Row(row)) => Some(*row),
             _ => None,
         })
     }
@@ -124,7 +124,7 @@ impl Journal {
         let place = path.display().to_string();
         let failed = |error| MediaError::io(&place, "write", error);
         let mut file = File::create(&new).map_err(failed)?;
-        file.write_all(line(&Entry::Begin(begin))?.as_bytes())
+        file.write_all(line(&JournalEntry::Begin(begin))?.as_bytes())
             .and_then(|()| file.sync_all())
             .and_then(|()| std::fs::rename(&new, path))
             .map_err(failed)?;
@@ -144,7 +144,7 @@ impl Journal {
 
     /// Adds an entry.
     pub fn add(&mut self, row: Row) -> anyhow::Result<()> {
-        let line = line(&Entry::Row(Box::new(row)))?;
+        let line = line(&JournalEntry::Row(Box::new(row)))?;
         let written = self.file.write_all(line.as_bytes());
         Ok(written.map_err(|error| MediaError::io(&self.place, "write", error))?)
     }
@@ -157,7 +157,7 @@ impl Journal {
 }
 
 /// The journals of `parts`, each read past its first entry.
-pub fn journals(folder: &Folder, parts: &[Part]) -> anyhow::Result<Vec<(Begin, Reading)>> {
+pub fn journals(folder: &Folder, parts: &[ListPart]) -> anyhow::Result<Vec<(Begin, Reading)>> {
     let mut all = Vec::new();
     for &part in parts {
         let path = folder.journal(part);
@@ -179,7 +179,7 @@ mod tests {
     fn begin() -> Begin {
         Begin {
             schema: SCHEMA.to_owned(),
-            part: Part::WHOLE,
+            part: ListPart::WHOLE,
             list_sha256: "00".to_owned(),
             total: 3,
             clips: 3,

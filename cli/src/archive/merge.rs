@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::folder::Folder;
 use super::journal::{Reading, journals};
-use super::plan::Part;
+use super::plan::ListPart;
 use super::report::ArchiveReport;
 use super::row::Row;
 use super::run::Ended;
@@ -42,12 +42,12 @@ impl Iterator for Merged {
 }
 
 /// Writes the manifest of complete parts.
-pub fn write_manifest(folder: &Folder, parts: &[Part]) -> anyhow::Result<()> {
+pub fn write_manifest(folder: &Folder, parts: &[ListPart]) -> anyhow::Result<()> {
     let readings = journals(folder, parts)?.into_iter().map(|(_, reading)| reading);
     let target = folder.manifest();
     let place = target.display().to_string();
     let rows = Merged::new(readings)?;
-    let part = parts.first().copied().unwrap_or(Part::WHOLE);
+    let part = parts.first().copied().unwrap_or(ListPart::WHOLE);
     folder.replace(part, &target, |file| manifest::write(file, &place, rows))
 }
 
@@ -59,11 +59,11 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     let place = folder.path().display();
     let started = Instant::now();
     let parts = folder.parts()?;
-    let Some(&Part { of, .. }) = parts.first() else {
+    let Some(&ListPart { of, .. }) = parts.first() else {
         return usage(format!("{place}: there is no archive in this folder"));
     };
     for number in 1..=of {
-        if !parts.contains(&Part { number, of }) {
+        if !parts.contains(&ListPart { number, of }) {
             anyhow::bail!("{place}: part {number}/{of} was not begun; archive it with --shard {number}/{of}");
         }
     }
@@ -95,7 +95,14 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     }
     write_manifest(folder, &parts)?;
     let bundle = bundle.as_str().unwrap_or_default();
-    let report = ArchiveReport::new(&tally, bundle, Part::WHOLE, Ended::Complete, started, tally.clips);
+    let report = ArchiveReport::new(
+        &tally,
+        bundle,
+        ListPart::WHOLE,
+        Ended::Complete,
+        started,
+        tally.clips,
+    );
     report.write(folder, &parts, &tally)?;
     if json {
         crate::report::print(&report, false)?;

@@ -24,5 +24,5 @@ pub mod tally;
 pub use check::check;
 pub use folder::Folder;
 pub use merge::{merge, write_manifest};
-pub use plan::Part;
+pub use plan::ListPart;
 pub use store::Form;

@@ -52,7 +52,7 @@ pub struct Clip {
 
 /// The clips of a run, in order.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ArchivePlan {
     pub clips: Vec<Clip>,
     /// SHA-256 of the whole list as hexadecimal digits; another list has another one.
     pub digest: String,
@@ -68,13 +68,13 @@ const MAX_STEM: usize = 60;
 /// Hexadecimal digits at the end of a key.
 const KEY_DIGITS: usize = 16;
 
-impl Plan {
+impl ArchivePlan {
     /// Names the clips of the whole list, then takes every n-th one for the part, so that parts of a sorted list take equally
     /// long.
     ///
     /// # Errors
     /// Fails if two clips would have the same key.
-    pub fn new(items: Vec<Item>, part: Part) -> anyhow::Result<Self> {
+    pub fn new(items: Vec<Item>, part: ListPart) -> anyhow::Result<Self> {
         let mut whole = Sha256::new();
         let mut known: HashMap<String, Item> = HashMap::new();
         let (mut clips, mut total, mut repeated) = (Vec::new(), 0, 0);
@@ -152,14 +152,14 @@ fn key(item: &Item) -> String {
     format!("{safe}-{}", &digits[..KEY_DIGITS])
 }
 
-/// Part `number` of `of`, counted from 1.
+/// Part `number` of `of` of a list, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct ListPart {
     pub number: u64,
     pub of: u64,
 }
 
-impl Part {
+impl ListPart {
     /// The whole list.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
@@ -169,13 +169,13 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for ListPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.of)
     }
 }
 
-impl FromStr for Part {
+impl FromStr for ListPart {
     type Err = String;
 
     /// Reads `1/4` to `4/4`.
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn keys(items: &[Item]) -> Vec<String> {
-        let plan = Plan::new(items.to_vec(), Part::WHOLE).unwrap();
+        let plan = ArchivePlan::new(items.to_vec(), ListPart::WHOLE).unwrap();
         plan.clips.into_iter().map(|clip| clip.key).collect()
     }
 
@@ -231,20 +231,20 @@ mod tests {
     #[test]
     fn what_is_listed_twice_is_made_once() {
         let same = [item("a.mp4", None), item("b.mp4", None), item("a.mp4", None)];
-        let plan = Plan::new(same.to_vec(), Part::WHOLE).unwrap();
+        let plan = ArchivePlan::new(same.to_vec(), ListPart::WHOLE).unwrap();
         assert_eq!((plan.clips.len(), plan.total, plan.repeated), (2, 2, 1));
         let mut other = same.to_vec();
         other[2].label = Some("cat".to_owned());
-        assert!(Plan::new(other, Part::WHOLE).is_err());
+        assert!(ArchivePlan::new(other, ListPart::WHOLE).is_err());
     }
 
     #[test]
     fn parts_make_the_whole() {
         let items: Vec<Item> = (0..10).map(|n| item(&format!("{n}.mp4"), None)).collect();
-        let whole = Plan::new(items.clone(), Part::WHOLE).unwrap();
+        let whole = ArchivePlan::new(items.clone(), ListPart::WHOLE).unwrap();
         let mut clips = Vec::new();
         for number in 1..=3 {
-            let plan = Plan::new(items.clone(), Part { number, of: 3 }).unwrap();
+            let plan = ArchivePlan::new(items.clone(), ListPart { number, of: 3 }).unwrap();
             assert_eq!((&plan.digest, plan.total), (&whole.digest, 10));
             clips.extend(plan.clips);
         }
@@ -254,9 +254,9 @@ mod tests {
 
     #[test]
     fn forms() {
-        assert_eq!("2/4".parse(), Ok(Part { number: 2, of: 4 }));
+        assert_eq!("2/4".parse(), Ok(ListPart { number: 2, of: 4 }));
         for bad in ["", "1", "0/4", "5/4", "1/0", "a/b", "1/2/3", "-1/2"] {
-            assert!(bad.parse::<Part>().is_err(), "{bad}");
+            assert!(bad.parse::<ListPart>().is_err(), "{bad}");
         }
     }
 }

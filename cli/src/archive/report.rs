@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::folder::Folder;
-use super::plan::Part;
+use super::plan::ListPart;
 use super::run::Ended;
 use super::tally::{Histogram, Tally};
 use latentbit_media::MediaError;
@@ -88,7 +88,14 @@ fn units(histogram: &Histogram) -> Vec<Bin> {
 
 impl ArchiveReport {
     /// Report of a run that began at `started`, after `before` clips of earlier runs.
-    pub fn new(tally: &Tally, bundle: &str, part: Part, ended: Ended, started: Instant, before: u64) -> Self {
+    pub fn new(
+        tally: &Tally,
+        bundle: &str,
+        part: ListPart,
+        ended: Ended,
+        started: Instant,
+        before: u64,
+    ) -> Self {
         let seconds = started.elapsed().as_secs_f64();
         let of_this_run = tally.clips - before;
         let worst = tally.worst.iter().map(|(psnr, key, source)| Worst {
@@ -148,7 +155,7 @@ impl ArchiveReport {
 
     /// Writes `report.json` and `report.html`, with pictures that runs of `parts` kept: into the archive, or for a part of
     /// the list beside its journal.
-    pub fn write(&self, folder: &Folder, parts: &[Part], tally: &Tally) -> anyhow::Result<()> {
+    pub fn write(&self, folder: &Folder, parts: &[ListPart], tally: &Tally) -> anyhow::Result<()> {
         let pictures = tally.worst.iter().map(|(_, key, _)| {
             let paths = parts
                 .iter()
@@ -158,10 +165,10 @@ impl ArchiveReport {
         let html = page(self, &pictures.collect::<Vec<_>>());
         let json = serde_json::to_string_pretty(self)? + "\n";
         let to = match parts {
-            [part] if *part != Part::WHOLE => folder.part(*part),
+            [part] if *part != ListPart::WHOLE => folder.part(*part),
             _ => folder.path().to_owned(),
         };
-        let part = parts.first().copied().unwrap_or(Part::WHOLE);
+        let part = parts.first().copied().unwrap_or(ListPart::WHOLE);
         for (name, text) in [("report.json", json), ("report.html", html)] {
             let target = to.join(name);
             let place = target.display().to_string();

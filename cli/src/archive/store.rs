@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::folder::Folder;
-use super::plan::Part;
+use super::plan::ListPart;
 use super::row::Location;
 use latentbit_media::MediaError;
 
@@ -36,10 +36,10 @@ pub struct Full {
 }
 
 /// The name of a shard.
-fn shard_name(part: Part, number: u64) -> String {
+fn shard_name(part: ListPart, number: u64) -> String {
     match part {
-        Part::WHOLE => format!("shard-{number:06}.tar"),
-        Part { number: part, of } => format!("shard-{part}-of-{of}-{number:06}.tar"),
+        ListPart::WHOLE => format!("shard-{number:06}.tar"),
+        ListPart { number: part, of } => format!("shard-{part}-of-{of}-{number:06}.tar"),
     }
 }
 
@@ -176,7 +176,7 @@ pub const TOKENS: &str = "tokens";
 /// Takes clips in order.
 pub struct Store {
     folder: Folder,
-    part: Part,
+    part: ListPart,
     form: Form,
     full: Full,
     shard: Option<Shard>,
@@ -196,7 +196,7 @@ pub struct Progress {
 impl Store {
     pub fn open(
         folder: &Folder,
-        part: Part,
+        part: ListPart,
         form: Form,
         full: Full,
         progress: Progress,
@@ -306,16 +306,22 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::new(temp.path());
         let long = format!("{}-0123456789abcdef.{NPY}", "x".repeat(60));
-        let mut shard = Shard::open(&folder, shard_name(Part::WHOLE, 3), 0, 0).unwrap();
+        let mut shard = Shard::open(&folder, shard_name(ListPart::WHOLE, 3), 0, 0).unwrap();
         shard.add("a.json", 2, &b"{}"[..]).unwrap();
         let kept = shard.bytes;
         shard.add("b.lbit", 5, &b"thrown"[..]).unwrap();
         drop(shard);
-        let mut shard = Shard::open(&folder, shard_name(Part::WHOLE, 3), kept, 1).unwrap();
+        let mut shard = Shard::open(&folder, shard_name(ListPart::WHOLE, 3), kept, 1).unwrap();
         let offset = shard.add(&long, 600, &[7; 600][..]).unwrap();
         assert_eq!((offset, shard.bytes), (kept + BLOCK, kept + member_bytes(600)));
         assert!(shard.add("short", 9, &b"1"[..]).is_err());
-        let shard = Shard::open(&folder, shard_name(Part::WHOLE, 3), kept + member_bytes(600), 2).unwrap();
+        let shard = Shard::open(
+            &folder,
+            shard_name(ListPart::WHOLE, 3),
+            kept + member_bytes(600),
+            2,
+        )
+        .unwrap();
         shard.finish().unwrap();
         let bytes = std::fs::read(temp.path().join("shard-000003.tar")).unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);

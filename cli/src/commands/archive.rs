@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 use crate::archive::journal::{Begin, SCHEMA};
 use crate::archive::list::{ListOptions, gather};
 use crate::archive::make::{Digests, Recipe, Workshop};
-use crate::archive::plan::Plan;
+use crate::archive::plan::ArchivePlan;
 use crate::archive::report::ArchiveReport;
 use crate::archive::resume::begin_or_go_on;
 use crate::archive::run::{Ended, Run, Shelf};
 use crate::archive::store::{Full, Store};
-use crate::archive::{Folder, Form, Part, check, merge, write_manifest};
+use crate::archive::{Folder, Form, ListPart, check, merge, write_manifest};
 use crate::args::{
     CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes, rate, threads,
 };
@@ -64,7 +64,7 @@ pub struct ArchiveArgs {
     /// Archive one part of the list, such as 1/4: several machines can write to one folder so, and --merge writes the
     /// manifest when all are done.
     #[arg(long, value_name = "I/N")]
-    pub shard: Option<Part>,
+    pub shard: Option<ListPart>,
 
     /// Where clips are that a list has by their ids alone: a path with {id} in it.
     #[arg(long, value_name = "PATH")]
@@ -243,7 +243,7 @@ pub fn run(args: &ArchiveArgs, quiet: bool) -> anyhow::Result<Exit> {
 
 /// Archives the clips that are asked for.
 fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<Exit> {
-    let part = args.shard.unwrap_or(Part::WHOLE);
+    let part = args.shard.unwrap_or(ListPart::WHOLE);
     if args.tokens.is_some() && args.format != Form::Webdataset {
         return usage(
             "--tokens puts arrays into shards; add --format webdataset, or export tokens with `latentbit tokens export`",
@@ -252,7 +252,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
     let options = ListOptions {
         id_path: args.id_path.clone(),
     };
-    let plan = Plan::new(gather(&args.sources, &options)?, part)?;
+    let plan = ArchivePlan::new(gather(&args.sources, &options)?, part)?;
     if plan.repeated > 0 {
         tracing::warn!(
             "{} clips are listed more than once; they are made once",
@@ -306,7 +306,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = folder.path().display();
-    if ended == Ended::Complete && part == Part::WHOLE {
+    if ended == Ended::Complete && part == ListPart::WHOLE {
         write_manifest(folder, &[part])?;
     }
     let report = ArchiveReport::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
@@ -330,7 +330,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
             plan.clips.len(),
             tally.failed
         ),
-        Ended::Complete if part != Part::WHOLE && !quiet => eprintln!(
+        Ended::Complete if part != ListPart::WHOLE && !quiet => eprintln!(
             "part {part} is complete; when all of them are, `latentbit archive --merge {place}` writes the manifest"
         ),
         Ended::Complete => {}

@@ -19,8 +19,8 @@ use serde::Serialize;
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
-use crate::streaming::lbit_input::{self, Input};
-use crate::streaming::lbit_output::{self, Output};
+use crate::streaming::lbit_input::{self, LbitInput};
+use crate::streaming::lbit_output::{self, LbitOutput};
 use crate::streaming::neighbourhood::Neighbourhood;
 use crate::streaming::threads;
 use crate::{model, progress};
@@ -101,7 +101,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
     }
     let predictor = model::load_predictor(args.fill.predictor.as_deref(), &bundle)?;
     let video = describe(args, &bundle, input.as_ref())?;
-    let output = Output::create(
+    let output = LbitOutput::create(
         &args.output.output,
         &Header::from(video.clone()),
         args.coder.writer_options(),
@@ -136,7 +136,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
     lbit_output::print_summary("generate", &args.output.output, &summary, generated, args.json)
 }
 
-fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&Input>) -> anyhow::Result<VideoStream> {
+fn describe(args: &GenerateArgs, bundle: &Bundle, input: Option<&LbitInput>) -> anyhow::Result<VideoStream> {
     match (input, args.size) {
         (Some(input), _) => Ok(input.video.clone().with_frame_count(None)),
         (None, size) => {
@@ -165,14 +165,19 @@ struct Maker {
     threads: rayon::ThreadPool,
     video: VideoStream,
     before: Neighbourhood,
-    output: Output,
+    output: LbitOutput,
     passes: u64,
     flops: u64,
     time: Duration,
 }
 
 impl Maker {
-    fn run(&mut self, args: &GenerateArgs, input: Option<Input>, bar: &ProgressBar) -> anyhow::Result<()> {
+    fn run(
+        &mut self,
+        args: &GenerateArgs,
+        input: Option<LbitInput>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
         let encoder = format!("latentbit {} generate", env!("CARGO_PKG_VERSION"));
         let metadata = Metadata {
             stream: StreamId::NONE,
@@ -195,7 +200,7 @@ impl Maker {
     }
 
     /// Copies the chunks of a file; the predictor looks at the last ones.
-    fn copy(&mut self, mut input: Input) -> anyhow::Result<End> {
+    fn copy(&mut self, mut input: LbitInput) -> anyhow::Result<End> {
         let mut end = End::default();
         let place = |error| anyhow::Error::from(error).context(input.place.clone());
         while let Some(event) = input.source.next_stored_event().map_err(place)? {

@@ -1,4 +1,5 @@
-//! `latentbit inpaint`.
+//! `latentbit inpaint`. Its output is a copy of the whole file, so all of it is read; tokens are unpacked only around the part
+//! that is made anew.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -16,7 +17,7 @@ use crate::exit::{Exit, usage};
 use crate::model;
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input::{self, Point};
-use crate::streaming::lbit_output::{self, Output};
+use crate::streaming::lbit_output::{self, LbitOutput};
 use crate::streaming::neighbourhood::Neighbourhood;
 use crate::streaming::threads;
 use latentbit_media::Start;
@@ -95,7 +96,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
         to: args.to.map_or(Point::Frame(u64::MAX), point_at),
     };
     let threads = threads::pool(args.model.threads)?;
-    let output = Output::create(
+    let output = LbitOutput::create(
         &args.output.output,
         input.source.header(),
         args.coder.writer_options(),
@@ -161,7 +162,7 @@ struct Inpainter<'a> {
     video: VideoStream,
     /// The chunks before the pending one.
     before: Neighbourhood,
-    output: Output,
+    output: LbitOutput,
     summary: InpaintSummary,
     /// How many chunks were unpacked, those in `before` not counted.
     unpacked: u64,
@@ -169,7 +170,7 @@ struct Inpainter<'a> {
 }
 
 impl Inpainter<'_> {
-    fn run(&mut self, input: &mut lbit_input::Input) -> anyhow::Result<()> {
+    fn run(&mut self, input: &mut lbit_input::LbitInput) -> anyhow::Result<()> {
         let mut pending: Option<PendingChunk> = None;
         let place = input.place.clone();
         while let Some(event) = input.source.next_stored_event().with_context(|| place.clone())? {

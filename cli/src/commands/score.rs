@@ -15,7 +15,7 @@ use crate::exit::{Exit, usage};
 use crate::model;
 use crate::report::{self, BundleReport};
 use crate::streaming::chunk_feed::RangeFinder;
-use crate::streaming::lbit_input::{self, AFTER_THE_END, Input, WantedFrames};
+use crate::streaming::lbit_input::{self, AFTER_THE_END, LbitInput, WantedFrames};
 use crate::streaming::neighbourhood::{Neighbourhood, intact};
 use crate::streaming::threads;
 
@@ -142,7 +142,7 @@ struct Unscored {
 }
 
 fn score(
-    mut input: Input,
+    mut input: LbitInput,
     wanted: WantedFrames,
     predictor: &Predictor,
     parts: u32,

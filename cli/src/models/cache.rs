@@ -20,7 +20,7 @@ pub struct Cache {
 
 /// A model in the cache.
 #[derive(Debug)]
-pub struct Entry {
+pub struct StoredModel {
     /// Its name.
     pub name: Name,
     /// Its record, or why that cannot be read.
@@ -104,7 +104,7 @@ impl Cache {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn list(&self) -> anyhow::Result<Vec<Entry>> {
+    pub fn list(&self) -> anyhow::Result<Vec<StoredModel>> {
         let failed = |e| io_error(&self.root, "read", e);
         let folders = match fs::read_dir(&self.root) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -119,7 +119,7 @@ impl Cache {
                 && folder.path().join(RECORD_FILE).symlink_metadata().is_ok()
             {
                 let record = Record::read(&folder.path(), &name);
-                entries.push(Entry { name, record });
+                entries.push(StoredModel { name, record });
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));

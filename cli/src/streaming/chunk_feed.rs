@@ -9,7 +9,7 @@ use latentbit_container::{
 };
 
 use crate::exit::Exit;
-use crate::streaming::lbit_input::{Input, Point, WantedFrames};
+use crate::streaming::lbit_input::{LbitInput, Point, WantedFrames};
 use crate::streaming::presentation::SideDataSender;
 use latentbit_media::{MediaError, MediaErrorKind, Start};
 
@@ -201,7 +201,7 @@ struct Feeding<'a> {
 /// # Errors
 /// Faults that leave nothing to go on with; without `keep_going`, any damage.
 pub fn feed(
-    mut input: Input,
+    mut input: LbitInput,
     wanted: WantedFrames,
     decoder: ChunkInput,
     keep_going: bool,

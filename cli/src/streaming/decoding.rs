@@ -12,7 +12,7 @@ use latentbit_container::{LatentFrames, Packet, PixelFrames, StreamId, TokenGrid
 use crate::args::{ConcealArgs, ConcealChoice, MemoryArgs};
 use crate::model;
 use crate::streaming::chunk_feed::{Feed, feed};
-use crate::streaming::lbit_input::{Input, WantedFrames};
+use crate::streaming::lbit_input::{LbitInput, WantedFrames};
 use crate::streaming::loss_report::Losses;
 use crate::streaming::memory::{self, Planned};
 use crate::streaming::presentation::{PacketStreams, Presentation};
@@ -24,7 +24,7 @@ pub struct Decoding<'a> {
     pub options: Options,
     /// Whether to go on after damage.
     pub keep_going: bool,
-    input: Input,
+    input: LbitInput,
     wanted: WantedFrames,
     streams: PacketStreams,
     frames: Option<u64>,
@@ -64,7 +64,7 @@ impl<'a> Decoding<'a> {
     /// A usage error if the index shows that there are no such frames; a file that cannot be read.
     pub fn new(
         bundle: &'a Arc<Bundle>,
-        mut input: Input,
+        mut input: LbitInput,
         wanted: WantedFrames,
         streams: PacketStreams,
     ) -> anyhow::Result<Self> {

@@ -13,7 +13,7 @@ use latentbit_container::{
 use crate::exit::usage;
 use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
-use crate::streaming::lbit_output::Output;
+use crate::streaming::lbit_output::LbitOutput;
 use crate::streaming::threads::{both, joined};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
@@ -87,13 +87,13 @@ impl Encoding<'_> {
                 .chain(packets)
                 .collect(),
         };
-        let mut output = Output::create(self.output, &header, self.writer_options)?;
+        let mut output = LbitOutput::create(self.output, &header, self.writer_options)?;
         let metadata = metadata(self.place);
         output.write(|writer| writer.write_metadata(&metadata))?;
         let read = Read::new(Interleaver::new(info));
         let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
         std::thread::scope(|scope| {
-            let writing = scope.spawn(|| -> anyhow::Result<(Output, u64)> {
+            let writing = scope.spawn(|| -> anyhow::Result<(LbitOutput, u64)> {
                 let mut steps = 0;
                 for chunk in chunks {
                     let mut chunk: Chunk = chunk?;
@@ -170,7 +170,7 @@ impl Drop for Closing<'_> {
     }
 }
 
-fn write_packets(output: &mut Output, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {
+fn write_packets(output: &mut LbitOutput, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {
     for (stream, packets) in packets {
         output.write(|writer| writer.write_packets(*stream, packets))?;
     }
@@ -186,5 +186,134 @@ fn metadata(input: &str) -> Metadata {
     Metadata {
         stream: StreamId::NONE,
         entries: entries.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use latentbit_codec::{Device, Dtype, Frame};
+    use latentbit_container::{File, Limits, PacketKind, PacketStream};
+    use latentbit_media::{Extras, MediaError};
+
+    use super::*;
+    use crate::streaming::testing::tiny_bundle;
+
+    const MILLISECONDS: Rational = Rational { num: 1, den: 1000 };
+
+    /// Frames at given times, with sound that is read before its time, as containers have it.
+    struct Timed {
+        info: VideoInfo,
+        times: Vec<i64>,
+        next: usize,
+        /// How long each frame takes to come.
+        delay: Duration,
+    }
+
+    impl FrameSource for Timed {
+        fn info(&self) -> &VideoInfo {
+            &self.info
+        }
+
+        fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
+            std::thread::sleep(self.delay);
+            if self.next == self.times.len() {
+                return Ok(None);
+            }
+            self.next += 1;
+            let value = (self.next % 7) as f32 / 7.0;
+            Ok(Some(Frame {
+                width: 16,
+                height: 16,
+                data: vec![value; 16 * 16 * 3],
+            }))
+        }
+
+        fn take_extras(&mut self) -> Extras {
+            let mut extras = Extras::default();
+            extras.time = self
+                .next
+                .checked_sub(1)
+                .and_then(|at| self.times.get(at))
+                .copied();
+            let early = self.times.get(self.next + 3).copied().unwrap_or(9000);
+            let packet = Packet {
+                pts: early,
+                dts: None,
+                duration: 20,
+                key: true,
+                data: early.to_le_bytes().to_vec(),
+            };
+            extras.packets.push((0, packet));
+            extras
+        }
+    }
+
+    /// The file that becomes of frames at these times.
+    fn encoded(bundle: &Arc<Bundle>, times: &[i64], delay: Duration) -> Vec<u8> {
+        let mut info = VideoInfo::new(16, 16, Rational { num: 25, den: 1 });
+        info.time_base = Some(MILLISECONDS);
+        info.packet_streams = vec![PacketStream::new(PacketKind::Audio, "A_OPUS", MILLISECONDS)];
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("a.lbit");
+        let encoding = Encoding {
+            bundle,
+            place: "frames",
+            output: output.to_str().unwrap(),
+            options: Options::default(),
+            writer_options: WriterOptions::default(),
+            limited: false,
+        };
+        let video = describe(bundle, &info, None).unwrap();
+        let mut source = Timed {
+            info,
+            times: times.to_vec(),
+            next: 0,
+            delay,
+        };
+        encoding.run(&mut source, &video, &|_| {}).unwrap();
+        std::fs::read(output).unwrap()
+    }
+
+    /// A source that gives a frame at a time, and one that is read far ahead, make the same file.
+    #[test]
+    fn the_speed_of_a_source_changes_nothing() {
+        let bundle = Arc::new(Bundle::open(tiny_bundle(), &Device::Cpu, Dtype::F32).unwrap());
+        let even = |n: i64| n * 40;
+        // A pause within a chunk, and one after the 13 frames of the first.
+        let paused = |n: i64, from: i64| n * 40 + if n >= from { 1000 } else { 0 };
+        let uneven = |n: i64| n * 40 + (n * 37) % 30;
+        let cases: [(&str, Vec<i64>); 4] = [
+            ("even", (0..50).map(even).collect()),
+            ("within", (0..50).map(|n| paused(n, 20)).collect()),
+            ("between", (0..50).map(|n| paused(n, 13)).collect()),
+            ("uneven", (0..50).map(uneven).collect()),
+        ];
+        for (name, times) in cases {
+            let fast = encoded(&bundle, &times, Duration::ZERO);
+            let slow = encoded(&bundle, &times, Duration::from_millis(8));
+            assert!(fast == slow, "{name}");
+            // Every frame is shown when the source has it.
+            let mut file = File::open(std::io::Cursor::new(fast), Limits::default()).unwrap();
+            let (stream, video) = file.first_video().unwrap();
+            let base = video.time_base;
+            for (frame, &time) in (0..).zip(&times) {
+                let ticks = file.time_of(stream, PixelFrames(frame)).unwrap();
+                let expected = latentbit_container::rescale(time, MILLISECONDS, base);
+                assert_eq!(ticks, expected, "{name}: frame {frame}");
+            }
+            // A chunk lasts until the next one begins.
+            for chunk in file.chunks(stream).to_vec().windows(2) {
+                let end = file
+                    .read(&chunk[0], 1)
+                    .unwrap()
+                    .times
+                    .of(chunk[0].frame_count.0, {
+                        file.header().video(stream).unwrap().frame_duration
+                    });
+                assert_eq!(end, chunk[1].start, "{name}: chunk {}", chunk[0].sequence);
+            }
+        }
     }
 }

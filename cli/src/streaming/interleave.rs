@@ -104,15 +104,25 @@ impl Interleaver {
         if (start - self.next).abs() <= self.tolerance {
             start = self.next;
         }
-        let constant = (0..)
-            .zip(&known)
-            .all(|(index, &time)| (start + index * step - time).abs() <= self.tolerance);
-        if constant {
-            self.next = start.saturating_add(step.saturating_mul(i64::try_from(frames).unwrap_or(i64::MAX)));
-            return Times {
-                start,
-                durations: None,
-            };
+        let place = |index: usize| {
+            let index = i64::try_from(index).unwrap_or(i64::MAX);
+            start.saturating_add(step.saturating_mul(index))
+        };
+        let is_near = |index: usize, time: i64| (place(index) - time).abs() <= self.tolerance;
+        let even = (0..).zip(&known).all(|(index, &time)| is_near(index, time));
+        let end = place(usize::try_from(frames).unwrap_or(usize::MAX));
+        // The last frame is shown until the next one, which may come later or earlier than the rate has it.
+        let after = self.times.front().copied();
+        let after = after.filter(|&after| known.len() as u64 == frames && !is_near(known.len(), after));
+        if even {
+            self.next = after.unwrap_or(end);
+            let durations = after.map(|after| {
+                let shown = after - place(known.len().saturating_sub(1));
+                let mut durations = vec![self.frame_duration; known.len().saturating_sub(1)];
+                durations.push(u32::try_from(shown).unwrap_or(0));
+                durations
+            });
+            return Times { start, durations };
         }
         let last = known.last().copied().unwrap_or(start);
         let after = self.times.front().copied().unwrap_or(last + step);
@@ -235,6 +245,23 @@ mod tests {
         let times = interleaver.times(1);
         assert_eq!((times.start, times.durations), (20000, None));
         assert_eq!(interleaver.end(), 23600);
+    }
+
+    /// Evenly spaced frames before a gap: the last one is shown until the gap ends.
+    #[test]
+    fn the_gap_after_a_chunk_belongs_to_its_last_frame() {
+        // Milliseconds, as in Matroska, of 30000/1001 frames per second; the fourth frame comes a second late.
+        let mut interleaver = interleaver(Some((1, 1000)), (30000, 1001));
+        frames(&mut interleaver, [0, 33, 67, 1100, 1133]);
+        let times = interleaver.times(3);
+        assert_eq!(times.start, 0);
+        assert_eq!(times.durations, Some(vec![1001, 1001, 33000 - 2 * 1001]));
+        assert_eq!(interleaver.end(), 33000);
+        let times = interleaver.times(2);
+        assert_eq!((times.start, times.durations), (33000, None));
+        // No gap: where the next chunk begins is within what rounding makes.
+        frames(&mut interleaver, [1167]);
+        assert_eq!(interleaver.times(1).start, 33000 + 2 * 1001);
     }
 
     /// The result must not depend on how far ahead the source was read.

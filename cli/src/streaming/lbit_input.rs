@@ -93,14 +93,14 @@ impl Point {
 }
 
 /// Where events come from.
-pub enum Source {
+pub enum LbitSource {
     /// A whole stream, read front to back.
     Stream(Reader<Counted<Box<dyn Read + Send>>>),
     /// A part of a file, and what stands after its end if the file is cut off there.
     Part(Part<Counted<File>>, Option<Error>),
 }
 
-impl Source {
+impl LbitSource {
     /// The header of the file.
     pub fn header(&self) -> &Header {
         match self {
@@ -148,10 +148,10 @@ fn or_cut_off(
 const MOST_LISTED: u64 = 16 << 20;
 
 /// A stream that is being read.
-pub struct Input {
+pub struct LbitInput {
     /// The file's name, or "stdin".
     pub place: String,
-    pub source: Source,
+    pub source: LbitSource,
     /// The stream of tokens that is looked at.
     pub stream: StreamId,
     /// What the header says of it.
@@ -215,7 +215,7 @@ pub fn open_file(path: &str) -> anyhow::Result<BufReader<File>> {
 }
 
 /// Opens a stream and reads its header.
-pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
+pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
     let (place, inner) = open_bytes(path_or_dash)?;
     let bytes = Arc::new(AtomicU64::new(0));
     let count = bytes.clone();
@@ -235,9 +235,9 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
         let message = "there is no video in this file";
         return Err(MediaError::new(MediaErrorKind::Invalid, &place, message).into());
     };
-    let mut input = Input {
+    let mut input = LbitInput {
         place,
-        source: Source::Stream(reader),
+        source: LbitSource::Stream(reader),
         stream,
         joining: mode == ReadMode::Join,
         bytes,
@@ -251,7 +251,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<Input> {
     Ok(input)
 }
 
-impl Input {
+impl LbitInput {
     /// Lists the chunks by the index or, where a file of at most `most_listed` bytes has none, by reading it. Faults are
     /// ignored here: reading the stream will come across them.
     fn list_chunks(&mut self, most_listed: u64) {
@@ -363,7 +363,7 @@ impl Input {
             true => part,
             false => part.with_packets(streams).with_context(|| self.place.clone())?,
         };
-        self.source = Source::Part(part, cut_off);
+        self.source = LbitSource::Part(part, cut_off);
         self.bytes = bytes;
         Ok(Some(seeked))
     }

@@ -10,12 +10,12 @@ use crate::report;
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
 /// A stream being written.
-pub struct Output {
+pub struct LbitOutput {
     target: Target,
     writer: Writer<Box<dyn Write + Send>>,
 }
 
-impl Output {
+impl LbitOutput {
     /// Opens a file, or stdout for `-`, and writes the header.
     pub fn create(path_or_dash: &str, header: &Header, options: WriterOptions) -> anyhow::Result<Self> {
         let (target, inner) = Target::open(path_or_dash)?;

@@ -25,7 +25,7 @@ pub enum ArrayFormat {
 pub enum Found {
     Nothing,
     Npy(Array),
-    Safetensors(safetensors::Header),
+    Safetensors(safetensors::SafetensorsHeader),
 }
 
 impl ArrayFormat {

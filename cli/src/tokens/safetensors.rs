@@ -16,7 +16,7 @@ const KEY: &str = "latentbit.tokens";
 
 /// The header of a file.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Header {
+pub struct SafetensorsHeader {
     #[serde(rename = "__metadata__", default)]
     metadata: BTreeMap<String, String>,
     #[serde(flatten)]
@@ -66,7 +66,7 @@ fn tensors(sidecar: &Sidecar) -> io::Result<BTreeMap<String, Tensor>> {
 /// Everything before the numbers.
 pub fn header(sidecar: &Sidecar) -> io::Result<Vec<u8>> {
     let about = serde_json::to_string(sidecar)?;
-    let header = Header {
+    let header = SafetensorsHeader {
         metadata: BTreeMap::from([(KEY.to_owned(), about)]),
         tensors: tensors(sidecar)?,
     };
@@ -84,7 +84,7 @@ pub fn header(sidecar: &Sidecar) -> io::Result<Vec<u8>> {
 }
 
 /// Reads up to the numbers.
-pub fn read_header(file: &mut impl Read) -> io::Result<Header> {
+pub fn read_header(file: &mut impl Read) -> io::Result<SafetensorsHeader> {
     let mut len = [0; 8];
     file.read_exact(&mut len)?;
     let len = u64::from_le_bytes(len);
@@ -97,7 +97,7 @@ pub fn read_header(file: &mut impl Read) -> io::Result<Header> {
     serde_json::from_slice(&text).map_err(|error| bad(format!("expected a header of safetensors: {error}")))
 }
 
-impl Header {
+impl SafetensorsHeader {
     /// The sidecar, as JSON.
     pub fn about(&self) -> Option<&str> {
         self.metadata.get(KEY).map(String::as_str)
@@ -177,7 +177,7 @@ mod tests {
             let mut tensors = tensors(&sidecar).unwrap();
             change(&mut tensors);
             let metadata = good.metadata.clone();
-            Header { metadata, tensors }
+            SafetensorsHeader { metadata, tensors }
                 .check(&sidecar)
                 .unwrap_err()
                 .to_string()

@@ -289,3 +289,43 @@ fn a_part_has_its_sound_and_subtitles() {
         }
     }
 }
+
+/// Sound far before `--start` is dropped, and sound around it kept: what a part has is what the whole has at that time.
+#[cfg(feature = "libav")]
+#[test]
+fn sound_before_a_far_start_is_left_out() {
+    use crate::carry::{times, tool};
+
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        "-f lavfi -i testsrc2=s=24x16:r=25:d=12 -f lavfi -i sine=f=440:d=12 -map 0 -map 1 -c:v libx264 -c:a aac a.mp4",
+    );
+    run(&folder, &tiny("encode a.mp4 -o a.lbit --group 2")).expect(0);
+    let all = times(&folder, "a.mp4", "a:0");
+    let (start, end) = (10.0, 11.0);
+    let wanted = all.iter().filter(|&&time| time >= start && time < end).count();
+    let line = format!("--start {start} --frames 25");
+    let sought = |name: &str| {
+        run(&folder, &tiny(&format!("decode {name} -o part.mkv -y {line}"))).expect(0);
+        times(&folder, "part.mkv", "a:0")
+    };
+    let bytes = read(&folder, "a.lbit");
+    // Without an index, the file is listed first.
+    write(&folder, "plain.lbit", &bytes[..bytes.len() - 50]);
+    let sound = sought("a.lbit");
+    assert_eq!(sought("plain.lbit"), sound);
+    let args = tiny(&format!("decode - -o piped.mkv -y {line}"));
+    run_with(&folder, &args, bytes).expect(0);
+    assert_eq!(times(&folder, "piped.mkv", "a:0"), sound);
+    // A packet that lasts into the part may come before its first frame.
+    assert!(
+        sound.len() == wanted || sound.len() == wanted + 1,
+        "{} of {wanted}",
+        sound.len()
+    );
+    let (first, last) = (sound[0], sound[sound.len() - 1]);
+    assert!(first > -0.03 && first < 0.03, "the sound begins at {first}");
+    assert!(last > 0.95 && last < 1.0, "the last packet begins at {last}");
+}

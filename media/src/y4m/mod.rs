@@ -20,7 +20,7 @@ const DEFAULT_RATE: Rational = Rational { num: 25, den: 1 };
 
 /// A parsed stream header.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Header {
+pub struct Y4mHeader {
     /// What the header says about the video.
     pub info: VideoInfo,
     /// Layout of the samples of a frame.
@@ -29,7 +29,7 @@ pub struct Header {
     alpha_bytes: usize,
 }
 
-impl Header {
+impl Y4mHeader {
     /// Bytes of one frame without its `FRAME` line.
     pub fn frame_bytes(&self) -> usize {
         self.layout
@@ -39,7 +39,7 @@ impl Header {
 }
 
 /// Parses the header line, given without its line feed.
-pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
+pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
     let bad = |message: String| MediaError::new(MediaErrorKind::Invalid, place, message);
     let Some(fields) = line
         .as_bytes()
@@ -125,7 +125,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Header, MediaError> {
         bit_depth: layout.depth,
         ..VideoInfo::new(width as u32, height as u32, rate)
     };
-    Ok(Header {
+    Ok(Y4mHeader {
         info,
         layout,
         alpha_bytes,
@@ -297,7 +297,7 @@ fn read_line(place: &str, input: &mut dyn BufRead) -> Result<Option<Vec<u8>>, Me
 pub struct Y4mReader {
     place: String,
     input: Box<dyn BufRead>,
-    header: Header,
+    header: Y4mHeader,
     converter: Converter,
     buffer: Vec<u8>,
     frames: u64,

@@ -47,7 +47,7 @@ fn write(info: &VideoInfo, frames: usize) -> Vec<u8> {
     bytes
 }
 
-fn read(bytes: &[u8]) -> Result<(Header, Vec<Frame>), MediaError> {
+fn read(bytes: &[u8]) -> Result<(Y4mHeader, Vec<Frame>), MediaError> {
     let mut reader = Y4mReader::new(
         "test",
         Box::new(Cursor::new(bytes.to_vec())),

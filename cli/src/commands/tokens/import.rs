@@ -10,7 +10,7 @@ use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input;
-use crate::streaming::lbit_output::{self, Nothing, Output};
+use crate::streaming::lbit_output::{self, LbitOutput, Nothing};
 use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
 use latentbit_media::{MediaError, MediaErrorKind};
 
@@ -127,7 +127,7 @@ impl Import<'_> {
     fn write(&self, file: &mut impl Read) -> anyhow::Result<Exit> {
         let args = self.args;
         let header = Header::from(self.checked.video.clone());
-        let mut output = Output::create(&args.output.output, &header, args.coder.writer_options())?;
+        let mut output = LbitOutput::create(&args.output.output, &header, args.coder.writer_options())?;
         for metadata in self.sidecar.metadata() {
             output.write(|writer| writer.write_metadata(&metadata))?;
         }
@@ -155,7 +155,7 @@ impl Import<'_> {
         )
     }
 
-    fn write_chunks(&self, file: &mut impl Read, output: &mut Output) -> anyhow::Result<()> {
+    fn write_chunks(&self, file: &mut impl Read, output: &mut LbitOutput) -> anyhow::Result<()> {
         let Checked { video, layout } = self.checked;
         let mut bytes = Vec::new();
         for entry in &self.sidecar.chunks {

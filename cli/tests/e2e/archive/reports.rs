@@ -1,7 +1,7 @@
 //! What a run tells.
 
-use super::{archive, clips, names};
-use crate::support::{read, run, tiny, write};
+use super::{archive, clips, contents, names};
+use crate::support::{Y4m, read, run, tiny, write};
 
 #[test]
 fn figures_and_pictures() {
@@ -51,4 +51,32 @@ fn a_run_that_has_nothing_left_to_do_tells_the_same() {
         .says(&["3 clips, 3 of them archived"]);
     assert!(first.stdout.is_empty() && again.stdout.is_empty());
     assert_eq!(names(&folder, "out"), before);
+}
+
+/// What `--max-memory` leaves is enough to measure in, and measuring gives what it gives without a limit.
+#[test]
+fn quality_is_measured_within_a_limit() {
+    let folder = clips(4);
+    let measured = |out: &str, options: &str| {
+        let line = format!("clips -o {out} --quality-sample 1 --json {options}");
+        let report = archive(&folder, &line).expect(0).json();
+        assert_eq!(report["worst"].as_array().unwrap().len(), 4);
+        report["worst"].clone()
+    };
+    let free = measured("free", "");
+    assert_eq!(measured("held", "--max-memory 4GiB --workers 2"), free);
+    assert_eq!(contents(&folder, "held"), contents(&folder, "free"));
+    archive(&folder, "clips -o low --quality-sample 1 --max-memory 1MB")
+        .expect(2)
+        .says(&["--max-memory", "the model alone"]);
+    // A limit that a frame of this size does not fit into costs the clip, and names itself.
+    let large = Y4m {
+        width: 960,
+        height: 640,
+        ..Y4m::SMALL
+    };
+    write(&folder, "large.y4m", &large.video(2));
+    archive(&folder, "large.y4m -o large --quality-sample 1 --max-memory 80MB")
+        .expect(3)
+        .says(&["large.y4m", "max_memory"]);
 }
