@@ -35,7 +35,7 @@ fn tensors() -> Result<[Tensor; 3], Box<dyn Error>> {
     let bits = Tensor::from_vec(bits, shape, &CandleDevice::Cpu)?;
 
     let size = [latent.shape()[0], latent.shape()[1], latent.shape()[2]];
-    let quantized = tokenizer.decode(&tokens.values, grid, tokens.bits, size)?;
+    let quantized = tokenizer.decode(&tokens, size)?;
     Ok([Tensor::try_from(latent)?, bits, Tensor::try_from(quantized)?])
 }
 

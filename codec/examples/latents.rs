@@ -24,7 +24,7 @@ fn there_and_back() -> Result<([Vec<usize>; 3], usize, f32), Error> {
     let tokenizer = bundle.tokenizer()?;
     let tokens = tokenizer.encode(&latent)?;
     let size = [latent.shape()[0], latent.shape()[1], latent.shape()[2]];
-    let again = tokenizer.decode(&tokens.values, tokens.grid, tokens.bits, size)?;
+    let again = tokenizer.decode(&tokens, size)?;
 
     let decoded = bundle.vae.decode(&again, &mut DecoderState::default())?;
     let pairs = frames.data().iter().zip(decoded.data());

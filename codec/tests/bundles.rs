@@ -310,9 +310,7 @@ fn half_of_a_model_does_half_of_the_work() {
     assert_eq!(encode(&encoder).unwrap().1, tokens);
     let decode = |bundle: &Bundle| {
         let size = [1, 2, 2];
-        let latent = bundle
-            .tokenizer()?
-            .decode(&tokens.values, tokens.grid, tokens.bits, size)?;
+        let latent = bundle.tokenizer()?.decode(&tokens, size)?;
         let frames = bundle.vae.decode(&latent, &mut DecoderState::default())?;
         Ok::<_, Error>(frames)
     };

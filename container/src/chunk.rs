@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
+use crate::depths::DepthMap;
 use crate::error::{Broken, Result};
 use crate::ground::{StreamId, TokenGrid};
 use crate::times::Times;
@@ -17,19 +18,51 @@ pub struct Tokens {
     /// The tokens, width fastest, then height, then time. Bit `j` of a value is plane `j`; plane 0, the least
     /// significant bit, is the most important one. Bits from `bits` up are zero.
     pub values: Vec<u64>,
+    /// How many planes each token has, in an elastic stream; its other bits are zero. None: all `bits` planes.
+    pub depths: Option<DepthMap>,
 }
 
 impl Tokens {
+    /// Tokens that have all their planes; [`validate`](Self::validate) checks them.
+    #[must_use]
+    pub const fn new(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Self {
+        Self {
+            grid,
+            bits,
+            values,
+            depths: None,
+        }
+    }
+
+    /// Gives each token a depth, and takes the bits away that it does not have.
+    #[must_use]
+    pub fn with_depths(mut self, depths: DepthMap) -> Self {
+        for (value, &depth) in self.values.iter_mut().zip(&depths.values) {
+            *value &= bit_mask(depth);
+        }
+        self.depths = Some(depths);
+        self
+    }
+
+    /// Mean number of planes of a token: that of its depths, or all.
+    #[must_use]
+    pub fn mean_depth(&self) -> f64 {
+        self.depths.as_ref().map_or(f64::from(self.bits), DepthMap::mean)
+    }
+
     /// Keeps the `bits` most important planes; does nothing if there are no more than that.
     pub fn truncate_bits(&mut self, bits: u8) {
         if bits < self.bits {
             self.bits = bits;
             let kept = bit_mask(bits);
             self.values.iter_mut().for_each(|value| *value &= kept);
+            if let Some(depths) = &mut self.depths {
+                depths.truncate(bits);
+            }
         }
     }
 
-    /// Checks that there are as many values as the grid says, none with more than `bits` bits.
+    /// Checks that there are as many values and depths as the grid says, and that no token has bits beyond its depth.
     ///
     /// # Errors
     /// [`Error::Parameter`](crate::Error::Parameter) says which rule is broken.
@@ -45,13 +78,22 @@ impl Tokens {
             let expected = format!("as many as the grid {} has", self.grid);
             return Err(Broken::new("number of tokens", expected, self.values.len()));
         }
+        let too_many = |at: usize, bits: u8| {
+            let found = format!("{:#x} at token {at}", self.values.get(at).copied().unwrap_or(0));
+            Err(Broken::new("token", format!("{bits} bits"), found))
+        };
         let spare = !bit_mask(self.bits);
-        match self.values.iter().position(|value| value & spare != 0) {
+        if let Some(at) = self.values.iter().position(|value| value & spare != 0) {
+            return too_many(at, self.bits);
+        }
+        let Some(depths) = &self.depths else {
+            return Ok(());
+        };
+        depths.check(self.bits, self.values.len())?;
+        let mut tokens = self.values.iter().zip(&depths.values).enumerate();
+        match tokens.find(|&(_, (value, &depth))| value & !bit_mask(depth) != 0) {
             None => Ok(()),
-            Some(at) => {
-                let found = format!("{:#x} at token {at}", self.values[at]);
-                Err(Broken::new("token", format!("{} bits", self.bits), found))
-            }
+            Some((at, (_, &depth))) => too_many(at, depth),
         }
     }
 }
@@ -137,11 +179,7 @@ mod tests {
     #[test]
     fn truncation_keeps_low_planes() {
         let grid = TokenGrid { t: 1, h: 1, w: 3 };
-        let mut tokens = Tokens {
-            grid,
-            bits: 4,
-            values: vec![0b1111, 0b1000, 0b0101],
-        };
+        let mut tokens = Tokens::new(grid, 4, vec![0b1111, 0b1000, 0b0101]);
         tokens.truncate_bits(9);
         assert_eq!(tokens.bits, 4);
         tokens.truncate_bits(3);
@@ -155,11 +193,7 @@ mod tests {
     #[test]
     fn rules() {
         let grid = TokenGrid { t: 1, h: 2, w: 2 };
-        let mut tokens = Tokens {
-            grid,
-            bits: 64,
-            values: vec![u64::MAX; 4],
-        };
+        let mut tokens = Tokens::new(grid, 64, vec![u64::MAX; 4]);
         assert!(tokens.validate().is_ok());
         tokens.bits = 63;
         assert!(tokens.validate().unwrap_err().to_string().contains("at token 0"));

@@ -6,6 +6,7 @@ use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::ground::TokenGrid;
 use crate::record::{CRC_LEN, HEADER_LEN};
+use crate::stored::Unpacked;
 use crate::units::PixelFrames;
 
 /// Bytes of the payload before the totals, and of the totals of a stream.
@@ -33,13 +34,16 @@ pub(crate) const fn record_len(streams: usize) -> u64 {
 pub(crate) struct Digest(Sha256);
 
 impl Digest {
-    /// Takes a chunk in: its number of bits and sides, then its packed planes.
-    pub fn chunk(&mut self, grid: TokenGrid, bits: u8, packed: &[u8]) {
-        self.0.update([bits]);
+    /// Takes a chunk in: its number of bits and sides, its depths if it has any, then its packed planes.
+    pub fn chunk(&mut self, grid: TokenGrid, chunk: &Unpacked) {
+        self.0.update([chunk.bits]);
         for side in [grid.t, grid.h, grid.w] {
             self.0.update(side.to_le_bytes());
         }
-        self.0.update(packed);
+        if let Some(depths) = &chunk.depths {
+            self.0.update(&depths.values);
+        }
+        self.0.update(&chunk.packed);
     }
 
     /// Takes the data of a packet in, after its length.

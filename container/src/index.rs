@@ -279,7 +279,14 @@ pub(crate) fn read_stored_at<R: Read + Seek>(
     let bytes = read_at(file, offset, info.stored_len)?;
     let (record, payload) = whole_record(&bytes, offset, Tag::CHUNK, chunk)?;
     let payload_at = offset + HEADER_LEN as u64;
-    let (stored, crc) = StoredChunk::decode(payload, payload_at, record.stream, record.sequence, limits)?;
+    let (stored, crc) = StoredChunk::decode(
+        payload,
+        payload_at,
+        record.stream,
+        record.sequence,
+        video.depth_step.is_some(),
+        limits,
+    )?;
     if header_crc != crc && !cfg!(fuzzing) {
         let expected = format!("{header_crc:08x}, that of this file");
         let found = format!("{crc:08x}, that of another one");

@@ -37,11 +37,7 @@ impl PlannedChunk {
                 key: self.key,
             },
             times: video.constant_times(self.first_frame),
-            tokens: Tokens {
-                grid: video.grid(self.latent_frames),
-                bits: video.bits,
-                values,
-            },
+            tokens: Tokens::new(video.grid(self.latent_frames), video.bits, values),
         }
     }
 }

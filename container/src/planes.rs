@@ -2,6 +2,7 @@
 
 use crate::bits::{pack_planes, plane_len, unpack_planes};
 use crate::chunk::Tokens;
+use crate::depths::DepthMap;
 use crate::error::{Broken, Result};
 use crate::ground::TokenGrid;
 use crate::stored::StoredChunk;
@@ -15,7 +16,7 @@ use crate::stored::StoredChunk;
 /// ```
 /// use latentbit_container::{Planes, TokenGrid, Tokens};
 /// let grid = TokenGrid { t: 1, h: 1, w: 3 };
-/// let tokens = Tokens { grid, bits: 2, values: vec![0b01, 0b11, 0b10] };
+/// let tokens = Tokens::new(grid, 2, vec![0b01, 0b11, 0b10]);
 /// let planes = Planes::new(&tokens)?;
 /// assert_eq!(planes.plane(0), Some(&[0b011][..]));
 /// assert_eq!(planes.plane(1), Some(&[0b110][..]));
@@ -27,6 +28,7 @@ pub struct Planes {
     grid: TokenGrid,
     bits: u8,
     packed: Vec<u8>,
+    depths: Option<DepthMap>,
 }
 
 impl Planes {
@@ -40,6 +42,7 @@ impl Planes {
             grid: tokens.grid,
             bits: tokens.bits,
             packed: pack_planes(&tokens.values, tokens.bits),
+            depths: tokens.depths.clone(),
         })
     }
 
@@ -53,6 +56,12 @@ impl Planes {
     #[must_use]
     pub const fn bits(&self) -> u8 {
         self.bits
+    }
+
+    /// How many planes each token has; none if all have all. Bits that a token does not have are zero.
+    #[must_use]
+    pub const fn depths(&self) -> Option<&DepthMap> {
+        self.depths.as_ref()
     }
 
     /// All planes one after the other, plane 0 first, each of a whole number of bytes.
@@ -77,6 +86,7 @@ impl Planes {
             grid: self.grid,
             bits: self.bits,
             values: unpack_planes(&self.packed, self.grid.len()),
+            depths: self.depths.clone(),
         }
     }
 }
@@ -87,10 +97,12 @@ impl StoredChunk {
     /// # Errors
     /// As for [`unpack`](Self::unpack).
     pub fn unpack_planes(&self) -> Result<Planes> {
+        let unpacked = self.unpacked().map_err(Broken::by_caller)?;
         Ok(Planes {
             grid: self.grid,
-            bits: self.bits(),
-            packed: self.packed().map_err(Broken::by_caller)?,
+            bits: unpacked.bits,
+            packed: unpacked.packed,
+            depths: unpacked.depths,
         })
     }
 }
@@ -102,6 +114,7 @@ mod views {
 
     use super::Planes;
     use crate::chunk::Tokens;
+    use crate::depths::DepthMap;
 
     impl Planes {
         /// Plane `plane` as bits, one for each token, in the order of the tokens: width fastest, then height, then time.
@@ -110,7 +123,7 @@ mod views {
         /// ```
         /// use latentbit_container::{Planes, TokenGrid, Tokens};
         /// let grid = TokenGrid { t: 1, h: 1, w: 3 };
-        /// let planes = Planes::new(&Tokens { grid, bits: 2, values: vec![0b01, 0b11, 0b10] })?;
+        /// let planes = Planes::new(&Tokens::new(grid, 2, vec![0b01, 0b11, 0b10]))?;
         /// let plane = planes.plane_bits(0).expect("there are two");
         /// let most_important: Vec<bool> = plane.iter().by_vals().collect();
         /// assert_eq!(most_important, [true, true, false]);
@@ -131,7 +144,7 @@ mod views {
         /// ```
         /// use latentbit_container::{TokenGrid, Tokens};
         /// let grid = TokenGrid { t: 1, h: 1, w: 2 };
-        /// let tokens = Tokens { grid, bits: 3, values: vec![0b011, 0b100] };
+        /// let tokens = Tokens::new(grid, 3, vec![0b011, 0b100]);
         /// let token = tokens.token_bits(0).expect("there are two");
         /// let bits: Vec<bool> = token.iter().by_vals().collect();
         /// assert_eq!(bits, [true, true, false]);
@@ -155,7 +168,7 @@ mod views {
             fn planes_and_tokens_show_the_same_bits(bits in 1u8..=64, values in proptest::collection::vec(any::<u64>(), 1..200)) {
                 let grid = TokenGrid { t: 1, h: 1, w: values.len() as u32 };
                 let values = values.iter().map(|value| value >> (64 - bits)).collect();
-                let tokens = Tokens { grid, bits, values };
+                let tokens = Tokens::new(grid, bits, values);
                 let planes = Planes::new(&tokens).unwrap();
                 for plane in 0..bits {
                     let view = planes.plane_bits(plane).unwrap();

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::{
-    BundleId, Chroma, Chunk, ChunkHead, ChunkInfo, ChunkPlan, Color, ColorRange, Compression, Error,
-    LatentFrames, Limits, PacketKind, PacketStream, PixelFrames, Rational, Reader, Result, Status, StreamId,
-    Times, TokenGrid, Tokens, VideoStream, Writer, WriterOptions,
+    BundleId, Chroma, Chunk, ChunkHead, ChunkInfo, ChunkPlan, Color, ColorRange, Compression, DepthMap,
+    Error, LatentFrames, Limits, PacketKind, PacketStream, PixelFrames, Rational, Reader, Result, Status,
+    StreamId, Times, TokenGrid, Tokens, VideoStream, Writer, WriterOptions,
 };
 
 pub fn video() -> VideoStream {
@@ -41,6 +41,7 @@ pub fn video() -> VideoStream {
         strides: [4, 8, 8],
         chunk_latent_frames: 2,
         frame_count: None,
+        depth_step: None,
     }
 }
 
@@ -56,7 +57,7 @@ pub fn chunk(grid: TokenGrid, bits: u8, values: Vec<u64>) -> Chunk {
             key: true,
         },
         times: Times::default(),
-        tokens: Tokens { grid, bits, values },
+        tokens: Tokens::new(grid, bits, values),
     }
 }
 
@@ -68,6 +69,36 @@ pub fn listed(bytes: &[u8]) -> Vec<ChunkInfo> {
         chunks.push(*reader.last_chunk().unwrap());
     }
     chunks
+}
+
+/// Tokens that have depths in steps of `step` planes: alike in places that lie close together.
+pub fn elastic(grid: TokenGrid, bits: u8, step: u8, seed: u64) -> Tokens {
+    let mut state = seed | 1;
+    let mut next = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state >> 32
+    };
+    let values = (0..grid.len())
+        .map(|_| (next() | next() << 32) >> (64 - bits))
+        .collect();
+    let most = u64::from(bits.div_ceil(step));
+    let mut depth = next() % (most + 1);
+    let depths = (0..grid.len()).map(|_| {
+        depth = match next() % 8 {
+            0 => next() % (most + 1),
+            1 => depth.saturating_sub(1),
+            2 => (depth + 1).min(most),
+            _ => depth,
+        };
+        (depth * u64::from(step)).min(u64::from(bits)) as u8
+    });
+    let depths = DepthMap {
+        step,
+        values: depths.collect(),
+    };
+    Tokens::new(grid, bits, values).with_depths(depths)
 }
 
 /// Chunks of a whole stream with tokens drawn from `seed`.
@@ -110,6 +141,7 @@ prop_compose! {
         strides in proptest::array::uniform3(1u8..9),
         chunk_latent_frames in 1u16..5,
         frame_count in proptest::option::of(0..u64::MAX),
+        depth_step in proptest::option::of(1u8..=64),
     ) -> VideoStream {
         VideoStream {
             width,
@@ -129,6 +161,7 @@ prop_compose! {
             strides,
             chunk_latent_frames,
             frame_count: frame_count.map(PixelFrames),
+            depth_step,
         }
     }
 }

@@ -44,6 +44,16 @@ pub(crate) fn check_alone(video: &VideoStream, chunk: &StoredChunk) -> Result<()
             chunk.bits(),
         ));
     }
+    if let Some(layers) = chunk
+        .layers
+        .filter(|layers| Some(layers.step) != video.depth_step)
+    {
+        let expected = match video.depth_step {
+            Some(step) => format!("{step}, as in the header"),
+            None => "no depths in a plain stream".to_owned(),
+        };
+        return Err(Broken::new("step of depths", expected, layers.step));
+    }
     let grid = video.grid(chunk.latent_frames);
     if chunk.grid != grid {
         return Err(Broken::new("token grid", grid, chunk.grid));

@@ -12,7 +12,7 @@ use crate::index::{self, ChunkInfo, MAX_ENTRIES};
 use crate::metadata::{self, Chapter, Metadata};
 use crate::packets::{self, Packet};
 use crate::record::{self, MAGIC, Tag};
-use crate::stored::StoredChunk;
+use crate::stored::{StoredChunk, Unpacked};
 use crate::track::{Track, check_alone};
 
 /// How a [`Writer`] writes; begin with [`default`](Self::default).
@@ -169,8 +169,8 @@ impl<W: Write> Writer<W> {
     /// [`Error::Parameter`] if the chunk does not fit the header, or is not the next one; nothing has been written
     /// then. [`Error::Io`].
     pub fn write_chunk(&mut self, chunk: &Chunk) -> Result<()> {
-        let (stored, packed) = StoredChunk::pack_all(chunk, self.options.compression)?;
-        self.write(&stored, self.options.digests.then_some(&packed[..]))
+        let (stored, unpacked) = StoredChunk::pack_all(chunk, self.options.compression)?;
+        self.write(&stored, self.options.digests.then_some(&unpacked))
     }
 
     /// Writes the next chunk as it was stored in another file, and flushes it. It is unpacked only for the digest; with
@@ -179,14 +179,14 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// As for [`write_chunk`](Self::write_chunk), or if its planes cannot be unpacked.
     pub fn write_stored(&mut self, chunk: &StoredChunk) -> Result<()> {
-        let packed = match self.options.digests && !chunk.is_lost() {
-            true => Some(chunk.packed().map_err(Broken::by_caller)?),
+        let unpacked = match self.options.digests && !chunk.is_lost() {
+            true => Some(chunk.unpacked().map_err(Broken::by_caller)?),
             false => None,
         };
-        self.write(chunk, packed.as_deref())
+        self.write(chunk, unpacked.as_ref())
     }
 
-    fn write(&mut self, chunk: &StoredChunk, packed: Option<&[u8]>) -> Result<()> {
+    fn write(&mut self, chunk: &StoredChunk, unpacked: Option<&Unpacked>) -> Result<()> {
         let stream = chunk.stream;
         let (Some(video), Some(state)) = (self.header.video(stream), self.streams.get(stream.index())) else {
             return Err(Error::parameter("stream of a chunk", "one of tokens", stream));
@@ -207,8 +207,8 @@ impl<W: Write> Writer<W> {
         self.flush()?;
         if let Some(state) = self.streams.get_mut(stream.index()) {
             state.track = track;
-            if let Some(packed) = packed {
-                state.digest.chunk(chunk.grid, chunk.bits(), packed);
+            if let Some(unpacked) = unpacked {
+                state.digest.chunk(chunk.grid, unpacked);
             }
         }
         self.chunks += 1;

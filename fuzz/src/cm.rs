@@ -1,8 +1,8 @@
 //! The decoders of planes on any bytes, and the round trip of any tokens through every coder.
 
 use latentbit_container::{
-    Chunk, ChunkHead, Coder, Compression, LatentFrames, PixelFrames, StoredChunk, StoredPlane, Times,
-    TokenGrid, Tokens,
+    Chunk, ChunkHead, Coder, Compression, DepthMap, LatentFrames, LayerSizes, PixelFrames, StoredChunk,
+    StoredPlane, Times, TokenGrid, Tokens,
 };
 
 pub fn run(data: &[u8]) {
@@ -15,24 +15,31 @@ pub fn run(data: &[u8]) {
         w: 1 + u32::from(w % 24),
     };
     let bits = 1 + bits % 64;
+    // With a step, tokens have depths.
+    let step = what >> 3;
     if what & 1 == 0 {
-        decode(grid, bits, what, data);
+        decode(grid, bits, what, step, data);
     } else {
-        round_trip(grid, bits, what, data);
+        round_trip(grid, bits, what, step, data);
     }
 }
 
-/// Planes that nobody coded.
-fn decode(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
+/// Planes or layers that nobody coded.
+fn decode(grid: TokenGrid, bits: u8, what: u8, step: u8, data: &[u8]) {
     let len = grid.len().div_ceil(8);
     let mut rest = data;
     let mut planes = Vec::new();
-    for _ in 0..bits {
+    let layers = (step > 0).then_some(LayerSizes { step, bits });
+    for _ in 0..layers.map_or(usize::from(bits), LayerSizes::count) {
         let Some((&size, after)) = rest.split_first() else {
             break;
         };
         let coded = size & 0x80 == 0;
-        let wanted = if coded { usize::from(size) } else { len };
+        let wanted = if coded || step > 0 {
+            usize::from(size & 0x7f)
+        } else {
+            len
+        };
         let (bytes, after) = after.split_at(wanted.min(after.len()));
         rest = after;
         planes.push(StoredPlane {
@@ -52,6 +59,7 @@ fn decode(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
         grid,
         coder,
         planes,
+        layers,
     };
     if let Ok(chunk) = stored.unpack() {
         assert!(chunk.tokens.validate().is_ok());
@@ -59,10 +67,17 @@ fn decode(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
 }
 
 /// Tokens made of the bytes, over and over.
-fn round_trip(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
+fn round_trip(grid: TokenGrid, bits: u8, what: u8, step: u8, data: &[u8]) {
     let mut bytes = data.iter().copied().cycle();
     let mut word = || (0..8).fold(0, |word, _| word << 8 | u64::from(bytes.next().unwrap_or(0)));
     let values = (0..grid.len()).map(|_| word() >> (64 - bits)).collect();
+    let mut tokens = Tokens::new(grid, bits, values);
+    if step > 0 {
+        let most = u64::from(bits.div_ceil(step));
+        let depth = |_| (word() % (most + 1) * u64::from(step)).min(u64::from(bits)) as u8;
+        let values = (0..grid.len()).map(depth).collect();
+        tokens = tokens.with_depths(DepthMap { step, values });
+    }
     let chunk = Chunk {
         head: ChunkHead {
             frame_count: PixelFrames(1),
@@ -71,7 +86,7 @@ fn round_trip(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
             ..ChunkHead::default()
         },
         times: Times::default(),
-        tokens: Tokens { grid, bits, values },
+        tokens,
     };
     let compression = match what >> 1 & 3 {
         0 => Compression::Zstd { level: 1 },
@@ -83,6 +98,12 @@ fn round_trip(grid: TokenGrid, bits: u8, what: u8, data: &[u8]) {
     let kept = 1 + what % bits;
     stored.truncate_bits(kept);
     let mut few = chunk;
-    few.tokens.truncate_bits(kept);
+    // Whole layers, at least one.
+    let whole = if step > 0 && kept < bits {
+        (kept / step * step).max(step)
+    } else {
+        kept
+    };
+    few.tokens.truncate_bits(whole);
     assert_eq!(stored.unpack().expect("fewer planes"), few);
 }

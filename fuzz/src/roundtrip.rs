@@ -2,9 +2,9 @@
 
 use arbitrary::Arbitrary;
 use latentbit_container::{
-    BundleId, Chapter, ChunkPlan, Color, Compression, Event, Header, Limits, Metadata, Packet, PacketKind,
-    PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout, VideoStream,
-    Writer, WriterOptions,
+    BundleId, Chapter, ChunkPlan, Color, Compression, DepthMap, Event, Header, Limits, Metadata, Packet,
+    PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout,
+    VideoStream, Writer, WriterOptions,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -56,6 +56,7 @@ fn video(input: &Input) -> VideoStream {
         ..Color::default()
     };
     VideoStream::new(size, bundle, layout)
+        .with_depth_step(Some(input.coder >> 2).filter(|&step| step > 0))
         .with_times(
             at_least_one(input.rate),
             at_least_one(input.base),
@@ -131,6 +132,12 @@ pub fn run(input: &Input) {
         }
         let values = (0..tokens).map(|_| values.next().unwrap_or(0) >> (64 - video.bits));
         let mut chunk = planned.with_tokens(&video, values.collect());
+        if let Some(step) = video.depth_step {
+            let most = u64::from(video.bits.div_ceil(step));
+            let depth = |value: &u64| (value % (most + 1) * u64::from(step)).min(u64::from(video.bits)) as u8;
+            let values = chunk.tokens.values.iter().map(depth).collect();
+            chunk.tokens = chunk.tokens.with_depths(DepthMap { step, values });
+        }
         let durations = input.durations.as_ref().filter(|durations| !durations.is_empty());
         chunk.times = Times {
             start: input.start,

@@ -221,14 +221,14 @@ impl FrameStream {
             let latent = (steps as u64 * patch).min(u64::from(video.chunk_latent_frames));
             let key = number == 0;
             let frame_count = frames_held(LatentFrames(latent), video.strides[0], key);
-            let mut tokens = Tokens {
-                grid: TokenGrid {
+            let mut tokens = Tokens::new(
+                TokenGrid {
                     t: steps as u32,
                     ..full
                 },
-                bits: video.bits,
-                values: part.to_vec(),
-            };
+                video.bits,
+                part.to_vec(),
+            );
             tokens
                 .validate()
                 .map_err(|error| error::container(error, "tokens"))?;

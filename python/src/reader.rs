@@ -142,11 +142,8 @@ impl Reader {
         let chunks = self.some(first, end)?;
         let planes = check_planes(bits, opened.video.bits)?;
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
-            let mut all = container::Tokens {
-                grid: opened.video.grid(container::LatentFrames(0)),
-                bits: planes,
-                values: Vec::new(),
-            };
+            let mut all =
+                container::Tokens::new(opened.video.grid(container::LatentFrames(0)), planes, Vec::new());
             for chunk in chunks {
                 let tokens = opened.load(chunk, planes)?.tokens;
                 all.grid.t = all.grid.t.saturating_add(tokens.grid.t);

@@ -157,11 +157,7 @@ impl Writer {
                 segment,
             },
             times,
-            tokens: Tokens {
-                grid,
-                bits: self.video.bits,
-                values,
-            },
+            tokens: Tokens::new(grid, self.video.bits, values),
         };
         self.append(py, chunk)
     }

@@ -15,7 +15,7 @@ MAGIC = bytes.fromhex("8c4c4249540d0a1a")  # §2
 SYNC = bytes.fromhex("a74c420a")  # §3.1
 HEADER_BYTES, CHECKSUM_BYTES = 28, 4  # §3.1
 NO_STREAM = 0xFFFF  # §3.1
-KEY, LOST, TIMES = 1, 2, 4  # §5.1
+KEY, LOST, TIMES, DEPTHS = 1, 2, 4, 8  # §5.1
 CODERS = ("raw", "zstd", "cm")  # §6
 KNOWN = ("HEAD", "CHNK", "ENDS", "pack", "meta", "chap", "head", "indx", "tail")  # §3.2
 
@@ -158,6 +158,7 @@ class TokenStream:
     chunk_latent_frames: int
     bundle_sha256: bytes
     bundle_name: str
+    depth_step: int  # 0: a plain stream
 
     @property
     def chunk_frames(self) -> int:
@@ -215,7 +216,7 @@ def triple(values: list[int]) -> Sides:
     return values[0], values[1], values[2]
 
 
-def parse_tokens(fields: Fields, limits: Limits) -> TokenStream:
+def parse_tokens(fields: Fields, limits: Limits, least_minor: int) -> TokenStream:
     """§4.3."""
     width, height = fields.uints(2, 4)
     require(width >= 1 and height >= 1, "a frame without pixels")
@@ -235,11 +236,13 @@ def parse_tokens(fields: Fields, limits: Limits) -> TokenStream:
     require(chunk_latent_frames >= 1, "a full chunk has no latent frames")
     require(strides[0] * chunk_latent_frames <= limits.chunk_frames, "a full chunk has too many frames", "limits")
     fields.take(2)
-    sha256 = fields.take(32)
+    sha256, name = fields.take(32), fields.string(name_bytes)
+    depth_step = fields.uint(1) if least_minor >= 1 and fields.left() else 0
+    require(depth_step <= 64, "the step of depths is above 64")
     stream = TokenStream(
         width, height, frame_rate, time_base, frame_duration, pixel_aspect, None if frames == 2**64 - 1 else frames,
         (primaries, transfer, matrix, sample_range), chroma, location, sample_bits, bits, bundle_bits, patch, strides,
-        chunk_latent_frames, sha256, fields.string(name_bytes),
+        chunk_latent_frames, sha256, name, depth_step,
     )  # fmt: skip
     require(max(stream.grid(chunk_latent_frames)) < 1 << 16, "a side of the grid is 2^16 or more")
     return stream
@@ -268,7 +271,7 @@ def parse_header(payload: bytes, limits: Limits) -> Header:
     require(major == 1, f"major version {major}", "unsupported")
     minor, least, count = fields.uints(3, 2)
     require(least <= minor, f"least minor version {least} of a file of minor version {minor}")
-    require(least == 0, f"needs a reader of minor version {least}", "unsupported")
+    require(least <= 1, f"needs a reader of minor version {least}", "unsupported")
     require(1 <= count <= 65534, f"{count} streams")
     require(count <= limits.streams, f"{count} streams", "limits")
     streams: list[Stream] = []
@@ -277,7 +280,7 @@ def parse_header(payload: bytes, limits: Limits) -> Header:
         fields.take(3)
         body = Fields(fields.take(size))
         if kind == 1:
-            streams.append(parse_tokens(body, limits))
+            streams.append(parse_tokens(body, limits, least))
         elif kind == 2:
             streams.append(parse_packets_stream(body))
         else:
@@ -307,6 +310,7 @@ class Chunk:
     coder: str
     grid: Sides
     planes: tuple[bytes, ...]
+    depths: tuple[int, ...] | None  # of each token, if the chunk has the flag DEPTHS
 
     @cached_property
     def tokens(self) -> list[int]:
@@ -459,6 +463,71 @@ def unpack_planes(fields: Fields, coder: str, bits: int, grid: Sides) -> tuple[b
         planes.append(plane)
         require(tokens % 8 == 0 or plane[-1] >> tokens % 8 == 0, "bits after the last token are not zero")
     return tuple(planes)
+
+
+# --- Layers (§5.8, §6.3) ---
+
+
+class _Bits:
+    """Takes bits of packed sequences, each of which ends on a whole byte (§5.8)."""
+
+    def __init__(self, data: bytes) -> None:
+        self.fields = Fields(data)
+
+    def take(self, count: int) -> list[int]:
+        number = int.from_bytes(self.fields.take(ceil_div(count, 8)), "little")
+        require(number >> count == 0, "bits after the last token are not zero")
+        return [number >> i & 1 for i in range(count)]
+
+
+def unpack_layer(packed: bytes, tokens: int, planes: int) -> list[list[int]]:
+    """A packed layer about so many tokens: whether each has it, then the bits of each plane."""
+    bits = _Bits(packed)
+    has = bits.take(tokens)
+    result = [has, *(bits.take(sum(has)) for _ in range(planes))]
+    bits.fields.end()
+    return result
+
+
+def unpack_layers(
+    fields: Fields, coder: str, bits: int, step: int, grid: Sides
+) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """The end of a payload with depths: the planes packed as in §5.3, and the depths."""
+    count = grid[0] * grid[1] * grid[2]
+    lengths, coded, length = [], [], 0
+    for _ in range(ceil_div(bits, step)):
+        entry = fields.signed()
+        length += entry >> 1
+        require(entry & 1 <= length < 1 << 32, "the length of a layer")
+        require(not entry & 1 or coder != "raw", "a coded layer without a coder")
+        lengths.append(length)
+        coded.append(entry & 1 == 1)
+    stored = [fields.take(length) for length in lengths]
+    fields.end()
+    mixer = cm.LayerDecoder(*grid)
+    tokens, values, depths = list(range(count)), [0] * count, [0] * count
+    for number, (data, is_coded) in enumerate(zip(stored, coded, strict=True)):
+        first = number * step
+        planes = min(step, bits - first)
+        require(bool(tokens) or not is_coded, "a coded layer about no token")
+        try:
+            if is_coded and coder == "cm":
+                layer = mixer.read(tokens, planes, data, None)
+            else:
+                if is_coded:
+                    data = zstd_frame.decompress(data, max_size=ceil_div(len(tokens), 8) * (planes + 1))
+                layer = unpack_layer(data, len(tokens), planes)
+                if coder == "cm":  # It learns from layers that are stored as they are, too.
+                    mixer.read(tokens, planes, None, layer)
+        except (cm.CmError, zstd_frame.ZstdError) as error:
+            raise LbitError("format", f"layer {number}: {error}") from error
+        tokens = [token for token, has in zip(tokens, layer[0], strict=True) if has]
+        for i, token in enumerate(tokens):
+            depths[token] = first + planes
+            for plane in range(planes):
+                values[token] |= layer[plane + 1][i] << first + plane
+    packed = (sum((value >> j & 1) << i for i, value in enumerate(values)) for j in range(bits))
+    return tuple(plane.to_bytes(ceil_div(count, 8), "little") for plane in packed), tuple(depths)
 
 
 # --- Index (§8.2) ---

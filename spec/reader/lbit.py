@@ -13,13 +13,15 @@ With `--json` the summary is one object. Keys are always there; what does not ap
     streams     in order of the header, each one of (§4.3, §4.4)
                 {kind: "tokens", width, height, frame_rate, time_base, frame_duration, pixel_aspect,
                  frames (null: unknown), primaries, transfer, matrix, range, chroma, chroma_location, sample_bits,
-                 bits (D'), chunk_latent_frames, bundle: {name, sha256, bits (D), patch, strides}}
+                 bits (D'), chunk_latent_frames, depth_step (0: plain),
+                 bundle: {name, sha256, bits (D), patch, strides}}
                 {kind: "packets", time_base, purpose, default, forced, channels, sample_rate, sample_bits, codec_delay,
                  seek_preroll, codec, language, title, private (hexadecimal)}
                 {kind: "unknown", number}
     chunks      in order of the file (§5): {stream, number, first_frame, frames, latent_frames, key (false if lost),
                 lost, segment, start (in ticks), durations (a list, or null without TIMES), bits, coder ("raw", "zstd"
-                or "cm"), grid, sha256 (of the packed planes, one after the other; null if lost)};
+                or "cm"), grid, sha256 (of the packed planes, one after the other, with zeros for absent bits; null if
+                lost), depths (the sum of all; null without DEPTHS), depths_sha256 (of the depths, a byte each)};
                 with --tokens also tokens (a list; of a lost chunk an empty one)
     packets     of each stream of packets, in order (§7.1): {stream, records, packets, sha256 (of each packet's length
                 as u64 and its data)}; without records of a version that is not known
@@ -88,6 +90,7 @@ def summary_of_stream(stream: Stream) -> dict[str, Any]:
         "sample_bits": stream.sample_bits,
         "bits": stream.bits,
         "chunk_latent_frames": stream.chunk_latent_frames,
+        "depth_step": stream.depth_step,
         "bundle": {
             "name": stream.bundle_name,
             "sha256": stream.bundle_sha256.hex(),
@@ -114,6 +117,8 @@ def summary_of_chunk(chunk: Chunk, tokens: bool) -> dict[str, Any]:
         "coder": chunk.coder,
         "grid": chunk.grid,
         "sha256": None if chunk.lost else hashlib.sha256(b"".join(chunk.planes)).hexdigest(),
+        "depths": None if chunk.depths is None else sum(chunk.depths),
+        "depths_sha256": None if chunk.depths is None else hashlib.sha256(bytes(chunk.depths)).hexdigest(),
     }
     return result | {"tokens": chunk.tokens} if tokens else result
 

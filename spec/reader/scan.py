@@ -8,6 +8,7 @@ from typing import Any
 
 from layout import (
     CODERS,
+    DEPTHS,
     KEY,
     LOST,
     MAGIC,
@@ -37,6 +38,7 @@ from layout import (
     payload_of,
     record_at,
     require,
+    unpack_layers,
     unpack_planes,
     wrap,
 )
@@ -292,9 +294,10 @@ class Scan:
         frames, segment = fields.uints(2, 4)
         latent_frames, flags, bits = fields.uint(2), fields.uint(1), fields.uint(1)
         t, h, w = fields.uints(3, 2)
-        coder, _ = fields.uints(2, 1)
+        coder, step = fields.uints(2, 1)
         require(checksum == self.header.checksum, "the chunk is from another file")
-        require(flags < 8, f"flags {flags:#x}", "unsupported")
+        known = KEY | LOST | TIMES | (DEPTHS if stream.depth_step else 0)
+        require(flags & ~known == 0, f"flags {flags:#x}", "unsupported")
         require(coder < len(CODERS), f"coder {coder}", "unsupported")
         key, lost = bool(flags & KEY), bool(flags & LOST)
         missing = self.gap(record.stream, record.sequence, first_frame)
@@ -315,17 +318,24 @@ class Scan:
         if flags & TIMES:
             durations = tuple(fields.varint() for _ in range(frames))
             require(max(durations) < 1 << 32, "a duration is 2^32 or more")
-        planes = unpack_planes(fields, CODERS[coder], bits, grid)
+        depths = None
+        if flags & DEPTHS:
+            require(not lost, "a lost chunk with depths")
+            require(step == stream.depth_step, "another step of depths than in the header")
+            planes, depths = unpack_layers(fields, CODERS[coder], bits, step, grid)
+        else:
+            planes = unpack_planes(fields, CODERS[coder], bits, grid)
 
         self.note_missing(missing, record)
         if lost:
             self.count_lost(frames)
         else:
             header = bits.to_bytes(1, "little") + b"".join(side.to_bytes(4, "little") for side in grid)
-            track.digest.update(header + b"".join(planes))  # §8.1
+            track.digest.update(header + bytes(depths or ()) + b"".join(planes))  # §8.1
         self.file.chunks.append(Chunk(
             record.stream, record.sequence, record.offset, record.end - record.offset, first_frame, frames,
             latent_frames, key and not lost, lost, segment, start, durations, CODERS[coder], grid, planes,
+            depths,
         ))  # fmt: skip
         track.records, track.frames = record.sequence + 1, first_frame + frames
         track.start, track.segment = start, segment

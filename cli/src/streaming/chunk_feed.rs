@@ -431,11 +431,7 @@ mod tests {
                 start: i64::try_from(sequence).unwrap() * 10,
                 durations: None,
             },
-            tokens: Tokens {
-                grid: TokenGrid { t: 1, h: 1, w: 1 },
-                bits: 1,
-                values: vec![0],
-            },
+            tokens: Tokens::new(TokenGrid { t: 1, h: 1, w: 1 }, 1, vec![0]),
         }
     }
 

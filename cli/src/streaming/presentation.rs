@@ -283,11 +283,7 @@ mod tests {
                 start,
                 durations: None,
             },
-            tokens: Tokens {
-                grid: TokenGrid { t: 1, h: 1, w: 1 },
-                bits: 1,
-                values: vec![0],
-            },
+            tokens: Tokens::new(TokenGrid { t: 1, h: 1, w: 1 }, 1, vec![0]),
         }
     }
 

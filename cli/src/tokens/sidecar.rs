@@ -1,7 +1,7 @@
 //! The sidecar: the JSON beside an array of tokens that describes it.
 
 use latentbit_container::{
-    BundleId, Chapter, Chroma, Chunk, ChunkHead, ChunkInfo, Coder, Color, ColorRange, LatentFrames, Metadata,
+    BundleId, Chapter, Chroma, Chunk, ChunkHead, ChunkInfo, Color, ColorRange, LatentFrames, Metadata,
     PixelFrames, Rational, StoredChunk, StreamId, Times, TokenLayout, Tokens, VideoStream,
 };
 use serde::{Deserialize, Serialize};
@@ -346,13 +346,7 @@ impl ChunkEntry {
     /// The placeholder of a lost chunk.
     pub fn place(&self, video: &VideoStream) -> StoredChunk {
         let head = self.head();
-        StoredChunk {
-            head,
-            times: self.times(),
-            grid: video.grid(head.latent_frames),
-            coder: Coder::Raw,
-            planes: Vec::new(),
-        }
+        StoredChunk::lost(head, self.times(), video.grid(head.latent_frames))
     }
 
     /// The chunk with its tokens.
@@ -361,11 +355,11 @@ impl ChunkEntry {
         Chunk {
             head,
             times: self.times(),
-            tokens: Tokens {
-                grid: video.grid(head.latent_frames),
-                bits: self.bits.unwrap_or(video.bits),
+            tokens: Tokens::new(
+                video.grid(head.latent_frames),
+                self.bits.unwrap_or(video.bits),
                 values,
-            },
+            ),
         }
     }
 

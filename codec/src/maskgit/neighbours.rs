@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use latentbit_container::{TokenGrid, bit_mask};
+use latentbit_container::{TokenGrid, Tokens, bit_mask};
 
 use super::TokenWindow;
 use crate::error::Result;
@@ -25,6 +25,20 @@ impl Piece {
     pub fn intact(values: Vec<u64>, bits: u8, key: bool) -> Self {
         let known = vec![bit_mask(bits); values.len()];
         Self { values, known, key }
+    }
+
+    /// A chunk that came: of each token the bits are known that it has.
+    #[must_use]
+    pub fn of(tokens: &Tokens, key: bool) -> Self {
+        let values = tokens.values.clone();
+        match &tokens.depths {
+            None => Self::intact(values, tokens.bits, key),
+            Some(depths) => Self {
+                values,
+                known: depths.values.iter().map(|&depth| bit_mask(depth)).collect(),
+                key,
+            },
+        }
     }
 
     /// A chunk of so many tokens of which nothing is known.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, VideoStream};
+use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, Tokens, VideoStream, bit_mask};
 
 use super::conceal::{MadeUp, Part};
 use super::items::{LatentChunk, Latents, Next, Predicted};
@@ -86,24 +86,32 @@ impl TokenDecoder {
     /// The latent of a chunk; where there are `draws` of its tokens, the mean of theirs.
     fn chunk(&self, chunk: &Chunk, draws: &[Vec<u64>], context: &Context<Latents>) -> Result<LatentChunk> {
         let tokenizer = self.bundle.tokenizer()?;
-        let tokens = &chunk.tokens;
-        let kept = self.kept_bits.unwrap_or(u8::MAX).min(tokens.bits);
+        let mut tokens = chunk.tokens.clone();
+        if let Some(kept) = self.kept_bits {
+            tokens.truncate_bits(kept.max(1));
+        }
         let latent_frames = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
         let size = [latent_frames, self.size[0], self.size[1]];
-        let decode = |values: &[u64]| {
+        let decode = |tokens: &Tokens| {
             context
-                .compute(|| tokenizer.decode(values, tokens.grid, kept, size))
+                .compute(|| tokenizer.decode(tokens, size))
                 .map_err(|error| Error::Chunk {
                     sequence: chunk.sequence,
                     reason: error.to_string(),
                 })
         };
         let latent = match draws {
-            [] => decode(&tokens.values)?,
+            [] => decode(&tokens)?,
             [first, others @ ..] => {
-                let mut mean = decode(first)?;
+                // A draw has all bits, also those that its token has lost.
+                let drawn = |values: &[u64]| {
+                    let kept = bit_mask(tokens.bits);
+                    let values = values.iter().map(|value| value & kept).collect();
+                    decode(&Tokens::new(tokens.grid, tokens.bits, values))
+                };
+                let mut mean = drawn(first)?;
                 for draw in others {
-                    let draw = decode(draw)?;
+                    let draw = drawn(draw)?;
                     let pairs = mean.data_mut().iter_mut().zip(draw.data());
                     pairs.for_each(|(sum, value)| *sum += value);
                 }

@@ -90,11 +90,7 @@ impl Tokenizer {
         let values = self
             .encoder
             .tokens(self.sides(size), |patches| fill(latent.data(), patches))?;
-        Ok(Tokens {
-            grid: self.grid_for(size),
-            bits: self.bits(),
-            values,
-        })
+        Ok(Tokens::new(self.grid_for(size), self.bits(), values))
     }
 
     /// The encoder's outputs before the sign, f32 (tokens, D).
@@ -142,16 +138,21 @@ impl Tokenizer {
 
     /// The normalised latent, f32 `size` + (C,), of one chunk's tokens (equation 2 of the paper).
     ///
-    /// Only the `kept_bits` most important planes count, the decoder sees zero for the others; bits above them are ignored.
+    /// Planes beyond those of `tokens`, and beyond the depth of each token if they have depths, are zero for the decoder.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if `kept_bits` is above D or `grid` is not that of `size` and `tokens`.
-    pub fn decode(&self, tokens: &[u64], grid: TokenGrid, kept_bits: u8, size: [usize; 3]) -> Result<Volume> {
+    /// [`Error::Parameter`] if `tokens` have more than D planes, or are not those of a latent of `size`.
+    pub fn decode(&self, tokens: &Tokens, size: [usize; 3]) -> Result<Volume> {
         self.halves.need(Halves::Decoder)?;
-        if kept_bits > self.bits() {
+        let grid = tokens.grid;
+        if tokens.bits > self.bits() {
             return Err(Error::parameter(
-                "kept_bits",
-                format!("is {kept_bits}, but tokens have {}", self.bits()),
+                "tokens",
+                format!(
+                    "have {} planes, but the bundle's have {}",
+                    tokens.bits,
+                    self.bits()
+                ),
             ));
         }
         if grid != self.grid_for(size) || grid.is_empty() {
@@ -160,12 +161,7 @@ impl Tokenizer {
                 format!("{grid} is not that of a latent of {size:?}"),
             ));
         }
-        if grid.len() != tokens.len() {
-            return Err(Error::parameter(
-                "tokens",
-                format!("there are {}, but the grid is {grid}", tokens.len()),
-            ));
-        }
+        tokens.validate()?;
         let TokenizerConfig {
             bits,
             patch,
@@ -174,9 +170,15 @@ impl Tokenizer {
         } = self.config;
         let output = self.decoder.values(self.sides(size), |codes| {
             codes.clear();
-            codes.resize(tokens.len() * bits, 0.0);
-            for (&token, code) in tokens.iter().zip(codes.chunks_exact_mut(bits)) {
-                self.quantizer.code(token, kept_bits.into(), code);
+            codes.resize(tokens.values.len() * bits, 0.0);
+            let depths = tokens
+                .depths
+                .iter()
+                .flat_map(|depths| depths.values.iter().copied());
+            let depths = depths.chain(std::iter::repeat(tokens.bits));
+            for ((&token, depth), code) in tokens.values.iter().zip(depths).zip(codes.chunks_exact_mut(bits))
+            {
+                self.quantizer.code(token, depth.into(), code);
             }
         })?;
         let latent = unpatchify(&output, size, latent_channels, patch);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use latentbit_codec::vae::{DecoderState, EncoderState, WanVae};
 use latentbit_codec::{Bundle, Device, Dtype, Error, Volume};
+use latentbit_container::{DepthMap, Tokens};
 
 use super::tensors::{Golden, Tensor, path};
 
@@ -240,7 +241,16 @@ fn tokenizer_matches(on: &On, name: &str) {
         bits_match(&tokens.values, outputs, bits, on.tolerance);
         let exact: Vec<u64> = rows(bits).map(token).collect();
         for kept in [full, full / 2, 0] {
-            let found = tokenizer.decode(&exact, tokens.grid, kept, size).unwrap();
+            let kept_tokens = Tokens::new(tokens.grid, full, exact.clone()).with_depths(DepthMap {
+                step: 1,
+                values: vec![kept; exact.len()],
+            });
+            let found = tokenizer.decode(&kept_tokens, size).unwrap();
+            if kept > 0 {
+                let mut truncated = Tokens::new(tokens.grid, full, exact.clone());
+                truncated.truncate_bits(kept);
+                assert_eq!(tokenizer.decode(&truncated, size).unwrap(), found);
+            }
             let expected = &golden.volume(&format!("decoded.{key}.{kept}"));
             on.assert_close(
                 &found,
@@ -248,17 +258,12 @@ fn tokenizer_matches(on: &On, name: &str) {
                 &format!("{name} decodes {key} from {kept} bits"),
             );
         }
-        let bad = tokenizer.decode(&exact, tokens.grid, full + 1, size);
-        assert!(matches!(
-            bad,
-            Err(Error::Parameter {
-                name: "kept_bits",
-                ..
-            })
-        ));
-        let bad = tokenizer.decode(&exact[1..], tokens.grid, full, size);
+        let bad = tokenizer.decode(&Tokens::new(tokens.grid, full + 1, exact.clone()), size);
         assert!(matches!(bad, Err(Error::Parameter { name: "tokens", .. })));
-        let bad = tokenizer.decode(&exact, tokens.grid, full, [size[0] + 7, size[1], size[2]]);
+        let bad = tokenizer.decode(&Tokens::new(tokens.grid, full, exact[1..].to_vec()), size);
+        assert!(bad.is_err());
+        let exact = Tokens::new(tokens.grid, full, exact);
+        let bad = tokenizer.decode(&exact, [size[0] + 7, size[1], size[2]]);
         assert!(matches!(bad, Err(Error::Parameter { name: "grid", .. })));
     }
 }
@@ -327,7 +332,8 @@ pub fn shipped_bundle_is_close(on: &On) {
     assert!(equal_bits(&tokens.values, bits) >= 0.99);
     let exact: Vec<u64> = rows(bits).map(token).collect();
     let size = [0, 1, 2].map(|side| latent.shape()[side]);
-    let latent = tokenizer.decode(&exact, tokens.grid, tokens.bits, size).unwrap();
+    let exact = Tokens::new(tokens.grid, tokens.bits, exact);
+    let latent = tokenizer.decode(&exact, size).unwrap();
     let decoded = golden.volume("decoded");
     let found = decode(&bundle.vae, &latent, &[1]);
     assert_eq!(found.shape(), decoded.shape());
@@ -350,7 +356,8 @@ pub fn shipped_bundle_matches(on: &On) {
 
     let exact: Vec<u64> = rows(bits).map(token).collect();
     let size = [0, 1, 2].map(|side| latent.shape()[side]);
-    let latent = tokenizer.decode(&exact, tokens.grid, tokens.bits, size).unwrap();
+    let exact = Tokens::new(tokens.grid, tokens.bits, exact);
+    let latent = tokenizer.decode(&exact, size).unwrap();
     let decoded = golden.volume("decoded");
     // The file keeps the frame in f16, which has 11 bits.
     assert!(difference(&decode(&bundle.vae, &latent, &[1]), &decoded) <= 1e-3);

@@ -7,11 +7,11 @@ use crate::ground::TokenGrid;
 pub(super) const NONE: u8 = 2;
 
 /// Bits of a token that its next one is predicted from.
-const HISTORY: u8 = 0x1f;
+pub(super) const HISTORY: u8 = 0x1f;
 
 /// Per cent of the earlier planes in which two tokens agree: the limits between levels.
-const SIDE_LIMITS: [usize; 2] = [62, 80];
-const TIME_LIMITS: [usize; 3] = [60, 75, 90];
+pub(super) const SIDE_LIMITS: [usize; 2] = [62, 80];
+pub(super) const TIME_LIMITS: [usize; 3] = [60, 75, 90];
 
 /// Planes and tokens that were coded, and what follows from them for the next plane.
 pub(super) struct Contexts {
@@ -31,7 +31,7 @@ pub(super) struct Contexts {
 }
 
 /// Numbers of planes from which on two tokens agree at a level.
-fn limits<const N: usize>(per_cent: [usize; N], planes: usize) -> [u8; N] {
+pub(super) fn limits<const N: usize>(per_cent: [usize; N], planes: usize) -> [u8; N] {
     per_cent.map(|limit| match planes {
         0 => u8::MAX,
         _ => (limit * planes).div_ceil(100).min(255) as u8,

@@ -5,6 +5,7 @@
 //! machine finds the same bits.
 
 mod contexts;
+mod layers;
 mod model;
 mod order;
 mod range;
@@ -14,6 +15,7 @@ use crate::bits::plane_len;
 use crate::error::{Broken, Result};
 use crate::ground::TokenGrid;
 use contexts::Contexts;
+pub(crate) use layers::Layers;
 use model::Model;
 use order::{Learn, Order};
 use range::{RangeDecoder, RangeEncoder};

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::bits::padding_is_zero;
+use crate::bits::{padding_is_zero, unpack_planes};
+use crate::coder::{Compression, layers};
+use crate::{DepthMap, Tokens};
 
 fn round_trip(grid: TokenGrid, packed: &[u8]) -> usize {
     let len = plane_len(grid.len());
@@ -31,6 +33,13 @@ const CODED: [&str; 3] = [
     "ffe90216b493f23e8807dbe7b2bd87d9",
     "c4ebd6baa8ab5d5380757401b988",
 ];
+
+/// The test vector of LBIT §6.3.
+const LAYERS_PACKED: [&str; 2] = [
+    "0080037ffecf1f3800000020c007080000008070881f07f8f3832d",
+    "40e00301006f",
+];
+const LAYERS_CODED: [&str; 2] = ["ffde623b2ca2552f7c55f00229faeccdc43b6c1745ce", "f7546cb218"];
 
 /// Planes of numbers that are the same everywhere: most bits repeat the one to their left.
 fn structured(grid: TokenGrid, planes: usize) -> Vec<u8> {
@@ -68,6 +77,37 @@ fn vectors_of_the_specification() {
         .collect();
     assert_eq!(coded, CODED);
     round_trip(grid, &packed);
+}
+
+/// The test vector of LBIT §6.3: the tokens of §6.2 with depths in steps of 2.
+#[test]
+fn vector_of_layers() {
+    let grid = TokenGrid { t: 2, h: 6, w: 11 };
+    let tokens = Tokens::new(grid, 3, unpack_planes(&structured(grid, 3), grid.len()));
+    // Deep around the middle of a frame, and shallower in its second time step.
+    let depth = |token: usize| {
+        let (time, y, x) = (token / 66, token / 11 % 6, token % 11);
+        match (x.abs_diff(5) + 2 * y.abs_diff(3)) / 3 + time {
+            0 => 3,
+            1 => 2,
+            _ => 0,
+        }
+    };
+    let tokens = tokens.with_depths(DepthMap {
+        step: 2,
+        values: (0..grid.len()).map(depth).collect(),
+    });
+    let depths = tokens.depths.clone().unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let stored = |compression| {
+        let (_, layers) = layers::encode(compression, &tokens, &depths).unwrap();
+        layers
+            .into_iter()
+            .map(|layer| hex(&layer.bytes))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(stored(Compression::Raw), LAYERS_PACKED);
+    assert_eq!(stored(Compression::Cm), LAYERS_CODED);
 }
 
 #[test]

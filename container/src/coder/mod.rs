@@ -1,5 +1,6 @@
 //! Payload coders: how the bytes of bit-planes are stored (LBIT §6).
 
+pub(crate) mod layers;
 #[cfg(feature = "zstd")]
 mod zstd;
 
@@ -68,10 +69,22 @@ pub enum Compression {
     Cm,
 }
 
-/// One bit-plane as it is stored.
+impl Compression {
+    /// The coder that it stands for.
+    #[must_use]
+    pub const fn coder(self) -> Coder {
+        match self {
+            Self::Raw => Coder::Raw,
+            Self::Zstd { .. } => Coder::Zstd,
+            Self::Cm => Coder::Cm,
+        }
+    }
+}
+
+/// One bit-plane as it is stored, or one layer of planes (LBIT §5.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPlane {
-    /// Whether the chunk's coder made `bytes`; if not, they are the packed plane itself.
+    /// Whether the chunk's coder made `bytes`; if not, they are the packed plane or layer itself.
     pub coded: bool,
     /// The stored bytes.
     pub bytes: Vec<u8>,
@@ -90,13 +103,7 @@ pub(crate) fn encode(
         #[cfg(feature = "zstd")]
         Compression::Zstd { level } => (Coder::Zstd, zstd::encode(level, len, packed)?),
         #[cfg(not(feature = "zstd"))]
-        Compression::Zstd { .. } => {
-            return Err(Error::parameter(
-                "coder",
-                "raw or cm in a build without zstd",
-                "zstd",
-            ));
-        }
+        Compression::Zstd { .. } => return Err(no_zstd()),
         Compression::Cm => (Coder::Cm, cm::encode(grid, packed)),
     };
     let table = packed.len() / len;
@@ -114,6 +121,42 @@ pub(crate) fn encode(
         }
     });
     Ok(settle(coder, planes.collect()))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn no_zstd() -> Error {
+    Error::parameter("coder", "raw or cm in a build without zstd", "zstd")
+}
+
+/// `bytes` as one zstd frame.
+#[cfg(feature = "zstd")]
+fn one_zstd_frame(level: i32, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+    Ok(zstd::encode(level, bytes.len(), bytes)?.pop().flatten())
+}
+
+#[cfg(not(feature = "zstd"))]
+fn one_zstd_frame(_: i32, _: &[u8]) -> Result<Option<Vec<u8>>> {
+    Err(no_zstd())
+}
+
+/// Unpacks zstd frames whose length is not known before.
+#[derive(Default)]
+struct ZstdFrames(#[cfg(feature = "zstd")] zstd::Decoder);
+
+impl ZstdFrames {
+    #[cfg(feature = "zstd")]
+    fn unpack(&mut self, frame: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
+        self.0.decode_at_most(frame, most)
+    }
+
+    #[cfg(not(feature = "zstd"))]
+    fn unpack(&mut self, _: &[u8], _: usize) -> Result<Vec<u8>, Broken> {
+        Err(Broken::new(
+            "coder",
+            "one that this build has",
+            Coder::Zstd.name(),
+        ))
+    }
 }
 
 /// The coder of a chunk with these planes: raw, which needs no table of lengths, if none of them is coded.

@@ -36,6 +36,18 @@ fn new_compressor(level: i32) -> Result<zstd::bulk::Compressor<'static>> {
 pub(super) struct Decoder(Option<zstd::bulk::Decompressor<'static>>);
 
 impl Decoder {
+    /// The content of the one frame in `from`, which may be `most` bytes long.
+    pub fn decode_at_most(&mut self, from: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
+        let content = frame_content(from)?;
+        let Some(len) = usize::try_from(content).ok().filter(|&len| len <= most) else {
+            let expected = format!("at most {most} bytes");
+            return Err(Broken::new("length of a layer", expected, content));
+        };
+        let mut to = vec![0; len];
+        self.decode(from, &mut to)?;
+        Ok(to)
+    }
+
     /// Fills `to` with the content of the one frame in `from`.
     pub fn decode(&mut self, from: &[u8], to: &mut [u8]) -> Result<(), Broken> {
         let content = frame_content(from)?;

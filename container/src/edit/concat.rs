@@ -85,6 +85,7 @@ fn join(header: &mut Header, next: &Header, number: usize) -> Result<()> {
                 }
                 let alike = |stream: &crate::VideoStream| crate::VideoStream {
                     bits: 1,
+                    depth_step: None,
                     frame_count: None,
                     frame_rate: Rational { num: 0, den: 1 },
                     bundle: ours.bundle.clone(),
@@ -93,6 +94,12 @@ fn join(header: &mut Header, next: &Header, number: usize) -> Result<()> {
                 let (mine, other) = (alike(ours), alike(theirs));
                 if mine != other {
                     return refuse("description of the video", format!("{other:?}"));
+                }
+                match (ours.depth_step, theirs.depth_step) {
+                    (Some(step), Some(other)) if step != other => {
+                        return refuse("step of depths", other.to_string());
+                    }
+                    (step, other) => ours.depth_step = step.or(other),
                 }
                 ours.bits = ours.bits.max(theirs.bits);
             }

@@ -3,7 +3,6 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use super::{copy_rest, intact};
-use crate::coder::Coder;
 use crate::error::{Error, Result};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
@@ -68,11 +67,7 @@ pub fn degrade<R: Read + Seek, W: Write>(
         .map_err(|source| reading(0, source))?;
     let (output, bytes) = match loss {
         Loss::LeaveOut => leave_out(input, output, &lost)?,
-        Loss::Hold => rewrite(input, output, &lost, limits, options, |chunk| {
-            chunk.key = false;
-            chunk.coder = Coder::Raw;
-            chunk.planes = Vec::new();
-        })?,
+        Loss::Hold => rewrite(input, output, &lost, limits, options, StoredChunk::lose)?,
         Loss::KeepPlanes(planes) => rewrite(input, output, &lost, limits, options, |chunk| {
             chunk.truncate_bits(planes);
         })?,

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::chunk::ChunkHead;
-use crate::coder::Coder;
 use crate::ground::StreamId;
 use crate::header::VideoStream;
 use crate::stored::StoredChunk;
@@ -52,24 +51,20 @@ impl Gap {
             let left = self.frames.end.saturating_sub(first_frame);
             let count = PixelFrames(left.div_ceil((self.chunks.end - sequence).max(1)));
             let latent_frames = latent_frames_needed(count, video.strides[0], false);
-            let place = StoredChunk {
-                head: ChunkHead {
-                    stream: self.stream,
-                    sequence,
-                    first_frame: PixelFrames(first_frame),
-                    frame_count: count,
-                    latent_frames,
-                    key: false,
-                    segment,
-                },
-                times: Times {
-                    start: self.time(video, first_frame - self.frames.start),
-                    durations: None,
-                },
-                grid: video.grid(latent_frames),
-                coder: Coder::Raw,
-                planes: Vec::new(),
+            let head = ChunkHead {
+                stream: self.stream,
+                sequence,
+                first_frame: PixelFrames(first_frame),
+                frame_count: count,
+                latent_frames,
+                key: false,
+                segment,
             };
+            let times = Times {
+                start: self.time(video, first_frame - self.frames.start),
+                durations: None,
+            };
+            let place = StoredChunk::lost(head, times, video.grid(latent_frames));
             first_frame += count.0;
             place
         })

@@ -237,7 +237,10 @@ impl<W: Write> Salvage<W> {
         let bytes = read_at(input, item.offset, item.len)?;
         let (record, payload) = whole_record(&bytes, item.offset, Tag::CHUNK, chunk)?;
         let at = item.offset + HEADER_LEN as u64;
-        let (chunk, _) = StoredChunk::decode(payload, at, record.stream, record.sequence, &self.limits)?;
+        let video = self.header.video(record.stream);
+        let elastic = video.is_some_and(|video| video.depth_step.is_some());
+        let (chunk, _) =
+            StoredChunk::decode(payload, at, record.stream, record.sequence, elastic, &self.limits)?;
         // A checksum that holds says nothing of who wrote it.
         if chunk.unpack().is_err() || !self.fits(&chunk) {
             let reason = Broken::new("chunk", "one that fits in its place", "another one")

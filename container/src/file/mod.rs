@@ -437,11 +437,9 @@ impl<R: Read + Seek> File<R> {
     /// # Errors
     /// [`Error::Format`] if the chunk is damaged, has other frames than the index says, or belongs to another file; [`Error::Parameter`] if the chunk is lost; [`Error::Limits`]; [`Error::Io`].
     pub fn read(&mut self, chunk: &ChunkInfo, planes: u8) -> Result<Chunk> {
-        let mut stored = self.read_stored(chunk)?;
-        stored.truncate_bits(planes);
-        let packed = stored.packed();
-        let packed = packed.map_err(|broken| broken.in_file(chunk.offset, Some(chunk.sequence)))?;
-        Ok(stored.with_tokens(&packed))
+        self.read_stored(chunk)?
+            .unpack_planes_only(planes)
+            .map_err(|broken| broken.in_file(chunk.offset, Some(chunk.sequence)))
     }
 
     /// As [`read`](Self::read), without unpacking: for tools that move chunks or drop planes.

@@ -96,6 +96,21 @@ impl Header {
         })
     }
 
+    /// The version of a file with this header: an elastic stream needs 1.1, and everything else is 1.0.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let elastic = self
+            .streams
+            .iter()
+            .any(|stream| matches!(stream, Stream::Video(video) if video.depth_step.is_some()));
+        let minor = u16::from(elastic);
+        Version {
+            major: 1,
+            minor,
+            min_reader_minor: minor,
+        }
+    }
+
     /// The payload of the header record.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Broken> {
         self.check()?;
@@ -103,7 +118,7 @@ impl Header {
             major,
             minor,
             min_reader_minor,
-        } = Version::CURRENT;
+        } = self.version();
         let mut out = Vec::with_capacity(PREFIX_LEN + 128 * self.streams.len());
         for number in [major, minor, min_reader_minor, self.streams.len() as u16] {
             out.extend_from_slice(&number.to_le_bytes());
@@ -139,6 +154,8 @@ impl Header {
             at,
             None,
         )?;
+        // A reader that may not know of depths must be able to read all of the file without them.
+        let elastic = version.min_reader_minor >= 1;
         let mut streams = Vec::new();
         for _ in 0..count {
             let len = fields.u32("description of a stream")?;
@@ -146,7 +163,7 @@ impl Header {
             let at = fields.offset();
             let body = fields.bytes(len as usize, "description of a stream")?;
             streams.push(match kind {
-                VIDEO => Stream::Video(VideoStream::decode(body, at, limits)?),
+                VIDEO => Stream::Video(VideoStream::decode(body, at, elastic, limits)?),
                 PACKETS => Stream::Packets(PacketStream::decode(body, at)?),
                 kind => Stream::Unknown { kind },
             });
@@ -170,11 +187,11 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this crate writes, and the newest it reads.
+    /// The newest that this crate reads and writes; [`Header::version`] says which one a file gets.
     pub const CURRENT: Self = Self {
         major: 1,
-        minor: 0,
-        min_reader_minor: 0,
+        minor: 1,
+        min_reader_minor: 1,
     };
 
     /// Reads a version and refuses it if this crate cannot read such files.

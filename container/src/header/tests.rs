@@ -63,9 +63,27 @@ fn versions() {
     assert_eq!(decode(&with(0, 2)).unwrap_err().kind(), ErrorKind::Unsupported);
     assert!(decode(&with(2, 9)).is_ok(), "a higher minor is read on");
     let mut newer = with(2, 9);
-    newer[4] = 1;
+    newer[4] = 2;
     assert_eq!(decode(&newer).unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(decode(&with(4, 1)).unwrap_err().kind(), ErrorKind::Format);
+}
+
+/// A plain file is of version 1.0; an elastic one says that a reader must know 1.1.
+#[test]
+fn elastic_streams_ask_for_a_newer_reader() {
+    let plain = header();
+    let mut elastic = plain.clone();
+    if let Stream::Video(video) = &mut elastic.streams[0] {
+        video.depth_step = Some(3);
+    }
+    let (old, new) = (plain.encode().unwrap(), elastic.encode().unwrap());
+    assert_eq!(old[..6], [1, 0, 0, 0, 0, 0]);
+    assert_eq!(new[..6], [1, 0, 1, 0, 1, 0]);
+    assert_eq!((new.len(), decode(&new).unwrap()), (old.len() + 1, elastic));
+    // What an older reader may ignore is no step of depths.
+    let mut ignorable = new;
+    ignorable[4] = 0;
+    assert_eq!(decode(&ignorable).unwrap(), plain);
 }
 
 #[test]

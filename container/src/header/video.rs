@@ -1,5 +1,6 @@
 //! What the header says of a stream of tokens (LBIT §4.3).
 
+use crate::depths::check_step;
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::ground::{Chroma, Color, ColorRange, Rational, TokenGrid};
@@ -83,6 +84,8 @@ pub struct VideoStream {
     /// Frames of the stream, if they were known when it began. Give a number only if it is certain: a stream that
     /// ends with another count is not valid.
     pub frame_count: Option<PixelFrames>,
+    /// Planes from one depth to the next, 1 to 64, if the stream is elastic: if its tokens may have depths (LBIT §5.8).
+    pub depth_step: Option<u8>,
 }
 
 impl VideoStream {
@@ -110,6 +113,7 @@ impl VideoStream {
             strides: layout.strides,
             chunk_latent_frames: 4,
             frame_count: None,
+            depth_step: None,
         }
     }
 
@@ -205,6 +209,13 @@ impl VideoStream {
     #[must_use]
     pub const fn with_frame_count(mut self, frame_count: Option<PixelFrames>) -> Self {
         self.frame_count = frame_count;
+        self
+    }
+
+    /// Makes the stream elastic: its tokens may have depths, in steps of this many planes. None makes it plain.
+    #[must_use]
+    pub const fn with_depth_step(mut self, depth_step: Option<u8>) -> Self {
+        self.depth_step = depth_step;
         self
     }
 
@@ -306,7 +317,8 @@ impl VideoStream {
             "bundle name",
             "no control characters",
             &format!("\"{}\"", name.escape_debug()),
-        )
+        )?;
+        self.depth_step.map_or(Ok(()), check_step)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -354,10 +366,12 @@ impl VideoStream {
         out.extend_from_slice(&[0; 2]);
         out.extend_from_slice(&self.bundle.sha256);
         out.extend_from_slice(self.bundle.name.as_bytes());
+        out.extend(self.depth_step);
         out
     }
 
-    pub(super) fn decode(body: &[u8], offset: u64, limits: &Limits) -> Result<Self> {
+    /// Reads a description; `elastic` tells whether a reader of the file must know of depths.
+    pub(super) fn decode(body: &[u8], offset: u64, elastic: bool, limits: &Limits) -> Result<Self> {
         let mut fields = Fields::new(body, offset, None);
         let mut side = |what| -> Result<u32> {
             let at = fields.offset();
@@ -415,6 +429,10 @@ impl VideoStream {
         let name_at = fields.offset();
         let name = std::str::from_utf8(fields.bytes(name_len, "bundle name")?)
             .map_err(|error| Broken::new("bundle name", "UTF-8", error).in_file(name_at, None))?;
+        let depth_step = match elastic && fields.remaining() > 0 {
+            true => Some(fields.u8("step of depths")?).filter(|&step| step > 0),
+            false => None,
+        };
         // No check for the end of the body: later minor versions append fields here.
         Ok(Self {
             width,
@@ -442,6 +460,7 @@ impl VideoStream {
             strides,
             chunk_latent_frames,
             frame_count,
+            depth_step,
         })
     }
 }

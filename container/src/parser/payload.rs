@@ -92,7 +92,10 @@ impl Parser {
             )));
         }
         let at = offset + HEADER_LEN as u64;
-        let (stored, header_crc) = StoredChunk::decode(payload, at, stream, record.sequence, &self.limits)?;
+        let video = self.head.as_ref().and_then(|head| head.header.video(stream));
+        let elastic = video.is_none_or(|video| video.depth_step.is_some());
+        let (stored, header_crc) =
+            StoredChunk::decode(payload, at, stream, record.sequence, elastic, &self.limits)?;
         let Some(head) = &self.head else {
             return Ok(Step::Again);
         };
@@ -111,8 +114,8 @@ impl Parser {
         let held = video.frames_held(stored.latent_frames, stored.key);
         check_alone(video, &stored).map_err(in_file)?;
         let lost = stored.is_lost();
-        let packed = match self.unpack && !lost {
-            true => Some(stored.packed().map_err(in_file)?),
+        let unpacked = match self.unpack && !lost {
+            true => Some(stored.unpacked().map_err(in_file)?),
             false => None,
         };
         let mut track = state.track.clone();
@@ -140,14 +143,14 @@ impl Parser {
         if let Some(state) = self.streams.get_mut(stream.index()) {
             state.track = track;
             state.joining = false;
-            state.digested &= !was_missing && (lost || packed.is_some());
-            if let Some(packed) = &packed {
-                state.digest.chunk(stored.grid, stored.bits(), packed);
+            state.digested &= !was_missing && (lost || unpacked.is_some());
+            if let Some(unpacked) = &unpacked {
+                state.digest.chunk(stored.grid, unpacked);
             }
         }
         self.last_chunk = Some(ChunkInfo::new(offset, record.record_len(), &stored));
-        Ok(Step::Event(match packed {
-            Some(packed) => Event::Chunk(stored.with_tokens(&packed)),
+        Ok(Step::Event(match unpacked {
+            Some(unpacked) => Event::Chunk(stored.with_tokens(unpacked)),
             None if lost && self.unpack => Event::Missing {
                 stream,
                 chunks: stored.sequence..stored.sequence + 1,

@@ -6,8 +6,9 @@ use std::ops::{Deref, DerefMut};
 use crate::bits::{pack_planes, plane_len, unpack_planes};
 use crate::chunk::{Chunk, ChunkHead, Tokens, has_head};
 use crate::coder::{self, Coder, Compression, StoredPlane};
+use crate::depths::{DepthMap, check_step};
 use crate::error::{Broken, Error, Result};
-use crate::fields::{Fields, put_varint};
+use crate::fields::{Fields, put_signed, put_varint};
 use crate::limits::{Limits, within};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
@@ -18,6 +19,8 @@ const KEY: u8 = 1;
 const LOST: u8 = 2;
 /// Flag of a chunk that says how long each frame is shown.
 const TIMES: u8 = 4;
+/// Flag of a chunk whose tokens have depths.
+const DEPTHS: u8 = 8;
 
 /// Bytes of a chunk's payload before what varies in length.
 const FIXED_LEN: usize = 40;
@@ -37,8 +40,36 @@ pub struct StoredChunk {
     pub grid: TokenGrid,
     /// What made those planes that are coded.
     pub coder: Coder,
-    /// Its planes, the most important first; 1 to 64, or none if its tokens are lost.
+    /// Its planes, the most important first; 1 to 64, or none if its tokens are lost. If its tokens have depths, its layers.
     pub planes: Vec<StoredPlane>,
+    /// How its layers hold planes, if its tokens have depths.
+    pub layers: Option<LayerSizes>,
+}
+
+/// How many planes there are, and how many a layer holds (LBIT §5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerSizes {
+    /// Planes of each layer but the last, which may have fewer: 1 to 64.
+    pub step: u8,
+    /// Planes of all layers, 1 to 64.
+    pub bits: u8,
+}
+
+impl LayerSizes {
+    /// Number of layers.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        (self.bits as usize).div_ceil(if self.step == 0 { 1 } else { self.step as usize })
+    }
+}
+
+/// What a coder gave back.
+pub(crate) struct Unpacked {
+    /// The planes one after the other, with zeros for bits that are absent.
+    pub packed: Vec<u8>,
+    /// How many planes there are.
+    pub bits: u8,
+    pub depths: Option<DepthMap>,
 }
 
 has_head!(StoredChunk);
@@ -53,25 +84,60 @@ impl StoredChunk {
     }
 
     /// Packs the tokens of `chunk`; gives the packed planes as well, before a coder had them.
-    pub(crate) fn pack_all(chunk: &Chunk, compression: Compression) -> Result<(Self, Vec<u8>)> {
+    pub(crate) fn pack_all(chunk: &Chunk, compression: Compression) -> Result<(Self, Unpacked)> {
         chunk.tokens.validate()?;
-        let grid = chunk.tokens.grid;
-        let packed = pack_planes(&chunk.tokens.values, chunk.tokens.bits);
-        let (coder, planes) = coder::encode(compression, grid, &packed)?;
+        let Tokens { grid, bits, .. } = chunk.tokens;
+        let unpacked = Unpacked {
+            packed: pack_planes(&chunk.tokens.values, bits),
+            bits,
+            depths: chunk.tokens.depths.clone(),
+        };
+        let (coder, planes) = match &chunk.tokens.depths {
+            None => coder::encode(compression, grid, &unpacked.packed)?,
+            Some(depths) => coder::layers::encode(compression, &chunk.tokens, depths)?,
+        };
+        let layers = chunk.tokens.depths.as_ref();
         let stored = Self {
             head: chunk.head,
             times: chunk.times.clone(),
             grid,
             coder,
             planes,
+            layers: layers.map(|depths| LayerSizes {
+                step: depths.step,
+                bits,
+            }),
         };
-        Ok((stored, packed))
+        Ok((stored, unpacked))
+    }
+
+    /// Holds the place of a chunk whose tokens are lost.
+    #[must_use]
+    pub const fn lost(head: ChunkHead, times: Times, grid: TokenGrid) -> Self {
+        Self {
+            head,
+            times,
+            grid,
+            coder: Coder::Raw,
+            planes: Vec::new(),
+            layers: None,
+        }
+    }
+
+    /// Takes its tokens away.
+    pub fn lose(&mut self) {
+        *self = Self::lost(self.head, self.times.clone(), self.grid);
+        self.key = false;
     }
 
     /// Bits per token; 0 if the tokens are lost.
     #[must_use]
     pub fn bits(&self) -> u8 {
-        u8::try_from(self.planes.len()).unwrap_or(u8::MAX)
+        match self.layers {
+            Some(_) if self.is_lost() => 0,
+            Some(layers) => layers.bits,
+            None => u8::try_from(self.planes.len()).unwrap_or(u8::MAX),
+        }
     }
 
     /// Whether it only holds the place of a chunk whose tokens are lost.
@@ -80,10 +146,20 @@ impl StoredChunk {
         self.planes.is_empty()
     }
 
-    /// Keeps the `bits` most important planes, at least one; does nothing if there are no more than that.
+    /// Keeps the `bits` most important planes, at least one; does nothing if there are no more than that. Of a chunk whose
+    /// tokens have depths, it keeps as many whole layers as hold no more than that, at least one.
     pub fn truncate_bits(&mut self, bits: u8) {
         let mut planes = std::mem::take(&mut self.planes);
-        planes.truncate(usize::from(bits).max(1));
+        match &mut self.layers {
+            None => planes.truncate(usize::from(bits).max(1)),
+            Some(layers) if bits < layers.bits => {
+                layers.bits = (bits - bits % layers.step.max(1))
+                    .max(layers.step)
+                    .min(layers.bits);
+                planes.truncate(layers.count());
+            }
+            Some(_) => {}
+        }
         (self.coder, self.planes) = coder::settle(self.coder, planes);
     }
 
@@ -93,13 +169,31 @@ impl StoredChunk {
     /// [`Error::Parameter`] if a plane does not hold what the grid asks for, or if the tokens are lost; a chunk from a
     /// [`Reader`](crate::Reader) fails only in its coded planes.
     pub fn unpack(&self) -> Result<Chunk> {
-        let packed = self.packed().map_err(Broken::by_caller)?;
-        Ok(self.with_tokens(&packed))
+        let unpacked = self.unpacked().map_err(Broken::by_caller)?;
+        Ok(self.with_tokens(unpacked))
+    }
+
+    /// Unpacks the tokens in their `planes` most important planes, at least one, or in all if there are no more.
+    pub(crate) fn unpack_planes_only(&self, planes: u8) -> Result<Chunk, Broken> {
+        let planes = planes.max(1);
+        if planes >= self.bits() {
+            return Ok(self.with_tokens(self.unpacked()?));
+        }
+        let mut fewer = self.clone();
+        // Whole layers, of which the last may have more planes than asked for.
+        let step = self.layers.map_or(1, |layers| layers.step.max(1));
+        fewer.truncate_bits(planes.div_ceil(step).saturating_mul(step));
+        let mut chunk = fewer.with_tokens(fewer.unpacked()?);
+        chunk.tokens.truncate_bits(planes);
+        Ok(chunk)
     }
 
     /// The planes, packed, one after the other. Allocates only what the grid asks for, which whoever made `self` must
     /// have checked.
-    pub(crate) fn packed(&self) -> Result<Vec<u8>, Broken> {
+    pub(crate) fn unpacked(&self) -> Result<Unpacked, Broken> {
+        if let Some(layers) = self.layers {
+            return self.unpacked_layers(layers);
+        }
         let len = plane_len(self.grid.len());
         let total = len
             .checked_mul(self.planes.len())
@@ -116,18 +210,52 @@ impl StoredChunk {
         }
         let mut packed = vec![0; total];
         coder::decode(self.coder, self.grid, &self.planes, &mut packed)?;
-        Ok(packed)
+        Ok(Unpacked {
+            packed,
+            bits: self.bits(),
+            depths: None,
+        })
     }
 
-    /// The chunk with the tokens of `packed`, which [`packed`](Self::packed) gave.
-    pub(crate) fn with_tokens(&self, packed: &[u8]) -> Chunk {
+    fn unpacked_layers(&self, layers: LayerSizes) -> Result<Unpacked, Broken> {
+        layers.check(self.planes.len())?;
+        if self.grid.is_empty()
+            || self
+                .grid
+                .checked_len()
+                .is_none_or(|len| len > u64::from(u32::MAX))
+        {
+            return Err(Broken::new("token grid", "1 to 2^32 - 1 tokens", self.grid));
+        }
+        // A layer that is stored as it is shows what a false grid claims before anything is allocated.
+        let least = plane_len(self.grid.len());
+        if let Some(first) = self
+            .planes
+            .first()
+            .filter(|first| !first.coded && first.bytes.len() < least)
+        {
+            let expected = format!("at least {least} bytes");
+            return Err(Broken::new("length of a layer", expected, first.bytes.len()));
+        }
+        let (values, depths) =
+            coder::layers::decode(self.coder, self.grid, layers.step, layers.bits, &self.planes)?;
+        Ok(Unpacked {
+            packed: pack_planes(&values, layers.bits),
+            bits: layers.bits,
+            depths: Some(depths),
+        })
+    }
+
+    /// The chunk with what [`unpacked`](Self::unpacked) gave.
+    pub(crate) fn with_tokens(&self, unpacked: Unpacked) -> Chunk {
         Chunk {
             head: self.head,
             times: self.times.clone(),
             tokens: Tokens {
                 grid: self.grid,
-                bits: self.bits(),
-                values: unpack_planes(packed, self.grid.len()),
+                bits: unpacked.bits,
+                values: unpack_planes(&unpacked.packed, self.grid.len()),
+                depths: unpacked.depths,
             },
         }
     }
@@ -142,7 +270,9 @@ impl StoredChunk {
             return Err(Broken::new("bits per token", "at most 64", self.planes.len()));
         }
         self.times.check(self.frame_count)?;
-        let len = plane_len(self.grid.len());
+        if let Some(layers) = self.layers {
+            layers.check(self.planes.len())?;
+        }
         let stored: usize = self.planes.iter().map(|plane| plane.bytes.len()).sum();
         let mut out = Vec::with_capacity(FIXED_LEN + self.planes.len() * 3 + stored);
         out.extend_from_slice(&header_crc.to_le_bytes());
@@ -153,7 +283,10 @@ impl StoredChunk {
         out.extend_from_slice(&latent.to_le_bytes());
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         out.push(
-            flag(self.key, KEY) | flag(self.is_lost(), LOST) | flag(self.times.durations.is_some(), TIMES),
+            flag(self.key, KEY)
+                | flag(self.is_lost(), LOST)
+                | flag(self.times.durations.is_some(), TIMES)
+                | flag(self.layers.is_some(), DEPTHS),
         );
         out.push(self.bits());
         for side in [self.grid.t, self.grid.h, self.grid.w] {
@@ -161,17 +294,30 @@ impl StoredChunk {
                 .map_err(|_| Broken::new("token grid", "sides of at most 65535", self.grid))?;
             out.extend_from_slice(&side.to_le_bytes());
         }
-        out.extend_from_slice(&[self.coder.id(), 0]);
+        out.extend_from_slice(&[self.coder.id(), self.layers.map_or(0, |layers| layers.step)]);
         for &ticks in self.times.durations.iter().flatten() {
             put_varint(&mut out, u64::from(ticks));
         }
+        match self.layers {
+            None => self.put_saved_bytes(&mut out)?,
+            Some(_) => self.put_layer_lengths(&mut out)?,
+        }
+        for plane in &self.planes {
+            out.extend_from_slice(&plane.bytes);
+        }
+        Ok(out)
+    }
+
+    /// The table of a chunk of planes: how many bytes the coder saved in each.
+    fn put_saved_bytes(&self, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let len = plane_len(self.grid.len());
         for plane in &self.planes {
             match (plane.coded, len.checked_sub(plane.bytes.len())) {
                 (true, Some(saved @ 1..)) if self.coder != Coder::Raw && !plane.bytes.is_empty() => {
-                    put_varint(&mut out, saved as u64);
+                    put_varint(out, saved as u64);
                 }
                 (false, Some(0)) if self.coder == Coder::Raw => {}
-                (false, Some(0)) => put_varint(&mut out, 0),
+                (false, Some(0)) => put_varint(out, 0),
                 _ => {
                     let expected = match plane.coded {
                         true => format!("1 to {} bytes, made by a coder", len.saturating_sub(1)),
@@ -181,20 +327,36 @@ impl StoredChunk {
                 }
             }
         }
-        for plane in &self.planes {
-            out.extend_from_slice(&plane.bytes);
+        Ok(())
+    }
+
+    /// The table of a chunk of layers: how much longer each is than the one before, and whether a coder made it.
+    fn put_layer_lengths(&self, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let mut before = 0i64;
+        for layer in &self.planes {
+            if layer.coded && (self.coder == Coder::Raw || layer.bytes.is_empty()) {
+                let expected = "bytes that a coder made";
+                return Err(Broken::new("stored layer", expected, "none"));
+            }
+            let len = i64::try_from(layer.bytes.len())
+                .ok()
+                .filter(|&len| len <= MAX_LAYER_BYTES)
+                .ok_or_else(|| Broken::new("length of a layer", "less than 2^32 bytes", layer.bytes.len()))?;
+            put_signed(out, (len - before) << 1 | i64::from(layer.coded));
+            before = len;
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Reads the payload of a chunk record that starts at `offset`; the second result is the checksum of the header
-    /// that it was written under. Everything but the insides of coded planes is checked, and nothing larger than a few
+    /// that it was written under; `elastic` tells whether its stream may have depths. Everything but the insides of coded planes is checked, and nothing larger than a few
     /// times the payload is allocated.
     pub(crate) fn decode(
         payload: &[u8],
         offset: u64,
         stream: StreamId,
         sequence: u64,
+        elastic: bool,
         limits: &Limits,
     ) -> Result<(Self, u32)> {
         let chunk = Some(sequence);
@@ -207,14 +369,19 @@ impl StoredChunk {
         let latent_frames = LatentFrames(u64::from(fields.u16("latent frames")?));
         let at = fields.offset();
         let flags = fields.u8("chunk flags")?;
-        if flags & !(KEY | LOST | TIMES) != 0 {
+        let known = KEY | LOST | TIMES | if elastic { DEPTHS } else { 0 };
+        if flags & !known != 0 {
             return Err(Error::Unsupported {
                 offset: at,
                 chunk,
                 what: "chunk flags",
-                expected: format!("those of {:#04x}", KEY | LOST | TIMES),
+                expected: format!("those of {known:#04x}"),
                 found: format!("{flags:#04x}"),
             });
+        }
+        if flags & (LOST | DEPTHS) == LOST | DEPTHS {
+            let expected = "no depths in a chunk that is lost";
+            return Err(Broken::new("chunk flags", expected, format!("{flags:#04x}")).in_file(at, chunk));
         }
         let at = fields.offset();
         let bits = fields.u8("bits per token")?;
@@ -258,29 +425,23 @@ impl StoredChunk {
                 found: id.to_string(),
             });
         };
-        fields.u8("reserved field")?;
+        let at = fields.offset();
+        let step = fields.u8("step of depths")?;
+        let layers = match flags & DEPTHS {
+            0 => None,
+            _ => {
+                check_step(step).map_err(|broken| broken.in_file(at, chunk))?;
+                Some(LayerSizes { step, bits })
+            }
+        };
         let durations = match flags & TIMES {
             0 => None,
             _ => Some(durations(&mut fields, frames, chunk)?),
         };
-        let mut lengths = Vec::with_capacity(usize::from(bits));
-        for _ in 0..bits {
-            let at = fields.offset();
-            let saved = match coder {
-                Coder::Raw => 0,
-                _ => fields.varint("bytes saved in a bit-plane")?,
-            };
-            match len
-                .checked_sub(saved)
-                .and_then(|stored| usize::try_from(stored).ok())
-            {
-                Some(stored @ 1..) => lengths.push((saved > 0, stored)),
-                _ => {
-                    let expected = format!("less than the {len} bytes that it has");
-                    return Err(Broken::new("bytes saved in a bit-plane", expected, saved).in_file(at, chunk));
-                }
-            }
-        }
+        let lengths = match layers {
+            None => plane_lengths(&mut fields, coder, bits, len, chunk)?,
+            Some(layers) => layer_lengths(&mut fields, coder, layers.count(), chunk)?,
+        };
         let mut planes = Vec::with_capacity(lengths.len());
         for (coded, stored) in lengths {
             let bytes = fields.bytes(stored, "bit-plane")?.to_vec();
@@ -301,9 +462,81 @@ impl StoredChunk {
             grid,
             coder,
             planes,
+            layers,
         };
         Ok((stored, header_crc))
     }
+}
+
+impl LayerSizes {
+    /// Checks that `layers` layers can be of these sizes.
+    fn check(self, layers: usize) -> Result<(), Broken> {
+        check_step(self.step)?;
+        if !(1..=64).contains(&self.bits) {
+            return Err(Broken::new("bits per token", "1 to 64", self.bits));
+        }
+        if layers != self.count() {
+            return Err(Broken::new("number of layers", self.count(), layers));
+        }
+        Ok(())
+    }
+}
+
+/// Longest layer that can be stored.
+const MAX_LAYER_BYTES: i64 = u32::MAX as i64;
+
+/// Whether each plane is coded and how long it is, of planes that have `len` bytes when packed.
+fn plane_lengths(
+    fields: &mut Fields<'_>,
+    coder: Coder,
+    bits: u8,
+    len: u64,
+    chunk: Option<u64>,
+) -> Result<Vec<(bool, usize)>> {
+    let mut lengths = Vec::with_capacity(usize::from(bits));
+    for _ in 0..bits {
+        let at = fields.offset();
+        let saved = match coder {
+            Coder::Raw => 0,
+            _ => fields.varint("bytes saved in a bit-plane")?,
+        };
+        match len
+            .checked_sub(saved)
+            .and_then(|stored| usize::try_from(stored).ok())
+        {
+            Some(stored @ 1..) => lengths.push((saved > 0, stored)),
+            _ => {
+                let expected = format!("less than the {len} bytes that it has");
+                return Err(Broken::new("bytes saved in a bit-plane", expected, saved).in_file(at, chunk));
+            }
+        }
+    }
+    Ok(lengths)
+}
+
+/// Whether each layer is coded and how long it is.
+fn layer_lengths(
+    fields: &mut Fields<'_>,
+    coder: Coder,
+    layers: usize,
+    chunk: Option<u64>,
+) -> Result<Vec<(bool, usize)>> {
+    let mut lengths = Vec::with_capacity(layers);
+    let mut before = 0i64;
+    for _ in 0..layers {
+        let at = fields.offset();
+        let entry = fields.signed("length of a layer")?;
+        let coded = entry & 1 == 1;
+        let len = before.checked_add(entry >> 1);
+        let len = len.filter(|&len| (i64::from(coded)..=MAX_LAYER_BYTES).contains(&len));
+        let Some(len) = len.filter(|_| !coded || coder != Coder::Raw) else {
+            let expected = "a length below 2^32, 1 or more if it is coded";
+            return Err(Broken::new("length of a layer", expected, format!("{entry:#x}")).in_file(at, chunk));
+        };
+        before = len;
+        lengths.push((coded, usize::try_from(len).unwrap_or(usize::MAX)));
+    }
+    Ok(lengths)
 }
 
 fn durations(fields: &mut Fields<'_>, frames: u32, chunk: Option<u64>) -> Result<Vec<u32>> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
-use crate::testing::chunk;
+use crate::testing::{chunk, elastic};
 use proptest::prelude::*;
 
 const GRID: TokenGrid = TokenGrid { t: 2, h: 9, w: 31 };
@@ -82,7 +82,7 @@ fn limits_come_before_lengths() {
     payload[31] = 1;
     payload[32..38].fill(0xff);
     let kind = |limits: &Limits| {
-        StoredChunk::decode(&payload, 0, StreamId(0), 0, limits)
+        StoredChunk::decode(&payload, 0, StreamId(0), 0, false, limits)
             .unwrap_err()
             .kind()
     };
@@ -123,8 +123,110 @@ proptest! {
         };
         let payload = StoredChunk::pack(&chunk, compression).unwrap().encode(7).unwrap();
         let limits = Limits::default();
-        let (stored, crc) = StoredChunk::decode(&payload, 0, chunk.stream, chunk.sequence, &limits).unwrap();
+        let (stored, crc) = StoredChunk::decode(&payload, 0, chunk.stream, chunk.sequence, false, &limits).unwrap();
         prop_assert_eq!(crc, 7);
         prop_assert_eq!(stored.unpack().unwrap(), chunk);
+    }
+}
+
+/// Every way of storing.
+const ALL: [Compression; 3] = [Compression::Raw, Compression::Zstd { level: 1 }, Compression::Cm];
+
+#[test]
+fn dropped_layers_need_no_unpacking() {
+    let mut tokens = chunk(GRID, 11, Vec::new());
+    tokens.tokens = elastic(GRID, 11, 3, 5);
+    for compression in ALL {
+        let stored = StoredChunk::pack(&tokens, compression).unwrap();
+        for bits in 1..=12 {
+            let mut fewer = stored.clone();
+            fewer.truncate_bits(bits);
+            let kept = if bits >= 11 { 11 } else { (bits / 3 * 3).max(3) };
+            assert_eq!(fewer.bits(), kept);
+            let mut expected = tokens.tokens.clone();
+            expected.truncate_bits(kept);
+            assert_eq!(fewer.unpack().unwrap().tokens, expected);
+            let mut exact = tokens.tokens.clone();
+            exact.truncate_bits(bits);
+            assert_eq!(stored.unpack_planes_only(bits).unwrap().tokens, exact);
+        }
+    }
+}
+
+#[test]
+fn layers_that_no_token_has_take_no_bytes() {
+    let depths = DepthMap {
+        step: 4,
+        values: vec![0; GRID.len()],
+    };
+    let mut none = chunk(GRID, 36, vec![0; GRID.len()]);
+    none.tokens = none.tokens.with_depths(depths);
+    for compression in ALL {
+        let stored = StoredChunk::pack(&none, compression).unwrap();
+        assert!(stored.planes.iter().skip(1).all(|layer| layer.bytes.is_empty()));
+        assert_eq!(stored.unpack().unwrap(), none);
+        let mut wrong = stored.clone();
+        wrong.planes[2] = StoredPlane {
+            coded: true,
+            bytes: vec![1],
+        };
+        assert!(wrong.unpack().is_err());
+    }
+}
+
+#[test]
+fn depths_that_repeat_get_small() {
+    let grid = TokenGrid { t: 4, h: 16, w: 16 };
+    let mut deep = chunk(grid, 36, vec![0; grid.len()]);
+    let bytes = |tokens: &Chunk| {
+        let stored = StoredChunk::pack(tokens, Compression::Cm).unwrap();
+        stored.planes.iter().map(|layer| layer.bytes.len()).sum::<usize>()
+    };
+    // The left half is deep, the right one shallow.
+    let values = (0..grid.len())
+        .map(|token| if token % 16 < 8 { 36 } else { 6 })
+        .collect();
+    deep.tokens = deep.tokens.with_depths(DepthMap { step: 3, values });
+    assert!(bytes(&deep) < 250, "{} bytes", bytes(&deep));
+}
+
+proptest! {
+    #[test]
+    fn depths_come_back(
+        t in 1u32..4, h in 1u32..9, w in 1u32..12, bits in 1u8..=64, step in 1u8..=64, seed in any::<u64>(),
+    ) {
+        let grid = TokenGrid { t, h, w };
+        let mut chunk = chunk(grid, bits, Vec::new());
+        chunk.tokens = elastic(grid, bits, step, seed);
+        for compression in ALL {
+            let payload = StoredChunk::pack(&chunk, compression).unwrap().encode(7).unwrap();
+            let limits = Limits::default();
+            prop_assert!(StoredChunk::decode(&payload, 0, chunk.stream, chunk.sequence, false, &limits).is_err());
+            let (stored, _) =
+                StoredChunk::decode(&payload, 0, chunk.stream, chunk.sequence, true, &limits).unwrap();
+            prop_assert_eq!(stored.bits(), bits);
+            prop_assert_eq!(&stored.encode(7).unwrap(), &payload);
+            prop_assert_eq!(&stored.unpack().unwrap(), &chunk);
+        }
+    }
+
+    #[test]
+    fn noise_in_layers_is_no_danger(
+        noise in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..8),
+        coded in any::<u8>(), h in 1u32..9, w in 1u32..9, step in 1u8..9, coder in 0usize..3,
+    ) {
+        let planes = noise.into_iter().zip(0..).map(|(bytes, at)| StoredPlane { coded: coded >> at & 1 == 1, bytes });
+        let planes: Vec<_> = planes.collect();
+        let bits = (planes.len() as u8 * step).min(64);
+        let stored = StoredChunk {
+            grid: TokenGrid { t: 2, h, w },
+            coder: Coder::ALL[coder],
+            layers: Some(LayerSizes { step, bits }),
+            planes,
+            ..StoredChunk::lost(ChunkHead::default(), Times::default(), GRID)
+        };
+        if let Ok(chunk) = stored.unpack() {
+            prop_assert!(chunk.tokens.validate().is_ok());
+        }
     }
 }

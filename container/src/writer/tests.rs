@@ -166,6 +166,7 @@ fn example() -> (VideoStream, Chunk) {
         strides: [4, 8, 8],
         chunk_latent_frames: 4,
         frame_count: Some(PixelFrames(1)),
+        depth_step: None,
     };
     let chunk = Chunk {
         head: ChunkHead {
@@ -175,13 +176,13 @@ fn example() -> (VideoStream, Chunk) {
             ..ChunkHead::default()
         },
         times: Times::default(),
-        tokens: Tokens {
-            grid: TokenGrid { t: 1, h: 2, w: 5 },
-            bits: 3,
-            values: vec![
+        tokens: Tokens::new(
+            TokenGrid { t: 1, h: 2, w: 5 },
+            3,
+            vec![
                 0b101, 0b001, 0b010, 0b111, 0b000, 0b100, 0b011, 0b110, 0b001, 0b101,
             ],
-        },
+        ),
     };
     (video, chunk)
 }

@@ -195,9 +195,9 @@ pub fn files() -> Vec<File> {
         file("major-2", "major version 2", changed(|r| r[0].payload[0] = 2)),
         file(
             "minor-needed",
-            "made for readers of minor version 1",
+            "made for readers of minor version 2",
             changed(|r| {
-                (r[0].payload[2], r[0].payload[4]) = (1, 1);
+                (r[0].payload[2], r[0].payload[4]) = (2, 2);
             }),
         ),
         file(

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod elastic;
 mod faulty;
 mod files;
 mod matrix;
@@ -23,7 +24,13 @@ fn folder() -> PathBuf {
 
 /// All files of the suite.
 fn all() -> Vec<File> {
-    [subset::files(), uncommon::files(), faulty::files()].concat()
+    [
+        subset::files(),
+        uncommon::files(),
+        faulty::files(),
+        elastic::files(),
+    ]
+    .concat()
 }
 
 /// What is expected of a file, as its JSON file has it.

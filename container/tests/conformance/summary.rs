@@ -126,6 +126,7 @@ impl Found {
 
 fn described(chunk: &Chunk, offset: u64) -> Value {
     let packed = bits::pack_planes(&chunk.tokens.values, chunk.tokens.bits);
+    let depths = chunk.tokens.depths.as_ref();
     json!({
         "offset": offset,
         "stream": chunk.stream.0,
@@ -140,6 +141,8 @@ fn described(chunk: &Chunk, offset: u64) -> Value {
         "bits": chunk.tokens.bits,
         "grid": [chunk.tokens.grid.t, chunk.tokens.grid.h, chunk.tokens.grid.w],
         "sha256": hex(Sha256::digest(&packed)),
+        "depths": depths.map(|depths| depths.values.iter().map(|&depth| u64::from(depth)).sum::<u64>()),
+        "depths_sha256": depths.map(|depths| hex(Sha256::digest(&depths.values))),
     })
 }
 
@@ -174,6 +177,7 @@ fn streams(header: &Header) -> Vec<Value> {
     let streams = header.streams.iter().map(|stream| match stream {
         Stream::Video(video) => json!({
             "kind": "video",
+            "depth_step": video.depth_step.unwrap_or(0),
             "width": video.width,
             "height": video.height,
             "frame_rate": [video.frame_rate.num, video.frame_rate.den],

@@ -16,12 +16,13 @@ FILES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in F
 
 STREAM_KEYS = (
     *("width", "height", "bits", "frames", "frame_rate", "frame_duration", "pixel_aspect", "chunk_latent_frames"),
+    "depth_step",
     *("range", "chroma", "chroma_location", "time_base", "number", "default", "forced", "channels", "sample_rate"),
     *("codec_delay", "seek_preroll", "codec", "language", "title", "private"),
 )
 CHUNK_KEYS = (
     *("stream", "number", "first_frame", "frames", "latent_frames", "key", "segment", "start", "durations", "bits"),
-    *("grid", "sha256"),
+    *("grid", "sha256", "depths", "depths_sha256"),
 )
 
 def facts(path: Path) -> dict[str, Any]:

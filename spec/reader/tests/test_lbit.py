@@ -19,12 +19,15 @@ from layout import Fields, LbitError, Limits, TokenStream, crc, find_record, ind
 from lbit import read, summary
 from scan import File, Missing
 from writer import (
+    DEPTHS,
     KEY,
     LOST,
     MAGIC,
     TIMES,
     Writer,
     header,
+    layer_lengths,
+    layers,
     packet_stream,
     record,
     rich,
@@ -172,7 +175,7 @@ BROKEN: list[tuple[str, Callable[[], Writer]]] = [
     # §4.1 and §4.2
     ("unsupported", lambda: Writer(head=header(token_stream(), major=2))),
     ("unsupported", lambda: Writer(head=header(token_stream(), major=0))),
-    ("unsupported", lambda: Writer(head=header(token_stream(), minor=1, least=1))),
+    ("unsupported", lambda: Writer(head=header(token_stream(), minor=2, least=2))),
     ("format", lambda: Writer(head=header(count=0))),
     ("format", lambda: Writer(head=header(token_stream(), count=2))),
     ("format", lambda: Writer(head=header((1, token_stream()[1][:-1])))),
@@ -370,7 +373,8 @@ def test_bad_zstd(stored: bytes, saved: int | None) -> None:
 
 def cm_vector() -> list[tuple[bytes, bytes]]:
     """The test vector of §6.2: the planes, packed and coded."""
-    rows = re.findall(r"\| \d \| `([0-9a-f]+)` \| `([0-9a-f]+)` \|", SPEC.read_text(encoding="utf-8"))
+    text = SPEC.read_text(encoding="utf-8").split("### 6.2 cm")[1].split("### 6.3")[0]
+    rows = re.findall(r"\| \d \| `([0-9a-f]+)` \| `([0-9a-f]+)` \|", text)
     return [(bytes.fromhex(packed), bytes.fromhex(coded)) for packed, coded in rows]
 
 
@@ -394,6 +398,85 @@ def test_bad_cm() -> None:
 
 
 # --- Truncation and damage ---
+
+
+# --- Depths (§5.8, §6.3) ---
+
+
+def elastic(stored: bytes, bits: int = 3, *, least: int = 1, **changes: Any) -> bytes:
+    """One chunk of a picture with depths in steps of 2, of ten tokens of 3 bits if nothing else is said."""
+    stream = token_stream(**{"depth_step": b"\x02"} | changes)
+    head = header(stream, minor=1, least=least)
+    writer = Writer(stream, head=head)
+    writer.chunk(latent_frames=1, flags=KEY | DEPTHS, bits=bits, reserved=2, stored=stored)
+    return writer.data
+
+
+def test_example_of_layers() -> None:
+    """The example of §5.8."""
+    tokens, depths = [5, 1, 2, 7, 0, 4, 3, 6, 1, 5], [3, 0, 2, 3, 0, 3, 2, 3, 2, 3]
+    packed = layers(tokens, depths, 3, 2)
+    assert [layer.hex() for layer in packed] == ["ed03d536", "ad1f"]
+    stored = layer_lengths(packed, [False, False]) + b"".join(packed)
+    assert stored.hex() == "1007" + "ed03d536" + "ad1f"
+    chunk = read(elastic(stored)).chunks[0]
+    assert chunk.depths == tuple(depths)
+    assert chunk.tokens == [5, 0, 2, 7, 0, 4, 3, 6, 1, 5]
+
+
+def test_dropped_layers() -> None:
+    packed = layers([5, 1, 2, 7, 0, 4, 3, 6, 1, 5], [3, 0, 2, 3, 0, 3, 2, 3, 2, 3], 3, 2)[:1]
+    chunk = read(elastic(layer_lengths(packed, [False]) + packed[0], bits=2)).chunks[0]
+    assert chunk.depths == (2, 0, 2, 2, 0, 2, 2, 2, 2, 2)
+    assert chunk.tokens == [1, 0, 2, 3, 0, 0, 3, 2, 1, 1]
+
+
+def test_vector_of_layers() -> None:
+    """The test vector of §6.3."""
+    rows = re.findall(r"\| \d \| `(\w+)` \| `(\w+)` \|", SPEC.read_text(encoding="utf-8").split("### 6.3 Layers")[1])
+    packed, coded = ([bytes.fromhex(row[i]) for row in rows] for i in (0, 1))
+    assert len(rows) == 2
+    changes: dict[str, Any] = {"width": 11 * 8, "height": 6 * 8, "chunk": 2}
+    stream = token_stream(depth_step=b"\x02", **changes)
+    read_chunks = []
+    for coder, layer_bytes in ((0, packed), (2, coded)):
+        writer = Writer(stream, head=header(stream, minor=1, least=1))
+        stored = layer_lengths(layer_bytes, [coder > 0] * 2) + b"".join(layer_bytes)
+        writer.chunk(flags=KEY | DEPTHS, reserved=2, coder=coder, stored=stored, t=2, h=6, w=11)
+        read_chunks.append(read(writer.data).chunks[0])
+    plain, mixed = read_chunks
+    assert plain.depths == mixed.depths
+    assert plain.planes == mixed.planes
+    expected = [
+        {0: 3, 1: 2}.get((abs(x - 5) + 2 * abs(y - 3)) // 3 + time, 0)
+        for time in range(2) for y in range(6) for x in range(11)
+    ]  # fmt: skip
+    assert list(plain.depths or ()) == expected
+
+
+def test_a_step_that_may_be_ignored_is_none() -> None:
+    stream = token_stream(depth_step=b"\x02")
+    head = parse_header(header(stream, minor=9), Limits())
+    assert isinstance(head.streams[0], TokenStream)
+    assert head.streams[0].depth_step == 0
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        layer_lengths([b"12345"], [False]) + b"12345",  # one layer of two
+        layer_lengths([b"\xed\x03\xd5\x36", b"\xad"], [False, False]) + b"\xed\x03\xd5\x36\xad",  # too short
+        layer_lengths([b"\xed\x07\xd5\x36", b"\xad\x1f"], [False] * 2) + b"\xed\x07\xd5\x36\xad\x1f",  # spare bits
+        layer_lengths([b"\0\0", b"1"], [False, False]) + b"\0\0" + b"1",  # of no token
+        b"\x09\x00",  # shorter than nothing
+        b"\x12\x07" + b"\xed\x03\xd5\x36\xad\x1f",  # coded, without a coder
+    ],
+)
+def test_bad_layers(stored: bytes) -> None:
+    file = read(elastic(stored))
+    assert file.error is not None
+    assert file.error.kind == "format"
+    assert not file.chunks
 
 
 def test_truncated_anywhere() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 MAGIC = b"\x8cLBIT\r\n\x1a"
 NO_STREAM = 0xFFFF
-KEY, LOST, TIMES = 1, 2, 4
+KEY, LOST, TIMES, DEPTHS = 1, 2, 4, 8
 TOKENS, PACKETS = 1, 2
 
 Entry = tuple[int, ...]
@@ -44,13 +44,14 @@ def token_stream(**changes: Any) -> tuple[int, bytes]:
         "aspect_over": 1, "frames": 2**64 - 1, "primaries": 1, "transfer": 13, "matrix": 0, "range": 2, "chroma": 4,
         "location": 0, "samples": 8, "bits": 3, "bundle_bits": 18, "k_t": 1, "k_h": 1, "k_w": 1, "s_t": 4, "s_h": 8,
         "s_w": 8, "name_bytes": None, "chunk": 2, "reserved": 0, "sha": bytes(range(32)), "name": b"tiny",
+        "depth_step": b"",
     }  # fmt: skip
     assert changes.keys() <= fields.keys()
     fields |= changes
-    name = fields.pop("name")
+    name, depth_step = fields.pop("name"), fields.pop("depth_step")
     if fields["name_bytes"] is None:
         fields["name_bytes"] = len(name)
-    return TOKENS, struct.pack("<9IQ16BHH32s", *fields.values()) + name
+    return TOKENS, struct.pack("<9IQ16BHH32s", *fields.values()) + name + depth_step
 
 
 def packet_stream(
@@ -76,6 +77,32 @@ def pack(tokens: Sequence[int], bits: int) -> list[bytes]:
             plane[i // 8] |= (token >> j & 1) << i % 8
         planes.append(bytes(plane))
     return planes
+
+
+def bits_to_bytes(bits: Sequence[int]) -> bytes:
+    """Eight to a byte, the first lowest."""
+    return sum(bit << i for i, bit in enumerate(bits)).to_bytes(-(-len(bits) // 8), "little")
+
+
+def layers(tokens: Sequence[int], depths: Sequence[int], bits: int, step: int) -> list[bytes]:
+    """§5.8: the packed layers."""
+    result, here = [], list(range(len(tokens)))
+    for first in range(0, bits, step):
+        packed = bits_to_bytes([int(depths[i] > first) for i in here])
+        here = [i for i in here if depths[i] > first]
+        for plane in range(first, min(first + step, bits)):
+            packed += bits_to_bytes([tokens[i] >> plane & 1 for i in here])
+        result.append(packed)
+    return result
+
+
+def layer_lengths(stored: Sequence[bytes], coded: Sequence[bool]) -> bytes:
+    """§5.8: what stands before the layers."""
+    table, before = b"", 0
+    for layer, is_coded in zip(stored, coded, strict=True):
+        table += signed(2 * (len(layer) - before) + is_coded)
+        before = len(layer)
+    return table
 
 
 class Writer:

@@ -81,7 +81,7 @@ impl Filler {
         for (left, chunk) in (0..lost.len()).rev().zip(lost) {
             let piece_after = next
                 .filter(|_| left == 0)
-                .map(|next| Piece::intact(next.tokens.values.clone(), next.tokens.bits, next.key));
+                .map(|next| Piece::of(&next.tokens, next.key));
             let grid = self.video.grid(chunk.latent_frames);
             let piece = Piece::lost(grid.len(), chunk.key);
             let (mut values, draws) = self.predicted(&piece, piece_after.as_ref(), chunk.sequence)?;
@@ -99,7 +99,7 @@ impl Filler {
                     segment,
                 },
                 times: Times::default(),
-                tokens: Tokens { grid, bits, values },
+                tokens: Tokens::new(grid, bits, values),
             };
             filled.push(MadeUp {
                 chunk,
@@ -120,10 +120,11 @@ impl Filler {
         }
         let (bits, most) = (chunk.tokens.bits, self.most_bits);
         self.most_bits = most.max(bits);
-        let partly = bits < most.min(self.wanted_bits);
+        // What a token of an elastic stream lacks was left out on purpose.
+        let partly = chunk.tokens.depths.is_none() && bits < most.min(self.wanted_bits);
         let mut draws = None;
         if partly {
-            let piece = Piece::intact(chunk.tokens.values.clone(), bits, chunk.key);
+            let piece = Piece::of(&chunk.tokens, chunk.key);
             let (made_up, drawn) = self.predicted(&piece, None, chunk.sequence)?;
             for (value, made_up) in chunk.tokens.values.iter_mut().zip(made_up) {
                 *value |= made_up & bit_mask(most) & !bit_mask(bits);
@@ -131,11 +132,7 @@ impl Filler {
             chunk.tokens.bits = most;
             draws = Some(drawn);
         }
-        self.neighbours.push(Piece::intact(
-            chunk.tokens.values.clone(),
-            chunk.tokens.bits,
-            chunk.key,
-        ));
+        self.neighbours.push(Piece::of(&chunk.tokens, chunk.key));
         Ok(draws)
     }
 
