@@ -48,6 +48,7 @@ pub mod maskgit;
 pub mod metrics;
 mod model;
 pub mod pipeline;
+pub mod rate;
 mod together;
 pub mod tokenizer;
 pub mod vae;

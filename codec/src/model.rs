@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use latentbit_container::{BundleId, MAX_BUNDLE_NAME};
 use sha2::{Digest, Sha256};
@@ -15,6 +16,7 @@ use crate::bundle::{
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{Backend, Dtype};
+use crate::rate::Sensitivity;
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;
 
@@ -30,6 +32,8 @@ pub struct Bundle {
     pub tokenizer: Option<Tokenizer>,
     device: Device,
     backend: Backend,
+    /// Found out when it is asked for.
+    sensitivity: OnceLock<Sensitivity>,
 }
 
 impl Bundle {
@@ -78,6 +82,7 @@ impl Bundle {
             tokenizer,
             device: device.clone(),
             backend,
+            sensitivity: OnceLock::new(),
         })
     }
 
@@ -85,6 +90,17 @@ impl Bundle {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// What each channel of the latent does to pixels.
+    pub(crate) fn sensitivity(&self) -> Result<&Sensitivity> {
+        match self.sensitivity.get() {
+            Some(known) => Ok(known),
+            None => {
+                let found = Sensitivity::of(&self.vae)?;
+                Ok(self.sensitivity.get_or_init(|| found))
+            }
+        }
     }
 
     /// The number type of its operands.

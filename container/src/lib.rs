@@ -74,6 +74,7 @@ mod writer;
 mod testing;
 
 pub use chunk::{Chunk, ChunkHead, Tokens, bit_mask};
+pub use coder::layers::layer_costs;
 pub use coder::{Coder, Compression, StoredPlane};
 pub use depths::DepthMap;
 pub use end::Totals;

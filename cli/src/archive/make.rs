@@ -21,6 +21,7 @@ use crate::digest::{Digested, hex};
 use crate::exit::message;
 use crate::interrupt;
 use crate::streaming::encoding::{Encoding, describe};
+use crate::streaming::rate::Rate;
 use crate::tokens::write_npy;
 use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
@@ -192,6 +193,7 @@ impl Workshop<'_> {
             output: &output,
             options,
             writer_options: recipe.writer_options,
+            rate: Rate::Plain,
             limited: item.end.is_some(),
         };
         let encoded = encoding.run(source.as_mut(), &video, progress)?;

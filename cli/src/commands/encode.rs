@@ -13,6 +13,7 @@ use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport, bits_per_pixel};
 use crate::streaming::encoding::{Encoding, describe};
 use crate::streaming::memory;
+use crate::streaming::rate::RateArgs;
 use crate::{interrupt, model, progress};
 use latentbit_media::open_source;
 
@@ -35,6 +36,9 @@ pub struct EncodeArgs {
     /// Bits to keep of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
+
+    #[command(flatten)]
+    pub rate: RateArgs,
 
     #[command(flatten)]
     pub groups: GroupArgs,
@@ -61,6 +65,7 @@ struct EncodeReport<'a> {
     chunks: u64,
     bytes: u64,
     bits: u8,
+    mean_depth: f64,
     bpp: f64,
     #[serde(flatten)]
     run: RunReport,
@@ -77,8 +82,14 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .with_packets(!args.carry.no_audio, !args.carry.no_subtitles);
     let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
-    let bundle = model::load(&args.model, Halves::Encoder)?;
+    let halves = match args.rate.is_given() {
+        true => Halves::Both,
+        false => Halves::Encoder,
+    };
+    let bundle = model::load(&args.model, halves)?;
     let video = describe(&bundle, &info, args.bits)?;
+    let rate = args.rate.rate(&video, args.bits)?;
+    let video = rate.describe(video);
 
     let task = memory::Task {
         bundle: &bundle,
@@ -103,6 +114,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             .threads(args.model.threads)
             .encoder_plan(Some(planned.plan)),
         writer_options: args.coder.writer_options(),
+        rate,
         limited: args.source.range.frames.is_some(),
     };
     let encoded = encoding.run(source.as_mut(), &video, &|frames| bar.inc(frames))?;
@@ -137,6 +149,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             chunks: totals.chunks,
             bytes: summary.bytes,
             bits: video.bits,
+            mean_depth: encoded.mean_depth,
             bpp: bits_per_pixel(summary.bytes, frames, video.width, video.height),
             run,
         };

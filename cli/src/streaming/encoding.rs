@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
+use latentbit_codec::rate::{ElasticChunk, RateControl};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
@@ -14,6 +15,7 @@ use crate::exit::usage;
 use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::LbitOutput;
+use crate::streaming::rate::{self, Kept, Rate};
 use crate::streaming::threads::{both, joined};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
@@ -58,6 +60,7 @@ pub struct Encoding<'a> {
     pub output: &'a str,
     pub options: Options,
     pub writer_options: WriterOptions,
+    pub rate: Rate,
     /// Whether frames at the end of the source may have been left out, so that its sound must end with the pictures.
     pub limited: bool,
 }
@@ -68,6 +71,8 @@ pub struct Encoded {
     pub summary: Summary,
     /// Steps of tokens in time.
     pub steps: u64,
+    /// Planes that tokens have, on average.
+    pub mean_depth: f64,
     /// The error that ended the input early, if the frames before it are worth keeping.
     pub fault: Option<anyhow::Error>,
 }
@@ -91,23 +96,49 @@ impl Encoding<'_> {
         let metadata = metadata(self.place);
         output.write(|writer| writer.write_metadata(&metadata))?;
         let read = Read::new(Interleaver::new(info));
-        let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
+        let (input, mut chunks) = match self.rate.effort() {
+            None => {
+                let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
+                (input, Chunks::Plain(chunks))
+            }
+            Some(effort) => {
+                let (input, chunks) = pipeline::elastic_encoder(self.bundle, video, &self.options, effort)?;
+                (input, Chunks::Elastic(chunks))
+            }
+        };
+        let mut control = match self.rate {
+            Rate::Live(target, _) => Some(RateControl::new(target, self.writer_options.compression)),
+            Rate::Plain | Rate::Size(..) => None,
+        };
         std::thread::scope(|scope| {
-            let writing = scope.spawn(|| -> anyhow::Result<(LbitOutput, u64)> {
-                let mut steps = 0;
-                for chunk in chunks {
-                    let mut chunk: Chunk = chunk?;
+            let writing = scope.spawn(|| -> anyhow::Result<(LbitOutput, Written)> {
+                let mut written = Written::default();
+                while let Some(mut made) = chunks.next()? {
+                    let chunk = made.chunk_mut();
+                    let frames = chunk.frame_count.0;
                     let packets = {
-                        let mut interleaver = read.wait_until(|read| read.is_settled(chunk.frame_count.0));
-                        chunk.times = interleaver.times(chunk.frame_count.0);
+                        let mut interleaver = read.wait_until(|read| read.is_settled(frames));
+                        chunk.times = interleaver.times(frames);
                         interleaver.packets()
                     };
-                    write_packets(&mut output, &packets)?;
-                    output.write(|writer| writer.write_chunk(&chunk))?;
-                    steps += u64::from(chunk.tokens.grid.t);
-                    progress(chunk.frame_count.0);
+                    let seconds = rate::seconds(&chunk.times, frames, video);
+                    match (made, &mut control) {
+                        (Made::Plain(chunk), _) => {
+                            write_packets(&mut output, &packets)?;
+                            written.count(&chunk);
+                            output.write(|writer| writer.write_chunk(&chunk))?;
+                        }
+                        (Made::Elastic(elastic), Some(control)) => {
+                            let shaped = control.shape(&elastic, seconds)?;
+                            write_packets(&mut output, &packets)?;
+                            written.count(&shaped.chunk);
+                            output.write(|writer| writer.write_stored(&shaped.stored))?;
+                        }
+                        (Made::Elastic(elastic), None) => written.kept.push((packets, elastic)),
+                    }
+                    progress(frames);
                 }
-                Ok((output, steps))
+                Ok((output, written))
             });
             let mut ended = false;
             let reading = {
@@ -118,17 +149,83 @@ impl Encoding<'_> {
                 })
             };
             let written = joined(writing.join(), "writing");
-            let (fault, (mut output, steps)) = both(reading, written)?;
+            let (fault, (mut output, mut written)) = both(reading, written)?;
             let mut interleaver = read.wait_until(|_| true);
             // Where the pictures were cut off, the sound ends with them.
             let to_the_end = ended && !self.limited;
-            write_packets(&mut output, &interleaver.rest(!to_the_end))?;
+            let rest = interleaver.rest(!to_the_end);
+            if let Rate::Size(size, _) = self.rate {
+                let kept = Kept {
+                    header,
+                    metadata,
+                    chunks: std::mem::take(&mut written.kept),
+                    rest: rest.clone(),
+                };
+                let shaped = kept.fit(size, self.writer_options)?;
+                for ((packets, _), shaped) in kept.chunks.iter().zip(&shaped) {
+                    write_packets(&mut output, packets)?;
+                    written.count(&shaped.chunk);
+                    output.write(|writer| writer.write_stored(&shaped.stored))?;
+                }
+            }
+            write_packets(&mut output, &rest)?;
             Ok(Encoded {
                 summary: output.finish()?,
-                steps,
+                steps: written.steps,
+                mean_depth: written.depths / written.tokens.max(1) as f64,
                 fault,
             })
         })
+    }
+}
+
+/// The output of a pipeline.
+enum Chunks {
+    Plain(pipeline::Output<Chunk>),
+    Elastic(pipeline::Output<ElasticChunk>),
+}
+
+/// A chunk as it comes out of a pipeline.
+enum Made {
+    Plain(Chunk),
+    Elastic(ElasticChunk),
+}
+
+impl Made {
+    const fn chunk_mut(&mut self) -> &mut Chunk {
+        match self {
+            Self::Plain(chunk) => chunk,
+            Self::Elastic(elastic) => &mut elastic.chunk,
+        }
+    }
+}
+
+impl Chunks {
+    fn next(&mut self) -> anyhow::Result<Option<Made>> {
+        Ok(match self {
+            Self::Plain(chunks) => chunks.pull()?.map(Made::Plain),
+            Self::Elastic(chunks) => chunks.pull()?.map(Made::Elastic),
+        })
+    }
+}
+
+/// What was written so far.
+#[derive(Default)]
+struct Written {
+    steps: u64,
+    tokens: usize,
+    /// The sum of all depths.
+    depths: f64,
+    /// What waits to be shaped once all of it is known.
+    kept: Vec<(rate::Packets, ElasticChunk)>,
+}
+
+impl Written {
+    fn count(&mut self, chunk: &Chunk) {
+        let tokens = chunk.tokens.values.len();
+        self.steps += u64::from(chunk.tokens.grid.t);
+        self.tokens += tokens;
+        self.depths += chunk.tokens.mean_depth() * tokens as f64;
     }
 }
 
@@ -263,6 +360,7 @@ mod tests {
             output: output.to_str().unwrap(),
             options: Options::default(),
             writer_options: WriterOptions::default(),
+            rate: Rate::Plain,
             limited: false,
         };
         let video = describe(bundle, &info, None).unwrap();

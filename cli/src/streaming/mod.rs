@@ -11,6 +11,7 @@ pub mod loss_report;
 pub mod memory;
 pub mod neighbourhood;
 pub mod presentation;
+pub mod rate;
 #[cfg(test)]
 mod testing;
 pub mod threads;

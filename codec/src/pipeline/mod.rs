@@ -42,12 +42,13 @@ pub use memory::{MemoryPlan, TileStates, Work};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::model::Bundle;
+use crate::rate::{Effort, ElasticChunk, Meter};
 use collect::Collector;
 use conceal::Concealer;
 use items::Latents;
 use queue::{Inlet, Outlet, queue};
 use stage::{Pool, spawn};
-use tokenizer_stages::{TokenDecoder, TokenEncoder};
+use tokenizer_stages::{Encoded, TokenDecoder, TokenEncoder};
 use vae_decoder::VaeDecoder;
 use vae_encoder::VaeEncoder;
 
@@ -176,17 +177,38 @@ pub fn encoder(
     stream: &VideoStream,
     options: &Options,
 ) -> Result<(FrameInput, Output<Chunk>)> {
+    to_tokens(bundle, stream, options, None)
+}
+
+/// Starts a pipeline from frames to chunks of an elastic stream: tokens with all their planes, and what each depth would
+/// cost in quality. [`Shaper`](crate::rate::Shaper) chooses among them. The bundle needs both halves.
+///
+/// # Errors
+/// As for [`encoder`]; [`Error::Parameter`] if `stream` is plain.
+pub fn elastic_encoder(
+    bundle: &Arc<Bundle>,
+    stream: &VideoStream,
+    options: &Options,
+    effort: Effort,
+) -> Result<(FrameInput, Output<ElasticChunk>)> {
+    let step = stream
+        .depth_step
+        .ok_or_else(|| Error::parameter("depth step", "a plain stream has no depths to choose"))?;
+    to_tokens(bundle, stream, options, Some(Meter::new(step, effort)))
+}
+
+fn to_tokens<O: Encoded>(
+    bundle: &Arc<Bundle>,
+    stream: &VideoStream,
+    options: &Options,
+    meter: Option<Meter>,
+) -> Result<(FrameInput, Output<O>)> {
     check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
     let (input, latents) = to_latents(bundle, &Geometry::from(stream), options, &pool)?;
     let (chunks, output) = queue(QUEUE);
-    spawn(
-        "vit-encode",
-        &pool,
-        latents,
-        chunks,
-        TokenEncoder::new(bundle, stream)?,
-    )?;
+    let stage = TokenEncoder::new(bundle, stream, meter)?;
+    spawn("vit-encode", &pool, latents, chunks, stage)?;
     Ok((input, Output(output)))
 }
 

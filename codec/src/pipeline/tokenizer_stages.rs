@@ -1,5 +1,6 @@
 //! Latents to chunks of tokens and back.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, Tokens, VideoStream, bit_mask};
@@ -9,40 +10,77 @@ use super::items::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};
 use crate::model::Bundle;
+use crate::rate::{DepthErrors, ElasticChunk, Meter};
 
 /// Runs the ViT's encoder and takes signs.
-pub(super) struct TokenEncoder {
+pub(super) struct TokenEncoder<O> {
     bundle: Arc<Bundle>,
     stream: VideoStream,
+    /// Measures the errors of tokens that may be cut.
+    meter: Option<Meter>,
+    out: PhantomData<fn() -> O>,
 }
 
-impl TokenEncoder {
+/// What goes out for a chunk.
+pub(super) trait Encoded: Send + 'static {
+    /// `errors` is there if the stage has a meter.
+    fn of(chunk: Chunk, errors: Option<DepthErrors>) -> Result<Self>
+    where
+        Self: Sized;
+}
+
+impl Encoded for Chunk {
+    fn of(chunk: Chunk, _: Option<DepthErrors>) -> Result<Self> {
+        Ok(chunk)
+    }
+}
+
+impl Encoded for ElasticChunk {
+    fn of(chunk: Chunk, errors: Option<DepthErrors>) -> Result<Self> {
+        match errors {
+            Some(errors) => Self::new(chunk, errors),
+            None => Err(Error::parameter(
+                "depth step",
+                "a plain stream has no depths to choose",
+            )),
+        }
+    }
+}
+
+impl<O: Encoded> TokenEncoder<O> {
     /// # Errors
     /// [`Error::Bundle`] if the bundle has no tokenizer.
-    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream) -> Result<Self> {
+    pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream, meter: Option<Meter>) -> Result<Self> {
         bundle.tokenizer()?;
         Ok(Self {
             bundle: bundle.clone(),
             stream: stream.clone(),
+            meter,
+            out: PhantomData,
         })
     }
 }
 
-impl Stage for TokenEncoder {
+impl<O: Encoded> Stage for TokenEncoder<O> {
     type In = LatentChunk;
-    type Out = Chunk;
+    type Out = O;
 
-    fn take(&mut self, item: LatentChunk, context: &Context<Chunk>) -> Result<()> {
+    fn take(&mut self, item: LatentChunk, context: &Context<O>) -> Result<()> {
         let tokenizer = self.bundle.tokenizer()?;
         let mut tokens = context.compute(|| tokenizer.encode(&item.latent))?;
         tokens.truncate_bits(self.stream.bits);
+        let bundle = &self.bundle;
+        let errors = match &mut self.meter {
+            Some(meter) => Some(context.compute(|| meter.measure(bundle, &item.latent, &tokens, item.key))?),
+            None => None,
+        };
         let LatentChunk {
             sequence,
             first_frame,
             key,
             ..
         } = item;
-        context.send(Chunk {
+        let chunk = Chunk {
             head: ChunkHead {
                 stream: StreamId(0),
                 segment: 0,
@@ -54,7 +92,8 @@ impl Stage for TokenEncoder {
             },
             times: self.stream.constant_times(first_frame),
             tokens,
-        })
+        };
+        context.send(O::of(chunk, errors)?)
     }
 }
 

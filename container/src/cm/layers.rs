@@ -9,6 +9,18 @@ use super::range::{RangeDecoder, RangeEncoder};
 use crate::error::{Broken, Result};
 use crate::ground::TokenGrid;
 
+/// Codes nothing, and notes what each bit would take.
+#[derive(Default)]
+struct Costs(Vec<f32>);
+
+impl Coder for Costs {
+    fn code(&mut self, p: u16, bit: u8) -> u8 {
+        let one = f32::from(p) / 65536.0;
+        self.0.push(-(if bit == 1 { one } else { 1.0 - one }).log2());
+        bit
+    }
+}
+
 /// Where no token is, in place of the layers that one has.
 const OUTSIDE: u8 = u8::MAX;
 
@@ -118,6 +130,24 @@ impl Layers {
         let mut decoder = RangeDecoder::new(coded)?;
         self.code(tokens, planes, depths, values, &mut decoder);
         decoder.finish()
+    }
+
+    /// What the code of each token's bits takes in the next layer, in bits, if all tokens have it.
+    pub fn costs(
+        &mut self,
+        tokens: &[u32],
+        planes: Range<u8>,
+        depths: &mut [u8],
+        values: &mut [u64],
+    ) -> Vec<f32> {
+        let mut costs = Costs::default();
+        self.code(tokens, planes, depths, values, &mut costs);
+        // Depths come first, then plane by plane the bits.
+        let mut sums = vec![0.0; tokens.len()];
+        for plane in costs.0.chunks(tokens.len().max(1)).skip(1) {
+            sums.iter_mut().zip(plane).for_each(|(sum, cost)| *sum += cost);
+        }
+        sums
     }
 
     /// Learns from a layer that was stored as it is.

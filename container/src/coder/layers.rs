@@ -9,7 +9,7 @@ use super::{Coder, Compression, StoredPlane, settle};
 use crate::bits::{pack_plane, padding_is_zero, plane_len, unpack_plane};
 use crate::chunk::Tokens;
 use crate::cm;
-use crate::depths::DepthMap;
+use crate::depths::{DepthMap, check_step};
 use crate::error::{Broken, Result};
 use crate::ground::TokenGrid;
 
@@ -138,6 +138,23 @@ pub(crate) fn encode(
         open.retain(|&token| at.get(token as usize).is_some_and(|&depth| depth > planes.start));
     }
     Ok(settle(coder, stored))
+}
+
+/// What the coder `cm` takes for each layer of each token, in bits, if all tokens have all layers of `step` planes: the price
+/// of a depth, for whoever chooses depths. The answer is an estimate: what tokens leave out changes what others take.
+///
+/// Gives a list for each layer, in the order of the tokens.
+///
+/// # Errors
+/// [`Error::Parameter`](crate::Error::Parameter) if the tokens break a rule, or for a step that is not 1 to 64.
+pub fn layer_costs(tokens: &Tokens, step: u8) -> Result<Vec<Vec<f32>>> {
+    tokens.validate()?;
+    check_step(step).map_err(Broken::by_caller)?;
+    let mut cm = cm::Layers::new(tokens.grid);
+    let (mut values, mut depths) = (tokens.values.clone(), vec![tokens.bits; tokens.values.len()]);
+    let all = all_tokens(tokens.grid);
+    let costs = layers(step, tokens.bits).map(|planes| cm.costs(&all, planes, &mut depths, &mut values));
+    Ok(costs.collect())
 }
 
 /// Reads the tokens of a chunk of `bits` planes with depths in steps of `step`.

@@ -10,6 +10,7 @@ use crate::depths::{DepthMap, check_step};
 use crate::error::{Broken, Error, Result};
 use crate::fields::{Fields, put_signed, put_varint};
 use crate::limits::{Limits, within};
+use crate::record::{CRC_LEN, HEADER_LEN};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
 
@@ -138,6 +139,15 @@ impl StoredChunk {
             Some(layers) => layers.bits,
             None => u8::try_from(self.planes.len()).unwrap_or(u8::MAX),
         }
+    }
+
+    /// Bytes of its record in a file.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if it cannot be stored.
+    pub fn record_len(&self) -> Result<u64> {
+        let payload = self.encode(0).map_err(Broken::by_caller)?;
+        Ok((HEADER_LEN + payload.len() + CRC_LEN) as u64)
     }
 
     /// Whether it only holds the place of a chunk whose tokens are lost.

@@ -1,0 +1,291 @@
+//! What the user asks of the size and quality of a file, and chunks that are shaped to it.
+
+use std::io;
+
+use anyhow::Context;
+use clap::Args;
+use latentbit_codec::rate::{
+    Bitrate, DEFAULT_DEPTH_STEP, Effort, ElasticChunk, MAX_CRF, RateControl, Shaped, Target,
+};
+use latentbit_container::{Header, Metadata, Packet, StreamId, Times, VideoStream, Writer, WriterOptions};
+
+use crate::exit::usage;
+
+/// How many bits to spend.
+#[derive(Debug, Default, Args)]
+pub struct RateArgs {
+    /// Constant quality: 0 (best) to 63 (smallest). Each part of a picture gets the bits that it needs.
+    #[arg(long, value_name = "N", value_parser = crf, group = "rate")]
+    pub crf: Option<f64>,
+
+    /// Mean rate of the video in bits per second: 300k, 1.5M.
+    #[arg(long, value_name = "RATE", value_parser = bit_count, group = "rate")]
+    pub bitrate: Option<f64>,
+
+    /// Mean bits per pixel of the video.
+    #[arg(long, value_name = "BITS", value_parser = positive, group = "rate")]
+    pub bpp: Option<f64>,
+
+    /// Size of the whole file, never above it: 5M, 800kB, 4MiB. The input must end; its tokens are kept in memory until then.
+    #[arg(long, value_name = "SIZE", value_parser = file_size, group = "rate")]
+    pub size: Option<u64>,
+
+    /// With --bitrate or --bpp: rate of the channel that the file goes through; the mean rate by default.
+    #[arg(long, value_name = "RATE", value_parser = bit_count)]
+    pub maxrate: Option<f64>,
+
+    /// With --bitrate or --bpp: bits that a reader of the channel holds; 1.5 seconds of the mean rate by default.
+    #[arg(long, value_name = "BITS", value_parser = bit_count)]
+    pub bufsize: Option<f64>,
+
+    /// How closely the worth of a bit is measured: 1 in the latent, 2 with a look at the pixels, 3 in pixels (slow).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub effort: Option<u8>,
+}
+
+fn crf(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(n) if (0.0..=MAX_CRF).contains(&n) => Ok(n),
+        _ => Err(format!("expected a number from 0 to {MAX_CRF}")),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(n) if n > 0.0 && n.is_finite() => Ok(n),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+/// As ffmpeg writes numbers of bits: k, M and G are powers of 1000.
+fn bit_count(text: &str) -> Result<f64, String> {
+    let (number, factor) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'M')) => (&text[..at], 1e6),
+        Some((at, 'G')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    match positive(number) {
+        Ok(n) => Ok(n * factor),
+        Err(_) => Err("expected a number of bits such as 300k or 1.5M".to_owned()),
+    }
+}
+
+/// As a number of bits, in bytes; with KiB, MiB and GiB as powers of 1024.
+fn file_size(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a size such as 5M, 800kB or 4MiB".to_owned();
+    let binary = [("KiB", 1u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let unit = binary
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let bytes = match unit {
+        Some((number, unit)) => positive(number).map_err(|_| wrong())? * unit as f64,
+        None => bit_count(text.strip_suffix(['B', 'b']).unwrap_or(text)).map_err(|_| wrong())?,
+    };
+    match bytes {
+        1.0..1e18 => Ok(bytes as u64),
+        _ => Err(wrong()),
+    }
+}
+
+/// What a file is to be like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// All tokens have the same planes.
+    Plain,
+    /// Chunks are shaped as they come.
+    Live(Target, Effort),
+    /// All chunks are shaped to a size of the file in bytes, once they are there.
+    Size(u64, Effort),
+}
+
+impl RateArgs {
+    /// Whether tokens get depths.
+    pub const fn is_given(&self) -> bool {
+        self.crf.is_some() || self.bitrate.is_some() || self.bpp.is_some() || self.size.is_some()
+    }
+
+    /// What was asked for, of video of a size and rate; `bits` is what `--bits` says.
+    ///
+    /// # Errors
+    /// A wrong usage for options that contradict each other.
+    pub fn rate(&self, video: &VideoStream, bits: Option<u8>) -> anyhow::Result<Rate> {
+        let effort = self.effort.and_then(Effort::of_level);
+        let channel = [("--maxrate", self.maxrate), ("--bufsize", self.bufsize)];
+        let given = |options: &[(&str, Option<f64>)]| {
+            let given: Vec<_> = options
+                .iter()
+                .filter(|(_, value)| value.is_some())
+                .map(|(name, _)| *name)
+                .collect();
+            given.join(" and ")
+        };
+        let pixels = f64::from(video.width) * f64::from(video.height);
+        let frames = f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1));
+        let mean = match (self.bitrate, self.bpp) {
+            (Some(bitrate), _) => Some(bitrate),
+            (_, Some(_)) if frames <= 0.0 => {
+                return usage("--bpp: the input has no frame rate; give --crf or --size instead");
+            }
+            (_, bpp) => bpp.map(|bpp| bpp * pixels * frames),
+        };
+        if mean.is_none() && channel.iter().any(|(_, value)| value.is_some()) {
+            return usage(format!(
+                "{}: without --bitrate or --bpp; drop it or give one of them",
+                given(&channel)
+            ));
+        }
+        let effort_or_default = effort.unwrap_or_default();
+        let rate = match (self.crf, mean, self.size) {
+            (Some(crf), ..) => Rate::Live(Target::Crf(crf), effort_or_default),
+            (_, Some(mean), _) => {
+                let default = Bitrate::new(mean);
+                let rate = Bitrate {
+                    mean,
+                    max: self.maxrate.unwrap_or(mean),
+                    buffer: self.bufsize.unwrap_or(default.buffer),
+                };
+                if rate.max < mean {
+                    return usage("--maxrate: below the mean rate; raise it or lower --bitrate");
+                }
+                Rate::Live(Target::Bitrate(rate), effort_or_default)
+            }
+            (_, _, Some(size)) => Rate::Size(size, effort_or_default),
+            _ if effort.is_some() => {
+                return usage(
+                    "--effort: without --crf, --bitrate, --bpp or --size; drop it or give one of them",
+                );
+            }
+            _ => Rate::Plain,
+        };
+        if rate != Rate::Plain && bits.is_some() {
+            return usage(
+                "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp and --size; drop one",
+            );
+        }
+        Ok(rate)
+    }
+}
+
+impl Rate {
+    /// Makes a stream elastic if that is needed.
+    pub fn describe(self, video: VideoStream) -> VideoStream {
+        let step = (self != Self::Plain).then_some(DEFAULT_DEPTH_STEP);
+        video.with_depth_step(step)
+    }
+
+    /// How errors are measured, if they are.
+    pub const fn effort(self) -> Option<Effort> {
+        match self {
+            Self::Plain => None,
+            Self::Live(_, effort) | Self::Size(_, effort) => Some(effort),
+        }
+    }
+}
+
+/// How long the frames of a chunk are shown, in seconds.
+pub fn seconds(times: &Times, frames: u64, video: &VideoStream) -> f64 {
+    let ticks = match &times.durations {
+        Some(durations) => durations.iter().map(|&ticks| f64::from(ticks)).sum(),
+        None => frames as f64 * f64::from(video.frame_duration),
+    };
+    ticks * f64::from(video.time_base.num) / f64::from(video.time_base.den.max(1))
+}
+
+/// Packets that go before a chunk.
+pub type Packets = Vec<(StreamId, Vec<Packet>)>;
+
+/// All that goes into a file, kept until it is known how it must be shaped.
+pub struct Kept {
+    pub header: Header,
+    pub metadata: Metadata,
+    pub chunks: Vec<(Packets, ElasticChunk)>,
+    /// Packets after the last chunk.
+    pub rest: Packets,
+}
+
+impl Kept {
+    /// The chunks at the best quality that makes a file of at most `size` bytes.
+    ///
+    /// # Errors
+    /// If even the smallest chunks make a larger file.
+    pub fn fit(&self, size: u64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
+        let mut best = self.shaped(0.0, options)?;
+        if self.bytes(&best, options)? <= size {
+            return Ok(best);
+        }
+        let (mut low, mut high) = (0.0, MAX_CRF);
+        best = self.shaped(high, options)?;
+        let least = self.bytes(&best, options)?;
+        if least > size {
+            anyhow::bail!("--size: the smallest file takes {least} bytes, more than the {size} asked for");
+        }
+        while high - low > 0.002 {
+            let middle = (low + high) / 2.0;
+            let shaped = self.shaped(middle, options)?;
+            if self.bytes(&shaped, options)? <= size {
+                (high, best) = (middle, shaped);
+            } else {
+                low = middle;
+            }
+        }
+        Ok(best)
+    }
+
+    fn shaped(&self, crf: f64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
+        let mut control = RateControl::new(Target::Crf(crf), options.compression);
+        let chunks = self
+            .chunks
+            .iter()
+            .map(|(_, chunk)| Ok(control.shape(chunk, 0.0)?));
+        chunks.collect()
+    }
+
+    /// Bytes of the file with these chunks.
+    fn bytes(&self, shaped: &[Shaped], options: WriterOptions) -> anyhow::Result<u64> {
+        let writer = Writer::new(io::sink(), &self.header, options.with_digests(false))?;
+        let mut writer = writer;
+        writer.write_metadata(&self.metadata)?;
+        for ((packets, _), shaped) in self.chunks.iter().zip(shaped) {
+            for (stream, packets) in packets {
+                writer.write_packets(*stream, packets)?;
+            }
+            writer.write_stored(&shaped.stored)?;
+        }
+        for (stream, packets) in &self.rest {
+            writer.write_packets(*stream, packets)?;
+        }
+        let (_, summary) = writer.finish().context("sizing the file")?;
+        Ok(summary.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_files() {
+        for (text, bytes) in [
+            ("5M", 5_000_000),
+            ("800kB", 800_000),
+            ("4MiB", 4 << 20),
+            ("1234", 1234),
+        ] {
+            assert_eq!(file_size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "0", "-1", "M", "5X", "1e40"] {
+            assert!(file_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_bits() {
+        assert_eq!(bit_count("300k"), Ok(300e3));
+        assert_eq!(bit_count("1.5M"), Ok(1.5e6));
+        assert_eq!(bit_count("96000"), Ok(96e3));
+        for wrong in ["", "k", "-3", "1x", "nan", "inf"] {
+            assert!(bit_count(wrong).is_err(), "{wrong}");
+        }
+    }
+}

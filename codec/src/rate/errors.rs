@@ -1,0 +1,308 @@
+//! The error of each token at each depth.
+
+use std::ops::Range;
+
+use latentbit_container::{DepthMap, TokenGrid, Tokens};
+
+use crate::error::Result;
+use crate::model::Bundle;
+use crate::tokenizer::Tokenizer;
+use crate::vae::{DecoderState, WanVae};
+use crate::volume::Volume;
+
+/// How closely errors are measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effort {
+    /// In the latent, each channel weighted by what it does to pixels: a pass of the ViT's decoder for each depth.
+    #[default]
+    Latent,
+    /// As [`Latent`](Self::Latent), scaled by what the VAE's decoder makes of a middle depth in each place.
+    Scaled,
+    /// In pixels: a pass of the VAE's decoder for each depth.
+    Pixels,
+}
+
+impl Effort {
+    /// The effort of a level, 1 to 3.
+    #[must_use]
+    pub const fn of_level(level: u8) -> Option<Self> {
+        match level {
+            1 => Some(Self::Latent),
+            2 => Some(Self::Scaled),
+            3 => Some(Self::Pixels),
+            _ => None,
+        }
+    }
+}
+
+/// The error of each token of a chunk at each depth: the sum of squared differences that it leaves in the pixels it stands
+/// for, over red, green and blue in −1…1, beside a decode of the exact latent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthErrors {
+    /// Planes from one depth to the next.
+    pub step: u8,
+    /// Planes of the deepest tokens.
+    pub bits: u8,
+    /// For depth 0, one step, two steps … and `bits`: the error of each token, in the order of the tokens.
+    pub levels: Vec<Vec<f32>>,
+}
+
+/// The depths that tokens of `bits` planes may have, from 0.
+fn depths(step: u8, bits: u8) -> impl Iterator<Item = u8> {
+    (0..bits).step_by(usize::from(step.max(1))).chain([bits])
+}
+
+/// How much a change of a latent value by 1 adds to the squared error in pixels, for each channel: of a group's first latent
+/// frame, which stands for one frame, and of the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Sensitivity([Vec<f32>; 2]);
+
+/// Sides of the latent that is disturbed to learn what channels do.
+const PROBE: [usize; 2] = [4, 4];
+
+/// Numbers of about zero mean and unit variance that are the same everywhere.
+fn noise(len: usize) -> Vec<f32> {
+    let mut state = 1u64;
+    let mut uniform = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    (0..len)
+        .map(|_| ((0..4).map(|_| uniform()).sum::<f32>() - 2.0) * 1.732)
+        .collect()
+}
+
+impl Sensitivity {
+    /// Decodes a made-up latent with one channel of one latent frame disturbed at a time.
+    pub fn of(vae: &WanVae) -> Result<Self> {
+        const STEP: f32 = 0.5;
+        let channels = vae.latent_channels();
+        let [height, width] = PROBE;
+        let frame = height * width * channels;
+        let latent = noise(2 * frame);
+        let decode = |data: Vec<f32>| {
+            let latent = Volume::new(&[2, height, width, channels], data)?;
+            vae.decode(&latent, &mut DecoderState::default())
+        };
+        let whole = decode(latent.clone())?;
+        let weight = |place: usize, channel: usize| -> Result<f32> {
+            let mut changed = latent.clone();
+            let values = changed.iter_mut().skip(place * frame + channel).step_by(channels);
+            for (at, value) in values.take(height * width).enumerate() {
+                *value += if (at / width + at) % 2 == 0 { STEP } else { -STEP };
+            }
+            let error = squared_difference(decode(changed)?.data(), whole.data());
+            Ok(error / (STEP * STEP * (height * width) as f32))
+        };
+        let weights =
+            |place| -> Result<Vec<f32>> { (0..channels).map(|channel| weight(place, channel)).collect() };
+        Ok(Self([weights(0)?, weights(1)?]))
+    }
+}
+
+fn squared_difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+/// Measures errors, chunk after chunk of a stream.
+pub(crate) struct Meter {
+    step: u8,
+    effort: Effort,
+    /// The VAE's decoder at the exact latent, and at each depth that is looked at in pixels.
+    states: Vec<DecoderState>,
+}
+
+impl Meter {
+    pub fn new(step: u8, effort: Effort) -> Self {
+        Self {
+            step: step.clamp(1, 64),
+            effort,
+            states: Vec::new(),
+        }
+    }
+
+    /// The errors of `tokens`, which were made of `latent` (T', h, w, C); a group begins with it if `key`.
+    pub fn measure(
+        &mut self,
+        bundle: &Bundle,
+        latent: &Volume,
+        tokens: &Tokens,
+        key: bool,
+    ) -> Result<DepthErrors> {
+        let tokenizer = bundle.tokenizer()?;
+        let places = Places::new(tokenizer, latent.shape(), tokens.grid);
+        let depths: Vec<u8> = depths(self.step, tokens.bits).collect();
+        let mut cut = Vec::with_capacity(depths.len());
+        for &depth in &depths {
+            let values = vec![depth; tokens.values.len()];
+            let tokens = tokens.clone().with_depths(DepthMap { step: 1, values });
+            cut.push(tokenizer.decode(&tokens, places.latent)?);
+        }
+        let levels = match self.effort {
+            Effort::Pixels => self.in_pixels(bundle, latent, &cut, &places, key)?,
+            Effort::Latent => places.in_latent(latent, &cut, bundle.sensitivity()?, key),
+            Effort::Scaled => {
+                let mut levels = places.in_latent(latent, &cut, bundle.sensitivity()?, key);
+                let middle = cut.len() / 2;
+                let range = middle..middle + 1;
+                let seen =
+                    self.in_pixels(bundle, latent, cut.get(range).unwrap_or_default(), &places, key)?;
+                if let (Some(seen), Some(guessed)) = (seen.first(), levels.get(middle).cloned()) {
+                    scale(&mut levels, seen, &guessed);
+                }
+                levels
+            }
+        };
+        Ok(DepthErrors {
+            step: self.step,
+            bits: tokens.bits,
+            levels,
+        })
+    }
+
+    /// Errors in pixels of what `cut` decodes to.
+    fn in_pixels(
+        &mut self,
+        bundle: &Bundle,
+        latent: &Volume,
+        cut: &[Volume],
+        places: &Places,
+        key: bool,
+    ) -> Result<Vec<Vec<f32>>> {
+        self.states.resize_with(cut.len() + 1, DecoderState::default);
+        if key {
+            self.states.iter_mut().for_each(DecoderState::reset);
+        }
+        let mut states = self.states.iter_mut();
+        let mut decode = |latent: &Volume| match states.next() {
+            Some(state) => bundle.vae.decode(latent, state),
+            None => bundle.vae.decode(latent, &mut DecoderState::default()),
+        };
+        let whole = decode(latent)?;
+        let strides = bundle.vae.strides();
+        let level = |latent: &Volume| Ok(places.in_frames(&whole, &decode(latent)?, strides, key));
+        cut.iter().map(level).collect()
+    }
+}
+
+/// Scales all errors of each token by what was seen over what was guessed at one depth.
+fn scale(levels: &mut [Vec<f32>], seen: &[f32], guessed: &[f32]) {
+    // Where next to nothing was guessed, the ratio says nothing.
+    let floor = guessed.iter().sum::<f32>() / guessed.len().max(1) as f32 * 0.05;
+    for level in levels {
+        for ((error, seen), guessed) in level.iter_mut().zip(seen).zip(guessed) {
+            *error *= (seen + floor) / (guessed + floor).max(f32::MIN_POSITIVE);
+        }
+    }
+}
+
+/// Which token each part of a chunk belongs to.
+struct Places {
+    grid: TokenGrid,
+    patch: [usize; 3],
+    /// (T', h, w).
+    latent: [usize; 3],
+}
+
+impl Places {
+    fn new(tokenizer: &Tokenizer, latent: &[usize], grid: TokenGrid) -> Self {
+        let side = |axis: usize| latent.get(axis).copied().unwrap_or(0);
+        Self {
+            grid,
+            patch: tokenizer.config().patch,
+            latent: [side(0), side(1), side(2)],
+        }
+    }
+
+    /// The token of a latent position.
+    fn token(&self, t: usize, h: usize, w: usize) -> usize {
+        let [k_t, k_h, k_w] = self.patch;
+        ((t / k_t) * self.grid.h as usize + h / k_h) * self.grid.w as usize + w / k_w
+    }
+
+    fn in_latent(
+        &self,
+        exact: &Volume,
+        cut: &[Volume],
+        sensitivity: &Sensitivity,
+        key: bool,
+    ) -> Vec<Vec<f32>> {
+        let [steps, height, width] = self.latent;
+        let level = |cut: &Volume| {
+            let mut errors = vec![0.0; self.grid.len()];
+            let channels = exact.data().len() / (steps * height * width).max(1);
+            let pairs = exact
+                .data()
+                .chunks(channels.max(1))
+                .zip(cut.data().chunks(channels.max(1)));
+            for (at, (exact, cut)) in pairs.enumerate() {
+                let t = at / (height * width);
+                let weights = &sensitivity.0[usize::from(!(key && t == 0))];
+                let pairs = exact.iter().zip(cut).zip(weights);
+                let error: f32 = pairs.map(|((a, b), weight)| weight * (a - b) * (a - b)).sum();
+                if let Some(sum) = errors.get_mut(self.token(t, at / width % height, at % width)) {
+                    *sum += error;
+                }
+            }
+            errors
+        };
+        cut.iter().map(level).collect()
+    }
+
+    /// Errors of frames (T, H, W, 3).
+    fn in_frames(&self, whole: &Volume, cut: &Volume, strides: [usize; 3], key: bool) -> Vec<f32> {
+        let mut errors = vec![0.0; self.grid.len()];
+        let [time, rows, columns] = strides;
+        let (height, width) = (self.latent[1] * rows, self.latent[2] * columns);
+        let lines = whole
+            .data()
+            .chunks(width.max(1) * 3)
+            .zip(cut.data().chunks(width.max(1) * 3));
+        for (line, (whole, cut)) in lines.enumerate() {
+            let (frame, row) = (line / height.max(1), line % height.max(1));
+            let t = if key { frame.div_ceil(time) } else { frame / time };
+            let cells = whole.chunks(columns * 3).zip(cut.chunks(columns * 3));
+            for (column, (whole, cut)) in cells.enumerate() {
+                if let Some(sum) = errors.get_mut(self.token(t, row / rows, column)) {
+                    *sum += squared_difference(whole, cut);
+                }
+            }
+        }
+        errors
+    }
+}
+
+impl DepthErrors {
+    /// The depth of a level.
+    #[must_use]
+    pub fn depth(&self, level: usize) -> u8 {
+        let depth = level.saturating_mul(usize::from(self.step));
+        u8::try_from(depth).unwrap_or(u8::MAX).min(self.bits)
+    }
+
+    /// The sum of errors if each token has the depth of a map.
+    #[must_use]
+    pub fn total(&self, depths: &DepthMap) -> f64 {
+        let level = |depth: u8| usize::from(depth.div_ceil(self.step.max(1)));
+        let errors = depths.values.iter().enumerate().filter_map(|(token, &depth)| {
+            let errors = self.levels.get(level(depth))?;
+            errors.get(token).copied().map(f64::from)
+        });
+        errors.sum()
+    }
+
+    /// The errors of one token, from depth 0 on.
+    pub(super) fn of(&self, token: usize) -> impl Iterator<Item = f32> + '_ {
+        self.levels
+            .iter()
+            .map(move |level| level.get(token).copied().unwrap_or(0.0))
+    }
+
+    /// The tokens that there are errors of.
+    pub(super) fn tokens(&self) -> Range<usize> {
+        0..self.levels.first().map_or(0, Vec::len)
+    }
+}
