@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use latentbit_container::{self as container, ChunkInfo, Limits};
 use numpy::IntoPyArray;
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -141,6 +141,13 @@ impl Reader {
         let opened = &self.0;
         let chunks = self.some(first, end)?;
         let planes = check_planes(bits, opened.video.bits)?;
+        if opened.video.depth_step.is_some() {
+            // As zeros, absent bits would be taken for tokens.
+            return Err(PyNotImplementedError::new_err(format!(
+                "{}: the tokens of this elastic file have depths, and arrays have no place for them yet; decode it instead",
+                opened.place
+            )));
+        }
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
             let mut all =
                 container::Tokens::new(opened.video.grid(container::LatentFrames(0)), planes, Vec::new());

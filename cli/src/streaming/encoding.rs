@@ -96,7 +96,7 @@ impl Encoding<'_> {
         let metadata = metadata(self.place);
         output.write(|writer| writer.write_metadata(&metadata))?;
         let read = Read::new(Interleaver::new(info));
-        let (input, mut chunks) = match self.rate.effort() {
+        let (input, chunks) = match self.rate.effort() {
             None => {
                 let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
                 (input, Chunks::Plain(chunks))
@@ -113,6 +113,8 @@ impl Encoding<'_> {
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| -> anyhow::Result<(LbitOutput, Written)> {
                 let mut written = Written::default();
+                // Owned here, so that a failed write ends the pipeline, and with it the reading.
+                let mut chunks = chunks;
                 while let Some(mut made) = chunks.next()? {
                     let chunk = made.chunk_mut();
                     let frames = chunk.frame_count.0;

@@ -15,7 +15,7 @@ use crate::exit::usage;
 #[derive(Debug, Default, Args)]
 pub struct RateArgs {
     /// Constant quality: 0 (best) to 63 (smallest). Each part of a picture gets the bits that it needs.
-    #[arg(long, value_name = "N", value_parser = crf, group = "rate")]
+    #[arg(long, value_name = "N", value_parser = crf, group = "rate", allow_negative_numbers = true)]
     pub crf: Option<f64>,
 
     /// Mean rate of the video in bits per second: 300k, 1.5M.

@@ -17,6 +17,7 @@ mod models;
 mod outputs;
 mod pipes;
 mod predict;
+mod rates;
 mod reports;
 mod scenes;
 mod seeking;

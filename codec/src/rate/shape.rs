@@ -5,15 +5,16 @@ use latentbit_container::{Chunk, Compression, DepthMap, StoredChunk};
 use super::ElasticChunk;
 use crate::error::Result;
 
-/// Planes become fewer as the rate factor grows: λ doubles with each third of this many steps.
-const CRF_OCTAVE: f64 = 3.0;
+/// Steps of the rate factor that double λ.
+const CRF_OCTAVE: f64 = 6.0;
 
 /// λ at a rate factor of 0, in squared error per bit.
 const LAMBDA_OF_CRF_0: f64 = 0.004;
 
 /// The price of a bit at a constant rate factor, in squared error as [`DepthErrors`] has it.
 ///
-/// Rate factors go from 0, the best, to 63. As in other encoders six more make files of about half the size.
+/// Rate factors go from 0, with which tokens keep nearly all that helps, to 63, with which they keep a plane or two. λ doubles
+/// with six more.
 #[must_use]
 pub fn lambda_of_crf(crf: f64) -> f64 {
     LAMBDA_OF_CRF_0 * (crf / CRF_OCTAVE).exp2()

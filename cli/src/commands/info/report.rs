@@ -32,6 +32,8 @@ pub struct InfoReport<'a> {
     pub bundle: BundleReport,
     pub bits: u8,
     pub bundle_bits: u8,
+    /// Planes from one depth to the next, if the stream is elastic.
+    pub depth_step: Option<u8>,
     pub patch: [u8; 3],
     pub strides: [u8; 3],
     pub chunk_latent_frames: u16,
@@ -164,6 +166,7 @@ impl<'a> InfoReport<'a> {
             bundle: (&video.bundle).into(),
             bits: video.bits,
             bundle_bits: video.bundle_bits,
+            depth_step: video.depth_step,
             patch: video.patch,
             strides: video.strides,
             chunk_latent_frames: video.chunk_latent_frames,
@@ -405,9 +408,11 @@ pub fn text(r: &InfoReport<'_>) -> String {
     }
     lines.push(format!("  size     {size}"));
     lines.push(format!(
-        "  tokens   {} of {} bits, patch {}, strides {}",
+        "  tokens   {} of {} bits{}, patch {}, strides {}",
         r.bits,
         r.bundle_bits,
+        r.depth_step
+            .map_or(String::new(), |step| format!(" (elastic, in steps of {step})")),
         join(r.patch),
         join(r.strides)
     ));

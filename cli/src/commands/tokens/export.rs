@@ -174,6 +174,12 @@ fn video<R: std::io::Read>(
         let message = "there is no video in this file";
         return Err(MediaError::new(MediaErrorKind::Invalid, &args.input, message).into());
     };
+    if video.depth_step.is_some() {
+        // As zeros, absent bits would be taken for tokens.
+        let message = "the tokens of this elastic file have depths, and arrays have no place for them yet; \
+                       read it with the Rust crate or decode it";
+        return Err(MediaError::new(MediaErrorKind::Unsupported, &args.input, message).into());
+    }
     lbit_input::check_bits(args.bits, video)?;
     let bits = args.bits.unwrap_or(video.bits);
     Ok((stream, video.clone().with_bits(bits)))

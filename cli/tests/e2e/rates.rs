@@ -1,0 +1,123 @@
+//! Files of a quality, a rate or a size that was asked for.
+
+use tempfile::TempDir;
+
+use crate::support::{Y4m, decoded, folder, read, run, tiny, write};
+
+/// A folder with a video of `frames` frames.
+fn video(frames: usize) -> TempDir {
+    let folder = folder();
+    write(&folder, "a.y4m", &Y4m::SMALL.video(frames));
+    folder
+}
+
+/// Encodes with `options`; gives the summary.
+fn encode(folder: &TempDir, to: &str, options: &str) -> serde_json::Value {
+    run(
+        folder,
+        &tiny(&format!("encode a.y4m -o {to} -y --json {options}")),
+    )
+    .expect(0)
+    .json()
+}
+
+fn number(json: &serde_json::Value, key: &str) -> f64 {
+    json[key].as_f64().unwrap()
+}
+
+#[test]
+fn a_higher_rate_factor_makes_smaller_files() {
+    let folder = video(29);
+    let full = encode(&folder, "full.lbit", "");
+    let mut before = (f64::INFINITY, f64::INFINITY);
+    for crf in ["0", "12.5", "25", "40", "63"] {
+        let found = encode(&folder, "b.lbit", &format!("--crf {crf}"));
+        let now = (number(&found, "bytes"), number(&found, "mean_depth"));
+        assert!(
+            now.0 <= before.0 && now.1 <= before.1,
+            "{crf}: {now:?} after {before:?}"
+        );
+        before = now;
+        run(&folder, &["verify", "b.lbit"]).expect(0);
+        assert_eq!(decoded(&folder, "b.lbit", "").len(), 29);
+    }
+    assert!(before.1 < number(&full, "mean_depth") / 2.0, "{before:?}");
+}
+
+#[test]
+fn each_effort_makes_files_and_the_same_one_each_time() {
+    let folder = video(17);
+    for effort in 1..=3 {
+        let options = format!("--crf 20 --effort {effort}");
+        encode(&folder, "b.lbit", &options);
+        encode(&folder, "c.lbit", &options);
+        assert!(read(&folder, "b.lbit") == read(&folder, "c.lbit"));
+        run(&folder, &["verify", "b.lbit"]).expect(0);
+    }
+}
+
+#[test]
+fn a_file_is_never_larger_than_its_size() {
+    let folder = video(61);
+    let full = number(&encode(&folder, "full.lbit", "--crf 0"), "bytes");
+    let least = number(&encode(&folder, "least.lbit", "--crf 63"), "bytes");
+    for share in [0.9, 0.5, 0.2] {
+        let size = (least + (full - least) * share) as u64;
+        let found = number(&encode(&folder, "b.lbit", &format!("--size {size}")), "bytes") as u64;
+        assert!(found <= size && found * 100 >= size * 97, "{found} of {size}");
+        assert_eq!(read(&folder, "b.lbit").len() as u64, found);
+        run(&folder, &["verify", "b.lbit"]).expect(0);
+    }
+    run(&folder, &tiny("encode a.y4m -o b.lbit -y --size 100"))
+        .expect(1)
+        .says(&["--size", "100"]);
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let folder = video(125);
+    // 5 seconds.
+    let full = number(&encode(&folder, "full.lbit", "--crf 0"), "bytes") * 8.0 / 5.0;
+    let least = number(&encode(&folder, "least.lbit", "--crf 63"), "bytes") * 8.0 / 5.0;
+    let rate = (full + least) / 2.0;
+    let found = number(&encode(&folder, "b.lbit", &format!("--bitrate {rate}")), "bytes") * 8.0 / 5.0;
+    // Beside the header, the index and the end of the file, which are no part of the rate.
+    let more = 8.0 * 1500.0 / 5.0;
+    assert!((found - rate).abs() < rate * 0.06 + more, "{found} for {rate}");
+}
+
+#[test]
+fn elastic_files_go_through_the_tools() {
+    let folder = video(61);
+    encode(&folder, "a.lbit", "--crf 15 --group 1");
+    run(&folder, &["trim", "a.lbit", "-o", "few.lbit", "--bits", "3"]).expect(0);
+    run(&folder, &["cut", "a.lbit", "-o", "cut.lbit", "--from", "1"]).expect(0);
+    run(&folder, &["concat", "cut.lbit", "a.lbit", "-o", "both.lbit"]).expect(0);
+    for file in ["few.lbit", "cut.lbit", "both.lbit"] {
+        run(&folder, &["verify", file]).expect(0);
+        assert!(!decoded(&folder, file, "").is_empty());
+    }
+    assert!(read(&folder, "few.lbit").len() < read(&folder, "a.lbit").len());
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let folder = video(5);
+    for (options, word) in [
+        ("--crf 20 --bitrate 100k", "--bitrate"),
+        ("--crf 20 --size 5M", "--size"),
+        ("--crf 20 --bits 4", "--bits"),
+        ("--crf 64", "0 to 63"),
+        ("--crf -1", "0 to 63"),
+        ("--bitrate 0", "number of bits"),
+        ("--maxrate 100k", "--maxrate"),
+        ("--crf 10 --bufsize 100k", "--bufsize"),
+        ("--bitrate 100k --maxrate 50k", "--maxrate"),
+        ("--effort 2", "--effort"),
+        ("--bpp nan", "above 0"),
+    ] {
+        run(&folder, &tiny(&format!("encode a.y4m -o b.lbit {options}")))
+            .expect(2)
+            .says(&[word]);
+    }
+}
