@@ -102,9 +102,17 @@ impl Opened {
         let len = usize::try_from(chunk.stored_len).unwrap_or(usize::MAX);
         let most = self.limits.max_chunk_bytes.unwrap_or(u64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        self.with(len.min(most.saturating_add(BLOCK)), |file| {
+        let found = self.with(len.min(most.saturating_add(BLOCK)), |file| {
             file.read(chunk, planes)
-        })
+        })?;
+        // What was said of the chunk came from the index, which is a hint and no authority.
+        if (found.head, found.times.start) != (chunk.head, chunk.start) {
+            return Err(FormatError::new_err(format!(
+                "{}: chunk {}: the index says other things of it than the chunk itself; `latentbit index` writes a new one",
+                self.place, chunk.sequence
+            )));
+        }
+        Ok(found)
     }
 
     /// Reads through a cursor of its own, `block` bytes at a time.
