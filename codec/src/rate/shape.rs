@@ -11,7 +11,7 @@ const CRF_OCTAVE: f64 = 6.0;
 /// λ at a rate factor of 0, in squared error per bit.
 const LAMBDA_OF_CRF_0: f64 = 0.004;
 
-/// The price of a bit at a constant rate factor, in squared error as [`DepthErrors`] has it.
+/// The price of a bit at a constant rate factor, in squared error as [`DepthErrors`](super::DepthErrors) has it.
 ///
 /// Rate factors go from 0, with which tokens keep nearly all that helps, to 63, with which they keep a plane or two. λ doubles
 /// with six more.
