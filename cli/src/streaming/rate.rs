@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Context;
 use clap::Args;
 use latentbit_codec::rate::{
-    Bitrate, DEFAULT_DEPTH_STEP, Effort, ElasticChunk, MAX_CRF, RateControl, Shaped, Target,
+    Bitrate, DEFAULT_DEPTH_STEP, Effort, ElasticChunk, MAX_CRF, Shaped, Target, best_fitting,
 };
 use latentbit_container::{Header, Metadata, Packet, StreamId, Times, VideoStream, Writer, WriterOptions};
 
@@ -195,6 +195,9 @@ pub fn seconds(times: &Times, frames: u64, video: &VideoStream) -> f64 {
 /// Packets that go before a chunk.
 pub type Packets = Vec<(StreamId, Vec<Packet>)>;
 
+/// How closely the rate factor is found with which a file has a size.
+const CRF_STEP: f64 = 0.002;
+
 /// All that goes into a file, kept until it is known how it must be shaped.
 pub struct Kept {
     pub header: Header,
@@ -210,41 +213,22 @@ impl Kept {
     /// # Errors
     /// If even the smallest chunks make a larger file.
     pub fn fit(&self, size: u64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
-        let mut best = self.shaped(0.0, options)?;
-        if self.bytes(&best, options)? <= size {
-            return Ok(best);
-        }
-        let (mut low, mut high) = (0.0, MAX_CRF);
-        best = self.shaped(high, options)?;
-        let least = self.bytes(&best, options)?;
-        if least > size {
-            anyhow::bail!("--size: the smallest file takes {least} bytes, more than the {size} asked for");
-        }
-        while high - low > 0.002 {
-            let middle = (low + high) / 2.0;
-            let shaped = self.shaped(middle, options)?;
-            if self.bytes(&shaped, options)? <= size {
-                (high, best) = (middle, shaped);
-            } else {
-                low = middle;
-            }
+        let at = |crf| {
+            let chunks = self.chunks.iter();
+            let shaped = chunks.map(|(_, chunk)| Ok(chunk.shaped(crf, options.compression)?));
+            shaped.collect::<anyhow::Result<Vec<_>>>()
+        };
+        let best = best_fitting(CRF_STEP, at, |shaped| Ok(self.bytes(shaped, options)? <= size))?;
+        let bytes = self.bytes(&best, options)?;
+        if bytes > size {
+            anyhow::bail!("--size: the smallest file takes {bytes} bytes, more than the {size} asked for");
         }
         Ok(best)
     }
 
-    fn shaped(&self, crf: f64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
-        let mut control = RateControl::new(Target::Crf(crf), options.compression);
-        let chunks = self
-            .chunks
-            .iter()
-            .map(|(_, chunk)| Ok(control.shape(chunk, 0.0)?));
-        chunks.collect()
-    }
-
     /// Bytes of the file with these chunks.
     fn bytes(&self, shaped: &[Shaped], options: WriterOptions) -> anyhow::Result<u64> {
-        let writer = Writer::new(io::sink(), &self.header, options.with_digests(false))?;
-        let mut writer = writer;
+        let mut writer = Writer::new(io::sink(), &self.header, options.with_digests(false))?;
         writer.write_metadata(&self.metadata)?;
         for ((packets, _), shaped) in self.chunks.iter().zip(shaped) {
             for (stream, packets) in packets {

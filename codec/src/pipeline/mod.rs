@@ -181,7 +181,7 @@ pub fn encoder(
 }
 
 /// Starts a pipeline from frames to chunks of an elastic stream: tokens with all their planes, and what each depth would
-/// cost in quality. [`Shaper`](crate::rate::Shaper) chooses among them. The bundle needs both halves.
+/// cost in quality. [`RateControl`](crate::rate::RateControl) chooses among them. The bundle needs both halves.
 ///
 /// # Errors
 /// As for [`encoder`]; [`Error::Parameter`] if `stream` is plain.

@@ -1,8 +1,8 @@
 //! How many bits each chunk gets.
 
-use latentbit_container::{Chunk, Compression, StoredChunk};
+use latentbit_container::Compression;
 
-use super::{ElasticChunk, Shaper, lambda_of_crf};
+use super::{ElasticChunk, Shaped};
 use crate::error::Result;
 
 /// Rate factors go from 0, the best, to this.
@@ -50,27 +50,13 @@ impl Bitrate {
 #[derive(Clone, Debug)]
 pub struct RateControl {
     target: Target,
-    shaper: Shaper,
+    compression: Compression,
     /// Bits that were taken beyond the mean rate so far; below zero if fewer.
     ahead: f64,
     /// Bits that wait in the buffer of a reader, of those that the channel could have carried.
     room: f64,
     /// The rate factor of the chunk before.
     crf: Option<f64>,
-}
-
-/// A chunk that was shaped.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Shaped {
-    /// The chunk with the depths of its tokens.
-    pub chunk: Chunk,
-    /// As it is stored.
-    pub stored: StoredChunk,
-    /// Bytes of its record in a file.
-    pub bytes: u64,
-    /// The rate factor that its depths are those of.
-    pub crf: f64,
 }
 
 impl RateControl {
@@ -83,7 +69,7 @@ impl RateControl {
         };
         Self {
             target,
-            shaper: Shaper::new(compression),
+            compression,
             ahead: 0.0,
             room,
             crf: None,
@@ -93,73 +79,65 @@ impl RateControl {
     /// Shapes the next chunk, whose frames last `seconds`.
     ///
     /// # Errors
-    /// As for [`Shaper::shape`] and [`Shaper::pack`].
+    /// As for [`ElasticChunk::shaped`].
     pub fn shape(&mut self, elastic: &ElasticChunk, seconds: f64) -> Result<Shaped> {
-        let (shaper, shaped) = match self.target {
-            Target::Crf(crf) => self.at(elastic, crf)?,
-            Target::Bitrate(rate) => self.within(elastic, rate, seconds)?,
-        };
-        self.shaper = shaper;
-        Ok(shaped)
-    }
-
-    fn at(&self, elastic: &ElasticChunk, crf: f64) -> Result<(Shaper, Shaped)> {
-        let shaper = self.shaper.clone();
-        let chunk = shaper.shape(elastic, lambda_of_crf(crf))?;
-        let stored = shaper.pack(&chunk)?;
-        let bytes = stored.record_len()?;
-        let shaped = Shaped {
-            chunk,
-            stored,
-            bytes,
-            crf,
-        };
-        Ok((shaper, shaped))
-    }
-
-    /// The best that fits into `bits`, or the least that there is.
-    fn fitting(&self, elastic: &ElasticChunk, bits: f64) -> Result<(Shaper, Shaped)> {
-        let (mut low, mut high) = (0.0, MAX_CRF);
-        let mut best = self.at(elastic, low)?;
-        if best.1.bytes as f64 * 8.0 <= bits {
-            return Ok(best);
+        match self.target {
+            Target::Crf(crf) => elastic.shaped(crf, self.compression),
+            Target::Bitrate(rate) => self.within(elastic, rate, seconds),
         }
-        best = self.at(elastic, high)?;
-        // A hundredth of a step changes nothing that anyone sees.
-        while high - low > 0.02 {
-            let middle = (low + high) / 2.0;
-            let found = self.at(elastic, middle)?;
-            if found.1.bytes as f64 * 8.0 <= bits {
-                (high, best) = (middle, found);
-            } else {
-                low = middle;
-            }
-        }
-        Ok(best)
     }
 
-    fn within(&mut self, elastic: &ElasticChunk, rate: Bitrate, seconds: f64) -> Result<(Shaper, Shaped)> {
+    fn within(&mut self, elastic: &ElasticChunk, rate: Bitrate, seconds: f64) -> Result<Shaped> {
+        let compression = self.compression;
+        let at = |crf| elastic.shaped(crf, compression);
+        let bits = |shaped: &Shaped| shaped.bytes as f64 * 8.0;
+        let fitting = |most: f64| best_fitting(CRF_STEP, at, |shaped| Ok(bits(shaped) <= most));
         let mean = rate.mean * seconds;
         // What was saved or taken too much is made up for within a buffer's length.
         let share = (seconds * rate.mean / rate.buffer.max(1.0)).clamp(0.1, 1.0);
         let wanted = mean - self.ahead * share;
         let most = self.room + rate.max * seconds;
-        let found = self.fitting(elastic, wanted.min(most).max(0.1 * mean))?;
+        let found = fitting(wanted.min(most).max(0.1 * mean))?.crf;
         // A steady price looks better than a steady size, as far as the buffer allows.
-        let steady = self
-            .crf
-            .map_or(found.1.crf, |before| (before + found.1.crf) / 2.0);
-        let smooth = self.at(elastic, steady)?;
-        let fits = |shaped: &Shaped| shaped.bytes as f64 * 8.0 <= most;
-        let (shaper, shaped) = if fits(&smooth.1) {
-            smooth
-        } else {
-            self.fitting(elastic, most)?
+        let smooth = at(self.crf.map_or(found, |before| (before + found) / 2.0))?;
+        let shaped = match bits(&smooth) <= most {
+            true => smooth,
+            false => fitting(most)?,
         };
-        let bits = shaped.bytes as f64 * 8.0;
+        let bits = bits(&shaped);
         self.crf = Some(shaped.crf);
         self.ahead = (self.ahead + bits - mean).max(-rate.buffer);
         self.room = (self.room + rate.max * seconds - bits).min(rate.buffer);
-        Ok((shaper, shaped))
+        Ok(shaped)
     }
+}
+
+/// A step of the rate factor that changes nothing that anyone sees.
+const CRF_STEP: f64 = 0.02;
+
+/// What `at` makes of the lowest rate factor with which it `fits`, to within `step`; of [`MAX_CRF`] if none does.
+///
+/// # Errors
+/// Those of `at` and `fits`.
+pub fn best_fitting<T, E>(
+    step: f64,
+    at: impl Fn(f64) -> Result<T, E>,
+    fits: impl Fn(&T) -> Result<bool, E>,
+) -> Result<T, E> {
+    let best = at(0.0)?;
+    if fits(&best)? {
+        return Ok(best);
+    }
+    let (mut low, mut high) = (0.0, MAX_CRF);
+    let mut best = at(high)?;
+    while high - low > step {
+        let middle = (low + high) / 2.0;
+        let found = at(middle)?;
+        if fits(&found)? {
+            (high, best) = (middle, found);
+        } else {
+            low = middle;
+        }
+    }
+    Ok(best)
 }

@@ -2,16 +2,17 @@
 //!
 //! A depth is worth its bits where it takes enough error away. [`DepthErrors`] says how large the error of each token is
 //! at each depth, measured by decoding the chunk with all its tokens cut to that depth; [`Effort`] says how closely. The
-//! choice is one Lagrangian rule: each token takes the depth with the least error + λ · bits ([`Shaper`]).
+//! choice is one Lagrangian rule: each token takes the depth with the least error + λ · bits
+//! ([`ElasticChunk::shaped`]).
 
 mod control;
 mod errors;
 mod shape;
 
-pub use control::{Bitrate, MAX_CRF, RateControl, Shaped, Target};
+pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
 pub use errors::{DepthErrors, Effort};
 pub(crate) use errors::{Meter, Sensitivity};
-pub use shape::{Shaper, lambda_of_crf};
+pub use shape::{Shaped, lambda_of_crf};
 
 use latentbit_container::{Chunk, layer_costs};
 

@@ -2,7 +2,7 @@
 
 use latentbit_container::{Chunk, Compression, DepthMap, StoredChunk};
 
-use super::ElasticChunk;
+use super::{DepthErrors, ElasticChunk};
 use crate::error::Result;
 
 /// Steps of the rate factor that double λ.
@@ -23,41 +23,45 @@ pub fn lambda_of_crf(crf: f64) -> f64 {
 /// Bits that it takes to say that a token goes on by a layer, about.
 const DEPTH_BITS: f64 = 0.3;
 
-/// Chooses depths, chunk after chunk of a stream.
+/// A chunk that was shaped.
 #[derive(Clone, Debug)]
-pub struct Shaper {
-    compression: Compression,
+#[non_exhaustive]
+pub struct Shaped {
+    /// The chunk with the depths of its tokens.
+    pub chunk: Chunk,
+    /// As it is stored.
+    pub stored: StoredChunk,
+    /// Bytes of its record in a file.
+    pub bytes: u64,
+    /// The rate factor that its depths are those of.
+    pub crf: f64,
 }
 
-impl Shaper {
-    /// For chunks that are stored with `compression`.
-    #[must_use]
-    pub const fn new(compression: Compression) -> Self {
-        Self { compression }
-    }
-
-    /// Gives each token the depth with the least error + `lambda` · bits. The chunk keeps as many planes as its deepest token.
+impl ElasticChunk {
+    /// Gives each token the depth with the least error + λ · bits, for the λ of a rate factor. The chunk keeps as many planes as
+    /// its deepest token, and is stored with `compression`.
     ///
     /// # Errors
-    /// [`Error::Container`](crate::Error::Container) if the chunk and its errors do not fit each other.
-    pub fn shape(&self, elastic: &ElasticChunk, lambda: f64) -> Result<Chunk> {
-        let ElasticChunk { chunk, errors, .. } = elastic;
-        let depths = self.depths(elastic, lambda);
+    /// [`Error::Container`](crate::Error::Container) if the chunk and its errors do not fit each other, or if the coder refuses
+    /// its settings.
+    pub fn shaped(&self, crf: f64, compression: Compression) -> Result<Shaped> {
+        let depths = self.depths(lambda_of_crf(crf));
         let deepest = depths.iter().copied().max().unwrap_or(0);
-        let mut chunk = chunk.clone();
-        chunk.tokens = chunk.tokens.with_depths(DepthMap {
-            step: errors.step,
-            values: depths,
-        });
-        chunk
-            .tokens
-            .truncate_bits(deepest.max(errors.step.min(errors.bits)));
-        chunk.tokens.validate()?;
-        Ok(chunk)
+        let DepthErrors { step, bits, .. } = self.errors;
+        let mut chunk = self.chunk.clone();
+        chunk.tokens = chunk.tokens.with_depths(DepthMap { step, values: depths });
+        chunk.tokens.truncate_bits(deepest.max(step.min(bits)));
+        let stored = StoredChunk::pack(&chunk, compression)?;
+        Ok(Shaped {
+            bytes: stored.record_len()?,
+            chunk,
+            stored,
+            crf,
+        })
     }
 
-    fn depths(&self, elastic: &ElasticChunk, lambda: f64) -> Vec<u8> {
-        let ElasticChunk { errors, costs, .. } = elastic;
+    fn depths(&self, lambda: f64) -> Vec<u8> {
+        let Self { errors, costs, .. } = self;
         let best = |token: usize| {
             let mut taken = 0.0;
             let mut best = (0, f64::INFINITY);
@@ -75,13 +79,5 @@ impl Shaper {
             errors.depth(best.0)
         };
         errors.tokens().map(best).collect()
-    }
-
-    /// Packs a shaped chunk.
-    ///
-    /// # Errors
-    /// As for [`StoredChunk::pack`].
-    pub fn pack(&self, chunk: &Chunk) -> Result<StoredChunk> {
-        Ok(StoredChunk::pack(chunk, self.compression)?)
     }
 }
