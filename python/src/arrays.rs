@@ -1,9 +1,11 @@
 //! Tokens as numpy arrays. Vectors become arrays without a copy.
 
-use latentbit_container::{TokenGrid, Tokens};
+use latentbit_container::{Chunk, TokenGrid, Tokens};
 use numpy::{Element, IntoPyArray, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::error::UnsupportedError;
 
 /// The sides of a grid.
 pub fn sides(grid: TokenGrid) -> [usize; 3] {
@@ -20,6 +22,18 @@ where
     [usize; N]: numpy::ndarray::IntoDimension,
 {
     Ok(values.into_pyarray(py).reshape(shape)?.into_any())
+}
+
+/// The tokens of a chunk for an array, which has a place for all bits of all tokens. Those with depths are refused: as zeros,
+/// absent bits would be taken for tokens.
+pub fn plain(chunk: Chunk) -> PyResult<Tokens> {
+    match chunk.tokens.depths {
+        None => Ok(chunk.tokens),
+        Some(_) => Err(UnsupportedError::new_err(format!(
+            "chunk {}: its tokens have depths, and arrays have no place for them yet; decode the file instead",
+            chunk.sequence
+        ))),
+    }
 }
 
 /// Tokens as 32-bit numbers where these suffice and `wide` is not set, else as 64-bit numbers.

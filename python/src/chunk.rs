@@ -150,7 +150,7 @@ impl Chunk {
     fn read_tokens<'py>(&self, py: Python<'py>, bits: Option<u8>, wide: bool) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(bits)?;
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
-            let tokens = self.load(planes)?.tokens;
+            let tokens = arrays::plain(self.load(planes)?)?;
             let grid = tokens.grid;
             Ok((Numbers::new(tokens, wide), grid))
         })?;
@@ -162,7 +162,7 @@ impl Chunk {
     fn bits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(None)?;
         let (values, tokens) = py.detach(|| -> PyResult<_> {
-            let tokens = self.load(planes)?.tokens;
+            let tokens = arrays::plain(self.load(planes)?)?;
             Ok((arrays::bits(&tokens), tokens))
         })?;
         let [t, h, w] = sides(tokens.grid);
@@ -174,14 +174,15 @@ impl Chunk {
     fn planes<'py>(&self, py: Python<'py>, count: Option<u8>) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(count)?;
         let (values, tokens) = py.detach(|| -> PyResult<_> {
-            let tokens = self.load(planes)?.tokens;
+            let tokens = arrays::plain(self.load(planes)?)?;
             Ok((arrays::planes(&tokens), tokens))
         })?;
         let [t, h, w] = sides(tokens.grid);
         array(py, values, [usize::from(tokens.bits), t, h, w])
     }
 
-    /// The planes as the format packs them: planes, bytes; bit i of byte k is token 8·k + i.
+    /// The planes as the format packs them: planes, bytes; bit i of byte k is token 8·k + i. Bits that a token of an elastic
+    /// stream lacks are zeros.
     #[pyo3(signature = (count = None))]
     fn packed<'py>(&self, py: Python<'py>, count: Option<u8>) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(count)?;

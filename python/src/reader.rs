@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use latentbit_container::{self as container, ChunkInfo, Limits};
 use numpy::IntoPyArray;
-use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{Numbers, check_planes};
+use crate::arrays::{self, Numbers, check_planes};
 use crate::chunk::Chunk;
 use crate::file::Opened;
 use crate::source::Source;
@@ -141,18 +141,11 @@ impl Reader {
         let opened = &self.0;
         let chunks = self.some(first, end)?;
         let planes = check_planes(bits, opened.video.bits)?;
-        if opened.video.depth_step.is_some() {
-            // As zeros, absent bits would be taken for tokens.
-            return Err(PyNotImplementedError::new_err(format!(
-                "{}: the tokens of this elastic file have depths, and arrays have no place for them yet; decode it instead",
-                opened.place
-            )));
-        }
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
             let mut all =
                 container::Tokens::new(opened.video.grid(container::LatentFrames(0)), planes, Vec::new());
             for chunk in chunks {
-                let tokens = opened.load(chunk, planes)?.tokens;
+                let tokens = arrays::plain(opened.load(chunk, planes)?)?;
                 all.grid.t = all.grid.t.saturating_add(tokens.grid.t);
                 match all.values.is_empty() {
                     true => all.values = tokens.values,

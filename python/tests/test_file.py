@@ -305,6 +305,27 @@ def test_conformance_files(folder: str) -> None:
     assert seen > 5
 
 
+@pytest.mark.parametrize("name", ["subset/elastic-cm", "subset/elastic-raw", "uncommon/elastic-joined"])
+def test_tokens_with_depths_are_no_arrays(name: str) -> None:
+    """As zeros, absent bits would be taken for tokens."""
+    file = latentbit.open(ROOT / "testdata/conformance" / f"{name}.lbit")
+    chunk = file[len(file) - 1]
+    for array in (
+        lambda: chunk.tokens,
+        lambda: chunk.bits,
+        lambda: chunk.planes(),
+        lambda: file.by_frame[:].tokens,
+    ):
+        with pytest.raises(latentbit.UnsupportedError, match="depths"):
+            array()
+    assert chunk.packed().any()
+
+
+def test_chunks_without_depths_of_elastic_files_are_arrays() -> None:
+    file = latentbit.open(ROOT / "testdata/conformance/uncommon/elastic-mixed.lbit")
+    assert file[0].tokens.any()
+
+
 def test_metadata_wherever_it_stands(parts: list[Tokens]) -> None:
     data = file_bytes(parts, metadata={"title": "A clip", "encoder": "test"})
     assert latentbit.open(data).metadata == {"title": "A clip", "encoder": "test"}
