@@ -20,7 +20,7 @@ use crate::streaming::lbit_input::{self, Point};
 use crate::streaming::lbit_output::{self, LbitOutput};
 use crate::streaming::neighbourhood::Neighbourhood;
 use crate::streaming::threads;
-use latentbit_media::Start;
+use latentbit_media::{MediaError, MediaErrorKind, Start};
 
 /// Options of `inpaint`.
 #[derive(Debug, Args)]
@@ -88,6 +88,11 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
             "--mask begins at {}:{}, but frames are {}x{}",
             mask.x, mask.y, video.width, video.height
         ));
+    }
+    if video.depth_step.is_some() {
+        let message = "the tokens of this elastic file have depths, and inpaint does not know how deep new ones should be; \
+                       encode the video with --bits";
+        return Err(MediaError::new(MediaErrorKind::Unsupported, &args.input, message).into());
     }
     let point_at = |start: Start| Point::new(start, &video);
     let part = Part {

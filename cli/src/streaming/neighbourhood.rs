@@ -15,10 +15,9 @@ pub struct Neighbourhood {
     unpacked: u64,
 }
 
-/// The tokens of a chunk, all known.
+/// The tokens of a chunk, with all bits that they have known.
 pub fn intact(stored: &StoredChunk) -> latentbit_container::Result<Piece> {
-    let chunk = stored.unpack()?;
-    Ok(Piece::intact(chunk.tokens.values, chunk.tokens.bits, stored.key))
+    Ok(Piece::of(&stored.unpack()?.tokens, stored.key))
 }
 
 impl Neighbourhood {

@@ -2,6 +2,7 @@
 
 use tempfile::TempDir;
 
+use crate::predict::predict;
 use crate::support::{Y4m, decoded, folder, read, run, tiny, write};
 
 /// A folder with a video of `frames` frames.
@@ -98,6 +99,17 @@ fn elastic_files_go_through_the_tools() {
         assert!(!decoded(&folder, file, "").is_empty());
     }
     assert!(read(&folder, "few.lbit").len() < read(&folder, "a.lbit").len());
+    // A predictor is only asked for the bits that are there.
+    let bits = |file: &str| {
+        let score = run(&folder, &predict(&format!("score {file} --json")))
+            .expect(0)
+            .json();
+        number(&score, "bits_per_token")
+    };
+    assert!(bits("few.lbit") < bits("a.lbit"));
+    run(&folder, &predict("inpaint a.lbit -o made.lbit --mask 8:8:0:0"))
+        .expect(1)
+        .says(&["a.lbit", "depths"]);
 }
 
 #[test]
