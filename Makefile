@@ -115,7 +115,7 @@ public-api: setup-rust ## Compare the public items of the library crates with CR
 	scripts/api/public-api.sh
 
 .PHONY: package
-package: setup-system ## Package the crates, and install the command from the packages: 5 minutes
+package: setup-system ## Package the crates, and install the command from the packages: some 15 minutes
 	scripts/package/check.sh $(PACKAGE)
 
 .PHONY: fmt

@@ -1,5 +1,6 @@
 //! Latents to chunks of tokens and back.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -125,9 +126,9 @@ impl TokenDecoder {
     /// The latent of a chunk; where there are `draws` of its tokens, the mean of theirs.
     fn chunk(&self, chunk: &Chunk, draws: &[Vec<u64>], context: &Context<Latents>) -> Result<LatentChunk> {
         let tokenizer = self.bundle.tokenizer()?;
-        let mut tokens = chunk.tokens.clone();
+        let mut tokens = Cow::Borrowed(&chunk.tokens);
         if let Some(kept) = self.kept_bits {
-            tokens.truncate_bits(kept.max(1));
+            tokens.to_mut().truncate_bits(kept.max(1));
         }
         let latent_frames = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
         let size = [latent_frames, self.size[0], self.size[1]];

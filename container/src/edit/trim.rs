@@ -21,6 +21,9 @@ pub fn trim<R: Read, W: Write>(
     limits: &Limits,
     options: WriterOptions,
 ) -> Result<(W, Summary)> {
+    if bits == 0 {
+        return Err(Error::parameter("bits per token", "at least 1", bits));
+    }
     let mut reader = intact(input, limits)?;
     let mut header = reader.header().clone();
     for stream in &mut header.streams {

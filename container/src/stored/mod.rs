@@ -359,8 +359,8 @@ impl StoredChunk {
     }
 
     /// Reads the payload of a chunk record that starts at `offset`; the second result is the checksum of the header
-    /// that it was written under; `elastic` tells whether its stream may have depths. Everything but the insides of coded planes is checked, and nothing larger than a few
-    /// times the payload is allocated.
+    /// that it was written under; `elastic` tells whether its stream may have depths. Everything but the insides of coded
+    /// planes is checked, and nothing larger than a few times the payload is allocated.
     pub(crate) fn decode(
         payload: &[u8],
         offset: u64,
