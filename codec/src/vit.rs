@@ -120,6 +120,8 @@ pub(crate) struct Vit {
     layers: Vec<Layer>,
     norm: Norm,
     head: Conv,
+    /// A second head on the same features.
+    side_head: Option<Conv>,
     window: Option<[usize; 3]>,
     heads: usize,
     head_width: usize,
@@ -155,12 +157,27 @@ impl Vit {
                 [width, outputs],
                 Activation::None,
             ),
+            side_head: None,
             window: config.window,
             heads: config.heads,
             head_width: width / config.heads,
             theta: config.rope_theta,
             backend: weights.backend().clone(),
         }
+    }
+
+    /// Adds a second head of the weights `name` with so many outputs.
+    pub(crate) fn with_side_head(self, weights: &mut Weights<'_>, name: &str, outputs: usize) -> Self {
+        let width = self.embed.spec().outputs;
+        Self {
+            side_head: Some(linear(weights, name, [width, outputs], Activation::None)),
+            ..self
+        }
+    }
+
+    /// Outputs of the second head; 0 without one.
+    pub(crate) fn side_outputs(&self) -> usize {
+        self.side_head.as_ref().map_or(0, |head| head.spec().outputs)
     }
 
     /// Bytes that each token takes in the buffers: the stream, what is read and what is between operators, and queries,
@@ -172,8 +189,8 @@ impl Vit {
     }
 
     /// From (tokens, inputs), the patches of the buffers, of a grid or of several one after the other, which is for GPUs
-    /// only. The outputs become tokens of one bit for each (set exactly when it is above zero) if `tokens` are wanted, else
-    /// they are left as [`Buffers::output`].
+    /// only. The outputs become tokens of one bit for each (set exactly when it is above zero) if `tokens` are wanted, and
+    /// what the second head makes is left as [`Buffers::output`]; else the outputs are.
     pub(crate) fn forward(
         &self,
         grid: [usize; 3],
@@ -245,20 +262,31 @@ impl Vit {
                 layer.mlp[1].run_part(inner, 0..len, start, [len, count], sink)?;
             }
         }
-        if tokens.is_none() {
-            output.reserve(&self.backend, count * self.head.spec().outputs)?;
-        }
-        let stream = tokens.is_none().then_some(Stream {
+        let head = match tokens {
+            Some(tokens) => {
+                let sink = Sink {
+                    tokens: Some(tokens),
+                    ..Sink::default()
+                };
+                self.head.run(input, 0, size, sink)?;
+                self.side_head.as_ref()
+            }
+            None => Some(&self.head),
+        };
+        let Some(head) = head else {
+            return Ok(());
+        };
+        output.reserve(&self.backend, count * head.spec().outputs)?;
+        let stream = Stream {
             values: output,
             add: false,
             store: true,
-        });
+        };
         let sink = Sink {
-            stream,
-            tokens,
+            stream: Some(stream),
             ..Sink::default()
         };
-        self.head.run(input, 0, size, sink)
+        head.run(input, 0, size, sink)
     }
 
     /// Where the end of a layer over so many positions goes: to the residual stream, and to the operand of the layer `next`,

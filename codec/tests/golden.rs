@@ -35,6 +35,13 @@ fn tokenizers_match() {
 }
 
 #[test]
+fn depths_match() {
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        networks::depths_match(&On::of(dtype));
+    }
+}
+
+#[test]
 fn every_storage_loads() {
     networks::every_storage_loads(&On::of(Dtype::F32));
 }

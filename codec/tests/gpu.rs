@@ -52,6 +52,11 @@ fn tokenizers_match() {
 }
 
 #[test]
+fn depths_match() {
+    on(&ALL).iter().for_each(networks::depths_match);
+}
+
+#[test]
 fn every_storage_loads() {
     on(&[Dtype::F32]).iter().for_each(networks::every_storage_loads);
 }

@@ -116,6 +116,25 @@ def tokenizer_tensors(tokenizer: Tokenizer, sizes: tuple[tuple[int, int, int], .
     return tensors
 
 
+def depth_tensors(tokenizer: Tokenizer, sizes: tuple[tuple[int, int, int], ...]) -> dict[str, Tensor]:
+    """Latents, bits, what the depth head says of them, and the latents of tokens of many depths."""
+    tensors = {}
+    for size in sizes:
+        key = "x".join(map(str, size))
+        latent = torch.randn(1, tokenizer.config.latent_channels, *size)
+        u, estimates, grid = tokenizer.analyse(latent)
+        assert estimates is not None
+        ladder = torch.tensor(tokenizer.config.depths)
+        depths = ladder[torch.randint(len(ladder), u.shape[:2])]
+        tensors[f"latent.{key}"] = last(latent)
+        tensors[f"outputs.{key}"] = u[0]
+        tensors[f"bits.{key}"] = (u > 0)[0].to(torch.uint8)
+        tensors[f"estimates.{key}"] = estimates[0]
+        tensors[f"depths.{key}"] = depths[0].to(torch.uint8)
+        tensors[f"decoded.{key}"] = last(tokenizer.decode_bits(u > 0, grid, size, depths))
+    return tensors
+
+
 def conv_tensors() -> dict[str, Tensor]:
     """A causal convolution over a clip, and a norm with and without SiLU."""
     conv = CausalConv3d(5, 19, FULL)
@@ -244,6 +263,18 @@ def write_all(out: Path) -> None:
     digest = hashlib.sha256((out / "storage-int8.safetensors").read_bytes()).hexdigest()
     predictors.save(path, PredictorFileConfig("tiny", digest, model.config, {"note": "random weights"}), model, "int8")
     write(out / "predictor-tiny-tensors.safetensors", predictor_tensors(predictors.load(path)[1]))
+    torch.manual_seed(24)
+    # Depths of tokens, and a head that estimates what they cost.
+    tokens = replace(TOKENIZERS["windows"], depth_step=5)
+    tokenizer = Tokenizer(tokens)
+    stir(tokenizer)
+    assert tokenizer.depth_head is not None
+    nn.init.normal_(tokenizer.depth_head.weight, std=0.3)
+    path = out / "tokenizer-depths.safetensors"
+    bundle.save(path, BundleConfig("depths", models["tiny"][1], tokens), models["tiny"][0], tokenizer, "int8")
+    stored_tokenizer = bundle.load(path)[2]
+    assert stored_tokenizer is not None
+    write(out / "tokenizer-depths-tensors.safetensors", depth_tensors(stored_tokenizer, ((1, 5, 7), (4, 9, 6))))
     torch.manual_seed(21)
     weights, tensors = resample_tensors()
     save_file({k: v.contiguous() for k, v in weights.items()}, str(out / "resample.safetensors"), {"config": "{}"})

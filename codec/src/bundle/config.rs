@@ -122,6 +122,9 @@ pub struct TokenizerConfig {
     pub quantizer: QuantizerKind,
     /// Latent frames of a full chunk.
     pub chunk_latent_frames: usize,
+    /// Planes between the depths whose error a head of the encoder estimates for each token; none: there is no such head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_step: Option<usize>,
 }
 
 /// The quantizers that a bundle can ask for.
@@ -368,6 +371,9 @@ impl TokenizerConfig {
                 self.rope_theta
             )
         })?;
+        if let Some(step) = self.depth_step {
+            within("tokenizer.depth_step", step, 1, self.bits)?;
+        }
         within(
             "tokenizer.chunk_latent_frames",
             self.chunk_latent_frames,

@@ -68,11 +68,14 @@ impl<O: Encoded> Stage for TokenEncoder<O> {
 
     fn take(&mut self, item: LatentChunk, context: &Context<O>) -> Result<()> {
         let tokenizer = self.bundle.tokenizer()?;
-        let mut tokens = context.compute(|| tokenizer.encode(&item.latent))?;
+        let (mut tokens, estimates) = context.compute(|| tokenizer.analyse(&item.latent))?;
         tokens.truncate_bits(self.stream.bits);
         let bundle = &self.bundle;
         let errors = match &mut self.meter {
-            Some(meter) => Some(context.compute(|| meter.measure(bundle, &item.latent, &tokens, item.key))?),
+            Some(meter) => {
+                let coded = (&tokens, estimates.as_ref());
+                Some(context.compute(|| meter.measure(bundle, &item.latent, coded, item.key))?)
+            }
             None => None,
         };
         let LatentChunk {

@@ -6,7 +6,7 @@ use latentbit_container::{DepthMap, TokenGrid, Tokens};
 
 use crate::error::Result;
 use crate::model::Bundle;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, ladder};
 use crate::vae::{DecoderState, WanVae};
 use crate::volume::Volume;
 
@@ -14,10 +14,11 @@ use crate::volume::Volume;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effort {
-    /// In the latent, each channel weighted by what it does to pixels: a pass of the ViT's decoder for each depth.
+    /// As the depth head of the bundle estimates them, which costs nothing. Without one in the latent, each channel weighted
+    /// by what it does to pixels: a pass of the ViT's decoder for each depth.
     #[default]
-    Latent,
-    /// As [`Latent`](Self::Latent), scaled by what the VAE's decoder makes of a middle depth in each place.
+    Estimated,
+    /// As [`Estimated`](Self::Estimated), scaled by what the VAE's decoder makes of a middle depth in each place.
     Scaled,
     /// In pixels: a pass of the VAE's decoder for each depth.
     Pixels,
@@ -28,7 +29,7 @@ impl Effort {
     #[must_use]
     pub const fn of_level(level: u8) -> Option<Self> {
         match level {
-            1 => Some(Self::Latent),
+            1 => Some(Self::Estimated),
             2 => Some(Self::Scaled),
             3 => Some(Self::Pixels),
             _ => None,
@@ -46,11 +47,6 @@ pub struct DepthErrors {
     pub bits: u8,
     /// For depth 0, one step, two steps … and `bits`: the error of each token, in the order of the tokens.
     pub levels: Vec<Vec<f32>>,
-}
-
-/// The depths that tokens of `bits` planes may have, from 0.
-fn depths(step: u8, bits: u8) -> impl Iterator<Item = u8> {
-    (0..bits).step_by(usize::from(step.max(1))).chain([bits])
 }
 
 /// How much a change of a latent value by 1 adds to the squared error in pixels, for each channel: of a group's first latent
@@ -124,34 +120,41 @@ impl Meter {
         }
     }
 
-    /// The errors of `tokens`, which were made of `latent` (T', h, w, C); a group begins with it if `key`.
+    /// The errors of `tokens`, which were made of `latent` (T', h, w, C); a group begins with it if `key`. `estimates` are what
+    /// the depth head says of them.
     pub fn measure(
         &mut self,
         bundle: &Bundle,
         latent: &Volume,
-        tokens: &Tokens,
+        (tokens, estimates): (&Tokens, Option<&Volume>),
         key: bool,
     ) -> Result<DepthErrors> {
         let tokenizer = bundle.tokenizer()?;
-        let places = Places::new(tokenizer, latent.shape(), tokens.grid);
-        let depths: Vec<u8> = depths(self.step, tokens.bits).collect();
-        let mut cut = Vec::with_capacity(depths.len());
-        for &depth in &depths {
-            let values = vec![depth; tokens.values.len()];
+        let places = Places::new(tokenizer, bundle.vae.strides(), latent.shape(), tokens.grid);
+        let depths: Vec<usize> = ladder(self.step.into(), tokens.bits.into()).collect();
+        let cut = |depth: usize| -> Result<Volume> {
+            let values = vec![u8::try_from(depth).unwrap_or(u8::MAX); tokens.values.len()];
             let tokens = tokens.clone().with_depths(DepthMap { step: 1, values });
-            cut.push(tokenizer.decode(&tokens, places.latent)?);
-        }
+            tokenizer.decode(&tokens, places.latent)
+        };
+        let all = || depths.iter().map(|&depth| cut(depth)).collect::<Result<Vec<_>>>();
+        let guessed = || -> Result<Vec<Vec<f32>>> {
+            match estimates.and_then(|estimates| places.estimated(tokenizer, estimates, &depths, key)) {
+                Some(levels) => Ok(levels),
+                None => Ok(places.in_latent(latent, &all()?, bundle.sensitivity()?, key)),
+            }
+        };
         let levels = match self.effort {
-            Effort::Pixels => self.in_pixels(bundle, latent, &cut, &places, key)?,
-            Effort::Latent => places.in_latent(latent, &cut, bundle.sensitivity()?, key),
+            Effort::Pixels => self.in_pixels(bundle, latent, &all()?, &places, key)?,
+            Effort::Estimated => guessed()?,
             Effort::Scaled => {
-                let mut levels = places.in_latent(latent, &cut, bundle.sensitivity()?, key);
-                let middle = cut.len() / 2;
-                let range = middle..middle + 1;
-                let seen =
-                    self.in_pixels(bundle, latent, cut.get(range).unwrap_or_default(), &places, key)?;
-                if let (Some(seen), Some(guessed)) = (seen.first(), levels.get(middle).cloned()) {
-                    scale(&mut levels, seen, &guessed);
+                let mut levels = guessed()?;
+                let middle = depths.len() / 2;
+                if let Some(&depth) = depths.get(middle) {
+                    let seen = self.in_pixels(bundle, latent, &[cut(depth)?], &places, key)?;
+                    if let (Some(seen), Some(guessed)) = (seen.first(), levels.get(middle).cloned()) {
+                        scale(&mut levels, seen, &guessed);
+                    }
                 }
                 levels
             }
@@ -182,8 +185,7 @@ impl Meter {
             None => bundle.vae.decode(latent, &mut DecoderState::default()),
         };
         let whole = decode(latent)?;
-        let strides = bundle.vae.strides();
-        let level = |latent: &Volume| Ok(places.in_frames(&whole, &decode(latent)?, strides, key));
+        let level = |latent: &Volume| Ok(places.in_frames(&whole, &decode(latent)?, key));
         cut.iter().map(level).collect()
     }
 }
@@ -203,16 +205,19 @@ fn scale(levels: &mut [Vec<f32>], seen: &[f32], guessed: &[f32]) {
 struct Places {
     grid: TokenGrid,
     patch: [usize; 3],
+    /// Pixels of a latent position along time, height and width.
+    strides: [usize; 3],
     /// (T', h, w).
     latent: [usize; 3],
 }
 
 impl Places {
-    fn new(tokenizer: &Tokenizer, latent: &[usize], grid: TokenGrid) -> Self {
+    fn new(tokenizer: &Tokenizer, strides: [usize; 3], latent: &[usize], grid: TokenGrid) -> Self {
         let side = |axis: usize| latent.get(axis).copied().unwrap_or(0);
         Self {
             grid,
             patch: tokenizer.config().patch,
+            strides,
             latent: [side(0), side(1), side(2)],
         }
     }
@@ -221,6 +226,39 @@ impl Places {
     fn token(&self, t: usize, h: usize, w: usize) -> usize {
         let [k_t, k_h, k_w] = self.patch;
         ((t / k_t) * self.grid.h as usize + h / k_h) * self.grid.w as usize + w / k_w
+    }
+
+    /// Errors at `depths` as the depth head has them, if it knows of these depths.
+    fn estimated(
+        &self,
+        tokenizer: &Tokenizer,
+        estimates: &Volume,
+        depths: &[usize],
+        key: bool,
+    ) -> Option<Vec<Vec<f32>>> {
+        let config = tokenizer.config();
+        let known: Vec<usize> = ladder(config.depth_step?, config.bits).collect();
+        let mut values = vec![0.0; self.grid.len()];
+        let [steps, height, width] = self.latent;
+        let [time, rows, columns] = self.strides;
+        for t in 0..steps {
+            let frames = if key && t == 0 { 1 } else { time };
+            for at in 0..height * width {
+                *values.get_mut(self.token(t, at / width, at % width))? +=
+                    (3 * frames * rows * columns) as f32;
+            }
+        }
+        let level = |depth: &usize| {
+            let place = known.iter().position(|known| known == depth)?;
+            let logs = estimates.data().iter().skip(place).step_by(known.len());
+            // No pixel is further off than 2, whatever the head says.
+            Some(
+                logs.zip(&values)
+                    .map(|(log, values)| log.exp().min(4.0) * values)
+                    .collect(),
+            )
+        };
+        depths.iter().map(level).collect()
     }
 
     fn in_latent(
@@ -253,9 +291,9 @@ impl Places {
     }
 
     /// Errors of frames (T, H, W, 3).
-    fn in_frames(&self, whole: &Volume, cut: &Volume, strides: [usize; 3], key: bool) -> Vec<f32> {
+    fn in_frames(&self, whole: &Volume, cut: &Volume, key: bool) -> Vec<f32> {
         let mut errors = vec![0.0; self.grid.len()];
-        let [time, rows, columns] = strides;
+        let [time, rows, columns] = self.strides;
         let (height, width) = (self.latent[1] * rows, self.latent[2] * columns);
         let lines = whole
             .data()
@@ -304,5 +342,56 @@ impl DepthErrors {
     /// The tokens that there are errors of.
     pub(super) fn tokens(&self) -> Range<usize> {
         0..self.levels.first().map_or(0, Vec::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Dtype};
+
+    /// The depth head's logarithms become sums over the pixels of each token, also at the edges and in a group's first frame.
+    #[test]
+    fn estimates_become_sums() {
+        let path = format!(
+            "{}/../testdata/golden/tokenizer-depths.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let bundle = Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap();
+        let tokenizer = bundle.tokenizer().unwrap();
+        let (bits, step) = (tokenizer.bits(), 5);
+        let shape = [3, 5, 7, tokenizer.config().latent_channels];
+        let latent = Volume::new(&shape, noise(shape.iter().product())).unwrap();
+        let (tokens, estimates) = tokenizer.analyse(&latent).unwrap();
+        let logs = estimates.unwrap();
+        let depths = ladder(step, bits.into()).count();
+        assert_eq!(logs.shape(), [tokens.values.len(), depths]);
+        let [time, rows, columns] = bundle.vae.strides();
+        for key in [true, false] {
+            let found = Meter::new(5, Effort::Estimated)
+                .measure(&bundle, &latent, (&tokens, Some(&logs)), key)
+                .unwrap();
+            assert_eq!((found.levels.len(), found.depth(depths - 1)), (depths, bits));
+            for (token, logs) in logs.data().chunks(depths).enumerate() {
+                let (w, h) = (token % 4, token / 4 % 3);
+                let patch = if w == 3 { 1 } else { 2 } * if h == 2 { 1 } else { 2 };
+                let frames = match (token / 12, key) {
+                    (0, true) => 1 + time,
+                    (0, false) => 2 * time,
+                    _ => time,
+                };
+                let values = (3 * frames * rows * columns * patch) as f32;
+                for (level, log) in found.levels.iter().zip(logs) {
+                    let expected = log.exp().min(4.0) * values;
+                    assert!((level[token] / expected - 1.0).abs() < 1e-5, "token {token}");
+                }
+            }
+        }
+        // Of depths that the head does not know, the latent tells.
+        let other = Meter::new(3, Effort::Estimated)
+            .measure(&bundle, &latent, (&tokens, Some(&logs)), true)
+            .unwrap();
+        assert_eq!(other.levels.len(), ladder(3, bits.into()).count());
+        assert_ne!(other.levels[0], vec![0.0; tokens.values.len()]);
     }
 }

@@ -34,14 +34,15 @@ struct Call {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// The signs of the outputs.
+    /// The signs of the outputs, and the outputs of the side head.
     Tokens,
     /// The outputs.
     Values,
 }
 
 enum Output {
-    Tokens(Vec<u64>),
+    /// Tokens, and what the side head says of them.
+    Tokens(Vec<u64>, Vec<f32>),
     Values(Vec<f32>),
 }
 
@@ -62,15 +63,28 @@ impl Half {
         }
     }
 
+    /// Adds a second head of the weights `name` with so many outputs.
+    pub(super) fn with_side_head(self, weights: &mut Weights<'_>, name: &str, outputs: usize) -> Self {
+        Self {
+            vit: self.vit.with_side_head(weights, name, outputs),
+            ..self
+        }
+    }
+
     pub(super) fn vit(&self) -> &Vit {
         &self.vit
     }
 
-    /// A token for each position of a grid; `fill` writes its patches.
-    pub(super) fn tokens(&self, grid: [usize; 3], fill: impl FnOnce(&mut Vec<f32>)) -> Result<Vec<u64>> {
+    /// A token for each position of a grid, and the outputs (positions, outputs) of the side head if there is one; `fill`
+    /// writes its patches.
+    pub(super) fn tokens(
+        &self,
+        grid: [usize; 3],
+        fill: impl FnOnce(&mut Vec<f32>),
+    ) -> Result<(Vec<u64>, Vec<f32>)> {
         match self.run(grid, Wanted::Tokens, fill)? {
-            Output::Tokens(tokens) => Ok(tokens),
-            Output::Values(_) => Ok(Vec::new()),
+            Output::Tokens(tokens, side) => Ok((tokens, side)),
+            Output::Values(_) => Ok((Vec::new(), Vec::new())),
         }
     }
 
@@ -78,7 +92,7 @@ impl Half {
     pub(super) fn values(&self, grid: [usize; 3], fill: impl FnOnce(&mut Vec<f32>)) -> Result<Vec<f32>> {
         match self.run(grid, Wanted::Values, fill)? {
             Output::Values(values) => Ok(values),
-            Output::Tokens(_) => Ok(Vec::new()),
+            Output::Tokens(..) => Ok(Vec::new()),
         }
     }
 
@@ -117,7 +131,11 @@ impl Half {
             Wanted::Tokens => {
                 let mut tokens = vec![0; count];
                 self.vit.forward(grid, clips, buffers, Some(&mut tokens))?;
-                Ok(Output::Tokens(tokens))
+                let side = match self.vit.side_outputs() {
+                    0 => Vec::new(),
+                    outputs => buffers.output(count * outputs)?.into_owned(),
+                };
+                Ok(Output::Tokens(tokens, side))
             }
             Wanted::Values => {
                 self.vit.forward(grid, clips, buffers, None)?;
@@ -137,9 +155,15 @@ impl Half {
         }
         let count: usize = grid.iter().product();
         match self.forward(grid, calls.len(), wanted, buffers) {
-            Ok(Output::Tokens(all)) => {
-                let each = all.chunks_exact(count.max(1));
-                each.map(|tokens| Ok(Output::Tokens(tokens.to_vec()))).collect()
+            Ok(Output::Tokens(all, side)) => {
+                let outputs = count * self.vit.side_outputs();
+                let part = |index: usize| side.get(index * outputs..(index + 1) * outputs);
+                let each = all.chunks_exact(count.max(1)).enumerate();
+                each.map(|(index, tokens)| {
+                    let side = part(index).unwrap_or_default().to_vec();
+                    Ok(Output::Tokens(tokens.to_vec(), side))
+                })
+                .collect()
             }
             Ok(Output::Values(all)) => {
                 let each = all.chunks_exact((count * self.outputs).max(1));
@@ -180,7 +204,9 @@ mod tests {
                 for (call, found) in calls.iter().zip(together) {
                     let fill = |patches: &mut Vec<f32>| patches.clone_from(&call.patches);
                     match found.unwrap() {
-                        Output::Tokens(found) => assert_eq!(found, half.tokens(grid, fill).unwrap()),
+                        Output::Tokens(found, side) => {
+                            assert_eq!((found, side), half.tokens(grid, fill).unwrap());
+                        }
                         Output::Values(found) => assert_eq!(found, half.values(grid, fill).unwrap()),
                     }
                 }

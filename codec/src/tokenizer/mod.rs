@@ -15,6 +15,11 @@ use crate::volume::Volume;
 use half::Half;
 use patch::{patchify, unpatchify};
 
+/// The depths that tokens of `bits` planes may have: 0, `step`, twice that … and `bits`.
+pub(crate) fn ladder(step: usize, bits: usize) -> impl Iterator<Item = usize> {
+    (0..bits).step_by(step.max(1)).chain([bits])
+}
+
 /// Turns one chunk of normalised latent into tokens and back. Chunks know nothing of each other.
 pub struct Tokenizer {
     config: TokenizerConfig,
@@ -34,19 +39,27 @@ impl Tokenizer {
                 Half::load(weights, name, &vit_config, sides, layers)
             })
         };
+        let mut encoder = half(
+            Halves::Encoder,
+            "tokenizer.encoder",
+            [patch, bits],
+            config.encoder_layers,
+        );
+        let decoder = half(
+            Halves::Decoder,
+            "tokenizer.decoder",
+            [bits, patch],
+            config.decoder_layers,
+        );
+        if let Some(step) = config.depth_step {
+            let outputs = ladder(step, config.bits).count();
+            encoder = weights.half(Halves::Encoder, |weights| {
+                encoder.with_side_head(weights, "tokenizer.depth_head", outputs)
+            });
+        }
         Self {
-            encoder: half(
-                Halves::Encoder,
-                "tokenizer.encoder",
-                [patch, bits],
-                config.encoder_layers,
-            ),
-            decoder: half(
-                Halves::Decoder,
-                "tokenizer.decoder",
-                [bits, patch],
-                config.decoder_layers,
-            ),
+            encoder,
+            decoder,
             halves: weights.halves(),
             config: config.clone(),
             quantizer: quantizer::quantizer(config.quantizer),
@@ -84,13 +97,28 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Shape`] for other shapes.
     pub fn encode(&self, latent: &Volume) -> Result<Tokens> {
+        Ok(self.analyse(latent)?.0)
+    }
+
+    /// As [`encode`](Self::encode), and what the depth head expects of them if the bundle has one: for each token the natural
+    /// logarithm of the mean squared error that it adds to its pixels (red, green and blue in −1…1) at each of K depths, f32
+    /// (tokens, K). The depths are 0, [`depth_step`](TokenizerConfig::depth_step), twice that … and D.
+    ///
+    /// # Errors
+    /// As for [`encode`](Self::encode).
+    pub fn analyse(&self, latent: &Volume) -> Result<(Tokens, Option<Volume>)> {
         self.halves.need(Halves::Encoder)?;
         let size = self.latent_size(latent)?;
         let fill = self.patches_of(size);
-        let values = self
+        let (values, estimates) = self
             .encoder
             .tokens(self.sides(size), |patches| fill(latent.data(), patches))?;
-        Ok(Tokens::new(self.grid_for(size), self.bits(), values))
+        let depths = self.encoder.vit().side_outputs();
+        let estimates = match depths {
+            0 => None,
+            _ => Some(Volume::new(&[values.len(), depths], estimates)?),
+        };
+        Ok((Tokens::new(self.grid_for(size), self.bits(), values), estimates))
     }
 
     /// The encoder's outputs before the sign, f32 (tokens, D).

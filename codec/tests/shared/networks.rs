@@ -268,6 +268,36 @@ fn tokenizer_matches(on: &On, name: &str) {
     }
 }
 
+/// Tokens of many depths decode, and the depth head estimates, as in PyTorch.
+pub fn depths_match(on: &On) {
+    let name = "tokenizer-depths";
+    let bundle = on.bundle(name);
+    let tokenizer = bundle.tokenizer().unwrap();
+    let golden = tensors(name);
+    for size in [[1, 5, 7], [4, 9, 6]] {
+        let key = size.map(|side: usize| side.to_string()).join("x");
+        let [outputs, estimates] =
+            ["outputs", "estimates"].map(|kind| golden.volume(&format!("{kind}.{key}")));
+        let [bits, depths] = ["bits", "depths"].map(|kind| &golden[format!("{kind}.{key}").as_str()]);
+        let (tokens, found) = tokenizer
+            .analyse(&golden.volume(&format!("latent.{key}")))
+            .unwrap();
+        bits_match(&tokens.values, &outputs, bits, on.tolerance);
+        on.assert_close(&found.unwrap(), &estimates, &format!("estimates for {key}"));
+        let exact = Tokens::new(tokens.grid, tokens.bits, rows(bits).map(token).collect());
+        let exact = exact.with_depths(DepthMap {
+            step: 1,
+            values: depths.bytes().to_vec(),
+        });
+        let found = tokenizer.decode(&exact, size).unwrap();
+        on.assert_close(
+            &found,
+            &golden.volume(&format!("decoded.{key}")),
+            &format!("depths for {key}"),
+        );
+    }
+}
+
 pub fn tokenizers_match(on: &On) {
     // Windows, attention to everything, and a spherical code.
     for name in ["tokenizer-windows", "tokenizer-full", "tokenizer-bsq"] {
