@@ -234,8 +234,10 @@ $(VENV)/.python-packages: python/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) -r $<
 	touch $@
 
-$(VENV)/.training-packages: training/requirements.txt | $(PYTHON)
+# With the command latentbit-train, which runs the code of this checkout.
+$(VENV)/.training-packages: training/requirements.txt training/pyproject.toml | $(PYTHON)
 	$(PIP_INSTALL) -r $<
+	$(PIP_INSTALL) --no-build-isolation --no-deps --editable training
 	touch $@
 
 $(PARITY_VENV)/.packages: scripts/parity/requirements.txt scripts/parity/venv.sh | $(VENV)/.training-packages

@@ -1,19 +1,20 @@
 """Decodes images and videos once into flat arrays of bytes that training maps into memory.
 
-    python -m latentbit_training.cache DATA_FOLDER OUT_FOLDER
+    latentbit-train cache DATA_FOLDER OUT_FOLDER
 
 DATA_FOLDER is any folder; everything below it that looks like an image or a video is taken.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from .options import Parser
 
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 VIDEOS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".y4m"}
@@ -79,17 +80,13 @@ def build(data: Path, out: Path, image_side: int = 288, video_side: int = 192, m
     (out / "cache.json").write_text(json.dumps(index))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--image-side", type=int, default=288, help="largest short side of an image, pixels")
-    parser.add_argument("--video-side", type=int, default=192, help="largest short side of a clip, pixels")
-    parser.add_argument("--max-frames", type=int, default=33, help="frames kept of each clip")
-    args = parser.parse_args()
+    p = Parser("cache", __doc__)
+    p.add_argument("data", type=Path)
+    p.add_argument("out", type=Path)
+    p.add_argument("--image-side", type=int, default=288, help="largest short side of an image, pixels")
+    p.add_argument("--video-side", type=int, default=192, help="largest short side of a clip, pixels")
+    p.add_argument("--max-frames", type=int, default=33, help="frames kept of each clip")
+    args = p.parse_args(argv)
     build(args.data, args.out, args.image_side, args.video_side, args.max_frames)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,13 @@
 """Weights and operations of each part of a bundle, or of presets.
 
-    python -m latentbit_training.cost models/default.safetensors
-    python -m latentbit_training.cost --vae wan21 --tokenizer small
+    latentbit-train cost models/default.safetensors
+    latentbit-train cost --vae wan21 --tokenizer small
 
 GFLOP are two for each multiplication and addition, per frame, as PyTorch's own counter finds them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from . import bundle
 from .config import TOKENIZER_PRESETS, VAE_PRESETS, vae_config
+from .options import Parser
 from .tokenizer import Tokenizer, patchify
 from .train_tokenizer import split_chunks
 from .vae import WanVae
@@ -66,7 +66,7 @@ def costs(vae: WanVae, tokenizer: Tokenizer | None, size: int = 128, frames: int
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("cost", __doc__)
     p.add_argument("bundle", type=Path, nargs="?")
     p.add_argument("--vae", choices=sorted(VAE_PRESETS), default="compact")
     p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration, instead of a preset")
@@ -83,7 +83,3 @@ def main(argv: list[str] | None = None) -> None:
     print(f"| part | weights | GFLOP per {args.size}x{args.size} frame |\n|---|---|---|")
     for part in costs(vae, tokenizer, args.size, args.frames):
         print(f"| {part.name} | {part.weights / 1e6:.2f} M | {part.gflop_per_frame:.2f} |")
-
-
-if __name__ == "__main__":
-    main()

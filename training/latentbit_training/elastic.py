@@ -1,6 +1,6 @@
 """Depth chosen for each token: what it gains beside the same depth for all, at what cost in a file.
 
-    python -m latentbit_training.elastic --bundle models/default.safetensors --val VAL
+    latentbit-train elastic --bundle models/default.safetensors --val VAL
 
 PSNR of held-out images and clips, and the bits of a token (planes and depths) as `rate` counts them. Three curves have
 the same mean depth in each sample: `uniform` gives it to every token; `oracle` chooses by the error of each token's
@@ -9,7 +9,6 @@ pixels at each uniform depth, which takes an encoder as many decodes; `head` by 
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from .config import TokenizerConfig, VaeConfig
 from .depths import choose_means, pixel_errors, token_means
 from .evaluate import held_out
 from .loop import psnr
+from .options import Parser
 from .rate import depth_costs, plane_costs
 from .tokenizer import Tokenizer
 from .vae import WanVae
@@ -156,7 +156,7 @@ def table(report: dict[str, float]) -> str:
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("elastic", __doc__)
     p.add_argument("--bundle", type=Path, help="bundle whose VAE and tokenizer to measure")
     p.add_argument("--vae", type=Path, help="VAE, instead of that of --bundle")
     p.add_argument("--tokenizer", type=Path, help="tokenizer.pt or a bundle, instead of that of --bundle")
@@ -176,7 +176,3 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     report = evaluate_elastic(vae.eval(), tokenizer.eval(), args.val, args.limit)
     print(table(report))
     return report
-
-
-if __name__ == "__main__":
-    main()

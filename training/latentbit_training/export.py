@@ -1,12 +1,11 @@
 """Joins a VAE, trained or official, and a trained tokenizer into one bundle.
 
-    python -m latentbit_training.export --name latentbit-compact --vae runs/vae/vae.pt \\
+    latentbit-train export --name latentbit-compact --vae runs/vae/vae.pt \\
         --tokenizer runs/tokenizer/tokenizer.pt --out models/default.safetensors
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 
 from . import bundle
 from .config import BundleConfig, TokenizerConfig, VaeConfig
+from .options import Parser
 from .tokenizer import Tokenizer
 from .vae import WanVae
 from .warm import VAE_HELP, read_part
@@ -21,7 +21,7 @@ from .warm import VAE_HELP, read_part
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("export", __doc__)
     p.add_argument("--name", required=True)
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--tokenizer", type=Path, help="tokenizer.pt of train_tokenizer, or a bundle")
@@ -49,7 +49,3 @@ def main(argv: list[str] | None = None) -> None:
     bundle.save(args.out, config, vae, tokenizer, args.storage)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Writes the tensors that the Rust tests compare with: `python -m latentbit_training.golden OUT_DIR`.
+"""Writes the tensors that the Rust tests compare with: `latentbit-train golden OUT_DIR`.
 
 Everything is seeded and computed in f32 on the CPU. Tensors are stored as the Rust code has them: channels last,
 without a batch axis. With `--bundle PATH --image PNG` it writes the latent and the bits of a photo instead.
@@ -6,7 +6,6 @@ without a batch axis. With `--bundle PATH --image PNG` it writes the latent and 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from .config import (
     VaeConfig,
 )
 from .maskgit import Predictor, fill
+from .options import Parser
 from .tokenizer import Tokenizer
 from .tokens import pack
 from .vae import CausalConv3d, Downsample, RmsNorm, Upsample, WanVae, fold, unfold
@@ -305,21 +305,17 @@ def write_photo(path: Path, image: Path, out: Path) -> None:
     })
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="folder for the fixtures")
-    parser.add_argument("--bundle", type=Path, help="bundle whose latent and bits of a photo to write")
-    parser.add_argument("--image", type=Path, help="the photo, a PNG of at most 128x128")
-    args = parser.parse_args()
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    p = Parser("golden", __doc__)
+    p.add_argument("out", type=Path, help="folder for the fixtures")
+    p.add_argument("--bundle", type=Path, help="bundle whose latent and bits of a photo to write")
+    p.add_argument("--image", type=Path, help="the photo, a PNG of at most 128x128")
+    args = p.parse_args(argv)
     torch.set_num_threads(1)
     if args.bundle and args.image:
         write_photo(args.bundle, args.image, args.out)
     elif args.bundle or args.image:
-        parser.error("--bundle and --image go together")
+        p.error("--bundle and --image go together")
     else:
         write_all(args.out)
-
-
-if __name__ == "__main__":
-    main()

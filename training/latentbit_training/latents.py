@@ -1,6 +1,6 @@
 """Encodes a cache once with a frozen VAE, for the tokenizer's first phase.
 
-    python -m latentbit_training.latents --cache runs/cache --vae runs/vae/vae.pt --out runs/latents
+    latentbit-train latents --cache runs/cache --vae runs/vae/vae.pt --out runs/latents
 
 Whole pictures and clips are encoded, so that their latents are those that the product computes: only the edges of a
 picture see the padding of the convolutions, not those of each crop.
@@ -8,7 +8,6 @@ picture see the padding of the convolutions, not those of each crop.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from .bundle import STORAGES, round_weights
 from .config import VaeConfig
 from .data import Clip, Drawer, load, to_unit
 from .loop import autocast, device_of
+from .options import Parser
 from .vae import WanVae
 from .warm import VAE_HELP, read_part
 
@@ -125,8 +125,8 @@ class LatentSampler(Drawer):
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p = Parser("latents", __doc__)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--out", type=Path, required=True, help="folder for the latents")
     p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
@@ -135,7 +135,3 @@ def main(argv: list[str] | None = None) -> None:
     args = p.parse_args(argv)
     torch.set_num_threads(args.threads)
     build(args.cache, frozen(args.vae, args.storage).to(device_of(args.device)), args.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,11 @@
 """Bits per token that prediction leaves, beside simple baselines: a report on held-out tokens.
 
-    python -m latentbit_training.likelihood --predictor models/default-predictor.safetensors --tokens runs/val-tokens \\
+    latentbit-train likelihood --predictor models/default-predictor.safetensors --tokens runs/val-tokens \\
         --train-tokens runs/tokens
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from . import predictors
 from .maskgit import Predictor
+from .options import Parser
 from .tokens import TokenClip, load_tokens, unpack
 
 RATIOS = (0.25, 0.5, 0.75, 1.0)
@@ -106,7 +106,7 @@ def baselines(train: list[TokenClip], clips: list[TokenClip], bits: int, most_st
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("likelihood", __doc__)
     p.add_argument("--predictor", type=Path, required=True)
     p.add_argument("--tokens", type=Path, required=True, help="held-out tokens")
     p.add_argument("--train-tokens", type=Path, help="tokens that the baselines learn from")
@@ -119,7 +119,3 @@ def main(argv: list[str] | None = None) -> None:
     if args.train_tokens:
         report |= baselines(load_tokens(args.train_tokens), clips, config.predictor.bits, config.predictor.steps)
     print(json.dumps(report, indent=1))
-
-
-if __name__ == "__main__":
-    main()

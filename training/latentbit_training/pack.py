@@ -1,14 +1,13 @@
 """A small part of a cache as one file of JPEG or WebP frames, to be carried to another machine, and back to a cache.
 
-    python -m latentbit_training.pack runs/cache runs/cache.zip --mb 25
-    python -m latentbit_training.pack --unpack runs/cache.zip runs/cache
+    latentbit-train pack runs/cache runs/cache.zip --mb 25
+    latentbit-train pack --unpack runs/cache.zip runs/cache
 
 A cache holds plain bytes, about ten times as many. Files are drawn at random until the size is reached.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import zipfile
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from .data import load
+from .options import Parser
 
 INDEX = "cache.json"
 KINDS = ("images", "videos")
@@ -89,7 +89,7 @@ def unpack(source: Path, out: Path) -> dict[str, int]:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("pack", __doc__)
     p.add_argument("source", type=Path)
     p.add_argument("out", type=Path)
     p.add_argument("--unpack", action="store_true", help="from such a file to a cache")
@@ -104,7 +104,3 @@ def main(argv: list[str] | None = None) -> None:
     else:
         found = pack(args.source, args.out, args.mb, args.videos, args.form, args.quality, args.seed)
     print(", ".join(f"{count} {kind}" for kind, count in found.items()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Trains several VAEs with the same number of operations and compares them.
 
-    python -m latentbit_training.search --configs training/configs/*.json --cache runs/cache --val VAL --tflop 300 \\
+    latentbit-train search --configs training/configs/*.json --cache runs/cache --val VAL --tflop 300 \\
         --out runs/search
 
 Other options go to train_vae. A run that is complete is not repeated, one that was stopped goes on.
@@ -18,6 +18,7 @@ import torch
 from . import train_vae
 from .config import VaeConfig, compact, vae_config, vae_json
 from .cost import costs
+from .options import Parser
 from .vae import WanVae
 
 
@@ -75,7 +76,7 @@ def table(results: list[Result]) -> str:
 
 def main(argv: list[str] | None = None) -> list[Result]:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("search", __doc__)
     p.add_argument("--configs", type=Path, nargs="*", default=[], help="JSON files; `compact` is always among the runs")
     p.add_argument("--cache", type=Path, required=True)
     p.add_argument("--val", type=Path, required=True)
@@ -86,7 +87,3 @@ def main(argv: list[str] | None = None) -> list[Result]:
     results = [run(name, config, args, rest) for name, config in configs.items()]
     print(table(results))
     return results
-
-
-if __name__ == "__main__":
-    main()

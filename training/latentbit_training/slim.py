@@ -1,8 +1,8 @@
 """A checkpoint made small enough to be carried: weights in half precision, in parts, and where the run was.
 
-    python -m latentbit_training.slim runs/vae/checkpoint.pt runs/carried
-    python -m latentbit_training.slim --both runs/vae/checkpoint.pt training/state/vae
-    python -m latentbit_training.slim --restore runs/carried runs/vae/checkpoint.pt
+    latentbit-train slim runs/vae/checkpoint.pt runs/carried
+    latentbit-train slim --both runs/vae/checkpoint.pt training/state/vae
+    latentbit-train slim --restore runs/carried runs/vae/checkpoint.pt
 
 A checkpoint has the weights twice and the optimizer's memory of them: 12 to 16 bytes for each weight. This has 2, those
 of the averaged weights, and a run that goes on from it takes them for both; with `--both` it has 4, and the run goes on
@@ -11,13 +11,14 @@ from the weights where they were. Momentum gathers anew, which takes some dozen 
 
 from __future__ import annotations
 
-import argparse
 import io
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .options import Parser
 
 KEPT = ("step", "seconds", "progress", "annealing", "before")
 
@@ -62,7 +63,7 @@ def restore(folder: Path, checkpoint: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser("slim", __doc__)
     p.add_argument("source", type=Path)
     p.add_argument("out", type=Path)
     p.add_argument("--restore", action="store_true", help="from parts to a checkpoint")
@@ -74,7 +75,3 @@ def main(argv: list[str] | None = None) -> None:
         return
     for path in slim(args.source, args.out, args.part_mb, args.both):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

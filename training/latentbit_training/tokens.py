@@ -1,6 +1,6 @@
 """Encodes the clips of a cache to tokens once, for the predictor.
 
-    python -m latentbit_training.tokens --cache runs/cache --bundle models/default.safetensors --out runs/tokens
+    latentbit-train tokens --cache runs/cache --bundle models/default.safetensors --out runs/tokens
 
 A square crop of each clip is encoded as the product does it, chunk by chunk. Clips have groups of different lengths, so
 that key chunks stand anywhere. The index is written every few clips: training can begin before the last one is there.
@@ -8,7 +8,6 @@ that key chunks stand anywhere. The index is written every few clips: training c
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from torch import Tensor
 from . import bundle
 from .data import Clip, load, to_unit
 from .loop import autocast, device_of
+from .options import Parser
 from .tokenizer import Tokenizer
 from .vae import WanVae
 
@@ -147,8 +147,8 @@ def save_index(out: Path, flush: object, index: list[dict[str, object]]) -> None
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p = Parser("tokens", __doc__)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
     p.add_argument("--bundle", type=Path, required=True, help="the bundle whose tokens are to be predicted")
     p.add_argument("--out", type=Path, required=True, help="folder for the tokens")
     p.add_argument("--size", type=int, default=128, help="side of the crops, pixels")
@@ -160,7 +160,3 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     build(args.cache, args.bundle, args.out, size=args.size, crops=args.crops, seed=args.seed,
           device=device_of(args.device))
-
-
-if __name__ == "__main__":
-    main()

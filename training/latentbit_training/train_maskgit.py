@@ -1,6 +1,6 @@
 """Trains the bitwise MaskGIT predictor on cached tokens.
 
-    python -m latentbit_training.train_maskgit --tokens runs/tokens --bundle models/default.safetensors \\
+    latentbit-train predictor --tokens runs/tokens --bundle models/default.safetensors \\
         --val-tokens runs/val-tokens --out runs/maskgit
 
 The objective is equation 4 of the paper. With --latent a term is added that looks at what concealed chunks look like:
@@ -27,6 +27,7 @@ from .likelihood import likelihoods
 from .loop import autocast
 from .maskgit import Predictor, bit_loss
 from .masks import KINDS, known_bits, region, thin
+from .options import Parser
 from .tokenizer import Tokenizer
 from .tokens import INNER, TokenClip, load_tokens, unpack
 from .training import Start, Training, add_options
@@ -129,8 +130,8 @@ class LatentTerm:
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--tokens", type=Path, required=True, nargs="+", help="folders made by latentbit_training.tokens")
+    p = Parser("predictor", __doc__)
+    p.add_argument("--tokens", type=Path, required=True, nargs="+", help="folders made by latentbit-train tokens")
     p.add_argument("--bundle", type=Path, required=True, help="the bundle that made the tokens")
     p.add_argument("--val-tokens", type=Path, help="tokens of held-out clips to report on")
     p.add_argument("--preset", choices=sorted(PREDICTOR_PRESETS), default="compact")
@@ -213,7 +214,3 @@ def main(argv: list[str] | None = None) -> Predictor:
             sampler.take(clips())
     save()
     return training.ema.model
-
-
-if __name__ == "__main__":
-    main()

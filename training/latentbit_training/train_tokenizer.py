@@ -1,6 +1,6 @@
 """Trains the ViT tokenizer on a frozen VAE.
 
-    python -m latentbit_training.train_tokenizer --cache runs/cache --vae runs/vae/vae.pt --out runs/tokenizer
+    latentbit-train tokenizer --cache runs/cache --vae runs/vae/vae.pt --out runs/tokenizer
 
 Two phases: first the latent alone is matched, which is cheap; then pixels through the frozen decoder (the
 paper's objective). Run the same command again to go on from the last checkpoint.
@@ -25,6 +25,7 @@ from .elastic import evaluate_elastic
 from .evaluate import evaluate_tokenizer
 from .latents import LatentSampler, frozen, sensitivity
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
+from .options import Parser
 from .perceptual import perceptual_loss
 from .quantize import Balance, entropy_term
 from .tokenizer import Tokenizer
@@ -88,11 +89,11 @@ HEAD_START = 0.1
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p = Parser("tokenizer", __doc__)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--latents", type=Path,
-                   help="folder made by latentbit_training.latents of that VAE; else each step makes its own")
+                   help="folder made by latentbit-train latents of that VAE; else each step makes its own")
     p.add_argument("--preset", choices=sorted(TOKENIZER_PRESETS), default="compact")
     p.add_argument("--config", type=Path,
                    help="JSON file of what is other than in the preset (configs/tokenizer/)")

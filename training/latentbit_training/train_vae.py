@@ -1,6 +1,6 @@
 """Trains a VAE of the Wan family on images and clips.
 
-    python -m latentbit_training.train_vae --cache runs/cache --out runs/vae --preset compact --minutes 60
+    latentbit-train vae --cache runs/cache --out runs/vae --preset compact --minutes 60
 
 Run the same command again to go on from the last checkpoint.
 """
@@ -20,6 +20,7 @@ from .data import Sampler
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
+from .options import Parser
 from .perceptual import perceptual_loss
 from .training import Start, Training, add_options
 from .vae import WanVae
@@ -42,8 +43,8 @@ def noisy(latent: Tensor, strength: float) -> Tensor:
 
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit_training.cache")
+    p = Parser("vae", __doc__)
+    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
     p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration (configs/), instead of a preset")
     p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")

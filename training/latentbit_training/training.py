@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
+from . import options
 from .loop import OPTIMIZERS, Ema, Model, Run, Schedule, device_of, optimizer_for, share, step_with
 from .warm import Past
 
@@ -31,6 +33,16 @@ def add_options(p: argparse.ArgumentParser, rate: float) -> None:
     p.add_argument("--save-every", type=int, default=500)
 
 
+def tell_options(args: argparse.Namespace) -> None:
+    """Keeps the options with the run, and tells on stderr what they are, or what is other than in the call before."""
+    first = not (args.out / options.FILE).exists()
+    changed = options.store(args.out, args)
+    for name, value in (options.plain(args) if first else {}).items():
+        print(f"{name}: {value}", file=sys.stderr)
+    for name, (before, now) in changed.items():
+        print(f"{name} is {now} now; it was {before} in the call before", file=sys.stderr)
+
+
 class Start:
     """What there is before the model: the folder of the run, and its last checkpoint if it goes on."""
 
@@ -41,6 +53,7 @@ class Start:
         self.device = device_of(args.device)
         self.schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
         self.run = Run(args.out)
+        tell_options(args)
         self.state = self.run.resume(self.schedule)
 
     @property

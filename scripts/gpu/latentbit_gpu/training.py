@@ -32,7 +32,7 @@ from latentbit_training.config import vae_json
 
 from .paths import ROOT, SHIPPED, environment
 
-MODULES = {"vae": "train_vae", "tokenizer": "train_tokenizer", "predictor": "train_maskgit"}
+TRAIN = [sys.executable, "-m", "latentbit_training"]
 WEIGHTS = {"vae": "vae.pt", "tokenizer": "tokenizer.pt", "predictor": "predictor.safetensors"}
 BATCHES = {
     "vae": ["--image-batch", "128", "--clip-batch", "24"],
@@ -46,8 +46,8 @@ FOLDER = ROOT / "runs" / "gpu-train"
 def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p = argparse.ArgumentParser(prog="train", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("part", choices=[*MODULES, "export"])
-    p.add_argument("--data", type=Path, help="cache folder, or file of latentbit_training.pack; predictor: tokens")
+    p.add_argument("part", choices=[*WEIGHTS, "export"])
+    p.add_argument("--data", type=Path, help="cache folder, or file of latentbit-train pack; predictor: tokens")
     p.add_argument("--run", type=Path, help="folder of checkpoints; default runs/gpu-train/PART")
     p.add_argument("--total", type=float, default=60, help="minutes of the whole run")
     p.add_argument("--minutes", type=float, default=9, help="minutes of this call")
@@ -116,7 +116,7 @@ def rehearse(options: argparse.Namespace, run: Path, rest: list[str]) -> int:
 def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str]:
     """The training command of this call. Arguments given by hand come last and take precedence."""
     part = options.part
-    words = [sys.executable, "-m", f"latentbit_training.{MODULES[part]}", "--out", str(run)]
+    words = [*TRAIN, part, "--out", str(run)]
     words += ["--device", options.device, "--minutes", str(options.total)]
     # The rest is for checkpoint and export.
     words += ["--pause-after", str(max(0.5 * options.minutes, options.minutes - 1)), "--save-every", "1000"]
@@ -168,7 +168,7 @@ def finish(options: argparse.Namespace, run: Path) -> None:
 
 def export(options: argparse.Namespace, vae: Path | None, tokenizer: Path | None) -> None:
     """A bundle of two parts; missing ones are taken from --init."""
-    words = [sys.executable, "-m", "latentbit_training.export", "--name", options.name]
+    words = [*TRAIN, "export", "--name", options.name]
     words += ["--vae", str(vae or options.init)]
     # A VAE of another shape has no tokenizer yet.
     words += ["--tokenizer", str(tokenizer or options.init)] if tokenizer or options.init else []

@@ -1,0 +1,71 @@
+"""`latentbit-train`: every step from data to a published bundle is a command of it.
+
+    latentbit-train COMMAND --help
+    latentbit-train vae --options vae.yaml --minutes 60
+    torchrun --nproc-per-node 8 -m latentbit_training tokenizer --options tokenizer.yaml
+
+A file of options has the names of the command line (`--print-options` writes one).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .options import PROGRAM
+
+
+class Command(NamedTuple):
+    """Where a command is, and what it does."""
+
+    module: str
+    about: str
+
+
+COMMANDS = {
+    "cache": Command("cache", "decode a small set of images and videos into flat arrays"),
+    "pack": Command("pack", "a part of a cache as one small file, and back"),
+    "latents": Command("latents", "encode a cache with a frozen VAE"),
+    "tokens": Command("tokens", "encode the clips of a cache to tokens"),
+    "vae": Command("train_vae", "train a VAE"),
+    "tokenizer": Command("train_tokenizer", "train a tokenizer on a frozen VAE"),
+    "predictor": Command("train_maskgit", "train a predictor of tokens"),
+    "slim": Command("slim", "a checkpoint small enough to carry, and back"),
+    "export": Command("export", "join a VAE and a tokenizer into a bundle"),
+    "elastic": Command("elastic", "PSNR against bits, with a depth for each token"),
+    "likelihood": Command("likelihood", "bits that a predictor leaves"),
+    "search": Command("search", "train several VAEs with the same number of operations"),
+    "cost": Command("cost", "weights and operations of each part"),
+    "golden": Command("golden", "write the tensors that the tests of the codec compare with"),
+}
+
+
+def usage() -> str:
+    """The list of commands."""
+    rows = [f"  {name:<11} {command.about}" for name, command in COMMANDS.items()]
+    return "\n".join([f"usage: {PROGRAM} COMMAND [OPTIONS]", "", *rows, "", f"{PROGRAM} COMMAND --help tells more."])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    name, *rest = words
+    if name not in COMMANDS:
+        print(f"{PROGRAM}: there is no command {name}\n\n{usage()}", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f".{COMMANDS[name].module}", __package__)
+    try:
+        command.main(rest)
+    except (OSError, ValueError, FloatingPointError) as error:
+        # What users can mend is told in a line; LATENTBIT_TRACEBACK shows where it came from.
+        if os.environ.get("LATENTBIT_TRACEBACK"):
+            raise
+        print(f"{PROGRAM} {name}: {error}", file=sys.stderr)
+        return 1
+    return 0
