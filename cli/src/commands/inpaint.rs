@@ -20,7 +20,7 @@ use crate::streaming::lbit_input::{self, Point};
 use crate::streaming::lbit_output::{self, LbitOutput};
 use crate::streaming::neighbourhood::Neighbourhood;
 use crate::streaming::threads;
-use latentbit_media::{MediaError, MediaErrorKind, Start};
+use latentbit_media::Start;
 
 /// Options of `inpaint`.
 #[derive(Debug, Args)]
@@ -89,11 +89,6 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
             mask.x, mask.y, video.width, video.height
         ));
     }
-    if video.depth_step.is_some() {
-        let message = "the tokens of this elastic file have depths, and inpaint does not know how deep new ones should be; \
-                       encode the video with --bits";
-        return Err(MediaError::new(MediaErrorKind::Unsupported, &args.input, message).into());
-    }
     let point_at = |start: Start| Point::new(start, &video);
     let part = Part {
         rectangle: args.mask,
@@ -156,8 +151,17 @@ struct PendingChunk {
     stored: StoredChunk,
     /// Whether some of its tokens are to be made anew.
     touched: bool,
-    /// The chunk, and its tokens without those to make anew; only where they are needed.
-    unpacked: Option<(Chunk, Piece)>,
+    /// Only where its tokens are needed.
+    unpacked: Option<Unpacked>,
+}
+
+/// The tokens of a chunk.
+struct Unpacked {
+    chunk: Chunk,
+    /// Without those to make anew.
+    piece: Piece,
+    /// For each token whether it is to be made anew.
+    new: Vec<bool>,
 }
 
 struct Inpainter<'a> {
@@ -185,7 +189,7 @@ impl Inpainter<'_> {
                     let joined = (last.as_ref()).is_none_or(|last| last.stored.segment == stored.segment);
                     let looked_at = joined && last.as_ref().is_some_and(|last| last.touched);
                     let next = self.prepare(stored, looked_at).with_context(|| place.clone())?;
-                    let after = next.unpacked.as_ref().map(|(_, piece)| piece);
+                    let after = next.unpacked.as_ref().map(|unpacked| &unpacked.piece);
                     self.settle(last, after.filter(|_| joined))
                         .with_context(|| place.clone())?;
                     if !joined {
@@ -220,9 +224,13 @@ impl Inpainter<'_> {
             true => {
                 self.unpacked += 1;
                 let chunk = stored.unpack()?;
-                let mut piece = Piece::intact(chunk.tokens.values.clone(), chunk.tokens.bits, chunk.key);
-                piece.forget(chunk.tokens.grid, tokens);
-                Some((chunk, piece))
+                let mut piece = Piece::of(&chunk.tokens, chunk.key);
+                piece.forget(chunk.tokens.grid, tokens.clone());
+                // A token of depth 0 is not known either, but it stays as it is.
+                let mut kept = Piece::intact(chunk.tokens.values.clone(), 1, chunk.key);
+                kept.forget(chunk.tokens.grid, tokens);
+                let new = kept.known.iter().map(|&known| known == 0).collect();
+                Some(Unpacked { chunk, piece, new })
             }
             false => None,
         };
@@ -244,7 +252,11 @@ impl Inpainter<'_> {
             return Ok(());
         };
         match unpacked {
-            Some((mut chunk, piece)) if touched => {
+            Some(Unpacked {
+                mut chunk,
+                piece,
+                new,
+            }) if touched => {
                 let (mut window, steps) = self.before.window(&piece, after)?;
                 let options = self.options.for_chunk(chunk.sequence);
                 let started = Instant::now();
@@ -253,24 +265,25 @@ impl Inpainter<'_> {
                 self.summary.passes += u64::from(report.passes);
                 self.summary.changed_chunks += 1;
                 let kept = bit_mask(chunk.tokens.bits);
-                self.summary.changed_tokens += piece.known.iter().filter(|&&known| known == 0).count() as u64;
+                self.summary.changed_tokens += new.iter().filter(|&&new| new).count() as u64;
                 // Known tokens stay bit-exact.
-                let filled = window
-                    .steps(steps)
-                    .iter()
-                    .zip(&chunk.tokens.values)
-                    .zip(&piece.known);
+                let filled = window.steps(steps).iter().zip(&chunk.tokens.values).zip(&new);
                 chunk.tokens.values = filled
-                    .map(|((&new, &old), &known)| if known == 0 { new & kept } else { old })
+                    .map(|((&made, &old), &new)| if new { made & kept } else { old })
                     .collect();
+                // New tokens are as deep as the deepest of the chunk.
+                if let Some(depths) = &mut chunk.tokens.depths {
+                    let all = depths.values.iter_mut().zip(&new);
+                    all.filter(|(_, new)| **new)
+                        .for_each(|(depth, _)| *depth = chunk.tokens.bits);
+                }
                 self.output.write(|writer| writer.write_chunk(&chunk))?;
-                let piece = Piece::intact(chunk.tokens.values, chunk.tokens.bits, stored.key);
-                self.before.add(piece)?;
+                self.before.add(Piece::of(&chunk.tokens, stored.key))?;
             }
             unpacked => {
                 self.output.write(|writer| writer.write_stored(&stored))?;
                 match unpacked {
-                    Some((_, piece)) => self.before.add(piece)?,
+                    Some(Unpacked { piece, .. }) => self.before.add(piece)?,
                     None => self.before.pass(stored),
                 }
             }

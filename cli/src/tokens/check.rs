@@ -7,7 +7,7 @@ use latentbit_container::{
 };
 
 use super::layout::{Columns, Layout};
-use super::sidecar::{ChunkEntry, SCHEMA, Sidecar};
+use super::sidecar::{ChunkEntry, ELASTIC_SCHEMA, SCHEMA, Sidecar};
 
 /// What a checked sidecar describes.
 #[derive(Debug)]
@@ -23,9 +23,13 @@ pub struct TooLarge(String);
 
 /// Checks a sidecar for contradictions, and against the limits of readers of a file made from it.
 pub fn check(sidecar: &Sidecar) -> anyhow::Result<Checked> {
+    let expected = match sidecar.video.depth_step {
+        None => SCHEMA,
+        Some(_) => ELASTIC_SCHEMA,
+    };
     ensure!(
-        sidecar.schema == SCHEMA,
-        "expected a sidecar of {SCHEMA}, found {}",
+        sidecar.schema == expected,
+        "expected a sidecar of {expected}, found {}",
         sidecar.schema
     );
     let Some(video) = sidecar.video.stream() else {

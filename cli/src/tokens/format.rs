@@ -67,6 +67,14 @@ impl Found {
         }
     }
 
+    /// Where the depths begin in a file that holds them behind its tokens.
+    pub fn depths_at(&self, sidecar: &Sidecar) -> Option<u64> {
+        match self {
+            Self::Safetensors(header) => header.depths_at(sidecar),
+            Self::Nothing | Self::Npy(_) => None,
+        }
+    }
+
     /// Fails unless the header is of the array that `sidecar` describes.
     pub fn check(&self, sidecar: &Sidecar) -> io::Result<()> {
         match self {

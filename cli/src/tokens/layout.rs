@@ -104,6 +104,7 @@ impl Array {
     /// Bytes of all numbers; none if they overflow.
     pub fn bytes(&self) -> Option<u64> {
         let each: u64 = match self.dtype.as_str() {
+            "u8" => 1,
             "u16" => 2,
             "u32" => 4,
             "u64" => 8,

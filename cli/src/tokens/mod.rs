@@ -12,7 +12,8 @@ mod sidecar;
 mod testing;
 
 pub use check::{Checked, TooLarge, check, is_given};
-pub use format::ArrayFormat;
+pub use format::{ArrayFormat, Found};
 pub use layout::{Columns, Layout};
+pub use npy::{header as npy_header, read_header as read_npy_header};
 pub use reading::{Damage, Failed, Listing, Reading, write_npy, write_values};
-pub use sidecar::{Sidecar, sidecar_name};
+pub use sidecar::{ChunkEntry, Sidecar, depths_name, sidecar_name};

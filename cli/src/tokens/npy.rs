@@ -18,6 +18,7 @@ const GROWTH_DIGITS: usize = 21;
 /// The header of numpy's format 1.0, byte for byte as `numpy.save` writes it.
 pub fn header(array: &Array) -> io::Result<Vec<u8>> {
     let kind = match array.dtype.as_str() {
+        "u8" => "|u1",
         "u16" => "<u2",
         "u32" => "<u4",
         _ => "<u8",
@@ -79,12 +80,13 @@ pub fn read_header(file: &mut impl Read) -> io::Result<Array> {
         return Err(bad("expected a header with descr, fortran_order and shape"));
     };
     let dtype = match kind.trim_matches(['\'', '"']) {
+        "|u1" => "u8",
         "<u2" => "u16",
         "<u4" => "u32",
         "<u8" => "u64",
         other => {
             return Err(bad(format!(
-                "expected numbers of type <u2, <u4 or <u8, found {other}; convert it with astype"
+                "expected numbers of type |u1, <u2, <u4 or <u8, found {other}; convert it with astype"
             )));
         }
     };

@@ -291,19 +291,17 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// Passes the numbers of each chunk in `listing` to `put`, with at most `bits` bits of each token.
+/// Passes the tokens of each chunk in `listing` to `put`, with at most `bits` bits of each.
 ///
 /// Fails if the file has other chunks: the array would not have the length that its header says.
 pub fn write_values<R: Read>(
     reading: &mut Reading<R>,
     stream: StreamId,
     listing: &Listing,
-    layout: Layout,
     bits: u8,
-    mut put: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    mut put: impl FnMut(&Tokens) -> anyhow::Result<()>,
 ) -> Result<(), Failed> {
     let mut listed = listing.places.iter();
-    let mut buffer = Vec::new();
     while let Some(event) = reading.next()? {
         let Event::Chunk(mut chunk) = event else {
             continue;
@@ -316,9 +314,7 @@ pub fn write_values<R: Read>(
             return Err(unlike(&mut reading.damage.found, expected, found.as_ref()));
         }
         chunk.tokens.truncate_bits(bits);
-        buffer.clear();
-        layout.put_all(&mut buffer, &chunk.tokens);
-        put(&buffer)?;
+        put(&chunk.tokens)?;
     }
     match listed.next() {
         None => Ok(()),
@@ -425,8 +421,8 @@ mod tests {
         let listing = Listing::new(reading(listed, false), STREAM, &video(), 10).unwrap();
         let mut out = Vec::new();
         let layout = Layout::new(10, None);
-        write_values(&mut reading(read, true), STREAM, &listing, layout, 10, |bytes| {
-            out.extend_from_slice(bytes);
+        write_values(&mut reading(read, true), STREAM, &listing, 10, |tokens| {
+            layout.put_all(&mut out, tokens);
             Ok(())
         })?;
         assert_eq!(out.len() as u64, listing.steps() * 6 * 2);

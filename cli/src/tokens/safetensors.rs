@@ -21,6 +21,9 @@ pub struct SafetensorsHeader {
     metadata: BTreeMap<String, String>,
     #[serde(flatten)]
     tensors: BTreeMap<String, Tensor>,
+    /// Bytes before the numbers.
+    #[serde(skip)]
+    len: u64,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -30,37 +33,46 @@ struct Tensor {
     data_offsets: [u64; 2],
 }
 
-/// The name of a chunk's tensor, with zeros so that sorted names give chunks in order.
-fn name(number: u64) -> String {
-    format!("chunk.{number:08}")
+/// The tensors of an array's chunks, one after the other; lost chunks have none. Depths follow the tokens. Numbers in names
+/// have zeros, so that sorted names give chunks in order.
+fn tensors(sidecar: &Sidecar) -> io::Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    let end = put(&mut tensors, sidecar, "chunk", &sidecar.array(), 0)?;
+    if sidecar.video.depth_step.is_some() {
+        put(&mut tensors, sidecar, "depths", &sidecar.depths_array(), end)?;
+    }
+    Ok(tensors)
 }
 
-/// The tensors of an array's chunks, one after the other; lost chunks have none.
-fn tensors(sidecar: &Sidecar) -> io::Result<BTreeMap<String, Tensor>> {
-    let mut from = 0u64;
-    let mut tensors = BTreeMap::new();
+/// Adds the parts of an array that begins at `from`; returns where it ends.
+fn put(
+    tensors: &mut BTreeMap<String, Tensor>,
+    sidecar: &Sidecar,
+    name: &str,
+    array: &Array,
+    mut from: u64,
+) -> io::Result<u64> {
     for entry in sidecar.chunks.iter().filter(|entry| !entry.lost) {
-        let mut shape = sidecar.shape.clone();
+        let mut shape = array.shape.clone();
         if let Some(steps) = shape.first_mut() {
             *steps = entry.steps[1].saturating_sub(entry.steps[0]);
         }
-        let dtype = sidecar.dtype.clone();
-        let bytes = Array {
-            dtype,
+        let part = Array {
+            dtype: array.dtype.clone(),
             shape: shape.clone(),
-        }
-        .bytes();
+        };
+        let bytes = part.bytes();
         let to = bytes.and_then(|bytes| from.checked_add(bytes));
         let to = to.ok_or_else(|| bad(format!("chunk {}: its array is too large", entry.number)))?;
         let tensor = Tensor {
-            dtype: sidecar.dtype.to_uppercase(),
+            dtype: array.dtype.to_uppercase(),
             shape,
             data_offsets: [from, to],
         };
-        tensors.insert(name(entry.number), tensor);
+        tensors.insert(format!("{name}.{:08}", entry.number), tensor);
         from = to;
     }
-    Ok(tensors)
+    Ok(from)
 }
 
 /// Everything before the numbers.
@@ -69,6 +81,7 @@ pub fn header(sidecar: &Sidecar) -> io::Result<Vec<u8>> {
     let header = SafetensorsHeader {
         metadata: BTreeMap::from([(KEY.to_owned(), about)]),
         tensors: tensors(sidecar)?,
+        len: 0,
     };
     let mut text = serde_json::to_string(&header)?;
     // Numbers begin at a multiple of eight bytes.
@@ -94,13 +107,24 @@ pub fn read_header(file: &mut impl Read) -> io::Result<SafetensorsHeader> {
         )));
     }
     let text = read_up_to(file, len)?;
-    serde_json::from_slice(&text).map_err(|error| bad(format!("expected a header of safetensors: {error}")))
+    let header: SafetensorsHeader = serde_json::from_slice(&text)
+        .map_err(|error| bad(format!("expected a header of safetensors: {error}")))?;
+    Ok(SafetensorsHeader {
+        len: 8 + len,
+        ..header
+    })
 }
 
 impl SafetensorsHeader {
     /// The sidecar, as JSON.
     pub fn about(&self) -> Option<&str> {
         self.metadata.get(KEY).map(String::as_str)
+    }
+
+    /// Where the depths begin in the file, by what `sidecar` says of the tokens before them; none if their size cannot be
+    /// counted.
+    pub fn depths_at(&self, sidecar: &Sidecar) -> Option<u64> {
+        self.len.checked_add(sidecar.array().bytes()?)
     }
 
     /// Fails unless the tensors are as `sidecar` says.
@@ -177,10 +201,14 @@ mod tests {
             let mut tensors = tensors(&sidecar).unwrap();
             change(&mut tensors);
             let metadata = good.metadata.clone();
-            SafetensorsHeader { metadata, tensors }
-                .check(&sidecar)
-                .unwrap_err()
-                .to_string()
+            SafetensorsHeader {
+                metadata,
+                tensors,
+                len: 0,
+            }
+            .check(&sidecar)
+            .unwrap_err()
+            .to_string()
         };
         assert!(with(&|all| drop(all.remove("chunk.00000002"))).contains("found none"));
         assert!(with(&|all| all.get_mut("chunk.00000000").unwrap().shape[0] = 3).contains("[2, 2, 3]"));

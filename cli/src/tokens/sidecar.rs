@@ -1,8 +1,10 @@
 //! The sidecar: the JSON beside an array of tokens that describes it.
 
+use std::path::Path;
+
 use latentbit_container::{
-    BundleId, Chapter, Chroma, Chunk, ChunkHead, ChunkInfo, Color, ColorRange, LatentFrames, Metadata,
-    PixelFrames, Rational, StoredChunk, StreamId, Times, TokenLayout, Tokens, VideoStream,
+    BundleId, Chapter, Chroma, Chunk, ChunkHead, ChunkInfo, Color, ColorRange, DepthMap, LatentFrames,
+    Metadata, PixelFrames, Rational, StoredChunk, StreamId, Times, TokenLayout, Tokens, VideoStream,
 };
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,8 @@ use super::layout::{Array, Layout};
 use latentbit_media::{MediaError, MediaErrorKind};
 
 pub const SCHEMA: &str = "latentbit.tokens/1";
+/// With depths, which programs that know only the first version would take for bits that are zero.
+pub const ELASTIC_SCHEMA: &str = "latentbit.tokens/2";
 const SCAN_ORDER: &str = "time, height, width; width fastest";
 const BIT_ORDER: &str = "bit j of a token is plane j; plane 0, the least significant bit, is the most important; \
      a bit is 1 where the tokenizer's output is above 0";
@@ -24,6 +28,10 @@ pub struct Sidecar {
     pub columns: Option<usize>,
     pub scan_order: String,
     pub bit_order: String,
+    /// Name of the file beside this one with the depth of each token, u8 (steps, height, width), if tokens have depths and
+    /// are not safetensors, which hold the depths themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depths: Option<String>,
     pub video: Video,
     pub chunks: Vec<ChunkEntry>,
     /// Metadata of the file and of the stream, in order.
@@ -54,6 +62,9 @@ pub struct Video {
     pub chroma: String,
     pub chroma_location: u8,
     pub bit_depth: u8,
+    /// Planes from one depth to the next, if tokens have depths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_step: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +123,20 @@ const CHROMAS: [(Chroma, &str); 5] = [
 /// Name of the sidecar of an array file.
 pub fn sidecar_name(array: &str) -> String {
     format!("{array}.json")
+}
+
+/// Name of the file of depths that belongs to an array file: `clip.depths.npy` for `clip.npy`.
+pub fn depths_name(array: &str) -> String {
+    let path = Path::new(array);
+    match (path.file_stem(), path.extension()) {
+        (Some(stem), Some(extension)) => {
+            let mut name = stem.to_os_string();
+            name.push(".depths.");
+            name.push(extension);
+            path.with_file_name(name).to_string_lossy().into_owned()
+        }
+        _ => format!("{array}.depths"),
+    }
 }
 
 /// Chapters, as the JSON has them.
@@ -173,12 +198,16 @@ impl Sidecar {
     /// A sidecar without chunks.
     pub fn new(video: &VideoStream, dtype: &str, columns: Option<usize>) -> Self {
         Self {
-            schema: SCHEMA.to_owned(),
+            schema: match video.depth_step {
+                None => SCHEMA.to_owned(),
+                Some(_) => ELASTIC_SCHEMA.to_owned(),
+            },
             dtype: dtype.to_owned(),
             shape: Vec::new(),
             columns,
             scan_order: SCAN_ORDER.to_owned(),
             bit_order: BIT_ORDER.to_owned(),
+            depths: None,
             video: Video::new(video),
             chunks: Vec::new(),
             metadata: Vec::new(),
@@ -191,6 +220,15 @@ impl Sidecar {
         Array {
             dtype: self.dtype.clone(),
             shape: self.shape.clone(),
+        }
+    }
+
+    /// Type and shape of the array of depths.
+    pub fn depths_array(&self) -> Array {
+        let sides = self.shape.iter().take(3).copied();
+        Array {
+            dtype: "u8".to_owned(),
+            shape: sides.collect(),
         }
     }
 
@@ -248,6 +286,7 @@ impl Video {
             chroma: chroma(video.chroma).to_owned(),
             chroma_location: video.chroma_location,
             bit_depth: video.bit_depth,
+            depth_step: video.depth_step,
         }
     }
 
@@ -291,6 +330,7 @@ impl Video {
                 .with_samples(chroma, self.chroma_location, self.bit_depth)
                 .with_bits(self.bits)
                 .with_chunk_latent_frames(self.chunk_latent_frames)
+                .with_depth_step(self.depth_step)
                 .with_frame_count(self.frames.map(PixelFrames)),
         )
     }
@@ -349,17 +389,21 @@ impl ChunkEntry {
         StoredChunk::lost(head, self.times(), video.grid(head.latent_frames))
     }
 
-    /// The chunk with its tokens.
-    pub fn chunk(&self, video: &VideoStream, values: Vec<u64>) -> Chunk {
+    /// The chunk with its tokens, and their depths if the stream is elastic.
+    pub fn chunk(&self, video: &VideoStream, values: Vec<u64>, depths: Option<DepthMap>) -> Chunk {
         let head = self.head();
+        let tokens = Tokens::new(
+            video.grid(head.latent_frames),
+            self.bits.unwrap_or(video.bits),
+            values,
+        );
         Chunk {
             head,
             times: self.times(),
-            tokens: Tokens::new(
-                video.grid(head.latent_frames),
-                self.bits.unwrap_or(video.bits),
-                values,
-            ),
+            tokens: match depths {
+                Some(depths) => tokens.with_depths(depths),
+                None => tokens,
+            },
         }
     }
 

@@ -107,9 +107,19 @@ fn elastic_files_go_through_the_tools() {
         number(&score, "bits_per_token")
     };
     assert!(bits("few.lbit") < bits("a.lbit"));
-    run(&folder, &predict("inpaint a.lbit -o made.lbit --mask 8:8:0:0"))
-        .expect(1)
-        .says(&["a.lbit", "depths"]);
+    // What is made anew has all bits of its chunk; all else stays.
+    run(&folder, &predict("inpaint a.lbit -o made.lbit --mask 8:8:0:0")).expect(0);
+    run(&folder, &["tokens", "export", "a.lbit", "-o", "a.npy"]).expect(0);
+    run(&folder, &["tokens", "export", "made.lbit", "-o", "made.npy"]).expect(0);
+    let depths = |name: &str| read(&folder, name)[128..].to_vec();
+    let (old, new) = (depths("a.depths.npy"), depths("made.depths.npy"));
+    for (at, (old, new)) in old.iter().zip(&new).enumerate() {
+        match at % 6 {
+            0 => assert!(new >= old, "token {at}"),
+            _ => assert_eq!(new, old, "token {at}"),
+        }
+    }
+    assert_ne!(old, new);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `latentbit tokens export`.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Error as ContainerError, Limits, Reader, StreamId, VideoStream};
+use latentbit_container::{Error as ContainerError, Limits, Reader, StreamId, Tokens, VideoStream};
 use serde::Serialize;
 
 use crate::args::{OutputArgs, bits};
@@ -15,7 +15,8 @@ use crate::overwrite::{self, Decision};
 use crate::report;
 use crate::streaming::lbit_input;
 use crate::tokens::{
-    ArrayFormat, Columns, Damage, Failed, Layout, Listing, Reading, Sidecar, sidecar_name, write_values,
+    ArrayFormat, Columns, Damage, Failed, Layout, Listing, Reading, Sidecar, depths_name, npy_header,
+    sidecar_name, write_values,
 };
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
@@ -93,7 +94,10 @@ pub fn run(args: &TokensExportArgs) -> anyhow::Result<Exit> {
             .and_then(|written| Ok(written?))
             .with_context(|| place.clone())?,
     };
-    written.tell(args, &beside)
+    match written {
+        Some(written) => written.tell(args, &beside),
+        None => Ok(Exit::Success),
+    }
 }
 
 /// Fails unless `output` can be a file: two files are written, and both get their names at the end.
@@ -122,8 +126,9 @@ struct Export<'a> {
 
 impl Export<'_> {
     /// Reads the file twice: first to know how much there is, because an array begins with its length. The first reading
-    /// unpacks chunks only if `unpack` says so; returns the reason if it should have.
-    fn write(&mut self, unpack: bool) -> anyhow::Result<Result<Written, ContainerError>> {
+    /// unpacks chunks only if `unpack` says so; returns the reason if it should have. Writes nothing if the user wants to keep
+    /// what is there.
+    fn write(&mut self, unpack: bool) -> anyhow::Result<Result<Option<Written>, ContainerError>> {
         let args = self.args;
         let reader = Reader::salvaging(&mut self.file, Limits::default())?;
         let (stream, video) = video(&reader, args)?;
@@ -132,7 +137,10 @@ impl Export<'_> {
             (_, columns) => Layout::new(video.bits, columns),
         };
         let listing = Listing::new(Reading::new(reader, unpack), stream, &video, video.bits)?;
-        let sidecar = listing.sidecar(&video, layout);
+        let mut sidecar = listing.sidecar(&video, layout);
+        let Some(mut depths) = Depths::create(self, &video, &mut sidecar)? else {
+            return Ok(Ok(None));
+        };
         let about = sidecar.to_json()?;
 
         let (target, mut file) = Target::open(&args.output.output)?;
@@ -140,14 +148,19 @@ impl Export<'_> {
         let header = self.format.header(&sidecar).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;
         let mut reading = Reading::new(Reader::salvaging(&mut self.file, Limits::default())?, true);
-        let values = write_values(&mut reading, stream, &listing, layout, video.bits, |bytes| {
-            Ok(file.write_all(bytes).map_err(failed)?)
+        let mut buffer = Vec::new();
+        let values = write_values(&mut reading, stream, &listing, video.bits, |tokens| {
+            buffer.clear();
+            layout.put_all(&mut buffer, tokens);
+            file.write_all(&buffer).map_err(failed)?;
+            depths.write(tokens)
         });
         match values {
             Ok(()) => {}
             Err(Failed::Unpack(reason)) => return Ok(Err(reason)),
             Err(Failed::Other(error)) => return Err(error),
         }
+        let depths_target = depths.finish(&mut file, &args.output.output)?;
         file.flush().map_err(failed)?;
         let (beside_target, mut beside_file) = Target::open(self.beside)?;
         let written = beside_file
@@ -155,31 +168,105 @@ impl Export<'_> {
             .and_then(|()| beside_file.flush());
         written.map_err(|error| MediaError::io(self.beside, "write", error))?;
         target.commit()?;
+        if let Some(target) = depths_target {
+            target.commit()?;
+        }
         beside_target.commit()?;
-        Ok(Ok(Written {
+        Ok(Ok(Some(Written {
             // This one includes what only unpacking shows.
             damage: reading.damage,
             listing,
             sidecar,
-        }))
+        })))
+    }
+}
+
+/// Where the depths of tokens go.
+enum Depths {
+    /// The tokens have none.
+    None,
+    /// A file of their own, of this name.
+    File(String, Target, Box<dyn Write>),
+    /// After the tokens; kept in a file without a name until then.
+    Behind(BufWriter<File>),
+}
+
+impl Depths {
+    /// Names them in the sidecar. None if their file is there already and is to be kept.
+    fn create(
+        export: &Export<'_>,
+        video: &VideoStream,
+        sidecar: &mut Sidecar,
+    ) -> anyhow::Result<Option<Self>> {
+        if video.depth_step.is_none() {
+            return Ok(Some(Self::None));
+        }
+        let output = &export.args.output.output;
+        if export.format == ArrayFormat::Safetensors {
+            let spool = tempfile::tempfile().context("the temporary file of the depths")?;
+            return Ok(Some(Self::Behind(BufWriter::new(spool))));
+        }
+        let name = depths_name(output);
+        check_is_file(&name)?;
+        let args = OutputArgs {
+            output: name.clone(),
+            ..export.args.output
+        };
+        if overwrite::check(&args)? == Decision::Skip {
+            return Ok(None);
+        }
+        sidecar.depths = Path::new(&name)
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let failed = |error| MediaError::io(&name, "write", error);
+        let header = match export.format {
+            ArrayFormat::Npy => npy_header(&sidecar.depths_array()).map_err(failed)?,
+            _ => Vec::new(),
+        };
+        let (target, mut file) = Target::open(&name)?;
+        file.write_all(&header).map_err(failed)?;
+        Ok(Some(Self::File(name, target, Box::new(file))))
+    }
+
+    fn write(&mut self, tokens: &Tokens) -> anyhow::Result<()> {
+        let values = tokens.depths.as_ref().map_or(&[][..], |depths| &depths.values);
+        match self {
+            Self::None => Ok(()),
+            Self::File(name, _, file) => {
+                let written = file.write_all(values);
+                Ok(written.map_err(|error| MediaError::io(&*name, "write", error))?)
+            }
+            Self::Behind(spool) => spool
+                .write_all(values)
+                .context("the temporary file of the depths"),
+        }
+    }
+
+    /// Completes the output `place`, or returns the file that is left to commit.
+    fn finish(self, output: &mut impl Write, place: &str) -> anyhow::Result<Option<Target>> {
+        match self {
+            Self::None => Ok(None),
+            Self::File(name, target, mut file) => {
+                file.flush()
+                    .map_err(|error| MediaError::io(&name, "write", error))?;
+                Ok(Some(target))
+            }
+            Self::Behind(spool) => {
+                let mut spool = spool.into_inner().map_err(IntoInnerError::into_error)?;
+                spool.rewind()?;
+                io::copy(&mut spool, output).map_err(|error| MediaError::io(place, "write", error))?;
+                Ok(None)
+            }
+        }
     }
 }
 
 /// The stream of tokens to export, with the bits that are wanted.
-fn video<R: std::io::Read>(
-    reader: &Reader<R>,
-    args: &TokensExportArgs,
-) -> anyhow::Result<(StreamId, VideoStream)> {
+fn video<R: Read>(reader: &Reader<R>, args: &TokensExportArgs) -> anyhow::Result<(StreamId, VideoStream)> {
     let Some((stream, video)) = reader.header().first_video() else {
         let message = "there is no video in this file";
         return Err(MediaError::new(MediaErrorKind::Invalid, &args.input, message).into());
     };
-    if video.depth_step.is_some() {
-        // As zeros, absent bits would be taken for tokens.
-        let message = "the tokens of this elastic file have depths, and arrays have no place for them yet; \
-                       read it with the Rust crate or decode it";
-        return Err(MediaError::new(MediaErrorKind::Unsupported, &args.input, message).into());
-    }
     lbit_input::check_bits(args.bits, video)?;
     let bits = args.bits.unwrap_or(video.bits);
     Ok((stream, video.clone().with_bits(bits)))

@@ -1,17 +1,21 @@
 //! `latentbit tokens import`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use clap::Args;
-use latentbit_container::{Header, LatentFrames};
+use latentbit_container::{DepthMap, Header, LatentFrames};
 
 use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input;
 use crate::streaming::lbit_output::{self, LbitOutput, Nothing};
-use crate::tokens::{ArrayFormat, Checked, Sidecar, TooLarge, check, is_given, sidecar_name};
+use crate::tokens::{
+    ArrayFormat, Checked, ChunkEntry, Found, Sidecar, TooLarge, check, is_given, read_npy_header,
+    sidecar_name,
+};
 use latentbit_media::{MediaError, MediaErrorKind};
 
 /// Options of `tokens import`.
@@ -30,6 +34,10 @@ pub struct TokensImportArgs {
     /// The JSON that belongs to the array; by default what safetensors say of themselves, or else its name with .json.
     #[arg(long, value_name = "FILE")]
     pub sidecar: Option<String>,
+
+    /// The array of depths, if tokens have depths; by default the file that the JSON names, beside the JSON.
+    #[arg(long, value_name = "FILE")]
+    pub depths: Option<String>,
 
     #[command(flatten)]
     pub coder: CoderArgs,
@@ -76,6 +84,7 @@ pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
         None => invalid(&beside, error.to_string()),
     })?;
     found.check(&sidecar).map_err(|error| explain(&place, error))?;
+    let depths = open_depths(args, (format, &found), (&sidecar, &beside))?;
     let import = Import {
         args,
         place: &place,
@@ -83,7 +92,97 @@ pub fn run(args: &TokensImportArgs) -> anyhow::Result<Exit> {
         sidecar: &sidecar,
         checked: &checked,
     };
-    import.write(&mut file)
+    import.write(&mut file, depths)
+}
+
+/// The depths of the tokens, from their first one on; none if tokens have none.
+fn open_depths(
+    args: &TokensImportArgs,
+    (format, found): (ArrayFormat, &Found),
+    (sidecar, beside): (&Sidecar, &str),
+) -> anyhow::Result<Option<DepthSource>> {
+    if sidecar.video.depth_step.is_none() {
+        return match &args.depths {
+            Some(depths) => usage(format!(
+                "--depths {depths}: by {beside}, these tokens have no depths; drop it"
+            )),
+            None => Ok(None),
+        };
+    }
+    let open = |place: &str| -> anyhow::Result<DepthSource> {
+        let file = File::open(place).map_err(|error| MediaError::io(place, "read the depths", error))?;
+        Ok(DepthSource {
+            place: place.to_owned(),
+            file: BufReader::new(file),
+        })
+    };
+    let place = match (&args.depths, &sidecar.depths, found.depths_at(sidecar)) {
+        (Some(place), ..) => place.clone(),
+        (None, _, Some(_)) if args.input == "-" => {
+            return usage(
+                "-: safetensors with depths are read in two places at once; give the name of a file",
+            );
+        }
+        (None, _, Some(start)) => {
+            let mut source = open(&args.input)?;
+            source
+                .file
+                .seek(SeekFrom::Start(start))
+                .map_err(|error| MediaError::io(&args.input, "read the depths", error))?;
+            return Ok(Some(source));
+        }
+        (None, Some(name), None) => {
+            // The name comes from a file: it must not lead out of the folder.
+            if Path::new(name).file_name() != Some(name.as_ref()) {
+                let message = format!("expected the name of a file of depths beside it, found {name:?}");
+                return Err(invalid(beside, message));
+            }
+            Path::new(beside)
+                .with_file_name(name)
+                .to_string_lossy()
+                .into_owned()
+        }
+        (None, None, None) => {
+            let message = "its tokens have depths, but it names no file of depths; give it with --depths";
+            return Err(invalid(beside, message.to_owned()));
+        }
+    };
+    let mut source = open(&place)?;
+    if format == ArrayFormat::Npy {
+        let (found, expected) = (read_npy_header(&mut source.file), sidecar.depths_array());
+        let found = found.map_err(|error| explain(&place, error))?;
+        if found != expected {
+            let message = format!(
+                "expected an array of {} with the sides {:?}, as the sidecar says, found one of {} with {:?}",
+                expected.dtype, expected.shape, found.dtype, found.shape
+            );
+            return Err(invalid(&place, message));
+        }
+    }
+    Ok(Some(source))
+}
+
+/// Where depths come from.
+struct DepthSource {
+    place: String,
+    file: BufReader<File>,
+}
+
+impl DepthSource {
+    /// The next `tokens` depths, those of a chunk.
+    fn read(&mut self, tokens: usize, entry: &ChunkEntry) -> anyhow::Result<Vec<u8>> {
+        let number = entry.number;
+        let mut values = Vec::new();
+        let read = self.file.by_ref().take(tokens as u64).read_to_end(&mut values);
+        let read = read.map_err(|error| {
+            anyhow::Error::from(MediaError::io(&self.place, "read", error)).context(format!("chunk {number}"))
+        })?;
+        if read < tokens {
+            let message = format!("the depths end in chunk {number}: expected {tokens} bytes, found {read}");
+            return Err(cut_off(&self.place, entry.first_frame, message));
+        }
+        Ok(values)
+    }
 }
 
 fn invalid(place: &str, message: String) -> anyhow::Error {
@@ -124,7 +223,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn write(&self, file: &mut impl Read) -> anyhow::Result<Exit> {
+    fn write(&self, file: &mut impl Read, mut depths: Option<DepthSource>) -> anyhow::Result<Exit> {
         let args = self.args;
         let header = Header::from(self.checked.video.clone());
         let mut output = LbitOutput::create(&args.output.output, &header, args.coder.writer_options())?;
@@ -134,16 +233,16 @@ impl Import<'_> {
         if !self.sidecar.chapters.is_empty() {
             output.write(|writer| writer.write_chapters(&self.sidecar.chapters()))?;
         }
-        self.write_chunks(file, &mut output)?;
-        let more = file
-            .read(&mut [0])
-            .map_err(|error| MediaError::io(self.place, "read", error))?;
-        if more > 0 {
-            let message = format!(
-                "the array goes on after the last chunk that {} names",
-                self.beside
-            );
-            return Err(invalid(self.place, message));
+        // In safetensors they follow the tokens.
+        let inside = depths
+            .as_ref()
+            .is_some_and(|depths| depths.place == self.args.input);
+        self.write_chunks(file, depths.as_mut(), &mut output)?;
+        if !inside {
+            self.check_end(file, self.place, "array")?;
+        }
+        if let Some(depths) = &mut depths {
+            self.check_end(&mut depths.file, &depths.place, "array of depths")?;
         }
         let summary = output.finish()?;
         lbit_output::print_summary(
@@ -155,7 +254,29 @@ impl Import<'_> {
         )
     }
 
-    fn write_chunks(&self, file: &mut impl Read, output: &mut LbitOutput) -> anyhow::Result<()> {
+    /// Fails if there is more than the chunks take.
+    fn check_end(&self, file: &mut impl Read, place: &str, what: &str) -> anyhow::Result<()> {
+        let more = file
+            .read(&mut [0])
+            .map_err(|error| MediaError::io(place, "read", error))?;
+        match more {
+            0 => Ok(()),
+            _ => Err(invalid(
+                place,
+                format!(
+                    "the {what} goes on after the last chunk that {} names",
+                    self.beside
+                ),
+            )),
+        }
+    }
+
+    fn write_chunks(
+        &self,
+        file: &mut impl Read,
+        mut depths: Option<&mut DepthSource>,
+        output: &mut LbitOutput,
+    ) -> anyhow::Result<()> {
         let Checked { video, layout } = self.checked;
         let mut bytes = Vec::new();
         for entry in &self.sidecar.chunks {
@@ -186,7 +307,14 @@ impl Import<'_> {
                     );
                     return Err(invalid(self.place, message));
                 };
-                let chunk = entry.chunk(video, values);
+                let depths = match (&mut depths, video.depth_step) {
+                    (Some(depths), Some(step)) => Some(DepthMap {
+                        step,
+                        values: depths.read(tokens, entry)?,
+                    }),
+                    _ => None,
+                };
+                let chunk = entry.chunk(video, values, depths);
                 let valid = chunk.tokens.validate();
                 valid.map_err(|error| invalid(self.place, format!("chunk {number}: {error}")))?;
                 output.write(|writer| writer.write_chunk(&chunk))

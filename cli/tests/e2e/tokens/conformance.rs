@@ -51,12 +51,6 @@ fn legal_files_come_back_bit_exact() {
                 .says(&["no video"]);
             continue;
         }
-        if name.starts_with("elastic") {
-            run(&folder, &["tokens", "export", "a.lbit", "-o", "a.npy"])
-                .expect(1)
-                .says(&["a.lbit", "depths"]);
-            continue;
-        }
         // Whose tokens were lost before it was written.
         let exit = if name == "lost-chunks" { 3 } else { 0 };
         let digest = |file: &str| {
@@ -78,7 +72,12 @@ fn legal_files_come_back_bit_exact() {
             export("b.lbit", &back);
             assert!(read(&folder, &array) == read(&folder, &back), "{name}: {array}");
             let about = |array: &str| sidecar(&folder, &format!("{array}.json"));
-            assert_eq!(about(&array), about(&back), "{name}");
+            let (mut one, mut other) = (about(&array), about(&back));
+            // Only the name of the depths may be another one.
+            for about in [&mut one, &mut other] {
+                about.as_object_mut().unwrap().remove("depths");
+            }
+            assert_eq!(one, other, "{name}");
             assert_eq!(facts(&folder, "a.lbit"), facts(&folder, "b.lbit"), "{name}");
             if name != "no-digest" {
                 assert_eq!(digest("a.lbit"), digest("b.lbit"), "{name}");
@@ -113,8 +112,6 @@ fn faulty_files_are_told_and_never_panic() {
             "packets-missing" => Some(0),
             // A copy of the header serves, and nothing else is wrong.
             "no-header" => Some(0),
-            // Elastic files are not exported, whole or not.
-            _ if outcome.stderr.contains("have depths") => Some(1),
             _ => run(&folder, &["verify", file]).code,
         };
         assert_eq!(outcome.code, expected, "{name}: {}", outcome.stderr);

@@ -2,6 +2,7 @@
 
 mod alone;
 mod conformance;
+mod depths;
 mod lost;
 mod outputs;
 mod refused;
