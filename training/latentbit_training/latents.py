@@ -18,9 +18,10 @@ from torch import Tensor
 
 from .bundle import STORAGES, round_weights
 from .config import VaeConfig
-from .data import Clip, Drawer, load, to_unit
-from .loop import autocast, device_of
+from .data import Clip, Draw, Drawer, load, rendered, to_unit
+from .loop import autocast
 from .options import Parser
+from .ranks import device_of
 from .vae import WanVae
 from .warm import VAE_HELP, read_part
 
@@ -93,34 +94,46 @@ class LatentSampler(Drawer):
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(folder, seed, np.float16)
 
-    def _crop(self, clip: Clip, start: int, length: int, side: int) -> Tensor | None:
+    def _crop(self, clip: Clip, start: int, length: int, side: int) -> Draw | None:
         t, h, w, _ = clip.frames.shape
         if t < start + length or min(h, w) < side:
             return None
         y, x = self.rng.integers(h - side + 1), self.rng.integers(w - side + 1)
-        part = np.array(clip.frames[start : start + length, y : y + side, x : x + side])
-        return torch.from_numpy(part).float().permute(3, 0, 1, 2)
 
-    def _batch(self, kind: str, clips: list[Clip], count: int, length: int, side: int) -> Tensor:
-        found: list[Tensor] = []
+        def crop() -> Tensor:
+            part = np.array(clip.frames[start : start + length, y : y + side, x : x + side])
+            return torch.from_numpy(part).float().permute(3, 0, 1, 2)
+
+        return crop
+
+    def _batch(self, kind: str, clips: list[Clip], count: int, length: int, side: int) -> list[Draw]:
+        found: list[Draw] = []
         for _ in range(100 * count):
-            clip = self._draw(kind, clips)
+            clip = self._pick(kind, clips)
             # Chunks begin at whole multiples, as those of the pipeline do.
             start = length * int(self.rng.integers(max(1, clip.frames.shape[0] // length)))
             crop = self._crop(clip, start, length, side)
             if crop is not None:
                 found.append(crop)
             if len(found) == count:
-                return torch.stack(found)
+                return found
         raise ValueError(f"hardly a file has {length} latent frames of {side}x{side}: take a smaller size")
 
-    def image_batch(self, count: int, side: int) -> Tensor:
+    def images(self, count: int, side: int) -> list[Draw]:
         """Chunks of one latent frame, `side` latent positions high and wide."""
-        return self._batch("i", self.images, count, 1, side)
+        return self._batch("i", self.pictures, count, 1, side)
 
-    def clip_batch(self, count: int, length: int, side: int) -> Tensor:
+    def clips(self, count: int, length: int, side: int) -> list[Draw]:
         """Chunks of `length` latent frames."""
         return self._batch("v", self.videos, count, length, side)
+
+    def image_batch(self, count: int, side: int) -> Tensor:
+        """`images` as (count, C, 1, side, side)."""
+        return rendered(self.images(count, side))
+
+    def clip_batch(self, count: int, length: int, side: int) -> Tensor:
+        """`clips` as (count, C, length, side, side)."""
+        return rendered(self.clips(count, length, side))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import json
 import math
 import os
 import shutil
+import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .optimizer import Muon
+from .ranks import local, same, spread, whole
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -57,26 +61,52 @@ class Ema(Generic[Model]):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 
+    @property
+    def weights(self) -> list[Tensor]:
+        """The averages, in the order of the model's parameters."""
+        return list(self.model.parameters())
+
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Takes in the weights after a step."""
         decay = min(self.decay, (step + 1) / (step + 10))
-        averaged: list[Tensor] = list(self.model.parameters())
-        current = [p.detach() for p in model.parameters()]
-        torch._foreach_lerp_(averaged, current, 1 - decay)
+        current = [local(p.detach()) for p in model.parameters()]
+        torch._foreach_lerp_([local(p) for p in self.weights], current, 1 - decay)
+
+    def take(self, state: dict[str, Tensor]) -> None:
+        """The averages of a checkpoint."""
+        self.model.load_state_dict(state)
 
 
-def device_of(name: str) -> torch.device:
-    """`auto` takes a GPU when there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+class SpreadEma(Ema[Model]):
+    """The average of weights that are spread over ranks, spread as they are."""
+
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+        self.decay = decay
+        self.names = [name for name, _ in model.named_parameters()]
+        self.spread = [p.detach().clone() for p in model.parameters()]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The averages, in the order of the model's parameters."""
+        return self.spread
+
+    def take(self, state: dict[str, Tensor]) -> None:
+        """The averages of a checkpoint."""
+        for name, own in zip(self.names, self.spread, strict=True):
+            local(own).copy_(local(spread(state[name], own)))
 
 
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 for the operators that gain from it, where the device has instructions for it: emulated it is slower."""
+PRECISIONS = ("auto", "bf16", "f32")
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[Any]:
+    """bf16 for the operators that gain from it; `auto`: where the device has instructions for it.
+
+    Emulated it is slower.
+    """
     fast = device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast if precision == "auto" else precision == "bf16")
 
 
 OPTIMIZERS = ("muon", "adamw")
@@ -100,22 +130,21 @@ def optimizer_for(model: nn.Module, rate: float, kind: str = "muon", decay: floa
     return Muon(inner, outer, vectors, rate, decay)
 
 
-def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, step: int, clip: float = 1.0) -> float:
-    """One update; returns the gradient's norm, and changes nothing where that is not finite.
-
-    A loss that is not finite ends the run: the weights themselves are broken, or the data is.
-    """
-    if not math.isfinite(loss.item()):
+def check_loss(loss: float, step: int) -> None:
+    """A loss that is not finite ends the run: the weights themselves are broken, or the data is."""
+    if not math.isfinite(loss):
         raise FloatingPointError(
-            f"the loss of step {step} is {loss.item()}, not a finite number; nothing was saved since the last "
+            f"the loss of step {step} is {loss}, not a finite number; nothing was saved since the last "
             "checkpoint: go on from it with a lower --rate, or look at the data"
         )
+
+
+def descend(optimizer: torch.optim.Optimizer, rate: float, clip: float = 1.0) -> float:
+    """One update from the gradients; returns their norm, and changes nothing where that is not finite."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
     parameters = [p for g in optimizer.param_groups for p in g["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+    norm = whole(torch.nn.utils.clip_grad_norm_(parameters, clip, foreach=True))
     if torch.isfinite(norm):
         optimizer.step()
     return float(norm)
@@ -124,19 +153,21 @@ def step_with(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, step:
 OBJECTIVES = ("psnr", "mse")
 
 
-def pixel_loss(output: Tensor, video: Tensor, objective: str, floor: float = 5e-4) -> tuple[Tensor, Tensor]:
+def pixel_loss(
+    output: Tensor, video: Tensor, objective: str, floor: float = 5e-4, mean: Callable[[Tensor], Tensor] = same
+) -> tuple[Tensor, Tensor]:
     """The pixel term of samples (B, 3, T, H, W) in -1…1, and the plain mean squared error for the log.
 
     `mse` is that error itself. `psnr` weighs each sample by one over its own error, as the gradient of a mean of PSNRs
     does, so that calm pictures count as much as busy ones; weights have a mean of one, so the scale stays that of
-    `mse`. The floor (39 dB) keeps empty crops from outweighing all others.
+    `mse`. The floor (39 dB) keeps empty crops from outweighing all others. `mean` takes the mean over ranks.
     """
     errors = (output - video).square().mean(dim=(1, 2, 3, 4))
     plain = errors.mean()
     if objective == "mse":
         return plain, plain
     weights = 1 / (errors.detach() + floor)
-    return (errors * weights).mean() / weights.mean(), plain
+    return (errors * weights).mean() / mean(weights.mean()), plain
 
 
 def same_pixels(count: int, size: int, other: int) -> int:
@@ -179,6 +210,34 @@ class Clock:
             return self._counted
 
 
+class Lock:
+    """Keeps a folder for one run: a second process that wants it is told who has it.
+
+    The system lets go of it when the process ends, however it ends.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "lock"
+        # Not emptied when opened: it may be another's.
+        self._file = open(path, "a+")  # noqa: SIM115 (open for as long as the run)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            owner = self._file.read().strip() or "another process"
+            self._file.close()
+            raise BlockingIOError(
+                f"{folder} is in use by {owner}: give this run another --out, or end that one") from error
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Lets others have the folder."""
+        self._file.close()
+
+
 class Run:
     """A folder with checkpoints and a log of JSON lines."""
 
@@ -206,13 +265,14 @@ class Run:
         with open(self.folder / "log.jsonl", "a") as sink:
             sink.write(json.dumps(record) + "\n")
 
-    def due(self, schedule: Schedule, step: int, every: int) -> bool:
+    def due(self, schedule: Schedule, step: int, every: int, seconds: float | None = None) -> bool:
         """Whether it is time for a checkpoint: every so many steps, and when the rate begins to fall."""
-        return step % every == 0 or (schedule.annealing(step, self.seconds) and not self.annealing)
+        seconds = self.seconds if seconds is None else seconds
+        return step % every == 0 or (schedule.annealing(step, seconds) and not self.annealing)
 
-    def save(self, schedule: Schedule, step: int, **state: Any) -> None:
+    def save(self, schedule: Schedule, step: int, seconds: float | None = None, **state: Any) -> None:
         """Writes `checkpoint.pt` whole or not at all, and `stable.pt` too when the rate begins to fall."""
-        seconds = self.seconds
+        seconds = self.seconds if seconds is None else seconds
         annealing = schedule.annealing(step, seconds)
         temporary = self.folder / "checkpoint.tmp"
         place = {"step": step, "seconds": seconds, "progress": schedule.progress(step, seconds), "annealing": annealing}

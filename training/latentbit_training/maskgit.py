@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import PredictorConfig
+from .ranks import same
 from .tokens import CHUNK, GROUP
 from .vit import Grid, Vit
 
@@ -36,11 +38,14 @@ class Predictor(nn.Module):
         return self.vit(x.flatten(1, 3), grid).unflatten(1, grid)
 
 
-def bit_loss(logits: Tensor, code: Tensor, known: Tensor) -> Tensor:
-    """Equation 4: the mean cross-entropy of the bits that are not known, in nats per bit."""
+def bit_loss(logits: Tensor, code: Tensor, known: Tensor, mean: Callable[[Tensor], Tensor] = same) -> Tensor:
+    """Equation 4: the mean cross-entropy of the bits that are not known, in nats per bit.
+
+    `mean` takes the mean over ranks.
+    """
     unknown = 1 - known
     loss = F.softplus(-logits.float() * code)
-    return (loss * unknown).sum() / unknown.sum().clamp_min(1)
+    return (loss * unknown).sum() / mean(unknown.sum()).clamp_min(1)
 
 
 SCHEDULES = ("cosine", "linear")

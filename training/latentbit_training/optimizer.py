@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .ranks import joined, local, spread
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of Jordan et al.: steep at zero, singular values end within about 0.7…1.2."""
 
@@ -65,15 +67,17 @@ class Muon(torch.optim.Optimizer):
             if not found:
                 continue
             updates = self._muon(found, group) if group["muon"] else self._adam(found, group)
-            torch._foreach_mul_(found, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(found, updates, alpha=-group["lr"])
+            weights = [local(p) for p in found]
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(weights, updates, alpha=-group["lr"])
 
+    # Of weights that are spread over ranks (FSDP2), states and updates are too; sums go over what this rank holds.
     # Networks this small spend as long on calls as on sums, so all parameters of a group go through each call together.
 
     def _muon(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
         momentum = group["momentum"]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        averages = [self.state[p].setdefault("average", torch.zeros_like(p)) for p in parameters]
+        gradients = [local(p.grad) for p in parameters if p.grad is not None]
+        averages = [local(self.state[p].setdefault("average", torch.zeros_like(p))) for p in parameters]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
         shapes: dict[torch.Size, list[int]] = {}
@@ -81,22 +85,23 @@ class Muon(torch.optim.Optimizer):
             shapes.setdefault(parameter.flatten(1).shape, []).append(index)
         updates: list[Tensor] = list(ahead)
         for shape, places in shapes.items():
-            matrices = torch.stack([ahead[i].flatten(1) for i in places]).float()
+            # Singular values are those of whole matrices.
+            matrices = torch.stack([joined(ahead[i], parameters[i]).flatten(1) for i in places]).float()
             found = orthogonalize(matrices) * (0.2 * math.sqrt(max(shape)))
             for i, update in zip(places, found, strict=True):
-                updates[i] = update.view_as(parameters[i])
+                updates[i] = local(spread(update.view(parameters[i].shape), parameters[i]))
         return updates
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
         first, second = group["betas"]
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [local(p.grad) for p in parameters if p.grad is not None]
         for parameter in parameters:
             if not self.state[parameter]:
                 zeros = torch.zeros_like(parameter)
                 self.state[parameter] |= {"count": 0, "average": zeros, "square": zeros.clone()}
             self.state[parameter]["count"] += 1
         states = [self.state[p] for p in parameters]
-        averages, squares = [s["average"] for s in states], [s["square"] for s in states]
+        averages, squares = [local(s["average"]) for s in states], [local(s["square"]) for s in states]
         torch._foreach_lerp_(averages, gradients, 1 - first)
         torch._foreach_mul_(squares, second)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)

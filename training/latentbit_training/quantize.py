@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .ranks import same
 
 
 def binary_sign(x: Tensor) -> Tensor:
@@ -49,14 +52,17 @@ def quantize(quantizer: Lfq | Bsq, u: Tensor) -> tuple[Tensor, Tensor]:
     return point + (code - point).detach(), commitment
 
 
-def entropy_term(u: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mean entropy of each bit minus the entropy of its mean: low when bits are sure of themselves and balanced."""
+def entropy_term(u: Tensor, temperature: float = 1.0, mean: Callable[[Tensor], Tensor] = same) -> Tensor:
+    """Mean entropy of each bit minus the entropy of its mean: low when bits are sure of themselves and balanced.
+
+    `mean` takes the mean over ranks.
+    """
     p = torch.sigmoid(u.flatten(0, -2) / temperature).float().clamp(1e-6, 1 - 1e-6)
 
     def h(q: Tensor) -> Tensor:
         return -(q * q.log() + (1 - q) * (1 - q).log())
 
-    return h(p).mean() - h(p.mean(0)).mean()
+    return h(p).mean() - h(mean(p.mean(0))).mean()
 
 
 class Balance:
@@ -65,12 +71,16 @@ class Balance:
     A batch is too small to tell how a bit is used, so the push on a bit follows a running mean of it over many batches.
     """
 
-    def __init__(self, bits: int, device: torch.device, momentum: float = 0.98) -> None:
+    def __init__(
+        self, bits: int, device: torch.device, momentum: float = 0.98, mean: Callable[[Tensor], Tensor] = same
+    ) -> None:
+        """`mean` takes the mean over ranks."""
+        self.mean = mean
         self.running = torch.zeros(bits, device=device)
         self.momentum = momentum
 
     def term(self, u: Tensor) -> Tensor:
         """Mean of (running mean times this batch's mean) of the soft signs of (..., D) outputs; 0 at balance."""
-        mean = torch.tanh(u.float()).flatten(0, -2).mean(0)
+        mean = self.mean(torch.tanh(u.float()).flatten(0, -2).mean(0))
         self.running = torch.lerp(mean.detach(), self.running, self.momentum)
         return 2 * (self.running * mean).mean()

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from . import bundle
 from .data import Clip, load, to_unit
-from .loop import autocast, device_of
+from .loop import autocast
 from .options import Parser
+from .ranks import device_of
 from .tokenizer import Tokenizer
 from .vae import WanVae
 

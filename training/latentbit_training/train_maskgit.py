@@ -147,7 +147,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> Predictor:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    start = Start(args)
+    with Start(args) as start:
+        return train(args, start)
+
+
+def train(args: argparse.Namespace, start: Start) -> Predictor:
+    """The averaged model; on other ranks than the first the one that was trained."""
     device = start.device
     whole, vae, tokenizer = bundle.load(args.bundle)
     if whole.tokenizer is None or tokenizer is None:
@@ -163,7 +168,9 @@ def main(argv: list[str] | None = None) -> Predictor:
     def clips() -> list[TokenClip]:
         return [clip for folder in args.tokens for clip in load_tokens(folder)]
 
+    training.split("batch", {config.steps: args.batch})
     sampler = WindowSampler(clips(), config.bits, config.steps, args.seed + 1000 + training.step)
+    training.draws_from("windows", sampler.rng)
     held_out = load_tokens(args.val_tokens) if args.val_tokens else []
     training.log_size(clips=len(sampler.clips))
 
@@ -173,44 +180,44 @@ def main(argv: list[str] | None = None) -> Predictor:
 
     def loss_of(code: Tensor, known: Tensor, starts: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         logits = model(code, known, starts)
-        bits = bit_loss(logits, code, known)
+        bits = bit_loss(logits, code, known, start.ranks.mean)
         if latent_term is None:
             return bits, torch.zeros_like(bits)
         return bits, latent_term(logits.float(), code, known, steps)
 
-    compiled = torch.compile(loss_of, dynamic=False) if args.compile else loss_of
-    usual = (args.batch, config.steps)
+    # Other lengths are too many to compile for.
+    usual = (args.batch // len(training.parts(args.batch)) // start.ranks.size, config.steps)
+    run = training.wrap(loss_of, lambda code, *_: code.shape[:2] == usual)
 
     def save() -> None:
         training.save()
+        averaged = training.averaged()
+        if averaged is None:
+            return
         digest = hashlib.sha256(args.bundle.read_bytes()).hexdigest()
         windows = training.step * args.batch
         past = {"minutes": round(training.minutes, 1), "steps": training.step, "windows": windows}
         whole = PredictorFileConfig(args.name, digest, config, past)
-        predictors.save(args.out / "predictor.safetensors", whole, training.ema.model, args.storage)
+        predictors.save(args.out / "predictor.safetensors", whole, averaged, args.storage)
         if held_out:
-            training.log(clips=len(sampler.clips), **likelihoods(training.ema.model, held_out, limit=6))
+            training.log(clips=len(sampler.clips), **likelihoods(averaged, held_out, limit=6))
 
-    losses: list[float] = []
-    latent_errors: list[float] = []
     chunk_steps = whole.tokenizer.chunk_latent_frames // whole.tokenizer.patch[0]
     while training.goes_on:
-        code, known, starts = (x.to(device) for x in sampler.batch(args.batch))
-        # Other lengths are too many to compile for.
-        f = compiled if code.shape[:2] == usual else loss_of
-        steps = worst_chunk(known, starts, chunk_steps if args.latent else 1).to(device)
-        with autocast(device):
-            bits, latent_error = f(code, known, starts, steps)
-        loss = bits + args.latent * latent_error
-        told = training.update(loss)
-        losses.append(bits.item())
-        latent_errors.append(latent_error.item())
+        drawn = sampler.batch(args.batch)
+        for part in training.parts(args.batch):
+            code, known, starts = (x[part].to(device) for x in drawn)
+            steps = worst_chunk(known, starts, chunk_steps if args.latent else 1).to(device)
+            with autocast(device, args.precision):
+                bits, latent_error = run(code, known, starts, steps)
+            training.backward(bits + args.latent * latent_error, bits=bits, latent=latent_error)
+        told = training.update()
         if training.logs:
-            training.log(**told, bits_per_bit=round(float(np.mean(losses)) / float(np.log(2)), 4),
-                         latent_mse=round(float(np.mean(latent_errors)), 5))
-            losses, latent_errors = [], []
+            means = training.averages(12)
+            training.log(**told, bits_per_bit=round(means["bits"] / float(np.log(2)), 4),
+                         latent_mse=round(means["latent"], 5))
         if training.saves:
             save()
             sampler.take(clips())
     save()
-    return training.ema.model
+    return training.averaged() or model

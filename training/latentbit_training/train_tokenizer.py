@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .bundle import STORAGES
 from .config import TOKENIZER_PRESETS, TokenizerConfig, tokenizer_config
-from .data import Sampler
+from .data import Sampler, rendered
 from .depths import choose_means, depth_loss, draw_maps, mean_depths, pixel_errors, sample_depths, snapped, token_means
 from .elastic import evaluate_elastic
 from .evaluate import evaluate_tokenizer
@@ -146,8 +146,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> Tokenizer:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    start = Start(args)
-    device = start.device
+    with Start(args) as start:
+        return train(args, start)
+
+
+def train(args: argparse.Namespace, start: Start) -> Tokenizer:
+    """The averaged model; on other ranks than the first the one that was trained."""
+    device, mean = start.device, start.ranks.mean
 
     vae = frozen(args.vae, args.storage).to(device)
     vae.decoder.recompute(args.recompute)
@@ -181,10 +186,19 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     if args.init and start.fresh:
         before = warm_start_tokenizer(model, args.init)
     training = Training(start, model)
+    image_counts = {size: same_pixels(args.image_batch, args.size[0], size) for size in args.size}
+    clip_counts = {size: same_pixels(args.clip_batch, args.size[0], size) for size in args.size}
+    training.split("image-batch", image_counts)
+    training.split("clip-batch", clip_counts)
     sampler = Sampler(args.cache, args.seed + 1000 + training.step)
+    training.draws_from("pixels", sampler.rng)
     latents = LatentSampler(args.latents, args.seed + 2000 + training.step) if args.latents else None
+    if latents is not None:
+        training.draws_from("latents", latents.rng)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
-    balances = {clips: Balance(config.bits, device) for clips in (False, True)}
+    balances = {clips: Balance(config.bits, device, mean=mean) for clips in (False, True)}
+    for clips, running in training.extra.get("balances", {}).items():
+        balances[clips].running = running.to(device)
     chunk = config.chunk_latent_frames
     clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
     training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
@@ -207,16 +221,20 @@ def main(argv: list[str] | None = None) -> Tokenizer:
 
     if args.compile:
         encode = torch.compile(encode, dynamic=False)
-        latent_terms = torch.compile(latent_terms, dynamic=False)
         pixels = torch.compile(pixels, dynamic=False)
+    run_terms = training.wrap(latent_terms)
 
-    sums: dict[str, list[float]] = {}
+    def save() -> None:
+        training.extra["balances"] = {clips: balance.running for clips, balance in balances.items()}
+        training.save(before=before)
+
     while training.goes_on:
         progress = training.progress
         clip_turn = sampler.rng.random() < args.clip_share
         size = int(sampler.rng.choice(args.size))
-        count = same_pixels(args.clip_batch if clip_turn else args.image_batch, args.size[0], size)
-        samples = count * (args.clip_chunks if clip_turn else 1)
+        count = (clip_counts if clip_turn else image_counts)[size]
+        chunks = args.clip_chunks if clip_turn else 1
+        samples = count * chunks
         if per_token:
             means = mean_depths(samples, config.bits, lowest, args.whole, device)
             grid = token_grid(config, chunk if clip_turn else 1, size // vae.config.strides[1])
@@ -225,53 +243,60 @@ def main(argv: list[str] | None = None) -> Tokenizer:
         else:
             depths = snapped(sample_depths(samples, config.bits, lowest, args.whole, device), config.depths)
             means, chosen = depths.float(), depths < 0
-        with autocast(device):
-            if latents is not None and progress < args.pixel_start:
-                side = size // vae.config.strides[1]
-                latent = latents.clip_batch(samples, chunk, side) if clip_turn else latents.image_batch(count, side)
-                latent = latent.to(device, non_blocking=True)
-            else:
-                video = sampler.clip_batch(count, clip_frames, size) if clip_turn else sampler.image_batch(count, size)
-                video = video.to(device, non_blocking=True)
-                with torch.no_grad():
-                    latent = encode(video).float()
-            step = latent_terms(latent, means, depths, chosen)
-            ramp = min(1.0, progress / args.commitment_warmup) if args.commitment_warmup else 1.0
-            loss = args.latent * step.latent_error + args.commitment * ramp * step.commitment
-            if args.balance:
-                loss = loss + args.balance * balances[clip_turn].term(step.u)
-            if args.entropy:
-                loss = loss + args.entropy * entropy_term(step.u)
-            terms = {"latent_mse": step.latent_error, "commitment": step.commitment}
-            errors = step.errors
-            if progress >= args.pixel_start:
-                frames = pixels(step.output)
-                pixel, terms["pixel_mse"] = pixel_loss(frames, video, args.objective)
-                loss = loss + args.pixel * pixel
-                if step.log_errors is not None and args.depth_error == "pixel":
-                    found = pixel_errors(frames.detach(), video, vae.config.strides)
-                    errors = token_means(split_chunks(found, min(chunk, found.shape[2])), config.patch)
-                if perceptual is not None:
-                    loss = loss + args.perceptual * perceptual(frames, video)
-            if step.log_errors is not None:
-                terms["depth"] = depth_loss(step.log_errors, step.depths, errors, config.depths)
-                loss = loss + args.depth * terms["depth"]
-        told = training.update(loss)
-        for name, value in terms.items():
-            sums.setdefault(f"{'clip' if clip_turn else 'image'}_{name}", []).append(value.item())
+        of_latents = latents is not None and progress < args.pixel_start
+        if latents is not None and of_latents:
+            side = size // vae.config.strides[1]
+            draws = latents.clips(samples, chunk, side) if clip_turn else latents.images(count, side)
+        else:
+            draws = sampler.clips(count, clip_frames, size) if clip_turn else sampler.images(count, size)
+        for part in training.parts(count):
+            kept = slice(part.start * chunks, part.stop * chunks)
+            drawn = rendered(draws, kept if of_latents else part).to(device, non_blocking=True)
+            with autocast(device, args.precision):
+                if of_latents:
+                    latent = drawn
+                else:
+                    with torch.no_grad():
+                        latent = encode(drawn).float()
+                step = run_terms(latent, means[kept], depths[kept], chosen[kept])
+                ramp = min(1.0, progress / args.commitment_warmup) if args.commitment_warmup else 1.0
+                loss = args.latent * step.latent_error + args.commitment * ramp * step.commitment
+                if args.balance:
+                    loss = loss + args.balance * balances[clip_turn].term(step.u)
+                if args.entropy:
+                    loss = loss + args.entropy * entropy_term(step.u, mean=mean)
+                terms = {"latent_mse": step.latent_error, "commitment": step.commitment}
+                errors = step.errors
+                if progress >= args.pixel_start:
+                    frames = pixels(step.output)
+                    pixel, terms["pixel_mse"] = pixel_loss(frames, drawn, args.objective, mean=mean)
+                    loss = loss + args.pixel * pixel
+                    if step.log_errors is not None and args.depth_error == "pixel":
+                        found = pixel_errors(frames.detach(), drawn, vae.config.strides)
+                        errors = token_means(split_chunks(found, min(chunk, found.shape[2])), config.patch)
+                    if perceptual is not None:
+                        loss = loss + args.perceptual * perceptual(frames, drawn)
+                if step.log_errors is not None:
+                    terms["depth"] = depth_loss(step.log_errors, step.depths, errors, config.depths)
+                    loss = loss + args.depth * terms["depth"]
+            training.backward(loss, **{f"{'clip' if clip_turn else 'image'}_{name}": v for name, v in terms.items()})
+        told = training.update()
         if training.logs:
-            averages = {k: round(sum(v) / len(v), 5) for k, v in sorted(sums.items())}
-            training.log(**told, **averages, **bit_report(step.u.detach().float()))
-            sums = {}
+            training.log(**told, **training.averages(5), **bit_report(start.ranks.gathered(step.u.detach().float())))
         if training.saves:
-            training.save(before=before)
-            if args.val:
-                training.log(**evaluate_tokenizer(vae, training.ema.model, args.val, limit=12))
+            save()
+            averaged = training.averaged()
+            if args.val and averaged is not None:
+                training.log(**evaluate_tokenizer(vae, averaged, args.val, limit=12))
         if args.val and args.elastic_every and training.step % args.elastic_every == 0:
-            training.log(**evaluate_elastic(vae, training.ema.model, args.val, limit=6))
+            averaged = training.averaged()
+            if averaged is not None:
+                training.log(**evaluate_elastic(vae, averaged, args.val, limit=6))
 
-    averaged = training.ema.model
-    training.save(before=before)
+    save()
+    averaged = training.averaged()
+    if averaged is None:
+        return model
     torch.save({"config": config, "state": averaged.state_dict(), "step": training.step, "minutes": training.minutes,
                 "before": before}, args.out / "tokenizer.pt")
     if args.val:
@@ -281,5 +306,6 @@ def main(argv: list[str] | None = None) -> Tokenizer:
     return averaged
 
 
+# The long form of before; `latentbit-train tokenizer` is the same.
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .config import VAE_PRESETS, VaeConfig, vae_config
-from .data import Sampler
+from .data import Sampler, rendered
 from .evaluate import evaluate_vae, latent_statistics
 from .init import init_near_linear
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
@@ -73,8 +73,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> WanVae:
     """Trains and returns the averaged model."""
     args = parser().parse_args(argv)
-    start = Start(args)
-    device = start.device
+    with Start(args) as start:
+        return train(args, start)
+
+
+def train(args: argparse.Namespace, start: Start) -> WanVae:
+    """The averaged model; on other ranks than the first the one that was trained."""
+    device, mean = start.device, start.ranks.mean
     chosen = vae_config(json.loads(args.config.read_text())) if args.config else VAE_PRESETS[args.preset]()
     config: VaeConfig = with_blocks(chosen, args.encoder_blocks, args.decoder_blocks, args.kernel_times)
     model = WanVae(config)
@@ -82,44 +87,53 @@ def main(argv: list[str] | None = None) -> WanVae:
     before = start.before
     if args.init and start.fresh:
         before = warm_start_vae(model, args.init)
-    training = Training(start, model)
+    # Pictures leave the weights of time alone.
+    training = Training(start, model, own_noise=args.noise > 0, partly=True)
+    image_counts = {size: same_pixels(args.image_batch, args.image_size[0], size) for size in args.image_size}
+    clip_counts = {size: same_pixels(args.clip_batch, args.clip_size[0], size) for size in args.clip_size}
+    training.split("image-batch", image_counts)
+    training.split("clip-batch", clip_counts)
     sampler = Sampler(args.cache, args.seed + training.step)
+    training.draws_from("pixels", sampler.rng)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     training.log_size()
 
     def objective(video: Tensor) -> tuple[Tensor, Tensor]:
         latent = model.encode(video)
         output = model.decode(noisy(latent, args.noise)).float()
-        loss, error = pixel_loss(output, video, args.objective)
+        loss, error = pixel_loss(output, video, args.objective, mean=mean)
         if perceptual is not None:
             loss = loss + args.perceptual * perceptual(output, video)
         return loss, error
 
-    run_objective = torch.compile(objective, dynamic=False) if args.compile else objective
-    sums: dict[str, list[float]] = {"image": [], "clip": []}
+    run_objective = training.wrap(objective)
     while training.goes_on:
         clip_turn = training.progress >= args.clip_start and sampler.rng.random() < args.clip_share
-        sizes, batch = (args.clip_size, args.clip_batch) if clip_turn else (args.image_size, args.image_batch)
-        size = int(sampler.rng.choice(sizes))
-        count = same_pixels(batch, sizes[0], size)
-        video = sampler.clip_batch(count, args.clip_frames, size) if clip_turn else sampler.image_batch(count, size)
-        with autocast(device):
-            loss, error = run_objective(video.to(device, non_blocking=True))
-        told = training.update(loss)
-        sums["clip" if clip_turn else "image"].append(error.item())
+        size = int(sampler.rng.choice(args.clip_size if clip_turn else args.image_size))
+        if clip_turn:
+            draws = sampler.clips(clip_counts[size], args.clip_frames, size)
+        else:
+            draws = sampler.images(image_counts[size], size)
+        for part in training.parts(len(draws)):
+            video = rendered(draws, part).to(device, non_blocking=True)
+            with autocast(device, args.precision):
+                loss, error = run_objective(video)
+            training.backward(loss, **{"clip_mse" if clip_turn else "image_mse": error})
+        told = training.update()
         if training.logs:
-            means = {f"{k}_mse": round(sum(v) / len(v), 6) for k, v in sums.items() if v}
-            training.log(**told, **means)
-            sums = {"image": [], "clip": []}
+            training.log(**told, **training.averages(6))
         if training.saves:
             training.save(before=before)
-            if args.val:
-                training.log(**evaluate_vae(training.ema.model, args.val, limit=12))
+            averaged = training.averaged()
+            if args.val and averaged is not None:
+                training.log(**evaluate_vae(averaged, args.val, limit=12))
 
-    averaged = training.ema.model
-    mean, std = latent_statistics(averaged, sampler)
-    averaged.config = replace(config, latent_mean=tuple(mean), latent_std=tuple(std))
     training.save(before=before)
+    averaged = training.averaged()
+    if averaged is None:
+        return model
+    found = latent_statistics(averaged, sampler)
+    averaged.config = replace(config, latent_mean=tuple(found[0]), latent_std=tuple(found[1]))
     torch.save({"config": averaged.config, "state": averaged.state_dict(), "step": training.step,
                 "minutes": training.minutes, "before": before}, args.out / "vae.pt")
     if args.val:
@@ -127,5 +141,6 @@ def main(argv: list[str] | None = None) -> WanVae:
     return averaged
 
 
+# The long form of before; `latentbit-train vae` is the same.
 if __name__ == "__main__":
     main()

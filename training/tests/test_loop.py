@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -14,17 +15,19 @@ from torch import nn
 
 from latentbit_training.loop import (
     Ema,
+    Lock,
     Run,
     Schedule,
     autocast,
-    device_of,
+    check_loss,
+    descend,
     optimizer_for,
     pixel_loss,
     psnr,
     same_pixels,
     share,
-    step_with,
 )
+from latentbit_training.ranks import device_of
 
 
 def test_schedule_in_steps() -> None:
@@ -86,24 +89,21 @@ def test_norms_and_biases_do_not_decay() -> None:
     assert len(vectors["params"]) == 3
 
 
-def test_step_with() -> None:
+def test_descend() -> None:
     model = nn.Linear(4, 1, bias=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=99.0)
     start, x = model.weight.detach().clone(), torch.tensor([[3.0, 0.0, 4.0, 0.0]])
-    norm = step_with(optimizer, model(100 * x).sum(), rate=0.5, step=0, clip=1.0)
-    assert norm == pytest.approx(500)
+    model(100 * x).sum().backward()
+    assert descend(optimizer, rate=0.5, clip=1.0) == pytest.approx(500)
     # The gradient is brought to length 1.
     torch.testing.assert_close(model.weight.detach(), start - 0.5 * x / 5)
 
 
-@pytest.mark.parametrize("factor", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_ends_the_run_and_changes_nothing(factor: float) -> None:
-    model = nn.Linear(4, 1)
-    optimizer = optimizer_for(model, 0.1)
-    start = model.weight.detach().clone()
-    with pytest.raises(FloatingPointError, match=rf"loss of step 321 is -?{factor}"):
-        step_with(optimizer, model(torch.ones(1, 4)).sum() * factor, 0.1, step=321)
-    assert torch.equal(model.weight, start)
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_ends_the_run(loss: float) -> None:
+    with pytest.raises(FloatingPointError, match=f"loss of step 321 is {loss}"):
+        check_loss(loss, 321)
+    check_loss(1e30, 321)
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
@@ -111,12 +111,37 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     optimizer = optimizer_for(model, 0.1)
     start = model.weight.detach().clone()
     # The root of zero has no slope.
-    root = (model(torch.ones(1, 4)) * 0).sum().sqrt()
-    assert not math.isfinite(step_with(optimizer, root, 0.1, step=0))
+    (model(torch.ones(1, 4)) * 0).sum().sqrt().backward()
+    assert not math.isfinite(descend(optimizer, 0.1))
     assert torch.equal(model.weight, start)
-    step_with(optimizer, model(torch.ones(1, 4)).sum(), 0.1, step=1)
+    optimizer.zero_grad()
+    model(torch.ones(1, 4)).sum().backward()
+    descend(optimizer, 0.1)
     assert model.weight.isfinite().all()
     assert not torch.equal(model.weight, start)
+
+
+def test_a_folder_is_for_one_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    lock = Lock(folder)
+    with pytest.raises(BlockingIOError, match=rf"{folder} is in use by process {os.getpid()} on "):
+        Lock(folder)
+    lock.close()
+    Lock(folder).close()
+
+
+def test_a_killed_process_gives_its_folder_back(tmp_path: Path) -> None:
+    code = f"from pathlib import Path\nfrom latentbit_training.loop import Lock\nl = Lock(Path({str(tmp_path)!r}))\n"
+    code += "print(flush=True)\ninput()"
+    folder = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          cwd=folder) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(BlockingIOError, match=f"process {process.pid}"):
+            Lock(tmp_path)
+        process.kill()
+    Lock(tmp_path).close()
 
 
 COSINE = Schedule(peak=1.0, steps=10)
@@ -243,3 +268,6 @@ def test_device_and_number_type() -> None:
         found = nn.Linear(3, 3)(torch.ones(1, 3)).dtype
     fast = torch.cpu.get_capabilities().get("avx512_bf16", False)
     assert found == (torch.bfloat16 if fast else torch.float32)
+    for precision, dtype in (("bf16", torch.bfloat16), ("f32", torch.float32)):
+        with autocast(torch.device("cpu"), precision):
+            assert nn.Linear(3, 3)(torch.ones(1, 3)).dtype == dtype
