@@ -27,6 +27,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cache": Command("cache", "decode a small set of images and videos into flat arrays"),
+    "shard": Command("shards", "put any amount of images and videos into WebDataset shards"),
+    "throughput": Command("throughput", "how fast workers decode shards"),
     "pack": Command("pack", "a part of a cache as one small file, and back"),
     "latents": Command("latents", "encode a cache with a frozen VAE"),
     "tokens": Command("tokens", "encode the clips of a cache to tokens"),

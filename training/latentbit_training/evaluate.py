@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from .cache import IMAGES, VIDEOS, read_video
-from .data import Sampler, to_unit
+from .data import to_unit
 from .loop import psnr
 from .tokenizer import Tokenizer
 from .vae import WanVae
@@ -63,8 +64,22 @@ def evaluate_vae(model: WanVae, folder: Path, limit: int = 10_000) -> dict[str, 
     return report
 
 
+class Pixels(Protocol):
+    """A sampler."""
+
+    @property
+    def videos(self) -> object:
+        """Whether there are videos."""
+
+    def image_batch(self, count: int, size: int) -> Tensor:
+        """(count, 3, 1, size, size)."""
+
+    def clip_batch(self, count: int, frames: int, size: int) -> Tensor:
+        """(count, 3, frames, size, size)."""
+
+
 @torch.no_grad()
-def latent_statistics(model: WanVae, sampler: Sampler, batches: int = 24) -> tuple[list[float], list[float]]:
+def latent_statistics(model: WanVae, sampler: Pixels, batches: int = 24) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each latent channel over images and clips."""
     device = next(model.parameters()).device
     rows = []

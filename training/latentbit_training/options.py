@@ -91,7 +91,7 @@ class Parser(argparse.ArgumentParser):
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {near[0].replace('_', '-')}?" if near else ""
                 self.error(f"{path}: there is no option {name.replace('_', '-')}{hint}")
-            if value is None:
+            if value is None or value == []:
                 continue
             if not action.option_strings:
                 action.nargs, action.required = action.nargs or "?", False

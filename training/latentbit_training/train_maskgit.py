@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,15 @@ class WindowSampler:
         self.bits, self.most_steps = bits, most_steps
         self.rng = np.random.default_rng(seed)
         self.take(clips)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """That of the generator."""
+        return dict(self.rng.bit_generator.state)
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        self.rng.bit_generator.state = value
 
     def take(self, clips: list[TokenClip]) -> None:
         """Draws from these clips from now on."""
@@ -170,7 +180,7 @@ def train(args: argparse.Namespace, start: Start) -> Predictor:
 
     training.split("batch", {config.steps: args.batch})
     sampler = WindowSampler(clips(), config.bits, config.steps, args.seed + 1000 + training.step)
-    training.draws_from("windows", sampler.rng)
+    training.draws_from("windows", sampler)
     held_out = load_tokens(args.val_tokens) if args.val_tokens else []
     training.log_size(clips=len(sampler.clips))
 

@@ -19,14 +19,16 @@ from torch import Tensor
 
 from .bundle import STORAGES
 from .config import TOKENIZER_PRESETS, TokenizerConfig, tokenizer_config
-from .data import Sampler, rendered
+from .data import rendered
 from .depths import choose_means, depth_loss, draw_maps, mean_depths, pixel_errors, sample_depths, snapped, token_means
 from .elastic import evaluate_elastic
 from .evaluate import evaluate_tokenizer
+from .feed import Steps
 from .latents import LatentSampler, frozen, sensitivity
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .options import Parser
 from .perceptual import perceptual_loss
+from .pixels import add_data, feed_of, sampler_of
 from .quantize import Balance, entropy_term
 from .tokenizer import Tokenizer
 from .training import Start, Training, add_options
@@ -90,7 +92,7 @@ HEAD_START = 0.1
 def parser() -> argparse.ArgumentParser:
     """Command line."""
     p = Parser("tokenizer", __doc__)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
+    add_data(p)
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--latents", type=Path,
                    help="folder made by latentbit-train latents of that VAE; else each step makes its own")
@@ -175,7 +177,7 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
     meaning = torch.full((1, config.latent_channels, 1, 1, 1), 1 / config.latent_channels, device=device)
     if args.latent_weights == "sensitivity":
         with torch.no_grad():
-            few = Sampler(args.cache, args.seed).image_batch(min(8, args.image_batch), args.size[0])
+            few = sampler_of(args, args.seed).image_batch(min(8, args.image_batch), args.size[0])
             meaning = sensitivity(vae, encode(few.to(device)))
     weights = meaning / meaning.mean()
 
@@ -190,17 +192,18 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
     clip_counts = {size: same_pixels(args.clip_batch, args.size[0], size) for size in args.size}
     training.split("image-batch", image_counts)
     training.split("clip-batch", clip_counts)
-    sampler = Sampler(args.cache, args.seed + 1000 + training.step)
-    training.draws_from("pixels", sampler.rng)
+    chunk = config.chunk_latent_frames
+    clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
+    feed = feed_of(sampler_of(args, args.seed + 1000 + training.step),
+                   Steps(image_counts, clip_counts, clip_frames, args.clip_share), args, start.ranks)
+    training.draws_from("pixels", feed)
     latents = LatentSampler(args.latents, args.seed + 2000 + training.step) if args.latents else None
     if latents is not None:
-        training.draws_from("latents", latents.rng)
+        training.draws_from("latents", latents)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     balances = {clips: Balance(config.bits, device, mean=mean) for clips in (False, True)}
     for clips, running in training.extra.get("balances", {}).items():
         balances[clips].running = running.to(device)
-    chunk = config.chunk_latent_frames
-    clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
     training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
 
     def latent_terms(latent: Tensor, means: Tensor, depths: Tensor, chosen: Tensor) -> Step:
@@ -230,9 +233,7 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
 
     while training.goes_on:
         progress = training.progress
-        clip_turn = sampler.rng.random() < args.clip_share
-        size = int(sampler.rng.choice(args.size))
-        count = (clip_counts if clip_turn else image_counts)[size]
+        clip_turn, size, count = feed.turn()
         chunks = args.clip_chunks if clip_turn else 1
         samples = count * chunks
         if per_token:
@@ -244,14 +245,17 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
             depths = snapped(sample_depths(samples, config.bits, lowest, args.whole, device), config.depths)
             means, chosen = depths.float(), depths < 0
         of_latents = latents is not None and progress < args.pixel_start
+        parts = training.parts(count)
+        # Of clips, those of their chunks.
+        kepts = [slice(part.start * chunks, part.stop * chunks) for part in parts]
         if latents is not None and of_latents:
             side = size // vae.config.strides[1]
             draws = latents.clips(samples, chunk, side) if clip_turn else latents.images(count, side)
+            batches = iter([rendered(draws, kept) for kept in kepts])
         else:
-            draws = sampler.clips(count, clip_frames, size) if clip_turn else sampler.images(count, size)
-        for part in training.parts(count):
-            kept = slice(part.start * chunks, part.stop * chunks)
-            drawn = rendered(draws, kept if of_latents else part).to(device, non_blocking=True)
+            batches = feed.batch(parts)
+        for kept, batch in zip(kepts, batches, strict=True):
+            drawn = batch.to(device, non_blocking=True)
             with autocast(device, args.precision):
                 if of_latents:
                     latent = drawn
@@ -282,7 +286,8 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
             training.backward(loss, **{f"{'clip' if clip_turn else 'image'}_{name}": v for name, v in terms.items()})
         told = training.update()
         if training.logs:
-            training.log(**told, **training.averages(5), **bit_report(start.ranks.gathered(step.u.detach().float())))
+            training.log(**told, **training.averages(5), **bit_report(start.ranks.gathered(step.u.detach().float())),
+                         **feed.told())
         if training.saves:
             save()
             averaged = training.averaged()

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from .config import VAE_PRESETS, VaeConfig, vae_config
-from .data import Sampler, rendered
 from .evaluate import evaluate_vae, latent_statistics
+from .feed import Steps
 from .init import init_near_linear
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .options import Parser
 from .perceptual import perceptual_loss
+from .pixels import add_data, feed_of, sampler_of
 from .training import Start, Training, add_options
 from .vae import WanVae
 from .warm import warm_start_vae, with_blocks
@@ -44,7 +45,7 @@ def noisy(latent: Tensor, strength: float) -> Tensor:
 def parser() -> argparse.ArgumentParser:
     """Command line."""
     p = Parser("vae", __doc__)
-    p.add_argument("--cache", type=Path, required=True, help="folder made by latentbit-train cache")
+    add_data(p)
     p.add_argument("--preset", choices=sorted(VAE_PRESETS), default="compact")
     p.add_argument("--config", type=Path, help="JSON file of a VAE's configuration (configs/), instead of a preset")
     p.add_argument("--encoder-blocks", type=int, nargs="+", metavar="N", help="residual blocks of each stage")
@@ -93,8 +94,9 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
     clip_counts = {size: same_pixels(args.clip_batch, args.clip_size[0], size) for size in args.clip_size}
     training.split("image-batch", image_counts)
     training.split("clip-batch", clip_counts)
-    sampler = Sampler(args.cache, args.seed + training.step)
-    training.draws_from("pixels", sampler.rng)
+    sampler = sampler_of(args, args.seed + training.step)
+    feed = feed_of(sampler, Steps(image_counts, clip_counts, args.clip_frames, args.clip_share), args, start.ranks)
+    training.draws_from("pixels", feed)
     perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
     training.log_size()
 
@@ -108,20 +110,14 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
 
     run_objective = training.wrap(objective)
     while training.goes_on:
-        clip_turn = training.progress >= args.clip_start and sampler.rng.random() < args.clip_share
-        size = int(sampler.rng.choice(args.clip_size if clip_turn else args.image_size))
-        if clip_turn:
-            draws = sampler.clips(clip_counts[size], args.clip_frames, size)
-        else:
-            draws = sampler.images(image_counts[size], size)
-        for part in training.parts(len(draws)):
-            video = rendered(draws, part).to(device, non_blocking=True)
+        turn = feed.turn(training.progress >= args.clip_start)
+        for video in feed.batch(training.parts(turn.samples)):
             with autocast(device, args.precision):
-                loss, error = run_objective(video)
-            training.backward(loss, **{"clip_mse" if clip_turn else "image_mse": error})
+                loss, error = run_objective(video.to(device, non_blocking=True))
+            training.backward(loss, **{"clip_mse" if turn.clips else "image_mse": error})
         told = training.update()
         if training.logs:
-            training.log(**told, **training.averages(6))
+            training.log(**told, **training.averages(6), **feed.told())
         if training.saves:
             training.save(before=before)
             averaged = training.averaged()

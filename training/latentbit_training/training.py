@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,6 +136,17 @@ class Start:
         return past
 
 
+class Source(Protocol):
+    """Something that draws data."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where it is: what it draws next follows from it."""
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None: ...
+
+
 class Training(Generic[Model]):
     """A model on its way, from the first step or from the last checkpoint.
 
@@ -155,7 +165,7 @@ class Training(Generic[Model]):
         elif self.ranks.first:
             self.ema = Ema(self.model)
         self.step = 0
-        self.generators: dict[str, np.random.Generator] = {}
+        self.sources: dict[str, Source] = {}
         self.extra: dict[str, Any] = {}
         """What else a run needs to go on, in checkpoints."""
         self._random: dict[str, Any] = {}
@@ -191,11 +201,11 @@ class Training(Generic[Model]):
             if self.ranks.device.type == "cuda" and "cuda" in own:
                 torch.cuda.set_rng_state(own["cuda"], self.ranks.device)
 
-    def draws_from(self, name: str, generator: np.random.Generator) -> None:
-        """Keeps the state of a generator of data in checkpoints: a run that goes on draws what comes next."""
-        self.generators[name] = generator
-        if name in self._random.get("numpy", {}):
-            generator.bit_generator.state = self._random["numpy"][name]
+    def draws_from(self, name: str, source: Source) -> None:
+        """Keeps the state of a source of data in checkpoints: a run that goes on draws what comes next."""
+        self.sources[name] = source
+        if name in self._random.get("data", {}):
+            source.state = self._random["data"][name]
 
     def split(self, option: str, counts: dict[int, int]) -> None:
         """Checks that steps of so many samples, by the side of the crops, can be split over ranks and passes."""
@@ -298,8 +308,8 @@ class Training(Generic[Model]):
         own = {"cpu": torch.get_rng_state()}
         if self.ranks.device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(self.ranks.device)
-        numpy = {name: generator.bit_generator.state for name, generator in self.generators.items()}
-        return {"seed": self.args.seed, "torch": self.ranks.all(own), "numpy": numpy}
+        data = {name: source.state for name, source in self.sources.items()}
+        return {"seed": self.args.seed, "torch": self.ranks.all(own), "data": data}
 
     def save(self, **more: Any) -> None:
         """Writes a checkpoint, with `more` in it; all ranks call it."""

@@ -10,7 +10,7 @@ import torch
 from conftest import picture
 
 from latentbit_training import cache
-from latentbit_training.data import Clip, Sampler, load, to_unit
+from latentbit_training.data import Clip, Sampler, crop_of, load, moving, to_unit
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,8 @@ class Scripted:
 
 
 def test_synthetic_motion_pans(cached: Path) -> None:
-    sampler = Sampler(cached, 1)
-    sampler.rng = Scripted()  # type: ignore[assignment]
-    clip = sampler._motion(5, 24)()
+    still = Sampler(cached, 1).pictures[-1].frames
+    clip = moving(Scripted(), 5, 24, still)()  # type: ignore[arg-type]
     assert clip.shape == (3, 5, 24, 24)
     for before, after in zip(clip.unbind(1)[:-1], clip.unbind(1)[1:], strict=True):
         torch.testing.assert_close(after[..., :-1], before[..., 1:], atol=1e-4, rtol=0)
@@ -96,15 +95,15 @@ def test_synthetic_motion_pans(cached: Path) -> None:
 
 
 def test_synthetic_motion_moves(cached: Path) -> None:
-    sampler = Sampler(cached, 2)
-    moved = [sampler._motion(5, 24)().diff(dim=1).abs().mean() for _ in range(20)]
+    rng, still = np.random.default_rng(2), Sampler(cached, 2).pictures[-1].frames
+    moved = [moving(rng, 5, 24, still)().diff(dim=1).abs().mean() for _ in range(20)]
     assert sum(float(m) > 1e-3 for m in moved) >= 14
     assert max(moved) < 0.5
 
 
 def test_a_crop_of_the_picture_at_half_its_size(cached: Path) -> None:
     frames = picture(48, 48, 9)[None]
-    crop = Sampler(cached, 1)._crop(frames.shape, 24, shrink_chance=1.0)(frames)
+    crop = crop_of(np.random.default_rng(1), frames.shape, 24, shrink_chance=1.0)(frames)
     half = np.floor(frames.reshape(24, 2, 24, 2, 3).mean((1, 3)) + 0.5)
     assert any(torch.equal(crop, to_unit(wanted[None].astype(np.uint8))) for wanted in (half, half[:, ::-1]))
 
