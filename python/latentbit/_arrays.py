@@ -55,3 +55,17 @@ def as_tokens(given: Any) -> npt.NDArray[np.uint64]:
     if np.issubdtype(tokens.dtype, np.integer):
         return tokens.astype(np.uint64)
     raise TypeError(f"tokens: expected integers, found {tokens.dtype}")
+
+
+def as_depths(given: Any) -> npt.NDArray[np.uint8] | None:
+    """Depths of tokens as an array (steps, height, width) of uint8, if there are any."""
+    if given is None:
+        return None
+    depths = as_array(given, "depths")
+    if depths.ndim != 3:
+        raise ValueError(f"depths: expected (steps, height, width), found {depths.shape}")
+    if not np.issubdtype(depths.dtype, np.integer):
+        raise TypeError(f"depths: expected integers, found {depths.dtype}")
+    if depths.size and not 0 <= int(depths.min()) <= int(depths.max()) <= 64:
+        raise ValueError(f"depths: expected 0 to 64 bits, found {int(depths.min())} to {int(depths.max())}")
+    return depths.astype(np.uint8, copy=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import as_frames, as_tokens
+from ._arrays import as_depths, as_frames, as_tokens
 from ._file import File, Source
 from ._latentbit import Bundle, Chunk, EncodeSession, FrameStream, __version__
 from ._memory import Size, as_bytes
@@ -43,11 +43,22 @@ class Encoder:
         device: str = "auto",
         threads: int = 0,
         max_memory: Size = None,
+        crf: float | None = None,
+        bitrate: float | None = None,
+        bpp: float | None = None,
+        maxrate: float | None = None,
+        bufsize: float | None = None,
+        size: int | None = None,
+        effort: int | None = None,
     ):
         """``model`` is a path or a ``Bundle``, the built-in one by default.
 
-        ``bits`` are kept of each token, all by default; ``group`` is the number of chunks from one random access point
-        to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype`` is ``bf16``,
+        ``bits`` are kept of each token, all by default, and the same of each. With one of these, each token gets as
+        many as it is worth: ``crf`` from 0, the best, to 63, the smallest; ``bitrate`` in bits per second, ``bpp`` in
+        bits per pixel, both with a channel of ``maxrate`` and ``bufsize`` bits; ``size`` in bytes of the file that
+        ``write`` makes, whose tokens are kept in memory until then. ``effort`` from 1 to 3 says how closely the worth
+        of a bit is measured. They are those of ``latentbit encode``. ``group`` is the number of chunks from one random
+        access point to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype`` is ``bf16``,
         ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is ``cpu``, ``cuda``,
         ``cuda:N``, or ``auto`` for the fastest one. Both are ignored if ``model`` is a ``Bundle``. ``threads`` compute,
         0 for one per core.
@@ -61,6 +72,8 @@ class Encoder:
         self._limit = as_bytes(max_memory)
         self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
         self._options["max_memory"] = self._limit
+        self._rate = _Rate(crf, bitrate, bpp, maxrate, bufsize, size, effort)
+        self._rate.check(bits)
 
     def memory(self, width: int, height: int, frames: int | None = None) -> int:
         """Bytes that encoding a video of this size in pixels takes, besides what the program has: an estimate.
@@ -71,7 +84,9 @@ class Encoder:
 
     def chunks(self, frames: Any) -> Iterator[Chunk]:
         """The chunks of a video, each as soon as it is there."""
-        _, chunks = self._start(frames, (0, 1))
+        if self._rate.size is not None:
+            raise ValueError("size: it is that of a file, so only write() can keep it; give crf or bitrate instead")
+        _, chunks = self._start(frames, (0, 1), {})
         return chunks
 
     def encode(self, frames: Any) -> list[Chunk]:
@@ -79,7 +94,7 @@ class Encoder:
         return list(self.chunks(frames))
 
     def tokens(self, frames: Any) -> npt.NDArray[np.uint64] | npt.NDArray[np.uint32]:
-        """All tokens of a video: steps, height, width."""
+        """All tokens of a video: steps, height, width; without the depths that ``crf`` and the like give them."""
         return np.concatenate([chunk.tokens for chunk in self.chunks(frames)])
 
     def write(
@@ -93,8 +108,9 @@ class Encoder:
         metadata: Mapping[str, str] | None = None,
     ) -> Summary:
         """Encodes a video into a file; see ``Writer``. Without a ``frame_rate`` a frame lasts a second."""
-        video, chunks = self._start(frames, rate(frame_rate))
         entries = {"encoder": f"latentbit {__version__}", **(metadata or {})}
+        file = {"coder": coder, "level": level, "metadata": list(entries.items())}
+        video, chunks = self._start(frames, rate(frame_rate), file)
         writer = Writer(output, video, coder=coder, level=level, metadata=entries)
         try:
             for chunk in chunks:
@@ -104,14 +120,22 @@ class Encoder:
             raise
         return writer.close()
 
-    def _start(self, frames: Any, frame_rate: Pair) -> tuple[Video, Iterator[Chunk]]:
+    def _start(
+        self, frames: Any, frame_rate: Pair, file: Mapping[str, Any]
+    ) -> tuple[Video, Iterator[Chunk]]:
         parts, count = _parts(frames)
         first = next(parts, None)
         if first is None:
             raise ValueError("frames: there is no frame to encode")
         _, height, width, _ = first.shape
         session = EncodeSession(
-            self.bundle, width, height, frames=count, frame_rate=frame_rate, **self._options
+            self.bundle,
+            width,
+            height,
+            frames=count,
+            frame_rate=frame_rate,
+            rate=self._rate.of(width * height, frame_rate, file),
+            **self._options,
         )
 
         def chunks() -> Iterator[Chunk]:
@@ -122,6 +146,55 @@ class Encoder:
             yield from session.finish()
 
         return Video.from_fields(session.video), chunks()
+
+
+class _Rate(NamedTuple):
+    """What is asked of the size and quality of a video."""
+
+    crf: float | None
+    bitrate: float | None
+    bpp: float | None
+    maxrate: float | None
+    bufsize: float | None
+    size: int | None
+    effort: int | None
+
+    def check(self, bits: int | None) -> None:
+        """Raises a ``ValueError`` for what contradicts itself."""
+        asked = {name: getattr(self, name) for name in ("crf", "bitrate", "bpp", "size")} | {"bits": bits}
+        given = [name for name, value in asked.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: each asks for another rate; keep one of them")
+        channel = [name for name in ("maxrate", "bufsize") if getattr(self, name) is not None]
+        if channel and self.bitrate is None and self.bpp is None:
+            raise ValueError(f"{' and '.join(channel)}: without bitrate or bpp; drop it or give one of them")
+        if self.effort is not None and not self._is_given:
+            raise ValueError("effort: without crf, bitrate, bpp or size; drop it or give one of them")
+
+    @property
+    def _is_given(self) -> bool:
+        return any(value is not None for value in (self.crf, self.bitrate, self.bpp, self.size))
+
+    def of(self, pixels: int, frame_rate: Pair, file: Mapping[str, Any]) -> dict[str, Any] | None:
+        """For a video with frames of so many pixels; ``file`` is what else goes into a file of a size."""
+        if not self._is_given:
+            return None
+        bitrate = self.bitrate
+        if self.bpp is not None:
+            # Without a rate a frame lasts a second.
+            bitrate = self.bpp * pixels * (float(Fraction(*frame_rate)) if frame_rate[0] else 1.0)
+        return {
+            "coder": "cm",
+            "level": 3,
+            "metadata": [],
+            **file,
+            "crf": self.crf,
+            "bitrate": bitrate,
+            "maxrate": self.maxrate,
+            "bufsize": self.bufsize,
+            "size": self.size,
+            "effort": 1 if self.effort is None else self.effort,
+        }
 
 
 def _parts(frames: Any) -> tuple[Iterator[npt.NDArray[Any]], int | None]:
@@ -179,16 +252,24 @@ class Decoder:
         return _stacked(self.frames(file, first, end, floats=floats), end - first)
 
     def decode_tokens(
-        self, tokens: Any, *, width: int | None = None, height: int | None = None, floats: bool = False
+        self,
+        tokens: Any,
+        depths: Any = None,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        floats: bool = False,
     ) -> npt.NDArray[Any]:
         """The frames of an array of tokens (steps, height, width), such as a generator makes.
+
+        ``depths``, an array of the same shape, says how many of its bits each token has, all by default.
 
         The first step must be the first one of a group. ``width`` and ``height`` are those of the frames in pixels,
         whole tokens by default.
         """
         values = as_tokens(tokens)
         stream = FrameStream.of_tokens(
-            self.bundle, values, width=width, height=height, floats=floats, **self._options
+            self.bundle, values, as_depths(depths), width=width, height=height, floats=floats, **self._options
         )
         return np.stack(list(stream))
 

@@ -202,6 +202,12 @@ class File(Sequence[Chunk]):
         """
         return self._reader.tokens(first, len(self) if end is None else end, bits, wide)
 
+    def read_depths(
+        self, first: int = 0, end: int | None = None, bits: int | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """How many of its bits each token of these chunks has; see ``read_tokens``."""
+        return self._reader.depths(first, len(self) if end is None else end, bits)
+
     def _told(self) -> tuple[dict[str, str], list[tuple[int, int, str]]]:
         if self._about is None:
             entries, chapters = self._reader.about()
@@ -297,6 +303,11 @@ class Clip:
     def tokens(self) -> npt.NDArray[np.uint64] | npt.NDArray[np.uint32]:
         """Steps, height, width; with ``bits_per_token`` bits each."""
         return self._file.read_tokens(*self._chunks, self.bits_per_token)[slice(*self._steps)]
+
+    @property
+    def depths(self) -> npt.NDArray[np.uint8]:
+        """How many of its bits each token has: steps, height, width. The others are zeros in ``tokens``."""
+        return self._file.read_depths(*self._chunks, self.bits_per_token)[slice(*self._steps)]
 
     @property
     def bits(self) -> npt.NDArray[np.uint8]:

@@ -56,6 +56,8 @@ class Video:
     """Where its chroma samples lie."""
     bit_depth: int = 8
     """Bits per sample of the source."""
+    depth_step: int | None = None
+    """Bits from one depth to the next, if the stream is elastic: its tokens have a depth each."""
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Video:

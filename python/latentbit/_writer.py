@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from . import _latentbit
-from ._arrays import as_tokens
+from ._arrays import as_depths, as_tokens
 from ._latentbit import Chunk
 from ._video import Video
 
@@ -58,15 +58,17 @@ class Writer:
         frames: int | None = None,
         latent_frames: int | None = None,
         start: int | None = None,
+        depths: Any = None,
     ) -> None:
         """Write the next chunk: one of another file or of an encoder, or tokens as an array (steps, height, width).
 
         Tokens need ``key``: whether the network's state was reset before them. ``frames`` and ``latent_frames`` are
-        what they stand for, as much as they can hold by default; ``start`` is when that is shown, in ticks. A chunk
-        brings all of this along; only its ``segment`` can be set.
+        what they stand for, as much as they can hold by default; ``start`` is when that is shown, in ticks. Where the
+        video has a ``depth_step``, ``depths`` say how many of its bits each token has, in multiples of it or all; the
+        bits beyond must be zero. A chunk brings all of this along; only its ``segment`` can be set.
         """
         if isinstance(what, Chunk):
-            given = {"key": key, "frames": frames, "latent_frames": latent_frames, "start": start}
+            given = {"key": key, "frames": frames, "latent_frames": latent_frames, "start": start, "depths": depths}
             for name, value in given.items():
                 if value is not None:
                     raise TypeError(f"{name}: a chunk has its own; leave it out")
@@ -75,7 +77,8 @@ class Writer:
         if key is None:
             raise TypeError("key: say whether these tokens begin a group")
         self._writer.write_tokens(
-            as_tokens(what), key=key, segment=segment or 0, frames=frames, latent_frames=latent_frames, start=start
+            as_tokens(what), key=key, segment=segment or 0, frames=frames, latent_frames=latent_frames, start=start,
+            depths=as_depths(depths),
         )
 
     def close(self) -> Summary:

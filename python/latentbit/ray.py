@@ -89,7 +89,7 @@ def read_tokens(
 ) -> ray.data.Dataset:
     """The windows of files and shards as rows, read by all workers; arguments as for ``latentbit.torch.TokenDataset``.
 
-    The columns are the target, ``segment`` (in the file), ``first_frame`` and ``name``.
+    The columns are the target, ``depths``, ``segment`` (in the file), ``first_frame`` and ``name``.
     """
     listed = catalog(sources, cache)
     if bits is None:

@@ -28,7 +28,8 @@ class TokenDataset(Dataset[Any]):
     """Windows of tokens, in any order, from folders of ``.lbit`` files and from shards.
 
     A sample is a dict: the target under its name (``tokens``, ``bits`` or ``factors``; steps, height, width, and a last
-    axis of bits or factors), ``key`` (for each step whether the network's state was reset before it), ``segment``
+    axis of bits or factors), ``depths`` (how many of its bits each token has, uint8; those beyond are zeros, which only
+    elastic files have), ``key`` (for each step whether the network's state was reset before it), ``segment``
     (a number that windows of one continuous video share, and no others), ``first_frame`` and ``name`` of the file.
 
     It can be pickled and forked: it holds arrays and paths, and files are opened where they are read.
@@ -81,11 +82,12 @@ class TokenDataset(Dataset[Any]):
         window = self.windows[index % count]
         first, end = window.first_chunk, window.end_chunk
         parts = [self._chunk(chunk) for chunk in range(first, end)]
-        tokens = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        tokens = tokens[window.first_step : window.end_step]
+        steps = slice(window.first_step, window.end_step)
+        tokens, depths = (_joined([part[which] for part in parts])[steps] for which in range(2))
         number = int(self._file_of[first])
         sample: Sample = {
             self.target.kind: torch.from_numpy(np.ascontiguousarray(self.target(tokens))),
+            "depths": torch.from_numpy(np.ascontiguousarray(depths)),
             "key": torch.from_numpy(self._keys(first, end)[window.first_step : window.end_step]),
             "segment": int(self.windows.piece[first]),
             "first_frame": self._first_frame(first, window.first_step),
@@ -121,7 +123,7 @@ class TokenDataset(Dataset[Any]):
 
     def _forget(self) -> None:
         self._files: OrderedDict[int, File] = OrderedDict()
-        self._chunks: OrderedDict[int, npt.NDArray[np.uint64]] = OrderedDict()
+        self._chunks: OrderedDict[int, tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]] = OrderedDict()
 
     def _steps(self, latent_frames: int | None) -> int | None:
         if latent_frames is None:
@@ -158,19 +160,21 @@ class TokenDataset(Dataset[Any]):
         self._files.move_to_end(number)
         return file
 
-    def _chunk(self, number: int) -> npt.NDArray[np.uint64]:
-        tokens = self._chunks.get(number)
-        if tokens is None:
+    def _chunk(self, number: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+        """The tokens of a chunk, and their depths."""
+        held = self._chunks.get(number)
+        if held is None:
             file = int(self._file_of[number])
             chunk = self._file(file)[number - int(self.catalog.first_chunk[file])]
-            tokens = chunk.read_tokens(self.bits, wide=True).view(np.uint64)
+            tokens, depths = chunk.read(self.bits)
+            held = (tokens, depths)
             if self._held_chunks:
-                self._chunks[number] = tokens
+                self._chunks[number] = held
                 while len(self._chunks) > self._held_chunks:
                     self._chunks.popitem(last=False)
         else:
             self._chunks.move_to_end(number)
-        return tokens
+        return held
 
     def _keys(self, first: int, end: int) -> npt.NDArray[np.bool_]:
         steps = self.catalog.chunks["steps"][first:end].astype(np.int64)
@@ -248,6 +252,10 @@ class TokenIterable(IterableDataset[Any]):
             places = order[places]
         worker = get_worker_info()
         return places if worker is None else np.array_split(places, worker.num_workers)[worker.id]
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _distributed() -> tuple[int, int]:

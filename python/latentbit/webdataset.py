@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._file import File
+from ._latentbit import UnsupportedError
 from ._target import Target
 from ._windows import Windows
 
@@ -25,7 +26,9 @@ def decoder(
     """A handler for ``WebDataset.decode``: makes a ``File`` of each ``.lbit`` member, or an array of all its tokens.
 
     ``what`` is ``file``, or one of the targets ``tokens``, ``bits`` and ``factors``; with these a file that lost a
-    chunk raises ``LostChunkError``, which the handler of the pipeline may pass over. Other members are left to others.
+    chunk raises ``LostChunkError``, which the handler of the pipeline may pass over, and so does an elastic file
+    (``UnsupportedError``), whose depths have no place there: take its ``File``, or ``windows``. Other members are left
+    to others.
     """
     if what == "file" and (bits is not None or factors is not None):
         raise ValueError('bits and factors: give them with the target "tokens", "bits" or "factors"')
@@ -39,6 +42,10 @@ def decoder(
         file = File(data)
         if what == "file":
             return file
+        if file.video.depth_step is not None:
+            raise UnsupportedError(
+                f"{key}: its tokens have depths, and one array has no place for them; take the file and read both"
+            )
         count = bits or file.video.bits
         return Target(what, bits=count, factors=factors)(_wide(file, 0, len(file), count))
 
@@ -78,19 +85,22 @@ def windows(
 
         # Neighbouring windows share chunks.
         @functools.lru_cache(maxsize=8)
-        def chunk(number: int) -> npt.NDArray[np.uint64]:
-            return _wide(file, number, number + 1, count)
+        def chunk(number: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+            return file[number].read(count)
 
         for number in range(len(places)):
             place = places[number]
             parts = [chunk(number) for number in range(place.first_chunk, place.end_chunk)]
-            tokens = np.concatenate(parts)[place.first_step : place.end_step]
+            steps = slice(place.first_step, place.end_step)
+            tokens = np.concatenate([tokens for tokens, _ in parts])[steps]
+            depths = np.concatenate([depths for _, depths in parts])[steps]
             chunk_key = bool(table["key"][place.first_chunk])
             frame = int(table["first_frame"][place.first_chunk]) + video.frame_of(place.first_step, key=chunk_key)
             yield {
                 **rest,
                 "__key__": f"{sample.get('__key__', '')}/{frame:08}",
                 target: make(tokens),
+                "depths": depths,
                 "segment": int(table["segment"][place.first_chunk]),
                 "first_frame": frame,
             }

@@ -1,11 +1,9 @@
 //! Tokens as numpy arrays. Vectors become arrays without a copy.
 
-use latentbit_container::{Chunk, TokenGrid, Tokens};
-use numpy::{Element, IntoPyArray, PyArrayMethods};
-use pyo3::exceptions::PyValueError;
+use latentbit_container::{DepthMap, TokenGrid, Tokens};
+use numpy::{Element, IntoPyArray, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-
-use crate::error::UnsupportedError;
 
 /// The sides of a grid.
 pub fn sides(grid: TokenGrid) -> [usize; 3] {
@@ -24,16 +22,45 @@ where
     Ok(values.into_pyarray(py).reshape(shape)?.into_any())
 }
 
-/// The tokens of a chunk for an array, which has a place for all bits of all tokens. Those with depths are refused: as zeros,
-/// absent bits would be taken for tokens.
-pub fn plain(chunk: Chunk) -> PyResult<Tokens> {
-    match chunk.tokens.depths {
-        None => Ok(chunk.tokens),
-        Some(_) => Err(UnsupportedError::new_err(format!(
-            "chunk {}: its tokens have depths, and arrays have no place for them yet; decode the file instead",
-            chunk.sequence
-        ))),
+/// How many leading bits each token has.
+pub fn depths(tokens: &Tokens) -> Vec<u8> {
+    match &tokens.depths {
+        Some(depths) => depths.values.clone(),
+        None => vec![tokens.bits; tokens.values.len()],
     }
+}
+
+/// Tokens of the depths that a caller gives, if it gives any; `step` is that of the stream.
+pub fn with_depths(
+    tokens: Tokens,
+    step: Option<u8>,
+    depths: Option<&PyReadonlyArray3<'_, u8>>,
+) -> PyResult<Tokens> {
+    let (step, depths) = match (step, depths) {
+        (None, None) => return Ok(tokens),
+        (Some(step), Some(depths)) => (step, depths),
+        (Some(_), None) => {
+            return Err(PyTypeError::new_err(
+                "depths: this video is elastic (depth_step); say how many bits each token has",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(PyTypeError::new_err(
+                "depths: this video is not elastic; give it a depth_step, or leave them out",
+            ));
+        }
+    };
+    let grid = tokens.grid;
+    if depths.shape() != sides(grid) {
+        return Err(PyValueError::new_err(format!(
+            "depths: expected the shape of the tokens, {:?}, found {:?}",
+            sides(grid),
+            depths.shape()
+        )));
+    }
+    let values = depths.as_array().iter().copied().collect();
+    let deep = tokens.with_depths(DepthMap { step, values });
+    Ok(deep)
 }
 
 /// Tokens as 32-bit numbers where these suffice and `wide` is not set, else as 64-bit numbers.

@@ -145,16 +145,51 @@ impl Chunk {
         self.read_tokens(py, None, false)
     }
 
+    /// How many of its bits each token has, the most important ones: steps, height, width. All have as many, unless the file
+    /// is elastic; bits beyond the depth of a token are zeros in every array.
+    #[getter]
+    fn depths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.read_depths(py, None)
+    }
+
+    /// As `depths`, of the `bits` most important bits.
+    #[pyo3(signature = (bits = None))]
+    fn read_depths<'py>(&self, py: Python<'py>, bits: Option<u8>) -> PyResult<Bound<'py, PyAny>> {
+        let planes = self.wanted(bits)?;
+        let (values, grid) = py.detach(|| -> PyResult<_> {
+            let tokens = self.load(planes)?.tokens;
+            Ok((arrays::depths(&tokens), tokens.grid))
+        })?;
+        array(py, values, sides(grid))
+    }
+
     /// As `tokens`, with the `bits` most important bits of each, and always of 64 bits if it is `wide`.
     #[pyo3(signature = (bits = None, *, wide = false))]
     fn read_tokens<'py>(&self, py: Python<'py>, bits: Option<u8>, wide: bool) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(bits)?;
         let (numbers, grid) = py.detach(|| -> PyResult<_> {
-            let tokens = arrays::plain(self.load(planes)?)?;
+            let tokens = self.load(planes)?.tokens;
             let grid = tokens.grid;
             Ok((Numbers::new(tokens, wide), grid))
         })?;
         numbers.into_array(py, grid)
+    }
+
+    /// The `bits` most important bits of its tokens, of 64 bits each, and their depths: what `read_tokens` and `read_depths`
+    /// give, in one reading.
+    #[pyo3(signature = (bits = None))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        bits: Option<u8>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let planes = self.wanted(bits)?;
+        let (depths, tokens) = py.detach(|| -> PyResult<_> {
+            let tokens = self.load(planes)?.tokens;
+            Ok((arrays::depths(&tokens), tokens))
+        })?;
+        let shape = sides(tokens.grid);
+        Ok((array(py, tokens.values, shape)?, array(py, depths, shape)?))
     }
 
     /// All bits: steps, height, width, bits; the most important one first.
@@ -162,7 +197,7 @@ impl Chunk {
     fn bits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(None)?;
         let (values, tokens) = py.detach(|| -> PyResult<_> {
-            let tokens = arrays::plain(self.load(planes)?)?;
+            let tokens = self.load(planes)?.tokens;
             Ok((arrays::bits(&tokens), tokens))
         })?;
         let [t, h, w] = sides(tokens.grid);
@@ -174,7 +209,7 @@ impl Chunk {
     fn planes<'py>(&self, py: Python<'py>, count: Option<u8>) -> PyResult<Bound<'py, PyAny>> {
         let planes = self.wanted(count)?;
         let (values, tokens) = py.detach(|| -> PyResult<_> {
-            let tokens = arrays::plain(self.load(planes)?)?;
+            let tokens = self.load(planes)?.tokens;
             Ok((arrays::planes(&tokens), tokens))
         })?;
         let [t, h, w] = sides(tokens.grid);

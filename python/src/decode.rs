@@ -8,9 +8,10 @@ use latentbit_codec::pipeline::{self, ChunkInput, Coded, DecodedFrame, Options, 
 use latentbit_codec::{self as codec, Frame};
 use latentbit_container::units::frames_held;
 use latentbit_container::{
-    self as container, ChunkHead, LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens, VideoStream,
+    self as container, ChunkHead, DepthMap, LatentFrames, PixelFrames, StreamId, Times, TokenGrid, Tokens,
+    VideoStream,
 };
-use numpy::PyReadonlyArray3;
+use numpy::{PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -177,12 +178,13 @@ impl FrameStream {
 
     /// Decodes the tokens of one group, from its start on.
     #[staticmethod]
-    #[pyo3(signature = (model, values, *, width, height, bits, threads, max_memory, floats))]
+    #[pyo3(signature = (model, values, depths, *, width, height, bits, threads, max_memory, floats))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn of_tokens(
         py: Python<'_>,
         model: &Bundle,
         values: PyReadonlyArray3<'_, u64>,
+        depths: Option<PyReadonlyArray3<'_, u8>>,
         width: Option<u32>,
         height: Option<u32>,
         bits: Option<u8>,
@@ -192,6 +194,7 @@ impl FrameStream {
     ) -> PyResult<Self> {
         let view = values.as_array();
         let (t, h, w) = view.dim();
+        let values_shape = [t, h, w];
         // The size of a token does not depend on that of the frame, so a small frame will do.
         let small = model.stream(1, 1, (0, 1), None)?;
         let ([_, k_h, k_w], [_, s_h, s_w]) = (small.patch, small.strides);
@@ -211,6 +214,18 @@ impl FrameStream {
             )));
         }
         let values: Vec<u64> = view.iter().copied().collect();
+        let depths: Option<Vec<u8>> = match &depths {
+            Some(depths) if depths.shape() == values_shape => {
+                Some(depths.as_array().iter().copied().collect())
+            }
+            Some(depths) => {
+                return Err(PyValueError::new_err(format!(
+                    "depths: expected the shape of the tokens, {values_shape:?}, found {:?}",
+                    depths.shape()
+                )));
+            }
+            None => None,
+        };
         let per_chunk = (full.t as usize).max(1) * h * w;
         let patch = u64::from(video.patch[0]);
         let mut chunks = Vec::new();
@@ -229,6 +244,16 @@ impl FrameStream {
                 video.bits,
                 part.to_vec(),
             );
+            if let Some(depths) = depths
+                .as_ref()
+                .and_then(|depths| depths.chunks(per_chunk).nth(number))
+            {
+                // Any depth will do for a decoder.
+                tokens = tokens.with_depths(DepthMap {
+                    step: 1,
+                    values: depths.to_vec(),
+                });
+            }
             tokens
                 .validate()
                 .map_err(|error| error::container(error, "tokens"))?;

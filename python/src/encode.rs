@@ -4,10 +4,14 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options, Work};
+use latentbit_codec::rate::{
+    Bitrate, Effort, ElasticChunk, KeptFile, KeptItem, MAX_CRF, RateControl, Target, chunk_seconds,
+    depth_step,
+};
 use latentbit_codec::{self as codec, Frame};
-use latentbit_container as container;
+use latentbit_container::{self as container, Header, Metadata, StreamId, WriterOptions};
 use numpy::{PyReadonlyArray4, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -15,6 +19,7 @@ use crate::bundle::Bundle;
 use crate::chunk::Chunk;
 use crate::error::{self, LatentBitError};
 use crate::video;
+use crate::writer::compression;
 
 /// An encoder that takes frames and gives chunks.
 #[pyclass(frozen, module = "latentbit._latentbit")]
@@ -24,6 +29,104 @@ pub struct EncodeSession {
     input: Mutex<Option<FrameInput>>,
     /// Unbounded, because tokens are small: pushing never waits for a reader.
     chunks: Mutex<Receiver<Result<container::Chunk, codec::Error>>>,
+}
+
+/// What a caller asks of the size and quality of a video. At most one of `crf`, `bitrate` and `size` is given.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Rate {
+    crf: Option<f64>,
+    /// Bits per second.
+    bitrate: Option<f64>,
+    maxrate: Option<f64>,
+    bufsize: Option<f64>,
+    /// Bytes of the whole file, which has these metadata and is written by this coder.
+    size: Option<u64>,
+    metadata: Vec<(String, String)>,
+    effort: u8,
+    coder: String,
+    level: i32,
+}
+
+impl Rate {
+    fn control(&self) -> PyResult<Option<RateControl>> {
+        let target = match (self.crf, self.bitrate) {
+            (Some(crf), _) if (0.0..=MAX_CRF).contains(&crf) => Target::Crf(crf),
+            (Some(crf), _) => {
+                return Err(PyValueError::new_err(format!(
+                    "crf: expected a number from 0 to {MAX_CRF}, found {crf}"
+                )));
+            }
+            (None, Some(mean)) => {
+                let default = Bitrate::new(mean);
+                let rate = Bitrate {
+                    mean,
+                    max: self.maxrate.unwrap_or(mean),
+                    buffer: self.bufsize.unwrap_or(default.buffer),
+                };
+                if !(rate.mean > 0.0 && rate.mean.is_finite() && rate.max >= mean && rate.buffer > 0.0) {
+                    return Err(PyValueError::new_err(
+                        "bitrate: expected a number of bits above 0, and a maxrate that is not below it",
+                    ));
+                }
+                Target::Bitrate(rate)
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(RateControl::new(
+            target,
+            compression(&self.coder, self.level)?,
+        )))
+    }
+
+    fn effort(&self) -> PyResult<Effort> {
+        Effort::of_level(self.effort).ok_or_else(|| {
+            PyValueError::new_err(format!("effort: expected 1, 2 or 3, found {}", self.effort))
+        })
+    }
+}
+
+/// Shapes chunks as they come, or all at the end.
+enum Shaping {
+    Live(RateControl),
+    Size(u64, WriterOptions, KeptFile),
+}
+
+impl Shaping {
+    /// Takes a chunk; gives it back if it can be shaped at once.
+    fn take(
+        &mut self,
+        mut elastic: ElasticChunk,
+        video: &container::VideoStream,
+    ) -> Option<Result<container::Chunk, codec::Error>> {
+        elastic.chunk.times = video.constant_times(elastic.chunk.first_frame);
+        match self {
+            Self::Live(control) => {
+                let seconds = chunk_seconds(&elastic.chunk, video);
+                Some(control.shape(&elastic, seconds).map(|shaped| shaped.chunk))
+            }
+            Self::Size(_, _, kept) => {
+                kept.push(KeptItem::Elastic(Box::new(elastic)));
+                None
+            }
+        }
+    }
+
+    /// The chunks that waited for the end.
+    fn finish(self) -> Result<Vec<container::Chunk>, codec::Error> {
+        match self {
+            Self::Live(_) => Ok(Vec::new()),
+            Self::Size(size, options, kept) => {
+                let (shaped, bytes) = kept.fit(size, options)?;
+                if bytes > size {
+                    let reason =
+                        format!("the smallest file takes {bytes} bytes, more than the {size} asked for");
+                    return Err(codec::Error::Parameter { name: "size", reason });
+                }
+                Ok(shaped.into_iter().map(|shaped| shaped.chunk).collect())
+            }
+        }
+    }
 }
 
 /// Frames from Python.
@@ -83,7 +186,7 @@ impl EncodeSession {
 #[pymethods]
 impl EncodeSession {
     #[new]
-    #[pyo3(signature = (model, width, height, *, frames, frame_rate, bits, group, scene_cuts, threads, max_memory))]
+    #[pyo3(signature = (model, width, height, *, frames, frame_rate, bits, group, scene_cuts, threads, max_memory, rate))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         py: Python<'_>,
@@ -97,8 +200,12 @@ impl EncodeSession {
         scene_cuts: bool,
         threads: usize,
         max_memory: Option<u64>,
+        rate: Option<Rate>,
     ) -> PyResult<Self> {
-        let video = model.stream(width, height, frame_rate, bits)?;
+        let mut video = model.stream(width, height, frame_rate, bits)?;
+        if rate.is_some() {
+            video = video.with_depth_step(Some(depth_step(&model.bundle)));
+        }
         let options = Options::default()
             .threads(threads)
             .chunks_per_group(group)
@@ -107,22 +214,54 @@ impl EncodeSession {
                 false => KeyFrames::None,
             })
             .encoder_plan(Some(model.plan(&video, Work::Encode, frames, max_memory)?));
-        let (input, output) = py
-            .detach(|| pipeline::encoder(&model.bundle, &video, &options))
-            .map_err(|error| error::codec(error, &model.place))?;
         let (sender, chunks) = channel();
         let timed = video.clone();
-        std::thread::spawn(move || {
-            for chunk in output {
-                let chunk = chunk.map(|mut chunk| {
-                    chunk.times = timed.constant_times(chunk.first_frame);
-                    chunk
+        let place = |error| error::codec(error, &model.place);
+        let input = match rate {
+            None => {
+                let (input, output) = py
+                    .detach(|| pipeline::encoder(&model.bundle, &video, &options))
+                    .map_err(place)?;
+                std::thread::spawn(move || {
+                    for chunk in output {
+                        let chunk = chunk.map(|mut chunk| {
+                            chunk.times = timed.constant_times(chunk.first_frame);
+                            chunk
+                        });
+                        if sender.send(chunk).is_err() {
+                            break;
+                        }
+                    }
                 });
-                if sender.send(chunk).is_err() {
-                    break;
-                }
+                input
             }
-        });
+            Some(rate) => {
+                let effort = rate.effort()?;
+                let mut shaping = shaping(&rate, &video)?;
+                let (input, output) = py
+                    .detach(|| pipeline::elastic_encoder(&model.bundle, &video, &options, effort))
+                    .map_err(place)?;
+                std::thread::spawn(move || {
+                    for elastic in output {
+                        let chunk = match elastic {
+                            Ok(elastic) => shaping.take(elastic, &timed),
+                            Err(error) => Some(Err(error)),
+                        };
+                        if let Some(chunk) = chunk
+                            && sender.send(chunk).is_err()
+                        {
+                            return;
+                        }
+                    }
+                    // Nobody waits for them if sending fails.
+                    match shaping.finish() {
+                        Ok(chunks) => drop(chunks.into_iter().try_for_each(|chunk| sender.send(Ok(chunk)))),
+                        Err(error) => drop(sender.send(Err(error))),
+                    }
+                });
+                input
+            }
+        };
         Ok(Self {
             place: model.place.clone(),
             video,
@@ -184,6 +323,25 @@ impl EncodeSession {
             let all: Result<Vec<Chunk>, _> = chunks.iter().map(|chunk| chunk.map(Chunk::in_memory)).collect();
             all.map_err(|error| error::codec(error, &self.place))
         })
+    }
+}
+
+/// How the chunks of a video are shaped.
+fn shaping(rate: &Rate, video: &container::VideoStream) -> PyResult<Shaping> {
+    match (rate.control()?, rate.size) {
+        (Some(control), _) => Ok(Shaping::Live(control)),
+        (None, Some(size)) => {
+            let options = WriterOptions::default().with_compression(compression(&rate.coder, rate.level)?);
+            let mut kept = KeptFile::new(Header::from(video.clone()));
+            if !rate.metadata.is_empty() {
+                kept.push(KeptItem::Metadata(Metadata {
+                    stream: StreamId::NONE,
+                    entries: rate.metadata.clone(),
+                }));
+            }
+            Ok(Shaping::Size(size, options, kept))
+        }
+        (None, None) => Err(PyValueError::new_err("rate: expected crf, bitrate or size")),
     }
 }
 

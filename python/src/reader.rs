@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{self, Numbers, check_planes};
+use crate::arrays::{self, Numbers, array, check_planes, sides};
 use crate::chunk::Chunk;
 use crate::file::Opened;
 use crate::source::Source;
@@ -145,7 +145,7 @@ impl Reader {
             let mut all =
                 container::Tokens::new(opened.video.grid(container::LatentFrames(0)), planes, Vec::new());
             for chunk in chunks {
-                let tokens = arrays::plain(opened.load(chunk, planes)?)?;
+                let tokens = opened.load(chunk, planes)?.tokens;
                 all.grid.t = all.grid.t.saturating_add(tokens.grid.t);
                 match all.values.is_empty() {
                     true => all.values = tokens.values,
@@ -156,6 +156,31 @@ impl Reader {
             Ok((Numbers::new(all, wide), grid))
         })?;
         numbers.into_array(py, grid)
+    }
+
+    /// How many bits the tokens of several chunks in a row have.
+    #[pyo3(signature = (first, end, bits = None))]
+    fn depths<'py>(
+        &self,
+        py: Python<'py>,
+        first: usize,
+        end: usize,
+        bits: Option<u8>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let opened = &self.0;
+        let chunks = self.some(first, end)?;
+        let planes = check_planes(bits, opened.video.bits)?;
+        let (values, grid) = py.detach(|| -> PyResult<_> {
+            let mut grid = opened.video.grid(container::LatentFrames(0));
+            let mut values = Vec::new();
+            for chunk in chunks {
+                let tokens = opened.load(chunk, planes)?.tokens;
+                grid.t = grid.t.saturating_add(tokens.grid.t);
+                values.extend(arrays::depths(&tokens));
+            }
+            Ok((values, grid))
+        })?;
+        array(py, values, sides(grid))
     }
 
     /// The list of chunks, as an array for each field.

@@ -43,6 +43,7 @@ pub struct Fields {
     chroma: String,
     chroma_location: u8,
     bit_depth: u8,
+    depth_step: Option<u8>,
 }
 
 impl Fields {
@@ -77,6 +78,7 @@ impl Fields {
             .with_samples(chroma, self.chroma_location, self.bit_depth)
             .with_bits(self.bits)
             .with_chunk_latent_frames(self.chunk_latent_frames)
+            .with_depth_step(self.depth_step)
             .with_frame_count(self.frames.map(PixelFrames)))
     }
 }
@@ -106,6 +108,7 @@ pub fn to_dict<'py>(py: Python<'py>, video: &VideoStream) -> PyResult<Bound<'py,
     dict.set_item("chroma", name(&CHROMAS, video.chroma))?;
     dict.set_item("chroma_location", video.chroma_location)?;
     dict.set_item("bit_depth", video.bit_depth)?;
+    dict.set_item("depth_step", video.depth_step)?;
     Ok(dict)
 }
 

@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tempfile::NamedTempFile;
 
+use crate::arrays::with_depths;
 use crate::chunk::Chunk;
 use crate::error::{self, LatentBitError, failed};
 use crate::video::Fields;
@@ -72,16 +73,7 @@ impl Writer {
         metadata: Vec<(String, String)>,
     ) -> PyResult<Self> {
         let video = video.stream()?;
-        let compression = match coder {
-            "raw" => Compression::Raw,
-            "zstd" => Compression::Zstd { level },
-            "cm" => Compression::Cm,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "coder: expected raw, zstd or cm, found {other:?}"
-                )));
-            }
-        };
+        let compression = compression(coder, level)?;
         let (sink, place) = Sink::open(output)?;
         let options = WriterOptions::default().with_compression(compression);
         let header = Header::from(video.clone());
@@ -115,7 +107,7 @@ impl Writer {
     }
 
     /// Writes tokens as a chunk.
-    #[pyo3(signature = (values, *, key, segment = 0, frames = None, latent_frames = None, start = None))]
+    #[pyo3(signature = (values, *, key, segment = 0, frames = None, latent_frames = None, start = None, depths = None))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn write_tokens(
         &self,
@@ -126,6 +118,7 @@ impl Writer {
         frames: Option<u64>,
         latent_frames: Option<u64>,
         start: Option<i64>,
+        depths: Option<PyReadonlyArray3<'_, u8>>,
     ) -> PyResult<()> {
         let view = values.as_array();
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
@@ -157,7 +150,11 @@ impl Writer {
                 segment,
             },
             times,
-            tokens: Tokens::new(grid, self.video.bits, values),
+            tokens: with_depths(
+                Tokens::new(grid, self.video.bits, values),
+                self.video.depth_step,
+                depths.as_ref(),
+            )?,
         };
         self.append(py, chunk)
     }
@@ -180,6 +177,18 @@ impl Writer {
     /// Discards the file: nothing is left of it.
     fn discard(&self, py: Python<'_>) {
         py.detach(|| drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()));
+    }
+}
+
+/// The coder of this name.
+pub fn compression(coder: &str, level: i32) -> PyResult<Compression> {
+    match coder {
+        "raw" => Ok(Compression::Raw),
+        "zstd" => Ok(Compression::Zstd { level }),
+        "cm" => Ok(Compression::Cm),
+        other => Err(PyValueError::new_err(format!(
+            "coder: expected raw, zstd or cm, found {other:?}"
+        ))),
     }
 }
 

@@ -134,6 +134,59 @@ def test_fewer_bits(bundle: latentbit.Bundle) -> None:
         latentbit.Encoder(bundle, bits=11).tokens(frames)
 
 
+def test_rates_are_kept(bundle: latentbit.Bundle) -> None:
+    frames = clip(61)
+
+    def write(**rate: float) -> tuple[int, latentbit.File]:
+        out = io.BytesIO()
+        summary = latentbit.Encoder(bundle, **rate).write(frames, out, frame_rate=25)  # type: ignore[arg-type]
+        return summary.bytes, latentbit.open(out.getvalue())
+
+    best, file = write(crf=0)
+    worst, _ = write(crf=63)
+    assert file.video.depth_step == 3
+    assert worst < best
+    for size in ((best + worst) // 2, best, worst):
+        found, file = write(size=size)
+        assert size * 0.9 < found <= size, (found, size)
+        assert len(latentbit.Decoder(bundle).decode(file)) == 61
+    with pytest.raises(ValueError, match="smallest file"):
+        write(size=worst // 2)
+    seconds = 61 / 25
+    rate = 8 * (best + worst) / 2 / seconds
+    per_pixel = rate / 25 / frames.shape[1] / frames.shape[2]
+    (by_rate, _), (by_pixel, _) = write(bitrate=rate), write(bpp=per_pixel)
+    assert by_rate == by_pixel
+    assert worst <= by_rate <= best
+    for wrong, match in (
+        ({"crf": 20, "bits": 4}, "crf and bits"),
+        ({"crf": 64}, "0 to 63"),
+        ({"maxrate": 1e5}, "maxrate"),
+        ({"effort": 2}, "effort"),
+        ({"crf": 20, "effort": 4}, "effort"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            latentbit.Encoder(bundle, **wrong).encode(frames)
+    with pytest.raises(ValueError, match="size"):
+        latentbit.Encoder(bundle, size=5000).encode(frames)
+
+
+def test_tokens_with_depths_are_decoded(bundle: latentbit.Bundle) -> None:
+    frames = clip(29)
+    chunks = latentbit.Encoder(bundle, crf=25, scene_cuts=False, group=0).encode(frames)
+    out = io.BytesIO()
+    latentbit.Encoder(bundle, crf=25, scene_cuts=False, group=0).write(frames, out)
+    tokens, depths = (np.concatenate(part) for part in zip(*(chunk.read() for chunk in chunks), strict=True))
+    decoder = latentbit.Decoder(bundle)
+    expected = decoder.decode(out.getvalue())
+    np.testing.assert_array_equal(decoder.decode_tokens(tokens, depths), expected)
+    assert (decoder.decode_tokens(tokens) != expected).any()
+    with pytest.raises(ValueError, match="shape"):
+        decoder.decode_tokens(tokens, depths[:1])
+    with pytest.raises(ValueError, match="0 to 64"):
+        decoder.decode_tokens(tokens, depths.astype(np.int64) + 60)
+
+
 def test_lost_frames_repeat_the_last_good_one(bundle: latentbit.Bundle) -> None:
     out = io.BytesIO()
     latentbit.Encoder(bundle, group=1, scene_cuts=False).write(clip(39), out)

@@ -306,24 +306,59 @@ def test_conformance_files(folder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["subset/elastic-cm", "subset/elastic-raw", "uncommon/elastic-joined"])
-def test_tokens_with_depths_are_no_arrays(name: str) -> None:
-    """As zeros, absent bits would be taken for tokens."""
+def test_depths_say_which_bits_are_there(name: str) -> None:
     file = latentbit.open(ROOT / "testdata/conformance" / f"{name}.lbit")
-    chunk = file[len(file) - 1]
-    for array in (
-        lambda: chunk.tokens,
-        lambda: chunk.bits,
-        lambda: chunk.planes(),
-        lambda: file.by_frame[:].tokens,
-    ):
-        with pytest.raises(latentbit.UnsupportedError, match="depths"):
-            array()
-    assert chunk.packed().any()
+    step = file.video.depth_step
+    assert step
+    for chunk in file:
+        if chunk.lost:
+            continue
+        depths, count = chunk.depths, chunk.bits_per_token
+        assert depths.shape == chunk.shape
+        assert ((depths % step == 0) | (depths == count)).all()
+        assert depths.max() <= count
+        absent = np.arange(count) >= depths[..., None]
+        assert not chunk.bits[absent].any()
+        wide, same = chunk.read(2)
+        np.testing.assert_array_equal(same, np.minimum(depths, 2))
+        np.testing.assert_array_equal(wide, chunk.read_tokens(2, wide=True))
+    if file.frame_count and not any(chunk.lost for chunk in file):
+        clip = file.by_frame[:]
+        np.testing.assert_array_equal(clip.depths, file.read_depths(0, len(file), clip.bits_per_token))
 
 
-def test_chunks_without_depths_of_elastic_files_are_arrays() -> None:
+def test_chunks_without_depths_have_the_same_everywhere() -> None:
     file = latentbit.open(ROOT / "testdata/conformance/uncommon/elastic-mixed.lbit")
-    assert file[0].tokens.any()
+    assert (file[0].depths == file[0].bits_per_token).all()
+
+
+@pytest.mark.parametrize("coder", ["cm", "zstd", "raw"])
+def test_tokens_with_depths_come_back(coder: str) -> None:
+    elastic = video(10, depth_step=3, bundle_bits=36)
+    depths = np.random.default_rng(3).choice(np.array([0, 3, 6, 9, 10], np.uint8), (4, H, W))
+    values = tokens(5, bits=10) & ((np.uint64(1) << depths.astype(np.uint64)) - np.uint64(1))
+    out = io.BytesIO()
+    with latentbit.Writer(out, elastic, coder=coder) as writer:
+        writer.write(values, key=True, depths=depths)
+        with pytest.raises(TypeError, match="depths"):
+            writer.write(values, key=False)
+        with pytest.raises(ValueError, match="shape"):
+            writer.write(values, key=False, depths=depths[:2])
+        with pytest.raises(latentbit.LatentBitError, match="token"):
+            writer.write(values | np.uint64(1 << 9), key=False, depths=depths)
+        with pytest.raises(latentbit.LatentBitError, match="multiple of 3"):
+            writer.write(values, key=False, depths=np.full_like(depths, 4))
+    file = latentbit.open(out.getvalue())
+    assert file.video == elastic
+    assert file.version == (1, 1)
+    np.testing.assert_array_equal(file[0].tokens, values)
+    np.testing.assert_array_equal(file[0].depths, depths)
+    again = io.BytesIO()
+    with latentbit.Writer(again, elastic, coder=coder) as writer:
+        writer.write(file[0])
+    assert again.getvalue() == out.getvalue()
+    with latentbit.Writer(io.BytesIO(), video(10)) as writer, pytest.raises(TypeError, match="not elastic"):
+        writer.write(values, key=True, depths=depths)
 
 
 def test_metadata_wherever_it_stands(parts: list[Tokens]) -> None:

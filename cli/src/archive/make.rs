@@ -21,7 +21,7 @@ use crate::digest::{Digested, hex};
 use crate::exit::message;
 use crate::interrupt;
 use crate::streaming::encoding::{Encoding, describe};
-use crate::streaming::rate::Rate;
+use crate::streaming::rate::RateArgs;
 use crate::tokens::write_npy;
 use latentbit_media::{Filters, FrameSource, InputOptions, MediaError, MediaErrorKind, Start, open_source};
 
@@ -181,6 +181,8 @@ impl Workshop<'_> {
         if let Some(chunk) = recipe.chunk {
             video.chunk_latent_frames = chunk;
         }
+        let rate = recipe.rate.rate(&video, recipe.bits)?;
+        let video = rate.describe(video, &self.bundle);
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
         let output = lbit.display().to_string();
         // Planned as for a long clip: tiles can show in tokens, so they must not depend on the length that a container claims.
@@ -193,7 +195,7 @@ impl Workshop<'_> {
             output: &output,
             options,
             writer_options: recipe.writer_options,
-            rate: Rate::Plain,
+            rate,
             limited: item.end.is_some(),
         };
         let encoded = encoding.run(source.as_mut(), &video, progress)?;
@@ -332,6 +334,7 @@ pub struct Recipe {
     pub npy: bool,
     /// Bits of each token to keep; all if none.
     pub bits: Option<u8>,
+    pub rate: RateArgs,
     /// Latent frames of a chunk; those of the bundle if none.
     pub chunk: Option<u16>,
     pub options: Options,

@@ -23,6 +23,7 @@ use crate::args::{
 };
 use crate::exit::{Exit, usage};
 use crate::report::{self, resident_bytes};
+use crate::streaming::rate::RateArgs;
 use crate::{interrupt, model};
 use latentbit_media::{Crop, Filters, Rational, Resize};
 
@@ -106,6 +107,9 @@ pub struct ArchiveArgs {
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
+    #[command(flatten)]
+    pub rate: RateArgs,
+
     /// Latent frames of a chunk; what the model was trained with by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub chunk: Option<u16>,
@@ -170,6 +174,15 @@ impl ArchiveArgs {
 
     /// How clips are made, with `workers` at once.
     fn recipe(&self, workers: usize) -> anyhow::Result<Recipe> {
+        if self.rate.size.is_some() {
+            return usage("--size: an archive has many files; give --bpp, --bitrate or --crf instead");
+        }
+        if self.rate.is_given() && self.tokens.is_some() {
+            return usage(
+                "--tokens: one array has no place for the depths of tokens; drop it, or give --bits instead of --crf, \
+                 --bitrate or --bpp",
+            );
+        }
         Ok(Recipe {
             full: Full {
                 bytes: self.shard_size,
@@ -177,6 +190,7 @@ impl ArchiveArgs {
             },
             npy: self.tokens.is_some(),
             bits: self.bits,
+            rate: self.rate.clone(),
             chunk: self.chunk,
             options: self.groups.options().threads(self.threads_each(workers)),
             writer_options: self.coder.writer_options(),
@@ -204,6 +218,12 @@ impl ArchiveArgs {
             "--shard-size": shards.then_some(self.shard_size),
             "--shard-clips": shards.then_some(self.shard_clips),
             "--bits": self.bits,
+            "--crf": self.rate.crf,
+            "--bitrate": self.rate.bitrate,
+            "--bpp": self.rate.bpp,
+            "--maxrate": self.rate.maxrate,
+            "--bufsize": self.rate.bufsize,
+            "--effort": self.rate.effort,
             "--chunk": self.chunk,
             "--group": self.groups.group,
             "--no-scene-cuts": self.groups.no_scene_cuts,
@@ -259,8 +279,8 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
             plan.repeated
         );
     }
-    let halves = match args.quality_sample {
-        0 => Halves::Encoder,
+    let halves = match (args.quality_sample, args.rate.is_given()) {
+        (0, false) => Halves::Encoder,
         _ => Halves::Both,
     };
     let bundle = model::load(&args.model, halves)?;

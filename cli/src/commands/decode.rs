@@ -14,6 +14,7 @@ use crate::exit::{Exit, UsageError};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
 use crate::streaming::decoding::{Decoded, Decoding, Shown, concealment, concealment_memory};
+use crate::streaming::depth_view::DepthView;
 use crate::streaming::lbit_input::{self, AFTER_THE_END};
 use crate::streaming::loss_report::{FrameTotals, LossReportHead};
 use crate::streaming::presentation::packet_streams;
@@ -42,6 +43,10 @@ pub struct DecodeArgs {
     /// Bits to look at of each token, the most important ones; all by default.
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
+
+    /// Colour the pictures by the depths of their tokens: dark where few bits are kept, bright where many are.
+    #[arg(long)]
+    pub show_depth: bool,
 
     #[command(flatten)]
     pub conceal: ConcealArgs,
@@ -115,6 +120,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
     let mut decoding = Decoding::new(&bundle, input, args.range.wanted(), streams)?;
     decoding.keep_going = !args.strict;
+    decoding.depth_view = args.show_depth.then(|| DepthView::new(&video));
     decoding.options = Options::default()
         .threads(args.model.threads)
         .kept_bits(args.bits)

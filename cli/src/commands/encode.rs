@@ -33,7 +33,7 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub carry: CarryArgs,
 
-    /// Bits to keep of each token, the most important ones; all by default.
+    /// Keep the same bits of all tokens, the N most important ones, instead of those that each is worth.
     #[arg(long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
@@ -82,14 +82,15 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .with_packets(!args.carry.no_audio, !args.carry.no_subtitles);
     let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
-    let halves = match args.rate.is_given() {
+    let asked = args.rate.clone().or_default(args.bits);
+    let halves = match asked.is_given() {
         true => Halves::Both,
         false => Halves::Encoder,
     };
     let bundle = model::load(&args.model, halves)?;
     let video = describe(&bundle, &info, args.bits)?;
-    let rate = args.rate.rate(&video, args.bits)?;
-    let video = rate.describe(video);
+    let rate = asked.rate(&video, args.bits)?;
+    let video = rate.describe(video, &bundle);
 
     let task = memory::Task {
         bundle: &bundle,

@@ -1,13 +1,21 @@
 //! `latentbit trim`.
 
+use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Limits, WriterOptions, edit};
+use latentbit_codec::bundle::Halves;
+use latentbit_codec::rate::{
+    DEFAULT_DEPTH_STEP, ElasticChunk, KeptFile, KeptItem, RateControl, Reshaper, Shaped, chunk_seconds,
+};
+use latentbit_container::{Event, Limits, ReadMode, StoredChunk, Stream, VideoStream, WriterOptions, edit};
+use serde::Serialize;
 
-use crate::args::{OutputArgs, bits};
-use crate::exit::Exit;
+use crate::args::{CoderArgs, ModelArgs, OutputArgs, bits};
+use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
-use crate::streaming::lbit_input;
-use crate::streaming::lbit_output::{self, Nothing};
+use crate::streaming::lbit_input::{self, LbitInput};
+use crate::streaming::lbit_output::{self, LbitOutput, Nothing};
+use crate::streaming::rate::{self, Rate, RateArgs};
+use crate::{model, streaming::threads};
 
 /// Options of `trim`.
 #[derive(Debug, Args)]
@@ -19,31 +27,186 @@ pub struct TrimArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Bits to keep of each token, the most important ones.
+    /// Bits to keep of each token, the most important ones. The chunks are copied without these planes; no model is needed.
     #[arg(long, value_name = "N", value_parser = bits)]
-    pub bits: u8,
+    pub bits: Option<u8>,
+
+    #[command(flatten)]
+    pub rate: RateArgs,
+
+    #[command(flatten)]
+    pub coder: CoderArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
     #[arg(long)]
     pub json: bool,
 }
 
+#[derive(Debug, Serialize)]
+struct Reached {
+    /// Planes that tokens have, on average.
+    mean_depth: f64,
+}
+
 /// Runs the command.
 pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
+    match (args.bits, args.rate.is_given()) {
+        (None, false) => {
+            return usage("say how much to keep: --bits, --crf, --bitrate, --bpp or --size");
+        }
+        (Some(_), true) => {
+            return usage(
+                "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp and --size; drop one",
+            );
+        }
+        _ => {}
+    }
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
+    match args.bits {
+        Some(bits) => cut_planes(args, bits),
+        None => shape(args),
+    }
+}
+
+fn cut_planes(args: &TrimArgs, bits: u8) -> anyhow::Result<Exit> {
     let (place, input) = lbit_input::open_bytes(&args.input)?;
     let output = &args.output.output;
     let (_, summary) = lbit_output::write_file(output, |inner| {
-        edit::trim(
-            input,
-            inner,
-            args.bits,
-            &Limits::default(),
-            WriterOptions::default(),
-        )
+        edit::trim(input, inner, bits, &Limits::default(), WriterOptions::default())
     })
     .map_err(|error| error.context(place))?;
     lbit_output::print_summary("trim", output, &summary, Nothing {}, args.json)
+}
+
+/// Chooses depths for tokens that are there already, by what the decoder makes of them.
+fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
+    let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
+    let bundle = model::load(&args.model, Halves::Decoder)?;
+    model::check(&bundle, &input.video, &input.place)?;
+    let rate = args.rate.rate(&input.video, None)?;
+    let effort = rate.effort().unwrap_or_default();
+    let mut header = input.source.header().clone();
+    let mut elastic: Option<VideoStream> = None;
+    if let Some(Stream::Video(video)) = header.streams.get_mut(input.stream.index()) {
+        // A file that has depths keeps their step, so that its depths stay legal.
+        video.depth_step = video.depth_step.or(Some(DEFAULT_DEPTH_STEP));
+        elastic = Some(video.clone());
+    }
+    let video = elastic.with_context(|| format!("{}: there is no video in this file", input.place))?;
+    let options = args.coder.writer_options();
+    let mut output = LbitOutput::create(&args.output.output, &header, options)?;
+    let mut trimming = Trimming {
+        reshaper: Reshaper::new(&bundle, &video, effort)?,
+        video: &video,
+        tokens: 0,
+        depths: 0.0,
+    };
+    let threads = threads::pool(args.model.threads)?;
+    let place = input.place.clone();
+    let done = threads.install(|| match rate {
+        Rate::Size(size, _) => {
+            trimming.to_size(&mut input, KeptFile::new(header), size, options, &mut output)
+        }
+        Rate::Live(target, _) => {
+            let control = RateControl::new(target, options.compression);
+            trimming.live(&mut input, control, &mut output)
+        }
+        Rate::Plain => Ok(()),
+    });
+    done.with_context(|| place)?;
+    let reached = Reached {
+        mean_depth: trimming.depths / trimming.tokens.max(1) as f64,
+    };
+    let summary = output.finish()?;
+    tracing::info!(
+        "{}: {} bytes, {:.1} bits per token",
+        args.output.output,
+        summary.bytes,
+        reached.mean_depth
+    );
+    lbit_output::print_summary("trim", &args.output.output, &summary, reached, args.json)
+}
+
+struct Trimming<'a> {
+    reshaper: Reshaper<'a>,
+    video: &'a VideoStream,
+    tokens: usize,
+    /// The sum of all depths.
+    depths: f64,
+}
+
+impl Trimming<'_> {
+    fn live(
+        &mut self,
+        input: &mut LbitInput,
+        mut control: RateControl,
+        output: &mut LbitOutput,
+    ) -> anyhow::Result<()> {
+        while let Some(event) = input.source.next_stored_event()? {
+            match event {
+                Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
+                    let elastic = self.measured(&stored)?;
+                    let seconds = chunk_seconds(&elastic.chunk, self.video);
+                    let shaped = control.shape(&elastic, seconds)?;
+                    self.count(&shaped);
+                    output.write(|writer| writer.write_stored(&shaped.stored))?;
+                }
+                event => {
+                    if let Some(item) = kept(event) {
+                        output.write(|writer| item.write(writer))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn to_size(
+        &mut self,
+        input: &mut LbitInput,
+        mut file: KeptFile,
+        size: u64,
+        options: WriterOptions,
+        output: &mut LbitOutput,
+    ) -> anyhow::Result<()> {
+        while let Some(event) = input.source.next_stored_event()? {
+            match event {
+                Event::Stored(stored) if stored.stream == input.stream && !stored.is_lost() => {
+                    file.push(KeptItem::Elastic(Box::new(self.measured(&stored)?)));
+                }
+                event => kept(event).into_iter().for_each(|item| file.push(item)),
+            }
+        }
+        let shaped = rate::fit(&file, size, options)?;
+        shaped.iter().for_each(|shaped| self.count(shaped));
+        output.write(|writer| file.write(&shaped, writer))
+    }
+
+    fn measured(&mut self, stored: &StoredChunk) -> anyhow::Result<ElasticChunk> {
+        let sequence = stored.sequence;
+        let measured = self.reshaper.take(stored.unpack()?);
+        measured.with_context(|| format!("chunk {sequence}"))
+    }
+
+    fn count(&mut self, shaped: &Shaped) {
+        let tokens = &shaped.chunk.tokens;
+        self.tokens += tokens.values.len();
+        self.depths += tokens.mean_depth() * tokens.values.len() as f64;
+    }
+}
+
+/// What is copied as it is.
+fn kept(event: Event) -> Option<KeptItem> {
+    match event {
+        Event::Stored(chunk) => Some(KeptItem::Stored(Box::new(chunk))),
+        Event::Packets(packets) => Some(KeptItem::Packets(packets.stream, packets.packets)),
+        Event::Metadata(metadata) => Some(KeptItem::Metadata(metadata)),
+        Event::Chapters(chapters) => Some(KeptItem::Chapters(chapters)),
+        _ => None,
+    }
 }

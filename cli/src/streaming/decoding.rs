@@ -12,6 +12,7 @@ use latentbit_container::{LatentFrames, Packet, PixelFrames, StreamId, TokenGrid
 use crate::args::{ConcealArgs, ConcealChoice, MemoryArgs};
 use crate::model;
 use crate::streaming::chunk_feed::{Feed, feed};
+use crate::streaming::depth_view::DepthView;
 use crate::streaming::lbit_input::{LbitInput, WantedFrames};
 use crate::streaming::loss_report::Losses;
 use crate::streaming::memory::{self, Planned};
@@ -24,6 +25,8 @@ pub struct Decoding<'a> {
     pub options: Options,
     /// Whether to go on after damage.
     pub keep_going: bool,
+    /// Draws depths over frames.
+    pub depth_view: Option<DepthView>,
     input: LbitInput,
     wanted: WantedFrames,
     streams: PacketStreams,
@@ -78,6 +81,7 @@ impl<'a> Decoding<'a> {
             bundle,
             options: Options::default(),
             keep_going: false,
+            depth_view: None,
             wanted: seeked.as_ref().map_or(wanted, |seeked| seeked.wanted),
             frames: match &seeked {
                 Some(seeked) => Some(seeked.frames),
@@ -149,6 +153,8 @@ impl<'a> Decoding<'a> {
     ) -> anyhow::Result<Decoded> {
         let (decoder, frames) = pipeline::decoder(self.bundle, &self.input.video, &self.options)?;
         let (side_data, mut presentation) = Presentation::new(&self.input.video, self.streams);
+        let depth_view = self.depth_view;
+        let side_data = side_data.with_depths(depth_view.clone());
         let (input, wanted, keep_going) = (self.input, self.wanted, self.keep_going);
         let (place, bytes, joining) = (input.place.clone(), input.bytes.clone(), input.joining);
         // Not a scoped thread: if `show` fails, nobody must wait for input that may never come.
@@ -159,7 +165,7 @@ impl<'a> Decoding<'a> {
             let DecodedFrame {
                 index: PixelFrames(index),
                 fidelity,
-                frame,
+                mut frame,
                 ..
             } = match decoded {
                 Ok(decoded) => decoded,
@@ -179,6 +185,9 @@ impl<'a> Decoding<'a> {
                 losses.take(index, fidelity);
                 for (stream, packet) in presentation.packets(Some(time)) {
                     let _ = show(Shown::Packet(stream, packet))?;
+                }
+                if let Some(view) = &depth_view {
+                    view.draw(PixelFrames(index), &mut frame);
                 }
                 let frame = Shown::Frame {
                     index,

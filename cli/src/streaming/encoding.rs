@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
-use latentbit_codec::rate::{ElasticChunk, RateControl};
+use latentbit_codec::rate::{ElasticChunk, KeptFile, KeptItem, RateControl, chunk_seconds};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
@@ -15,7 +15,7 @@ use crate::exit::usage;
 use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::LbitOutput;
-use crate::streaming::rate::{self, Kept, Rate};
+use crate::streaming::rate::{self, Rate};
 use crate::streaming::threads::{both, joined};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
@@ -94,7 +94,9 @@ impl Encoding<'_> {
         };
         let mut output = LbitOutput::create(self.output, &header, self.writer_options)?;
         let metadata = metadata(self.place);
-        output.write(|writer| writer.write_metadata(&metadata))?;
+        if !matches!(self.rate, Rate::Size(..)) {
+            output.write(|writer| writer.write_metadata(&metadata))?;
+        }
         let read = Read::new(Interleaver::new(info));
         let (input, chunks) = match self.rate.effort() {
             None => {
@@ -123,7 +125,7 @@ impl Encoding<'_> {
                         chunk.times = interleaver.times(frames);
                         interleaver.packets()
                     };
-                    let seconds = rate::seconds(&chunk.times, frames, video);
+                    let seconds = chunk_seconds(chunk, video);
                     match (made, &mut control) {
                         (Made::Plain(chunk), _) => {
                             write_packets(&mut output, &packets)?;
@@ -136,7 +138,10 @@ impl Encoding<'_> {
                             written.count(&shaped.chunk);
                             output.write(|writer| writer.write_stored(&shaped.stored))?;
                         }
-                        (Made::Elastic(elastic), None) => written.kept.push((packets, elastic)),
+                        (Made::Elastic(elastic), None) => {
+                            written.keep_packets(packets);
+                            written.kept.push(KeptItem::Elastic(Box::new(elastic)));
+                        }
                     }
                     progress(frames);
                 }
@@ -157,20 +162,16 @@ impl Encoding<'_> {
             let to_the_end = ended && !self.limited;
             let rest = interleaver.rest(!to_the_end);
             if let Rate::Size(size, _) = self.rate {
-                let kept = Kept {
-                    header,
-                    metadata,
-                    chunks: std::mem::take(&mut written.kept),
-                    rest: rest.clone(),
-                };
-                let shaped = kept.fit(size, self.writer_options)?;
-                for ((packets, _), shaped) in kept.chunks.iter().zip(&shaped) {
-                    write_packets(&mut output, packets)?;
-                    written.count(&shaped.chunk);
-                    output.write(|writer| writer.write_stored(&shaped.stored))?;
-                }
+                written.keep_packets(rest);
+                let mut kept = KeptFile::new(header);
+                kept.push(KeptItem::Metadata(metadata));
+                written.kept.drain(..).for_each(|item| kept.push(item));
+                let shaped = rate::fit(&kept, size, self.writer_options)?;
+                shaped.iter().for_each(|shaped| written.count(&shaped.chunk));
+                output.write(|writer| kept.write(&shaped, writer))?;
+            } else {
+                write_packets(&mut output, &rest)?;
             }
-            write_packets(&mut output, &rest)?;
             Ok(Encoded {
                 summary: output.finish()?,
                 steps: written.steps,
@@ -219,10 +220,16 @@ struct Written {
     /// The sum of all depths.
     depths: f64,
     /// What waits to be shaped once all of it is known.
-    kept: Vec<(rate::Packets, ElasticChunk)>,
+    kept: Vec<KeptItem>,
 }
 
 impl Written {
+    fn keep_packets(&mut self, packets: Vec<(StreamId, Vec<Packet>)>) {
+        let items = packets.into_iter();
+        self.kept
+            .extend(items.map(|(stream, packets)| KeptItem::Packets(stream, packets)));
+    }
+
     fn count(&mut self, chunk: &Chunk) {
         let tokens = chunk.tokens.values.len();
         self.steps += u64::from(chunk.tokens.grid.t);

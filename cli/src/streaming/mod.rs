@@ -2,6 +2,7 @@
 
 pub mod chunk_feed;
 pub mod decoding;
+pub mod depth_view;
 pub mod encoding;
 pub mod frame_feed;
 pub mod interleave;

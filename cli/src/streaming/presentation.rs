@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
+use crate::streaming::depth_view::DepthView;
 use latentbit_container::{
     Chunk, Header, Packet, PacketStream, Packets, Rational, Stream, StreamId, Times, VideoStream, rescale,
 };
@@ -45,9 +46,16 @@ pub struct SideDataSender {
     streams: PacketStreams,
     /// Bytes of packets that were admitted, and neither dropped nor shown yet.
     waiting: Arc<AtomicUsize>,
+    /// Where the depths of tokens are drawn, if they are.
+    depths: Option<DepthView>,
 }
 
 impl SideDataSender {
+    /// Sends the depths of chunks, too.
+    pub fn with_depths(self, depths: Option<DepthView>) -> Self {
+        Self { depths, ..self }
+    }
+
     /// Sends which frames are wanted, before any of them is decoded.
     pub fn range(&self, range: Range<u64>) {
         self.send(SideData::Range(range));
@@ -57,6 +65,9 @@ impl SideDataSender {
     pub fn chunk(&self, chunk: &Chunk) {
         let (first, frames) = (chunk.first_frame.0, chunk.frame_count.0);
         self.send(SideData::Chunk(first, frames, chunk.times.clone()));
+        if let Some(depths) = &self.depths {
+            depths.take(chunk);
+        }
     }
 
     /// Whether the packets of a stream are wanted.
@@ -150,6 +161,7 @@ impl Presentation {
             time_base: video.time_base,
             streams: streams.clone(),
             waiting: waiting.clone(),
+            depths: None,
         };
         let presentation = Self {
             receiver,

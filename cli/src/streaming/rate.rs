@@ -1,20 +1,17 @@
 //! What the user asks of the size and quality of a file, and chunks that are shaped to it.
 
-use std::io;
-
-use anyhow::Context;
 use clap::Args;
-use latentbit_codec::rate::{
-    Bitrate, DEFAULT_DEPTH_STEP, Effort, ElasticChunk, MAX_CRF, Shaped, Target, best_fitting,
-};
-use latentbit_container::{Header, Metadata, Packet, StreamId, Times, VideoStream, Writer, WriterOptions};
+use latentbit_codec::Bundle;
+use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Shaped, Target, depth_step};
+use latentbit_container::{VideoStream, WriterOptions};
 
 use crate::exit::usage;
 
 /// How many bits to spend.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct RateArgs {
-    /// Constant quality: 0 (best) to 63 (smallest). Each part of a picture gets the bits that it needs.
+    /// Constant quality: 0 (best) to 63 (smallest). Each part of a picture gets the bits that it is worth. `encode` takes 12
+    /// where nothing else is asked for.
     #[arg(long, value_name = "N", value_parser = crf, group = "rate", allow_negative_numbers = true)]
     pub crf: Option<f64>,
 
@@ -88,6 +85,18 @@ fn file_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Shapes a file to `size` bytes.
+///
+/// # Errors
+/// If even the smallest chunks make a larger file.
+pub fn fit(file: &KeptFile, size: u64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
+    let (shaped, bytes) = file.fit(size, options)?;
+    if bytes > size {
+        anyhow::bail!("--size: the smallest file takes {bytes} bytes, more than the {size} asked for");
+    }
+    Ok(shaped)
+}
+
 /// What a file is to be like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
@@ -99,7 +108,19 @@ pub enum Rate {
     Size(u64, Effort),
 }
 
+/// The quality of `encode` where nothing is asked for: about that of all bits of the built-in bundle, in fewer bytes.
+const DEFAULT_CRF: f64 = 12.0;
+
 impl RateArgs {
+    /// With the default quality, if neither a rate nor `bits` were asked for.
+    pub fn or_default(mut self, bits: Option<u8>) -> Self {
+        let channel = self.maxrate.is_some() || self.bufsize.is_some();
+        if !self.is_given() && bits.is_none() && !channel {
+            self.crf = Some(DEFAULT_CRF);
+        }
+        self
+    }
+
     /// Whether tokens get depths.
     pub const fn is_given(&self) -> bool {
         self.crf.is_some() || self.bitrate.is_some() || self.bpp.is_some() || self.size.is_some()
@@ -168,9 +189,9 @@ impl RateArgs {
 }
 
 impl Rate {
-    /// Makes a stream elastic if that is needed.
-    pub fn describe(self, video: VideoStream) -> VideoStream {
-        let step = (self != Self::Plain).then_some(DEFAULT_DEPTH_STEP);
+    /// Makes a stream of tokens of `bundle` elastic if that is needed.
+    pub fn describe(self, video: VideoStream, bundle: &Bundle) -> VideoStream {
+        let step = (self != Self::Plain).then(|| depth_step(bundle));
         video.with_depth_step(step)
     }
 
@@ -180,67 +201,6 @@ impl Rate {
             Self::Plain => None,
             Self::Live(_, effort) | Self::Size(_, effort) => Some(effort),
         }
-    }
-}
-
-/// How long the frames of a chunk are shown, in seconds.
-pub fn seconds(times: &Times, frames: u64, video: &VideoStream) -> f64 {
-    let ticks = match &times.durations {
-        Some(durations) => durations.iter().map(|&ticks| f64::from(ticks)).sum(),
-        None => frames as f64 * f64::from(video.frame_duration),
-    };
-    ticks * f64::from(video.time_base.num) / f64::from(video.time_base.den.max(1))
-}
-
-/// Packets that go before a chunk.
-pub type Packets = Vec<(StreamId, Vec<Packet>)>;
-
-/// How closely the rate factor is found with which a file has a size.
-const CRF_STEP: f64 = 0.002;
-
-/// All that goes into a file, kept until it is known how it must be shaped.
-pub struct Kept {
-    pub header: Header,
-    pub metadata: Metadata,
-    pub chunks: Vec<(Packets, ElasticChunk)>,
-    /// Packets after the last chunk.
-    pub rest: Packets,
-}
-
-impl Kept {
-    /// The chunks at the best quality that makes a file of at most `size` bytes.
-    ///
-    /// # Errors
-    /// If even the smallest chunks make a larger file.
-    pub fn fit(&self, size: u64, options: WriterOptions) -> anyhow::Result<Vec<Shaped>> {
-        let at = |crf| {
-            let chunks = self.chunks.iter();
-            let shaped = chunks.map(|(_, chunk)| Ok(chunk.shaped(crf, options.compression)?));
-            shaped.collect::<anyhow::Result<Vec<_>>>()
-        };
-        let best = best_fitting(CRF_STEP, at, |shaped| Ok(self.bytes(shaped, options)? <= size))?;
-        let bytes = self.bytes(&best, options)?;
-        if bytes > size {
-            anyhow::bail!("--size: the smallest file takes {bytes} bytes, more than the {size} asked for");
-        }
-        Ok(best)
-    }
-
-    /// Bytes of the file with these chunks.
-    fn bytes(&self, shaped: &[Shaped], options: WriterOptions) -> anyhow::Result<u64> {
-        let mut writer = Writer::new(io::sink(), &self.header, options.with_digests(false))?;
-        writer.write_metadata(&self.metadata)?;
-        for ((packets, _), shaped) in self.chunks.iter().zip(shaped) {
-            for (stream, packets) in packets {
-                writer.write_packets(*stream, packets)?;
-            }
-            writer.write_stored(&shaped.stored)?;
-        }
-        for (stream, packets) in &self.rest {
-            writer.write_packets(*stream, packets)?;
-        }
-        let (_, summary) = writer.finish().context("sizing the file")?;
-        Ok(summary.bytes)
     }
 }
 

@@ -74,10 +74,12 @@ impl Listing {
                         .for_each(|open| open.held.push(chunk.clone()));
                 }
                 Event::Stored(chunk) if chunk.stream == stream => {
-                    lister.chunk(reading.last_chunk(), chunk.times, chunk.grid.t);
+                    let even = chunk.layers.is_none();
+                    lister.chunk(reading.last_chunk(), chunk.times, chunk.grid.t, even);
                 }
                 Event::Chunk(chunk) if chunk.stream == stream => {
-                    lister.chunk(reading.last_chunk(), chunk.times, chunk.tokens.grid.t);
+                    let even = chunk.tokens.depths.is_none();
+                    lister.chunk(reading.last_chunk(), chunk.times, chunk.tokens.grid.t, even);
                     take(chunk.tokens)?;
                 }
                 Event::Missing {
@@ -143,7 +145,7 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    fn chunk(&mut self, info: Option<&ChunkInfo>, times: Times, steps: u32) {
+    fn chunk(&mut self, info: Option<&ChunkInfo>, times: Times, steps: u32, even: bool) {
         let Some(info) = info else {
             return;
         };
@@ -157,7 +159,8 @@ impl Lister<'_> {
         });
         let from = self.step;
         self.step += u64::from(steps);
-        let entry = ChunkEntry::new(info, times, [from, self.step], self.bits);
+        let mut entry = ChunkEntry::new(info, times, [from, self.step], self.bits);
+        entry.even = even && self.video.depth_step.is_some();
         self.listing.chunks.push(entry);
         self.listing.places.push(*info);
     }

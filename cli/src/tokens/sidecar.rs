@@ -90,6 +90,9 @@ pub struct ChunkEntry {
     /// Bits per token in this chunk, if fewer than the stream has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bits: Option<u8>,
+    /// Its tokens have no depths, though the stream is elastic: all have all bits of the chunk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub even: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -351,6 +354,7 @@ impl ChunkEntry {
             steps,
             lost: false,
             bits: (info.bits < bits).then_some(info.bits),
+            even: false,
         }
     }
 
@@ -368,6 +372,7 @@ impl ChunkEntry {
             steps: [step, step],
             lost: true,
             bits: None,
+            even: false,
         }
     }
 

@@ -41,6 +41,7 @@ pub fn sidecar() -> Sidecar {
         steps,
         lost: false,
         bits: None,
+        even: false,
     };
     let gap = Gap {
         stream: StreamId(0),

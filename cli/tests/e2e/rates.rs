@@ -29,7 +29,11 @@ fn number(json: &serde_json::Value, key: &str) -> f64 {
 #[test]
 fn a_higher_rate_factor_makes_smaller_files() {
     let folder = video(29);
-    let full = encode(&folder, "full.lbit", "");
+    let full = encode(&folder, "full.lbit", "--bits 10");
+    // Nothing asked for is a quality.
+    encode(&folder, "default.lbit", "");
+    encode(&folder, "twelve.lbit", "--crf 12");
+    assert!(read(&folder, "default.lbit") == read(&folder, "twelve.lbit"));
     let mut before = (f64::INFINITY, f64::INFINITY);
     for crf in ["0", "12.5", "25", "40", "63"] {
         let found = encode(&folder, "b.lbit", &format!("--crf {crf}"));
@@ -135,11 +139,87 @@ fn what_contradicts_itself_is_refused() {
         ("--maxrate 100k", "--maxrate"),
         ("--crf 10 --bufsize 100k", "--bufsize"),
         ("--bitrate 100k --maxrate 50k", "--maxrate"),
-        ("--effort 2", "--effort"),
+        ("--bits 4 --effort 2", "--effort"),
         ("--bpp nan", "above 0"),
     ] {
         run(&folder, &tiny(&format!("encode a.y4m -o b.lbit {options}")))
             .expect(2)
             .says(&[word]);
     }
+}
+
+#[test]
+fn files_are_shaped_without_their_source() {
+    let folder = video(61);
+    encode(&folder, "full.lbit", "--bits 10");
+    let trim = |from: &str, to: &str, options: &str| {
+        run(
+            &folder,
+            &tiny(&format!("trim {from} -o {to} -y --json {options}")),
+        )
+        .expect(0)
+        .json()
+    };
+    let mut before = f64::INFINITY;
+    for crf in ["0", "20", "40", "63"] {
+        let found = trim("full.lbit", "a.lbit", &format!("--crf {crf}"));
+        assert!(number(&found, "bytes") <= before, "{crf}");
+        before = number(&found, "bytes");
+        run(&folder, &["verify", "a.lbit"]).expect(0);
+        assert_eq!(decoded(&folder, "a.lbit", "").len(), 61);
+    }
+    let whole = read(&folder, "full.lbit").len() as f64;
+    // The highest effort finds more bits worth their while in so small a file.
+    for (effort, size) in [("", (whole + before) / 2.0), ("--effort 3", whole - 6.0)] {
+        let size = size as u64;
+        let found = number(
+            &trim("full.lbit", "a.lbit", &format!("--size {size} {effort}")),
+            "bytes",
+        ) as u64;
+        assert!(found <= size && found * 100 >= size * 95, "{found} of {size}");
+    }
+    // One with depths can become shallower still, and never deeper.
+    trim("full.lbit", "deep.lbit", "--crf 10");
+    let shallow = trim("deep.lbit", "shallow.lbit", "--crf 40");
+    assert!(number(&shallow, "bytes") < read(&folder, "deep.lbit").len() as f64);
+    let same = trim("shallow.lbit", "same.lbit", "--crf 0");
+    assert!(number(&same, "mean_depth") <= number(&shallow, "mean_depth"));
+    run(&folder, &tiny("trim full.lbit -o a.lbit -y"))
+        .expect(2)
+        .says(&["--bits", "--crf"]);
+    run(&folder, &tiny("trim full.lbit -o a.lbit -y --bits 4 --crf 20"))
+        .expect(2)
+        .says(&["--bits"]);
+    run(&folder, &tiny("trim full.lbit -o a.lbit -y --size 100"))
+        .expect(1)
+        .says(&["--size", "100"]);
+}
+
+#[test]
+fn depths_are_told_and_shown() {
+    let folder = video(29);
+    encode(&folder, "a.lbit", "--crf 15");
+    let info = run(&folder, &["info", "a.lbit", "--json", "--chunks"])
+        .expect(0)
+        .json();
+    let depths = info["depths"].as_object().unwrap();
+    let all: f64 = depths.values().map(|tokens| tokens.as_f64().unwrap()).sum();
+    let sum: f64 = depths
+        .iter()
+        .map(|(depth, tokens)| depth.parse::<f64>().unwrap() * tokens.as_f64().unwrap())
+        .sum();
+    assert!((number(&info, "mean_depth") - sum / all).abs() < 1e-9);
+    assert!(info["chunk_table"][0]["mean_depth"].is_number());
+    run(&folder, &["info", "a.lbit"])
+        .expect(0)
+        .prints(&["depths", "bits on average"]);
+    let (plain, shown) = (
+        decoded(&folder, "a.lbit", ""),
+        decoded(&folder, "a.lbit", "--show-depth"),
+    );
+    assert_eq!(plain.len(), shown.len());
+    assert_ne!(plain, shown);
+    // A plain file is as deep everywhere; it has nothing to tell.
+    encode(&folder, "b.lbit", "--bits 4");
+    assert!(run(&folder, &["info", "b.lbit", "--json"]).expect(0).json()["depths"].is_null());
 }

@@ -211,9 +211,13 @@ impl Y4m {
     }
 }
 
-/// Encodes a small video to `name`.
+/// Encodes a small video to `name`, with all bits of all tokens unless `options` say otherwise.
 pub fn encoded(folder: &TempDir, name: &str, frames: usize, options: &str) {
-    let line = format!("encode - -o {name} {options}");
+    let bits = match options.contains("--bits") {
+        true => "",
+        false => "--bits 10",
+    };
+    let line = format!("encode - -o {name} {options} {bits}");
     run_with(folder, &tiny(&line), Y4m::SMALL.video(frames)).expect(0);
 }
 

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use latentbit_container::{DepthMap, TokenGrid, Tokens};
+use latentbit_container::{Chunk, DepthMap, TokenGrid, Tokens, VideoStream};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Bundle;
 use crate::tokenizer::{Tokenizer, ladder};
 use crate::vae::{DecoderState, WanVae};
 use crate::volume::Volume;
+
+use super::ElasticChunk;
 
 /// How closely errors are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,13 +51,22 @@ pub struct DepthErrors {
     pub levels: Vec<Vec<f32>>,
 }
 
+/// Tokens of no more than `depth` planes.
+fn cut_to(tokens: &Tokens, depth: u8) -> Tokens {
+    let values = match &tokens.depths {
+        Some(own) => own.values.iter().map(|&own| own.min(depth)).collect(),
+        None => vec![depth; tokens.values.len()],
+    };
+    tokens.clone().with_depths(DepthMap { step: 1, values })
+}
+
 /// How much a change of a latent value by 1 adds to the squared error in pixels, for each channel: of a group's first latent
 /// frame, which stands for one frame, and of the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Sensitivity([Vec<f32>; 2]);
 
 /// Sides of the latent that is disturbed to learn what channels do.
-const PROBE: [usize; 2] = [4, 4];
+const PROBE: [usize; 2] = [2, 2];
 
 /// Numbers of about zero mean and unit variance that are the same everywhere.
 fn noise(len: usize) -> Vec<f32> {
@@ -133,8 +144,7 @@ impl Meter {
         let places = Places::new(tokenizer, bundle.vae.strides(), latent.shape(), tokens.grid);
         let depths: Vec<usize> = ladder(self.step.into(), tokens.bits.into()).collect();
         let cut = |depth: usize| -> Result<Volume> {
-            let values = vec![u8::try_from(depth).unwrap_or(u8::MAX); tokens.values.len()];
-            let tokens = tokens.clone().with_depths(DepthMap { step: 1, values });
+            let tokens = cut_to(tokens, u8::try_from(depth).unwrap_or(u8::MAX));
             tokenizer.decode(&tokens, places.latent)
         };
         let all = || depths.iter().map(|&depth| cut(depth)).collect::<Result<Vec<_>>>();
@@ -187,6 +197,50 @@ impl Meter {
         let whole = decode(latent)?;
         let level = |latent: &Volume| Ok(places.in_frames(&whole, &decode(latent)?, key));
         cut.iter().map(level).collect()
+    }
+}
+
+/// Measures chunks that are tokens already, beside what they decode to with all the planes that they have: what the tokens
+/// were made of is not known any more.
+pub struct Reshaper<'a> {
+    bundle: &'a Bundle,
+    /// Height and width of the latent.
+    size: [usize; 2],
+    meter: Meter,
+}
+
+impl<'a> Reshaper<'a> {
+    /// For the chunks of an elastic stream, in order. The bundle needs its decoders.
+    ///
+    /// # Errors
+    /// As for [`check_bundle`](crate::pipeline::check_bundle); [`Error::Parameter`] if `stream` is plain.
+    pub fn new(bundle: &'a Bundle, stream: &VideoStream, effort: Effort) -> Result<Self> {
+        crate::pipeline::check_bundle(bundle, stream)?;
+        let step = stream
+            .depth_step
+            .ok_or_else(|| Error::parameter("depth step", "a plain stream has no depths to choose"))?;
+        let [_, rows, columns] = stream.strides.map(usize::from);
+        Ok(Self {
+            bundle,
+            size: [
+                (stream.height as usize).div_ceil(rows),
+                (stream.width as usize).div_ceil(columns),
+            ],
+            meter: Meter::new(step, effort),
+        })
+    }
+
+    /// The next chunk, with what each depth would cost.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for tokens that are not those of the stream.
+    pub fn take(&mut self, chunk: Chunk) -> Result<ElasticChunk> {
+        let latent_frames = usize::try_from(chunk.latent_frames.0).unwrap_or(usize::MAX);
+        let size = [latent_frames, self.size[0], self.size[1]];
+        let latent = self.bundle.tokenizer()?.decode(&chunk.tokens, size)?;
+        let coded = (&chunk.tokens, None);
+        let errors = self.meter.measure(self.bundle, &latent, coded, chunk.key)?;
+        ElasticChunk::new(chunk, errors)
     }
 }
 

@@ -8,25 +8,48 @@
 mod control;
 mod errors;
 mod shape;
+mod size;
 
 pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
+pub use errors::Reshaper;
 pub use errors::{DepthErrors, Effort};
 pub(crate) use errors::{Meter, Sensitivity};
 pub use shape::{Shaped, lambda_of_crf};
+pub use size::{KeptFile, KeptItem};
 
-use latentbit_container::{Chunk, layer_costs};
+use latentbit_container::{Chunk, VideoStream, layer_costs};
 
 use crate::error::Result;
+use crate::model::Bundle;
 
 /// Planes from one depth to the next, unless the caller wants another number: a step costs a bit or less beside the three
 /// that it decides about.
 pub const DEFAULT_DEPTH_STEP: u8 = 3;
 
+/// Planes from one depth to the next for tokens of a bundle: those that its depth head knows, or [`DEFAULT_DEPTH_STEP`].
+#[must_use]
+pub fn depth_step(bundle: &Bundle) -> u8 {
+    let config = bundle.config.tokenizer.as_ref();
+    let step = config.and_then(|config| config.depth_step);
+    step.and_then(|step| u8::try_from(step).ok())
+        .unwrap_or(DEFAULT_DEPTH_STEP)
+}
+
+/// How long the frames of a chunk are shown, in seconds.
+#[must_use]
+pub fn chunk_seconds(chunk: &Chunk, video: &VideoStream) -> f64 {
+    let ticks = match &chunk.times.durations {
+        Some(durations) => durations.iter().map(|&ticks| f64::from(ticks)).sum(),
+        None => chunk.frame_count.0 as f64 * f64::from(video.frame_duration),
+    };
+    ticks * f64::from(video.time_base.num) / f64::from(video.time_base.den.max(1))
+}
+
 /// A chunk with tokens of all depths to choose from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ElasticChunk {
-    /// The chunk; its tokens have all their planes.
+    /// The chunk; its tokens have all the planes that there are.
     pub chunk: Chunk,
     /// What each depth would cost in quality.
     pub errors: DepthErrors,

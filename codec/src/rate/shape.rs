@@ -45,7 +45,11 @@ impl ElasticChunk {
     /// [`Error::Container`](crate::Error::Container) if the chunk and its errors do not fit each other, or if the coder refuses
     /// its settings.
     pub fn shaped(&self, crf: f64, compression: Compression) -> Result<Shaped> {
-        let depths = self.depths(lambda_of_crf(crf));
+        let mut depths = self.depths(lambda_of_crf(crf));
+        if let Some(own) = &self.chunk.tokens.depths {
+            let pairs = depths.iter_mut().zip(&own.values);
+            pairs.for_each(|(depth, &own)| *depth = own.min(*depth));
+        }
         let deepest = depths.iter().copied().max().unwrap_or(0);
         let DepthErrors { step, bits, .. } = self.errors;
         let mut chunk = self.chunk.clone();

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use latentbit_container::{
     Chapter, Chroma, ChunkInfo, Coder, ColorRange, Error, ErrorKind, Event, Header, Lost, Metadata,
-    PacketKind, PacketStream, Rational, Reader, Status, Stream, StreamId, Totals, Version,
+    PacketKind, PacketStream, Rational, Reader, Status, StoredChunk, Stream, StreamId, Totals, Version,
 };
 use serde::Serialize;
 
@@ -34,6 +34,9 @@ pub struct InfoReport<'a> {
     pub bundle_bits: u8,
     /// Planes from one depth to the next, if the stream is elastic.
     pub depth_step: Option<u8>,
+    /// Planes that tokens have on average, and how many tokens have each depth, if the stream is elastic.
+    pub mean_depth: Option<f64>,
+    pub depths: Option<BTreeMap<u8, u64>>,
     pub patch: [u8; 3],
     pub strides: [u8; 3],
     pub chunk_latent_frames: u16,
@@ -110,6 +113,9 @@ pub struct ChunkReport {
     pub segment: u32,
     pub start_seconds: f64,
     pub bits: u8,
+    /// Planes that its tokens have on average, if it is a chunk of an elastic stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_depth: Option<f64>,
     pub coder: &'static str,
     pub plane_bytes: Vec<usize>,
 }
@@ -121,6 +127,7 @@ impl<'a> InfoReport<'a> {
         let mine = |chunk: &&ChunkContents| chunk.info.stream == stream;
         let chunks: Vec<&ChunkContents> = contents.chunks.iter().filter(mine).collect();
         let present: Vec<&&ChunkContents> = chunks.iter().filter(|chunk| chunk.info.bits > 0).collect();
+        let depths = all_depths(chunks.iter().copied());
         let frames: u64 = chunks.iter().map(|chunk| chunk.info.frame_count.0).sum();
         let lost_chunks = contents.missing.get(stream.index()).copied().unwrap_or(0);
         let (state, exit) = state(contents);
@@ -167,6 +174,8 @@ impl<'a> InfoReport<'a> {
             bits: video.bits,
             bundle_bits: video.bundle_bits,
             depth_step: video.depth_step,
+            mean_depth: depths.as_ref().map(mean_depth),
+            depths,
             patch: video.patch,
             strides: video.strides,
             chunk_latent_frames: video.chunk_latent_frames,
@@ -280,6 +289,7 @@ fn row(chunk: &ChunkContents, tick: f64) -> ChunkReport {
         segment: info.segment,
         start_seconds: info.start as f64 * tick,
         bits: info.bits,
+        mean_depth: chunk.depths.as_ref().map(mean_depth),
         coder: chunk.coder.name(),
         plane_bytes: chunk.plane_bytes.clone(),
     }
@@ -293,6 +303,29 @@ pub struct ChunkContents {
     pub plane_bytes: Vec<usize>,
     /// Whether it says how long each frame is shown.
     pub timed: bool,
+    /// How many tokens have each depth, if its stream is elastic.
+    pub depths: Option<BTreeMap<u8, u64>>,
+}
+
+/// The mean depth of tokens.
+fn mean_depth(depths: &BTreeMap<u8, u64>) -> f64 {
+    let sum: f64 = depths
+        .iter()
+        .map(|(&depth, &tokens)| f64::from(depth) * tokens as f64)
+        .sum();
+    sum / depths.values().sum::<u64>().max(1) as f64
+}
+
+/// The depths of all chunks together; none if no chunk says.
+fn all_depths<'a>(chunks: impl Iterator<Item = &'a ChunkContents>) -> Option<BTreeMap<u8, u64>> {
+    let mut all: Option<BTreeMap<u8, u64>> = None;
+    for depths in chunks.filter_map(|chunk| chunk.depths.as_ref()) {
+        let all = all.get_or_insert_default();
+        for (&depth, &tokens) in depths {
+            *all.entry(depth).or_default() += tokens;
+        }
+    }
+    all
 }
 
 /// Packets of one stream.
@@ -364,6 +397,7 @@ impl Contents {
                     coder: chunk.coder,
                     plane_bytes: chunk.planes.iter().map(|plane| plane.bytes.len()).collect(),
                     timed: chunk.times.durations.is_some(),
+                    depths: self.depths(&chunk),
                 }));
             }
             Event::Packets(packets) => {
@@ -379,6 +413,21 @@ impl Contents {
             Event::Lost(lost) => self.lost.push(lost),
             _ => {}
         }
+    }
+
+    /// How many tokens of a chunk have each depth, if its stream is elastic and it can be unpacked: `verify` tells if not.
+    fn depths(&self, chunk: &StoredChunk) -> Option<BTreeMap<u8, u64>> {
+        self.header.video(chunk.stream)?.depth_step?;
+        let tokens = (!chunk.is_lost()).then(|| chunk.unpack().ok()).flatten()?.tokens;
+        let mut counts = BTreeMap::new();
+        match &tokens.depths {
+            Some(depths) => depths
+                .values
+                .iter()
+                .for_each(|&depth| *counts.entry(depth).or_default() += 1),
+            None => drop(counts.insert(tokens.bits, tokens.values.len() as u64)),
+        }
+        Some(counts)
     }
 
     fn count_missing(&mut self, stream: StreamId, chunks: u64) {
@@ -416,6 +465,17 @@ pub fn text(r: &InfoReport<'_>) -> String {
         join(r.patch),
         join(r.strides)
     ));
+    if let (Some(mean), Some(depths)) = (r.mean_depth, &r.depths) {
+        let all = depths.values().sum::<u64>().max(1) as f64;
+        let shares: Vec<String> = depths
+            .iter()
+            .map(|(depth, tokens)| format!("{depth}: {:.0} %", *tokens as f64 / all * 100.0))
+            .collect();
+        lines.push(format!(
+            "  depths   {mean:.2} bits on average; {}",
+            shares.join(", ")
+        ));
+    }
     let coders: Vec<String> = r
         .coders
         .iter()
@@ -497,7 +557,9 @@ fn line(chunk: &ChunkReport) -> String {
         },
         chunk.segment,
         chunk.start_seconds,
-        chunk.bits,
+        chunk
+            .mean_depth
+            .map_or_else(|| chunk.bits.to_string(), |mean| format!("{mean:.1}")),
         chunk.coder
     )
 }

@@ -1,5 +1,6 @@
 //! `latentbit tokens export`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
 use std::path::Path;
@@ -229,15 +230,18 @@ impl Depths {
     }
 
     fn write(&mut self, tokens: &Tokens) -> anyhow::Result<()> {
-        let values = tokens.depths.as_ref().map_or(&[][..], |depths| &depths.values);
+        let values = match &tokens.depths {
+            Some(depths) => Cow::Borrowed(&depths.values[..]),
+            None => Cow::Owned(vec![tokens.bits; tokens.values.len()]),
+        };
         match self {
             Self::None => Ok(()),
             Self::File(name, _, file) => {
-                let written = file.write_all(values);
+                let written = file.write_all(&values);
                 Ok(written.map_err(|error| MediaError::io(&*name, "write", error))?)
             }
             Self::Behind(spool) => spool
-                .write_all(values)
+                .write_all(&values)
                 .context("the temporary file of the depths"),
         }
     }

@@ -308,10 +308,16 @@ impl Import<'_> {
                     return Err(invalid(self.place, message));
                 };
                 let depths = match (&mut depths, video.depth_step) {
-                    (Some(depths), Some(step)) => Some(DepthMap {
-                        step,
-                        values: depths.read(tokens, entry)?,
-                    }),
+                    (Some(depths), Some(step)) => {
+                        let values = depths.read(tokens, entry)?;
+                        let bits = entry.bits.unwrap_or(video.bits);
+                        if entry.even && values.iter().any(|&depth| depth != bits) {
+                            let message =
+                                format!("chunk {number}: expected the depth {bits} of all its tokens");
+                            return Err(invalid(&depths.place, message));
+                        }
+                        (!entry.even).then_some(DepthMap { step, values })
+                    }
                     _ => None,
                 };
                 let chunk = entry.chunk(video, values, depths);

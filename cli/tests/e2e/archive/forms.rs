@@ -22,7 +22,7 @@ fn a_file_for_each_clip() {
         let key = row["key"].as_str().unwrap();
         assert!(key.starts_with(&format!("{number:03}-")), "{key}");
         // The same file as `encode` makes of the clip.
-        let line = format!("encode clips/{number:03}.y4m -o one.lbit -y");
+        let line = format!("encode clips/{number:03}.y4m -o one.lbit -y --bits 10");
         run(&folder, &tiny(&line)).expect(0);
         assert_eq!(
             read(&folder, &format!("out/{key}.lbit")),
@@ -97,7 +97,7 @@ fn shards_hold_clips_their_json_and_their_arrays() {
     let [offset, len] = ["offset", "bytes"].map(|name| stored[name].as_u64().unwrap() as usize);
     write(&folder, "one.lbit", &bytes[offset..offset + len]);
     assert_eq!(bytes[offset..offset + len], found[4].2);
-    run(&folder, &tiny("encode clips/001.y4m -o other.lbit")).expect(0);
+    run(&folder, &tiny("encode clips/001.y4m -o other.lbit --bits 10")).expect(0);
     assert_eq!(read(&folder, "one.lbit"), read(&folder, "other.lbit"));
     run(&folder, &["tokens", "export", "one.lbit", "-o", "one.npy"]).expect(0);
     assert_eq!(read(&folder, "one.npy"), found[5].2);
