@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options, Work};
 use latentbit_codec::rate::{
-    Bitrate, Effort, ElasticChunk, KeptFile, KeptItem, MAX_CRF, RateControl, Target, chunk_seconds,
+    Bitrate, Effort, ElasticChunk, KeptFile, KeptItem, MAX_CRF, Measure, RateControl, Target, chunk_seconds,
     depth_step,
 };
 use latentbit_codec::{self as codec, Frame};
@@ -239,7 +239,9 @@ impl EncodeSession {
                 let effort = rate.effort()?;
                 let mut shaping = shaping(&rate, &video)?;
                 let (input, output) = py
-                    .detach(|| pipeline::elastic_encoder(&model.bundle, &video, &options, effort))
+                    .detach(|| {
+                        pipeline::elastic_encoder(&model.bundle, &video, &options, Measure::tokens(effort))
+                    })
                     .map_err(place)?;
                 std::thread::spawn(move || {
                     for elastic in output {

@@ -35,7 +35,7 @@ def write_y4m(place: Path, frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8
 def test_both_make_the_same_tokens(tmp_path: Path) -> None:
     gray = np.repeat(clip(30)[..., :1], 3, axis=-1)
     write_y4m(tmp_path / "in.y4m", gray)
-    run(tmp_path, "encode in.y4m -o a.lbit --dtype f32 --model", TINY_BUNDLE)
+    run(tmp_path, "encode in.y4m -o a.lbit --bits 10 --dtype f32 --model", TINY_BUNDLE)
     ours = latentbit.Encoder(latentbit.Bundle(TINY_BUNDLE, dtype="f32")).encode(gray)
     theirs = latentbit.open(tmp_path / "a.lbit")
     assert theirs.metadata["original_name"] == "in.y4m"

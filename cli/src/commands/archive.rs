@@ -221,6 +221,7 @@ impl ArchiveArgs {
             "--crf": self.rate.crf,
             "--bitrate": self.rate.bitrate,
             "--bpp": self.rate.bpp,
+            "--psnr": self.rate.psnr,
             "--maxrate": self.rate.maxrate,
             "--bufsize": self.rate.bufsize,
             "--effort": self.rate.effort,

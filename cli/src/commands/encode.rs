@@ -139,6 +139,14 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => Exit::Success,
     };
+    if let (Some((chunks, lowest)), Some(asked)) = (encoded.below, rate.psnr()) {
+        let text = format!(
+            "{}: {chunks} of {} chunks do not reach {asked} dB with all bits of the model; the lowest has {lowest:.1} dB",
+            args.output.output, totals.chunks
+        );
+        tracing::warn!("{text}");
+        warnings.push(text);
+    }
     let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, warnings);
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();

@@ -64,6 +64,11 @@ pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
+    if args.rate.psnr.is_some() {
+        return usage(
+            "--psnr: without its source nobody knows the PSNR of a file; give --crf, --bitrate, --bpp or --size",
+        );
+    }
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
@@ -89,7 +94,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let bundle = model::load(&args.model, Halves::Decoder)?;
     model::check(&bundle, &input.video, &input.place)?;
     let rate = args.rate.rate(&input.video, None)?;
-    let effort = rate.effort().unwrap_or_default();
+    let effort = rate.measure().unwrap_or_default().effort;
     let mut header = input.source.header().clone();
     let mut elastic: Option<VideoStream> = None;
     if let Some(Stream::Video(video)) = header.streams.get_mut(input.stream.index()) {

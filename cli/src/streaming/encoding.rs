@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
-use latentbit_codec::rate::{ElasticChunk, KeptFile, KeptItem, RateControl, chunk_seconds};
+use latentbit_codec::rate::{ElasticChunk, KeptFile, KeptItem, RateControl, Shaped, chunk_seconds};
 use latentbit_container::metadata::key;
 use latentbit_container::{
     Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
@@ -73,6 +73,8 @@ pub struct Encoded {
     pub steps: u64,
     /// Planes that tokens have, on average.
     pub mean_depth: f64,
+    /// How many chunks do not reach the PSNR that was asked for, and the lowest that one has, in dB.
+    pub below: Option<(u64, f64)>,
     /// The error that ended the input early, if the frames before it are worth keeping.
     pub fault: Option<anyhow::Error>,
 }
@@ -98,13 +100,13 @@ impl Encoding<'_> {
             output.write(|writer| writer.write_metadata(&metadata))?;
         }
         let read = Read::new(Interleaver::new(info));
-        let (input, chunks) = match self.rate.effort() {
+        let (input, chunks) = match self.rate.measure() {
             None => {
                 let (input, chunks) = pipeline::encoder(self.bundle, video, &self.options)?;
                 (input, Chunks::Plain(chunks))
             }
-            Some(effort) => {
-                let (input, chunks) = pipeline::elastic_encoder(self.bundle, video, &self.options, effort)?;
+            Some(measure) => {
+                let (input, chunks) = pipeline::elastic_encoder(self.bundle, video, &self.options, measure)?;
                 (input, Chunks::Elastic(chunks))
             }
         };
@@ -136,6 +138,7 @@ impl Encoding<'_> {
                             let shaped = control.shape(&elastic, seconds)?;
                             write_packets(&mut output, &packets)?;
                             written.count(&shaped.chunk);
+                            written.compare(&shaped, self.rate.psnr());
                             output.write(|writer| writer.write_stored(&shaped.stored))?;
                         }
                         (Made::Elastic(elastic), None) => {
@@ -176,6 +179,7 @@ impl Encoding<'_> {
                 summary: output.finish()?,
                 steps: written.steps,
                 mean_depth: written.depths / written.tokens.max(1) as f64,
+                below: written.below,
                 fault,
             })
         })
@@ -219,6 +223,7 @@ struct Written {
     tokens: usize,
     /// The sum of all depths.
     depths: f64,
+    below: Option<(u64, f64)>,
     /// What waits to be shaped once all of it is known.
     kept: Vec<KeptItem>,
 }
@@ -228,6 +233,16 @@ impl Written {
         let items = packets.into_iter();
         self.kept
             .extend(items.map(|(stream, packets)| KeptItem::Packets(stream, packets)));
+    }
+
+    /// Notes a chunk that misses the PSNR that was asked for.
+    fn compare(&mut self, shaped: &Shaped, asked: Option<f64>) {
+        if let (Some(asked), Some(found)) = (asked, shaped.psnr)
+            && found < asked
+        {
+            let (chunks, lowest) = self.below.unwrap_or((0, f64::INFINITY));
+            self.below = Some((chunks + 1, lowest.min(found)));
+        }
     }
 
     fn count(&mut self, chunk: &Chunk) {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use latentbit_codec::Bundle;
-use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Shaped, Target, depth_step};
+use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step};
 use latentbit_container::{VideoStream, WriterOptions};
 
 use crate::exit::usage;
@@ -27,6 +27,11 @@ pub struct RateArgs {
     #[arg(long, value_name = "SIZE", value_parser = file_size, group = "rate")]
     pub size: Option<u64>,
 
+    /// PSNR of each chunk in dB, in as few bits as reach it. Where the model cannot reach it, all bits are kept and that is
+    /// said.
+    #[arg(long, value_name = "DB", value_parser = positive, group = "rate")]
+    pub psnr: Option<f64>,
+
     /// With --bitrate or --bpp: rate of the channel that the file goes through; the mean rate by default.
     #[arg(long, value_name = "RATE", value_parser = bit_count)]
     pub maxrate: Option<f64>,
@@ -35,7 +40,8 @@ pub struct RateArgs {
     #[arg(long, value_name = "BITS", value_parser = bit_count)]
     pub bufsize: Option<f64>,
 
-    /// How closely the worth of a bit is measured: 1 in the latent, 2 with a look at the pixels, 3 in pixels (slow).
+    /// How closely the worth of a bit is measured: 1 in the latent (the default), 2 with a look at the pixels (the default with
+    /// --psnr), 3 in pixels (slow).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub effort: Option<u8>,
 }
@@ -123,7 +129,11 @@ impl RateArgs {
 
     /// Whether tokens get depths.
     pub const fn is_given(&self) -> bool {
-        self.crf.is_some() || self.bitrate.is_some() || self.bpp.is_some() || self.size.is_some()
+        self.crf.is_some()
+            || self.bitrate.is_some()
+            || self.bpp.is_some()
+            || self.size.is_some()
+            || self.psnr.is_some()
     }
 
     /// What was asked for, of video of a size and rate; `bits` is what `--bits` says.
@@ -157,6 +167,9 @@ impl RateArgs {
             ));
         }
         let effort_or_default = effort.unwrap_or_default();
+        if let (Some(psnr), None) = (self.psnr, bits) {
+            return Ok(Rate::Live(Target::Psnr(psnr), effort.unwrap_or(Effort::Scaled)));
+        }
         let rate = match (self.crf, mean, self.size) {
             (Some(crf), ..) => Rate::Live(Target::Crf(crf), effort_or_default),
             (_, Some(mean), _) => {
@@ -174,14 +187,14 @@ impl RateArgs {
             (_, _, Some(size)) => Rate::Size(size, effort_or_default),
             _ if effort.is_some() => {
                 return usage(
-                    "--effort: without --crf, --bitrate, --bpp or --size; drop it or give one of them",
+                    "--effort: without --crf, --bitrate, --bpp, --size or --psnr; drop it or give one of them",
                 );
             }
             _ => Rate::Plain,
         };
-        if rate != Rate::Plain && bits.is_some() {
+        if (rate != Rate::Plain || self.psnr.is_some()) && bits.is_some() {
             return usage(
-                "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp and --size; drop one",
+                "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp, --size and --psnr; drop one",
             );
         }
         Ok(rate)
@@ -196,10 +209,19 @@ impl Rate {
     }
 
     /// How errors are measured, if they are.
-    pub const fn effort(self) -> Option<Effort> {
+    pub const fn measure(self) -> Option<Measure> {
         match self {
             Self::Plain => None,
-            Self::Live(_, effort) | Self::Size(_, effort) => Some(effort),
+            Self::Live(Target::Psnr(_), effort) => Some(Measure::tokens(effort).with_source()),
+            Self::Live(_, effort) | Self::Size(_, effort) => Some(Measure::tokens(effort)),
+        }
+    }
+
+    /// The PSNR that is asked for.
+    pub const fn psnr(self) -> Option<f64> {
+        match self {
+            Self::Live(Target::Psnr(psnr), _) => Some(psnr),
+            _ => None,
         }
     }
 }

@@ -141,6 +141,8 @@ fn what_contradicts_itself_is_refused() {
         ("--bitrate 100k --maxrate 50k", "--maxrate"),
         ("--bits 4 --effort 2", "--effort"),
         ("--bpp nan", "above 0"),
+        ("--psnr 30 --crf 20", "--psnr"),
+        ("--psnr 30 --bits 4", "--psnr"),
     ] {
         run(&folder, &tiny(&format!("encode a.y4m -o b.lbit {options}")))
             .expect(2)
@@ -222,4 +224,21 @@ fn depths_are_told_and_shown() {
     // A plain file is as deep everywhere; it has nothing to tell.
     encode(&folder, "b.lbit", "--bits 4");
     assert!(run(&folder, &["info", "b.lbit", "--json"]).expect(0).json()["depths"].is_null());
+}
+
+#[test]
+fn a_psnr_takes_as_few_bits_as_reach_it() {
+    let folder = video(29);
+    let all = encode(&folder, "all.lbit", "--crf 0");
+    // Random weights reach next to nothing, and it is said how little.
+    let line = tiny("encode a.y4m -o far.lbit -y --json --psnr 60");
+    let outcome = run(&folder, &line).expect(0).says(&["2 of 2 chunks", "60 dB"]);
+    assert!(!outcome.json()["warnings"].as_array().unwrap().is_empty());
+    let near = encode(&folder, "near.lbit", "--psnr 2");
+    assert!(number(&near, "bytes") < number(&all, "bytes"));
+    assert!(near["warnings"].as_array().unwrap().is_empty());
+    run(&folder, &["verify", "near.lbit"]).expect(0);
+    run(&folder, &tiny("trim all.lbit -o a.lbit --psnr 30"))
+        .expect(2)
+        .says(&["--psnr"]);
 }

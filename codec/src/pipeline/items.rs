@@ -20,6 +20,8 @@ pub struct LatentChunk {
     pub key: bool,
     /// f32 (T', h, w, C) of about zero mean and unit variance.
     pub latent: Volume,
+    /// The frames that it was made of, padded, f32 (T, H, W, 3) in −1…1, if they are kept.
+    pub(crate) source: Option<Volume>,
 }
 
 impl LatentChunk {
@@ -38,6 +40,7 @@ impl LatentChunk {
             frame_count,
             key,
             latent,
+            source: None,
         }
     }
 }

@@ -42,7 +42,7 @@ pub use memory::{MemoryPlan, TileStates, Work};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::model::Bundle;
-use crate::rate::{Effort, ElasticChunk, Meter};
+use crate::rate::{ElasticChunk, Measure, Meter};
 use collect::Collector;
 use conceal::Concealer;
 use items::Latents;
@@ -181,7 +181,8 @@ pub fn encoder(
 }
 
 /// Starts a pipeline from frames to chunks of an elastic stream: tokens with all their planes, and what each depth would
-/// cost in quality. [`RateControl`](crate::rate::RateControl) chooses among them. The bundle needs both halves.
+/// cost in quality, as `measure` has it looked at. [`RateControl`](crate::rate::RateControl) chooses among them. The bundle
+/// needs both halves.
 ///
 /// # Errors
 /// As for [`encoder`]; [`Error::Parameter`] if `stream` is plain.
@@ -189,12 +190,12 @@ pub fn elastic_encoder(
     bundle: &Arc<Bundle>,
     stream: &VideoStream,
     options: &Options,
-    effort: Effort,
+    measure: Measure,
 ) -> Result<(FrameInput, Output<ElasticChunk>)> {
     let step = stream
         .depth_step
         .ok_or_else(|| Error::parameter("depth step", "a plain stream has no depths to choose"))?;
-    to_tokens(bundle, stream, options, Some(Meter::new(step, effort)))
+    to_tokens(bundle, stream, options, Some(Meter::new(step, measure)))
 }
 
 fn to_tokens<O: Encoded>(
@@ -205,7 +206,8 @@ fn to_tokens<O: Encoded>(
 ) -> Result<(FrameInput, Output<O>)> {
     check_bundle(bundle, stream)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, &Geometry::from(stream), options, &pool)?;
+    let keeps_source = meter.as_ref().is_some_and(Meter::needs_source);
+    let (input, latents) = to_latents(bundle, &Geometry::from(stream), options, &pool, keeps_source)?;
     let (chunks, output) = queue(QUEUE);
     let stage = TokenEncoder::new(bundle, stream, meter)?;
     spawn("vit-encode", &pool, latents, chunks, stage)?;
@@ -250,7 +252,7 @@ pub fn vae_only(
 ) -> Result<(FrameInput, Output<Frame>)> {
     geometry.check(bundle)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, geometry, options, &pool)?;
+    let (input, latents) = to_latents(bundle, geometry, options, &pool, false)?;
     Ok((input, to_frames(bundle, geometry, options, &pool, latents)?))
 }
 
@@ -265,7 +267,7 @@ pub fn latent_encoder(
 ) -> Result<(FrameInput, Output<LatentChunk>)> {
     geometry.check(bundle)?;
     let pool = Pool::new(options.threads)?;
-    let (input, latents) = to_latents(bundle, geometry, options, &pool)?;
+    let (input, latents) = to_latents(bundle, geometry, options, &pool, false)?;
     Ok((input, Output(latents)))
 }
 
@@ -293,6 +295,7 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
     geometry: &Geometry,
     options: &Options,
     pool: &Pool,
+    keeps_source: bool,
 ) -> Result<(FrameInput, Inlet<T>)> {
     let (steps, input) = queue(QUEUE);
     let (latents, output) = queue(QUEUE);
@@ -301,7 +304,7 @@ fn to_latents<T: From<LatentChunk> + Send + 'static>(
         pool,
         input,
         latents,
-        VaeEncoder::new(bundle, geometry, options),
+        VaeEncoder::new(bundle, geometry, options, keeps_source),
     )?;
     let collector = Collector::new(geometry, options.chunks_per_group);
     Ok((FrameInput::new(collector, &options.key_frames, steps), output))

@@ -11,7 +11,7 @@ use super::items::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};
 use crate::model::Bundle;
-use crate::rate::{DepthErrors, ElasticChunk, Meter};
+use crate::rate::{DepthErrors, ElasticChunk, Meter, SourceError};
 
 /// Runs the ViT's encoder and takes signs.
 pub(super) struct TokenEncoder<O> {
@@ -25,21 +25,24 @@ pub(super) struct TokenEncoder<O> {
 /// What goes out for a chunk.
 pub(super) trait Encoded: Send + 'static {
     /// `errors` is there if the stage has a meter.
-    fn of(chunk: Chunk, errors: Option<DepthErrors>) -> Result<Self>
+    fn of(chunk: Chunk, errors: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self>
     where
         Self: Sized;
 }
 
 impl Encoded for Chunk {
-    fn of(chunk: Chunk, _: Option<DepthErrors>) -> Result<Self> {
+    fn of(chunk: Chunk, _: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self> {
         Ok(chunk)
     }
 }
 
 impl Encoded for ElasticChunk {
-    fn of(chunk: Chunk, errors: Option<DepthErrors>) -> Result<Self> {
+    fn of(chunk: Chunk, errors: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self> {
         match errors {
-            Some(errors) => Self::new(chunk, errors),
+            Some((errors, source)) => Ok(Self {
+                source,
+                ..Self::new(chunk, errors)?
+            }),
             None => Err(Error::parameter(
                 "depth step",
                 "a plain stream has no depths to choose",
@@ -74,7 +77,12 @@ impl<O: Encoded> Stage for TokenEncoder<O> {
         let errors = match &mut self.meter {
             Some(meter) => {
                 let coded = (&tokens, estimates.as_ref());
-                Some(context.compute(|| meter.measure(bundle, &item.latent, coded, item.key))?)
+                let latent = &item.latent;
+                let source = item.source.as_ref();
+                Some(context.compute(|| -> Result<_> {
+                    let errors = meter.measure(bundle, latent, coded, item.key)?;
+                    Ok((errors, meter.source_error(bundle, latent, source, item.key)?))
+                })?)
             }
             None => None,
         };
@@ -169,6 +177,7 @@ impl TokenDecoder {
             key: chunk.key,
             frame_count: chunk.frame_count,
             latent,
+            source: None,
         })
     }
 }

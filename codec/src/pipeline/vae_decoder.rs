@@ -287,6 +287,7 @@ impl<O: From<DecodedFrame>> VaeDecoder<O> {
                 key: chunk.key,
                 frame_count: chunk.frame_count,
                 latent: latents.part(at..at + steps)?,
+                source: None,
             };
             at += steps;
             self.chunk(&made_up, Some(Method::Latent), Group::GoesOn, context)?;

@@ -26,6 +26,8 @@ struct Building {
     pixels: Vec<f32>,
     size: [usize; 3],
     waiting: usize,
+    /// All frames, if they are kept.
+    source: Vec<Volume>,
 }
 
 /// Runs the VAE's encoder, a latent frame at a time.
@@ -37,11 +39,18 @@ pub(super) struct VaeEncoder<O> {
     /// Steps that tiles take at once.
     at_once: usize,
     chunk_latent_frames: usize,
+    /// Whether chunks carry the frames that they were made of.
+    keeps_source: bool,
     out: std::marker::PhantomData<fn() -> O>,
 }
 
 impl<O: From<LatentChunk>> VaeEncoder<O> {
-    pub(super) fn new(bundle: &Arc<Bundle>, geometry: &Geometry, options: &Options) -> Self {
+    pub(super) fn new(
+        bundle: &Arc<Bundle>,
+        geometry: &Geometry,
+        options: &Options,
+        keeps_source: bool,
+    ) -> Self {
         let plan = options.encoder_plan.as_ref();
         Self {
             bundle: bundle.clone(),
@@ -50,6 +59,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             building: None,
             at_once: plan.map_or(1, |plan| plan.steps.max(1)),
             chunk_latent_frames: geometry.chunk_latent_frames.into(),
+            keeps_source,
             out: std::marker::PhantomData,
         }
     }
@@ -78,6 +88,7 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             start,
             frames,
             latents,
+            source,
             ..
         }) = self.building.take()
         else {
@@ -90,6 +101,10 @@ impl<O: From<LatentChunk>> VaeEncoder<O> {
             key: start.key,
             frame_count: PixelFrames(frames),
             latent: Volume::concat(latents.collect::<Result<Vec<_>>>()?)?,
+            source: match source.is_empty() {
+                true => None,
+                false => Some(Volume::concat(source)?),
+            },
         };
         context.send(chunk.into())
     }
@@ -116,6 +131,7 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
                 pixels: Vec::new(),
                 size: [0; 3],
                 waiting: 0,
+                source: Vec::new(),
             });
         } else if let Some(building) = &self.building
             && building.waiting >= self.at_once
@@ -127,6 +143,7 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
             bundle,
             state,
             tiles,
+            keeps_source,
             building: Some(building),
             ..
         } = self
@@ -134,6 +151,11 @@ impl<O: From<LatentChunk> + Send + 'static> Stage for VaeEncoder<O> {
             return Err(Error::Stopped);
         };
         let [t, h, w] = step.size;
+        if *keeps_source {
+            building
+                .source
+                .push(Volume::new(&[t, h, w, 3], step.pixels.clone())?);
+        }
         if tiles.is_some() {
             if building.pixels.is_empty() {
                 let later = (at_once - 1) * bundle.vae.strides()[0];

@@ -15,6 +15,9 @@ pub enum Target {
     Crf(f64),
     /// So many bits for each second of video.
     Bitrate(Bitrate),
+    /// The PSNR of each chunk in dB, over red, green and blue, with as few bits as reach it. Where all bits do not reach it,
+    /// all are kept. Needs chunks whose [`source`](ElasticChunk::source) error was measured.
+    Psnr(f64),
 }
 
 /// A rate, and how far it may be left.
@@ -65,7 +68,7 @@ impl RateControl {
     pub fn new(target: Target, compression: Compression) -> Self {
         let room = match target {
             Target::Bitrate(rate) => rate.buffer,
-            Target::Crf(_) => 0.0,
+            Target::Crf(_) | Target::Psnr(_) => 0.0,
         };
         Self {
             target,
@@ -84,7 +87,28 @@ impl RateControl {
         match self.target {
             Target::Crf(crf) => elastic.shaped(crf, self.compression),
             Target::Bitrate(rate) => self.within(elastic, rate, seconds),
+            Target::Psnr(psnr) => self.reaching(elastic, psnr),
         }
+    }
+
+    /// The highest rate factor at which a chunk has a PSNR.
+    fn reaching(&self, elastic: &ElasticChunk, psnr: f64) -> Result<Shaped> {
+        let at = |crf| elastic.shaped(crf, self.compression);
+        let reaches = |shaped: &Shaped| shaped.psnr.is_some_and(|found| found >= psnr);
+        let (mut low, mut high) = (0.0, MAX_CRF);
+        let mut best = at(low)?;
+        if !reaches(&best) {
+            return Ok(best);
+        }
+        while high - low > CRF_STEP {
+            let middle = (low + high) / 2.0;
+            let found = at(middle)?;
+            match reaches(&found) {
+                true => (low, best) = (middle, found),
+                false => high = middle,
+            }
+        }
+        Ok(best)
     }
 
     fn within(&mut self, elastic: &ElasticChunk, rate: Bitrate, seconds: f64) -> Result<Shaped> {

@@ -39,6 +39,44 @@ impl Effort {
     }
 }
 
+/// What is measured of each chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Measure {
+    /// How closely the errors of tokens are measured.
+    pub effort: Effort,
+    /// Whether it is also measured what the VAE alone makes of the frames, for [`Target::Psnr`](super::Target::Psnr): a pass
+    /// of its decoder.
+    pub source: bool,
+}
+
+impl Measure {
+    /// The errors of tokens alone.
+    #[must_use]
+    pub const fn tokens(effort: Effort) -> Self {
+        Self {
+            effort,
+            source: false,
+        }
+    }
+
+    /// The error of the VAE, too.
+    #[must_use]
+    pub const fn with_source(self) -> Self {
+        Self { source: true, ..self }
+    }
+}
+
+/// What the VAE makes of the frames of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SourceError {
+    /// The sum of squared differences in red, green and blue in −1…1.
+    pub sum: f64,
+    /// How many values were compared.
+    pub values: usize,
+}
+
 /// The error of each token of a chunk at each depth: the sum of squared differences that it leaves in the pixels it stands
 /// for, over red, green and blue in −1…1, beside a decode of the exact latent.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,18 +155,49 @@ fn squared_difference(a: &[f32], b: &[f32]) -> f32 {
 /// Measures errors, chunk after chunk of a stream.
 pub(crate) struct Meter {
     step: u8,
-    effort: Effort,
+    measure: Measure,
     /// The VAE's decoder at the exact latent, and at each depth that is looked at in pixels.
     states: Vec<DecoderState>,
+    /// The VAE's decoder at the exact latent, to compare with the source.
+    of_source: DecoderState,
 }
 
 impl Meter {
-    pub fn new(step: u8, effort: Effort) -> Self {
+    pub fn new(step: u8, measure: Measure) -> Self {
         Self {
             step: step.clamp(1, 64),
-            effort,
+            measure,
             states: Vec::new(),
+            of_source: DecoderState::default(),
         }
+    }
+
+    /// Whether [`source_error`](Self::source_error) is wanted.
+    pub const fn needs_source(&self) -> bool {
+        self.measure.source
+    }
+
+    /// What the VAE makes of `source`, the frames that `latent` was made of, if it is there.
+    pub fn source_error(
+        &mut self,
+        bundle: &Bundle,
+        latent: &Volume,
+        source: Option<&Volume>,
+        key: bool,
+    ) -> Result<Option<SourceError>> {
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        if key {
+            self.of_source.reset();
+        }
+        let decoded = bundle.vae.decode(latent, &mut self.of_source)?;
+        let pairs = decoded.data().iter().zip(source.data());
+        let sum = pairs.map(|(a, b)| f64::from((a - b) * (a - b))).sum();
+        Ok(Some(SourceError {
+            sum,
+            values: source.data().len(),
+        }))
     }
 
     /// The errors of `tokens`, which were made of `latent` (T', h, w, C); a group begins with it if `key`. `estimates` are what
@@ -154,7 +223,7 @@ impl Meter {
                 None => Ok(places.in_latent(latent, &all()?, bundle.sensitivity()?, key)),
             }
         };
-        let levels = match self.effort {
+        let levels = match self.measure.effort {
             Effort::Pixels => self.in_pixels(bundle, latent, &all()?, &places, key)?,
             Effort::Estimated => guessed()?,
             Effort::Scaled => {
@@ -226,7 +295,7 @@ impl<'a> Reshaper<'a> {
                 (stream.height as usize).div_ceil(rows),
                 (stream.width as usize).div_ceil(columns),
             ],
-            meter: Meter::new(step, effort),
+            meter: Meter::new(step, Measure::tokens(effort)),
         })
     }
 
@@ -422,7 +491,7 @@ mod tests {
         assert_eq!(logs.shape(), [tokens.values.len(), depths]);
         let [time, rows, columns] = bundle.vae.strides();
         for key in [true, false] {
-            let found = Meter::new(5, Effort::Estimated)
+            let found = Meter::new(5, Measure::default())
                 .measure(&bundle, &latent, (&tokens, Some(&logs)), key)
                 .unwrap();
             assert_eq!((found.levels.len(), found.depth(depths - 1)), (depths, bits));
@@ -442,7 +511,7 @@ mod tests {
             }
         }
         // Of depths that the head does not know, the latent tells.
-        let other = Meter::new(3, Effort::Estimated)
+        let other = Meter::new(3, Measure::default())
             .measure(&bundle, &latent, (&tokens, Some(&logs)), true)
             .unwrap();
         assert_eq!(other.levels.len(), ladder(3, bits.into()).count());

@@ -12,7 +12,7 @@ mod size;
 
 pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
 pub use errors::Reshaper;
-pub use errors::{DepthErrors, Effort};
+pub use errors::{DepthErrors, Effort, Measure, SourceError};
 pub(crate) use errors::{Meter, Sensitivity};
 pub use shape::{Shaped, lambda_of_crf};
 pub use size::{KeptFile, KeptItem};
@@ -55,6 +55,8 @@ pub struct ElasticChunk {
     pub errors: DepthErrors,
     /// What each layer of each token would take in a file, in bits.
     pub costs: Vec<Vec<f32>>,
+    /// What is lost before tokens are made, if that was measured.
+    pub source: Option<SourceError>,
 }
 
 impl ElasticChunk {
@@ -64,6 +66,11 @@ impl ElasticChunk {
     /// [`Error::Container`](crate::Error::Container) if its tokens break a rule.
     pub fn new(chunk: Chunk, errors: DepthErrors) -> Result<Self> {
         let costs = layer_costs(&chunk.tokens, errors.step)?;
-        Ok(Self { chunk, errors, costs })
+        Ok(Self {
+            chunk,
+            errors,
+            costs,
+            source: None,
+        })
     }
 }

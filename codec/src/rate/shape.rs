@@ -35,6 +35,9 @@ pub struct Shaped {
     pub bytes: u64,
     /// The rate factor that its depths are those of.
     pub crf: f64,
+    /// The PSNR of its frames in dB, over red, green and blue, as it follows from the errors that were measured; only where
+    /// [`ElasticChunk::source`] is known.
+    pub psnr: Option<f64>,
 }
 
 impl ElasticChunk {
@@ -52,8 +55,14 @@ impl ElasticChunk {
         }
         let deepest = depths.iter().copied().max().unwrap_or(0);
         let DepthErrors { step, bits, .. } = self.errors;
+        let depths = DepthMap { step, values: depths };
+        let psnr = self.source.map(|source| {
+            let error = (source.sum + self.errors.total(&depths)) / source.values.max(1) as f64;
+            // Values go from −1 to 1.
+            10.0 * (4.0 / error.max(f64::MIN_POSITIVE)).log10()
+        });
         let mut chunk = self.chunk.clone();
-        chunk.tokens = chunk.tokens.with_depths(DepthMap { step, values: depths });
+        chunk.tokens = chunk.tokens.with_depths(depths);
         chunk.tokens.truncate_bits(deepest.max(step.min(bits)));
         let stored = StoredChunk::pack(&chunk, compression)?;
         Ok(Shaped {
@@ -61,6 +70,7 @@ impl ElasticChunk {
             chunk,
             stored,
             crf,
+            psnr,
         })
     }
 
