@@ -7,6 +7,7 @@ mod digest;
 mod exit;
 mod interrupt;
 mod latents;
+mod limits;
 mod model;
 mod models;
 mod overwrite;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
     let arguments = Arguments::parse_from(std::env::args_os().map(commands::as_ffmpeg_has_it));
     start_log(&arguments);
+    if arguments.trusted {
+        limits::trust();
+    }
     latentbit_media::set_verbose(arguments.verbose > 1);
     let result = arguments.command.run(arguments.quiet);
     let exit = result.unwrap_or_else(|error| {

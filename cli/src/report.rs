@@ -119,6 +119,11 @@ pub fn print_text(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// The line that stands for `more` problems that are not told one by one.
+pub fn more_problems(more: u64) -> Option<String> {
+    (more > 0).then(|| format!("and {more} more of the same kinds"))
+}
+
 /// Bits over pixels; 0 for a video without any.
 pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
     let pixels = frames as f64 * f64::from(width) * f64::from(height);

@@ -66,6 +66,28 @@ pub enum Error {
         /// The bundle at hand.
         given: Box<BundleId>,
     },
+    /// A stream asks for more than is allowed.
+    #[error("{what} is over the limit: expected at most {limit}, found {found}")]
+    Limits {
+        /// What is too large.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What was found.
+        found: u64,
+    },
+    /// What is to be done takes more memory than there is.
+    #[error(
+        "it takes about {} MB of memory in whole frames, and there are {} MB in all; with a limit (--max-memory) it is done \
+         in tiles, which take less",
+        needed / 1_000_000, there / 1_000_000
+    )]
+    Memory {
+        /// Bytes that it takes.
+        needed: u64,
+        /// Bytes that this process can have.
+        there: u64,
+    },
     /// A chunk cannot be decoded.
     #[error("chunk {sequence}: {reason}")]
     Chunk {

@@ -5,7 +5,6 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
 use crate::ground::TokenGrid;
-use crate::record::{CRC_LEN, HEADER_LEN};
 use crate::stored::Unpacked;
 use crate::units::PixelFrames;
 
@@ -22,11 +21,6 @@ pub struct Totals {
     pub chunks: u64,
     /// SHA-256 of the contents, whatever coder stored them (LBIT §8.1); none if it was not computed.
     pub digest: Option<[u8; 32]>,
-}
-
-/// Bytes of the end record of a file with `streams` streams.
-pub(crate) const fn record_len(streams: usize) -> u64 {
-    (HEADER_LEN + START_LEN + TOTALS_LEN * streams + CRC_LEN) as u64
 }
 
 /// The digest of a stream: SHA-256 over its contents in order, whatever coder stored them (LBIT §8.1).

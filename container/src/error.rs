@@ -87,7 +87,7 @@ pub enum Error {
     /// The stream asks for more than the caller allows.
     #[error(
         "{}{what} at byte {offset} is over the limit: expected at most {limit}, found {found}; if the file is \
-         trusted, raise Limits::{name}",
+         trusted, raise Limits::{name} (--trusted)",
         in_chunk(.chunk)
     )]
     Limits {

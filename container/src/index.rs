@@ -11,12 +11,16 @@ use crate::ground::StreamId;
 use crate::header::Header;
 use crate::limits::{Limits, within};
 use crate::record::{CRC_LEN, HEADER_LEN, RECORD_VERSION, RecordHeader, Tag, check_crc};
-use crate::stored::StoredChunk;
+use crate::stored::{FIXED_LEN, StoredChunk};
 use crate::track::check_alone;
 use crate::units::{LatentFrames, PixelFrames};
+use crate::work::spend;
 
 /// Bytes that an entry takes at least.
 const LEAST_ENTRY_LEN: usize = 9;
+
+/// Bytes that the record of a chunk takes at least.
+const LEAST_CHUNK_LEN: u64 = (HEADER_LEN + FIXED_LEN + CRC_LEN) as u64;
 
 /// Flag of a chunk that starts a group.
 const KEY: u8 = 1;
@@ -102,10 +106,13 @@ pub(crate) fn encode(chunks: &[ChunkInfo]) -> Vec<u8> {
 pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<ChunkInfo>> {
     let mut fields = Fields::new(payload, offset, None);
     let count = fields.varint("number of index entries")?;
-    let most = fields.remaining() / LEAST_ENTRY_LEN;
+    // Each entry stands for a chunk before the index. So the list takes little more memory than the file has bytes.
+    let chunks = usize::try_from(offset / LEAST_CHUNK_LEN).unwrap_or(usize::MAX);
+    let most = (fields.remaining() / LEAST_ENTRY_LEN).min(chunks);
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     if count > most {
-        let expected = format!("at most {most}, which is what the record has room for");
+        let expected =
+            format!("at most {most}, which is what the record and the file before it have room for");
         return Err(Broken::new("number of index entries", expected, count).in_file(offset, None));
     }
     let mut chunks = Vec::with_capacity(count);
@@ -324,6 +331,7 @@ pub(crate) fn read_at<R: Read + Seek>(file: &mut R, offset: u64, len: u64) -> Re
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(len).read_to_end(&mut bytes).map_err(failed)?;
+    spend(bytes.len());
     if bytes.len() as u64 != len {
         let found = format!("{} bytes until the end of the file", bytes.len());
         return Err(Broken::new("record", format!("{len} bytes"), found).in_file(offset, None));

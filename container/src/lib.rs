@@ -61,6 +61,7 @@ mod packets;
 mod parser;
 mod plan;
 mod planes;
+mod problems;
 mod reader;
 mod record;
 mod stored;
@@ -68,8 +69,11 @@ mod times;
 mod track;
 pub mod units;
 mod verify;
+mod work;
 mod writer;
 
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod testing;
 
@@ -91,10 +95,13 @@ pub use packets::{Packet, Packets};
 pub use parser::{Event, Lost, Next, Parser, ReadMode, Status};
 pub use plan::{ChunkPlan, PlannedChunk};
 pub use planes::Planes;
+pub use problems::{Problem, Problems};
 pub use reader::Reader;
 pub use record::{MAGIC, SYNC};
 pub use stored::{LayerSizes, StoredChunk};
 pub use times::{Times, rescale, ticks_of};
 pub use units::{LatentFrames, PixelFrames};
 pub use verify::{Verification, verify, verify_file};
+#[cfg(fuzzing)]
+pub use work::work_of;
 pub use writer::{Summary, Writer, WriterOptions};

@@ -2,7 +2,12 @@
 
 use crate::error::Error;
 
-/// Bounds on what a stream may ask of its reader; checked before anything is allocated.
+/// The budgets of a reader: what a stream may ask of it, checked before anything is allocated.
+///
+/// They are what every way of reading accounts to: [`Parser`](crate::Parser), [`Reader`](crate::Reader),
+/// [`File`](crate::File), [`verify`](crate::verify()), the functions of [`edit`](crate::edit), the command, and the Python
+/// package. Under them the work for a stream is linear in its bytes and in the bits that its chunks declare, each unpacked
+/// once, and memory is bounded whatever its length; LBIT §9.1 has the figures.
 ///
 /// `None` switches a bound off. The defaults fit video of 8K and its tokens.
 ///
@@ -25,16 +30,29 @@ pub struct Limits {
     pub max_chunk_bytes: Option<u64>,
     /// Most frames that a full chunk of a stream may hold. Default 4096.
     pub max_chunk_frames: Option<u32>,
-    /// Most tokens in a chunk; a token takes 8 bytes in memory. Default 2^24.
+    /// Most tokens in a chunk; a token takes up to 17 bytes in memory while it is unpacked. Default 2^22.
     pub max_chunk_tokens: Option<u64>,
     /// Largest payload of a record of packets in bytes. Default 16 MiB.
     pub max_packet_bytes: Option<u32>,
+    /// Most packets in a record. Default 2^16.
+    pub max_packets: Option<u32>,
+    /// Most memory of packets that were read and wait for the frames that they belong to, in bytes; for programs that show
+    /// frames and packets together. Default 64 MiB.
+    pub max_waiting_bytes: Option<u64>,
+    /// Most keys, values and chapters in a file, in all records together; a later record counts as well as the one that it
+    /// replaces. Default 2^16.
+    pub max_metadata_entries: Option<u32>,
+    /// Most bytes of payload of all records of metadata and chapters together. Default 16 MiB.
+    pub max_metadata_bytes: Option<u64>,
     /// Largest payload of an index record in bytes, read only by [`File`](crate::File); in memory it takes
     /// up to ten times as much. Default 16 MiB.
     pub max_index_bytes: Option<u32>,
     /// Most frames of all missing chunks together, so that a few bytes cannot claim years of video that somebody then
     /// fills in. Default 2^18, which is over two hours.
     pub max_missing_frames: Option<u64>,
+    /// Most problems of a file that are kept to be told; more are only counted, see [`Problems`](crate::Problems).
+    /// Default 1000.
+    pub max_problems: Option<u32>,
 }
 
 impl Default for Limits {
@@ -45,10 +63,15 @@ impl Default for Limits {
             max_streams: Some(64),
             max_chunk_bytes: Some(64 << 20),
             max_chunk_frames: Some(4096),
-            max_chunk_tokens: Some(1 << 24),
+            max_chunk_tokens: Some(1 << 22),
             max_packet_bytes: Some(16 << 20),
+            max_packets: Some(1 << 16),
+            max_waiting_bytes: Some(64 << 20),
+            max_metadata_entries: Some(1 << 16),
+            max_metadata_bytes: Some(16 << 20),
             max_index_bytes: Some(16 << 20),
             max_missing_frames: Some(1 << 18),
+            max_problems: Some(1000),
         }
     }
 }
@@ -65,8 +88,13 @@ impl Limits {
             max_chunk_frames: None,
             max_chunk_tokens: None,
             max_packet_bytes: None,
+            max_packets: None,
+            max_waiting_bytes: None,
+            max_metadata_entries: None,
+            max_metadata_bytes: None,
             max_index_bytes: None,
             max_missing_frames: None,
+            max_problems: None,
         }
     }
 }
@@ -93,7 +121,12 @@ setters! {
     with_max_chunk_tokens max_chunk_tokens u64,
     with_max_packet_bytes max_packet_bytes u32,
     with_max_index_bytes max_index_bytes u32,
+    with_max_packets max_packets u32,
+    with_max_waiting_bytes max_waiting_bytes u64,
+    with_max_metadata_entries max_metadata_entries u32,
+    with_max_metadata_bytes max_metadata_bytes u64,
     with_max_missing_frames max_missing_frames u64,
+    with_max_problems max_problems u32,
 }
 
 /// Fails if `found` is over the limit called `name`.
@@ -115,5 +148,39 @@ pub(crate) fn within(
             found,
         }),
         _ => Ok(()),
+    }
+}
+
+/// What a reading has spent of its budgets for metadata and chapters, all records together.
+#[derive(Clone, Debug)]
+pub(crate) struct NotesBudget {
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+}
+
+impl NotesBudget {
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            entries: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Accounts for a record with `bytes` of payload at `offset`.
+    pub fn record(&mut self, bytes: usize, offset: u64) -> Result<(), Error> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        let what = "length of all metadata and chapters";
+        let limit = self.limits.max_metadata_bytes;
+        within(limit, "max_metadata_bytes", what, self.bytes, offset, None)
+    }
+
+    /// Accounts for a key and its value, or a chapter.
+    pub fn entry(&mut self, offset: u64) -> Result<(), Error> {
+        self.entries = self.entries.saturating_add(1);
+        let what = "number of metadata entries and chapters";
+        let limit = self.limits.max_metadata_entries;
+        within(limit, "max_metadata_entries", what, self.entries, offset, None)
     }
 }

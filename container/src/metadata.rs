@@ -3,6 +3,8 @@
 use crate::error::{Broken, Result};
 use crate::fields::{Fields, put_text, put_varint};
 use crate::ground::StreamId;
+use crate::header::Header;
+use crate::limits::NotesBudget;
 
 /// Keys that LBIT §7.2 gives a meaning.
 pub mod key {
@@ -48,12 +50,20 @@ impl Metadata {
         Ok(out)
     }
 
-    pub(crate) fn decode(payload: &[u8], offset: u64, stream: StreamId) -> Result<Self> {
+    /// Reads the payload of a metadata record that starts at `offset`.
+    pub(crate) fn decode(
+        payload: &[u8],
+        offset: u64,
+        stream: StreamId,
+        budget: &mut NotesBudget,
+    ) -> Result<Self> {
+        budget.record(payload.len(), offset)?;
         let mut fields = Fields::new(payload, offset, None);
         let count = fields.varint("number of metadata entries")?;
         let mut entries = Vec::new();
         // The count may be false: what is there decides.
         for _ in 0..count {
+            budget.entry(offset)?;
             let key = fields.text("metadata key")?;
             entries.push((key, fields.text("metadata value")?));
         }
@@ -75,16 +85,31 @@ impl Metadata {
     }
 }
 
+/// Fails if metadata is about a stream that a file with this header does not have.
+pub(crate) fn check_stream(header: &Header, stream: StreamId) -> Result<(), Broken> {
+    match stream == StreamId::NONE || stream.index() < header.streams.len() {
+        true => Ok(()),
+        false => Err(Broken::new(
+            "stream of metadata",
+            "one of the file, or none",
+            stream,
+        )),
+    }
+}
+
 /// A part of the file that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chapter {
     /// Where it starts, in nanoseconds.
     pub start: u64,
-    /// Where it ends, in nanoseconds; not before its start.
+    /// Where it ends, in nanoseconds; not before its start, and below 2^63.
     pub end: u64,
     /// Its name, without control characters.
     pub title: String,
 }
+
+/// The latest end of a chapter, so that it can be held as a signed number, as other times.
+const LAST_END: u64 = i64::MAX as u64;
 
 fn check_title(title: &str) -> Result<(), Broken> {
     match title.contains(char::is_control) {
@@ -105,6 +130,13 @@ pub(crate) fn encode_chapters(chapters: &[Chapter]) -> Result<Vec<u8>, Broken> {
             let expected = format!("at least {}", chapter.start);
             return Err(Broken::new("end of a chapter", expected, chapter.end));
         };
+        if chapter.end > LAST_END {
+            return Err(Broken::new(
+                "end of a chapter",
+                "less than 2^63 nanoseconds",
+                chapter.end,
+            ));
+        }
         check_title(&chapter.title)?;
         put_varint(&mut out, chapter.start);
         put_varint(&mut out, length);
@@ -113,16 +145,20 @@ pub(crate) fn encode_chapters(chapters: &[Chapter]) -> Result<Vec<u8>, Broken> {
     Ok(out)
 }
 
-pub(crate) fn decode_chapters(payload: &[u8], offset: u64) -> Result<Vec<Chapter>> {
+/// Reads the payload of a chapter record that starts at `offset`.
+pub(crate) fn decode_chapters(payload: &[u8], offset: u64, budget: &mut NotesBudget) -> Result<Vec<Chapter>> {
+    budget.record(payload.len(), offset)?;
     let mut fields = Fields::new(payload, offset, None);
     let count = fields.varint("number of chapters")?;
     let mut chapters = Vec::new();
     for _ in 0..count {
+        budget.entry(offset)?;
         let at = fields.offset();
         let start = fields.varint("start of a chapter")?;
         let length = fields.varint("length of a chapter")?;
-        let end = start.checked_add(length).ok_or_else(|| {
-            Broken::new("length of a chapter", "an end below 2^64 nanoseconds", length).in_file(at, None)
+        let end = start.checked_add(length).filter(|&end| end <= LAST_END);
+        let end = end.ok_or_else(|| {
+            Broken::new("length of a chapter", "an end below 2^63 nanoseconds", length).in_file(at, None)
         })?;
         let title = fields.text("title of a chapter")?;
         check_title(&title).map_err(|broken| broken.in_file(at, None))?;
@@ -135,7 +171,12 @@ pub(crate) fn decode_chapters(payload: &[u8], offset: u64) -> Result<Vec<Chapter
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
     use proptest::prelude::*;
+
+    fn budget() -> NotesBudget {
+        NotesBudget::new(Limits::default())
+    }
 
     proptest! {
         #[test]
@@ -145,7 +186,7 @@ mod tests {
         ) {
             let metadata = Metadata { stream: StreamId(3), entries };
             let payload = metadata.encode().unwrap();
-            prop_assert_eq!(Metadata::decode(&payload, 0, StreamId(3)).unwrap(), metadata);
+            prop_assert_eq!(Metadata::decode(&payload, 0, StreamId(3), &mut budget()).unwrap(), metadata);
             let chapters: Vec<Chapter> = chapters
                 .into_iter()
                 .map(|(start, length, title)| Chapter {
@@ -155,21 +196,21 @@ mod tests {
                 })
                 .collect();
             let payload = encode_chapters(&chapters).unwrap();
-            prop_assert_eq!(decode_chapters(&payload, 0).unwrap(), chapters);
+            prop_assert_eq!(decode_chapters(&payload, 0, &mut budget()).unwrap(), chapters);
         }
 
         #[test]
         fn noise_is_no_danger(noise in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Metadata::decode(&noise, 0, StreamId::NONE);
-            let _ = decode_chapters(&noise, 0);
+            let _ = Metadata::decode(&noise, 0, StreamId::NONE, &mut budget());
+            let _ = decode_chapters(&noise, 0, &mut budget());
         }
     }
 
     #[test]
     fn false_claims() {
-        assert!(Metadata::decode(&[0xff, 0xff, 0xff, 0x7f], 0, StreamId::NONE).is_err());
+        assert!(Metadata::decode(&[0xff, 0xff, 0xff, 0x7f], 0, StreamId::NONE, &mut budget()).is_err());
         assert!(
-            Metadata::decode(&[1, 0, 0], 0, StreamId::NONE).is_err(),
+            Metadata::decode(&[1, 0, 0], 0, StreamId::NONE, &mut budget()).is_err(),
             "empty key"
         );
         let chapter = Chapter {

@@ -3,6 +3,7 @@
 use crate::error::{Broken, Result};
 use crate::fields::{Fields, put_signed, put_varint};
 use crate::ground::StreamId;
+use crate::limits::{Limits, within};
 
 const KEY: u64 = 1;
 const DECODE_TIME: u64 = 2;
@@ -37,6 +38,26 @@ pub struct Packets {
     pub packets: Vec<Packet>,
 }
 
+/// The most that a packet takes besides its data.
+const MOST_TABLE_LEN: usize = 1 + 4 * 10;
+
+/// How many of `packets` may stand in one record, so that readers with the default limits take it: one at least.
+pub(crate) fn in_one_record(packets: &[Packet]) -> usize {
+    let limits = Limits::default();
+    let most = |limit: Option<u32>| limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut left = most(limits.max_packet_bytes).saturating_sub(10);
+    let fit = packets
+        .iter()
+        .take(most(limits.max_packets))
+        .take_while(|packet| {
+            let len = packet.data.len().saturating_add(MOST_TABLE_LEN);
+            let fits = len <= left;
+            left = left.saturating_sub(len);
+            fits
+        });
+    fit.count().max(1).min(packets.len())
+}
+
 /// The payload of a packet record.
 pub(crate) fn encode(packets: &[Packet]) -> Result<Vec<u8>, Broken> {
     if packets.is_empty() {
@@ -64,9 +85,9 @@ pub(crate) fn encode(packets: &[Packet]) -> Result<Vec<u8>, Broken> {
 }
 
 /// Reads the payload of a packet record that starts at `offset`.
-pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<Packet>> {
+pub(crate) fn decode(payload: &[u8], offset: u64, limits: &Limits) -> Result<Vec<Packet>> {
     let mut fields = Fields::new(payload, offset, None);
-    let (mut packets, lengths) = table(&mut fields)?;
+    let (mut packets, lengths) = table(&mut fields, limits)?;
     for (packet, len) in packets.iter_mut().zip(lengths) {
         packet.data = fields.bytes(len, "data of a packet")?.to_vec();
     }
@@ -76,8 +97,8 @@ pub(crate) fn decode(payload: &[u8], offset: u64) -> Result<Vec<Packet>> {
 
 /// Time and duration of each packet, from the `start` of the payload of a record that lies at `offset`. Fails if the table
 /// does not end in it.
-pub(crate) fn times(start: &[u8], offset: u64) -> Result<Vec<(i64, u64)>> {
-    let (packets, _) = table(&mut Fields::new(start, offset, None))?;
+pub(crate) fn times(start: &[u8], offset: u64, limits: &Limits) -> Result<Vec<(i64, u64)>> {
+    let (packets, _) = table(&mut Fields::new(start, offset, None), limits)?;
     Ok(packets
         .iter()
         .map(|packet| (packet.pts, packet.duration))
@@ -85,7 +106,7 @@ pub(crate) fn times(start: &[u8], offset: u64) -> Result<Vec<(i64, u64)>> {
 }
 
 /// The packets of a record without their data, and the length of the data of each.
-fn table(fields: &mut Fields<'_>) -> Result<(Vec<Packet>, Vec<usize>)> {
+fn table(fields: &mut Fields<'_>, limits: &Limits) -> Result<(Vec<Packet>, Vec<usize>)> {
     let at = fields.offset();
     let count = fields.varint("number of packets")?;
     let most = fields.remaining() / LEAST_LEN;
@@ -96,6 +117,8 @@ fn table(fields: &mut Fields<'_>) -> Result<(Vec<Packet>, Vec<usize>)> {
         let expected = format!("1 to {most}, which is what the record has room for");
         return Err(Broken::new("number of packets", expected, "another number").in_file(at, None));
     };
+    let (most, what) = (limits.max_packets, "number of packets");
+    within(most, "max_packets", what, count as u64, at, None)?;
     let mut packets = Vec::with_capacity(count);
     let mut lengths = Vec::with_capacity(count);
     let mut pts = 0i64;
@@ -159,7 +182,7 @@ mod tests {
             &[2, 0, 0, 0, 0],
             &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0],
         ] {
-            let error = decode(payload, 0).unwrap_err();
+            let error = decode(payload, 0, &Limits::default()).unwrap_err();
             assert!(error.to_string().contains("number of packets"), "{error}");
         }
     }
@@ -168,15 +191,15 @@ mod tests {
         #[test]
         fn round_trip(packets in proptest::collection::vec(any_packet(), 1..6)) {
             let payload = encode(&packets).unwrap();
-            prop_assert_eq!(decode(&payload, 0).unwrap(), packets);
+            prop_assert_eq!(decode(&payload, 0, &Limits::default()).unwrap(), packets);
             for len in 0..payload.len() {
-                prop_assert!(decode(&payload[..len], 0).is_err());
+                prop_assert!(decode(&payload[..len], 0, &Limits::default()).is_err());
             }
         }
 
         #[test]
         fn noise_is_no_danger(noise in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = decode(&noise, 0);
+            let _ = decode(&noise, 0, &Limits::default());
         }
     }
 }

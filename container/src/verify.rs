@@ -8,6 +8,7 @@ use crate::header::{Header, Version};
 use crate::index::{self, ChunkInfo};
 use crate::limits::Limits;
 use crate::parser::{Event, Next, Parser, ReadMode, Status};
+use crate::problems::Problems;
 use crate::reader::find_head;
 
 /// Bytes asked for at a time.
@@ -33,8 +34,8 @@ pub struct Verification {
     pub totals: Option<Vec<Totals>>,
     /// How the file ends.
     pub status: Status,
-    /// Everything that is wrong, in order; empty if the file is whole.
-    pub problems: Vec<Error>,
+    /// What is wrong, in order; empty if the file is whole.
+    pub problems: Problems<Error>,
 }
 
 impl Verification {
@@ -86,7 +87,7 @@ fn run<R: Read>(mut input: R, limits: &Limits, mut lenient: Parser) -> Result<Ve
         lost_frames: 0,
         totals: None,
         status: Status::Reading,
-        problems: Vec::new(),
+        problems: Problems::new(limits),
     };
     let mut buffer = vec![0; READ_LEN];
     loop {
@@ -118,8 +119,10 @@ fn run<R: Read>(mut input: R, limits: &Limits, mut lenient: Parser) -> Result<Ve
     found.version = lenient.version();
     found.totals = lenient.ended().map(<[Totals]>::to_vec);
     found.status = lenient.status();
-    if found.is_whole() {
-        found.problems.extend(strict.error);
+    if found.is_whole()
+        && let Some(error) = strict.error
+    {
+        found.problems.push(error);
     }
     Ok(found)
 }
@@ -147,7 +150,8 @@ impl Verification {
     }
 }
 
-/// A strict reading that also compares the index with what it saw.
+/// A strict reading that also compares the index with what it saw. It leaves the planes to the other reading: what is
+/// wrong with them is found there, and none is unpacked twice.
 struct Strict {
     parser: Parser,
     chunks: Vec<ChunkInfo>,
@@ -158,6 +162,7 @@ impl Strict {
     fn new(limits: &Limits) -> Self {
         let mut parser = Parser::new(*limits, ReadMode::Strict);
         parser.keep_index();
+        parser.set_unpack(false);
         Self {
             parser,
             chunks: Vec::new(),
@@ -168,7 +173,7 @@ impl Strict {
     fn run(&mut self) {
         while self.error.is_none() {
             match self.parser.poll() {
-                Ok(Next::Event(Event::Chunk(_) | Event::Missing { .. })) => {
+                Ok(Next::Event(Event::Stored(_))) => {
                     self.chunks.extend(self.parser.last_chunk().copied());
                 }
                 Ok(Next::Event(_)) => {}

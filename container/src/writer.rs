@@ -15,6 +15,9 @@ use crate::record::{self, MAGIC, Tag};
 use crate::stored::{StoredChunk, Unpacked};
 use crate::track::{Track, check_alone};
 
+/// Bytes of records that may wait for the next chunk.
+const MOST_WAITING: usize = 1 << 16;
+
 /// How a [`Writer`] writes; begin with [`default`](Self::default).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -170,7 +173,7 @@ impl<W: Write> Writer<W> {
     /// then. [`Error::Io`].
     pub fn write_chunk(&mut self, chunk: &Chunk) -> Result<()> {
         let (stored, unpacked) = StoredChunk::pack_all(chunk, self.options.compression)?;
-        self.write(&stored, self.options.digests.then_some(&unpacked))
+        self.write_unpacked(&stored, self.options.digests.then_some(&unpacked))
     }
 
     /// Writes the next chunk as it was stored in another file, and flushes it. It is unpacked only for the digest; with
@@ -183,10 +186,16 @@ impl<W: Write> Writer<W> {
             true => Some(chunk.unpacked().map_err(Broken::by_caller)?),
             false => None,
         };
-        self.write(chunk, unpacked.as_ref())
+        self.write_unpacked(chunk, unpacked.as_ref())
     }
 
-    fn write(&mut self, chunk: &StoredChunk, unpacked: Option<&Unpacked>) -> Result<()> {
+    /// Whether what chunks hold goes into a digest.
+    pub(crate) const fn digests(&self) -> bool {
+        self.options.digests
+    }
+
+    /// Writes the next chunk; `unpacked` is what it holds, for the digest.
+    pub(crate) fn write_unpacked(&mut self, chunk: &StoredChunk, unpacked: Option<&Unpacked>) -> Result<()> {
         let stream = chunk.stream;
         let (Some(video), Some(state)) = (self.header.video(stream), self.streams.get(stream.index())) else {
             return Err(Error::parameter("stream of a chunk", "one of tokens", stream));
@@ -225,7 +234,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes packets of one stream, in the order in which they are decoded. They go out with the next chunk, or at the
-    /// end.
+    /// end; if there are more than the default [`Limits`](crate::Limits) of readers allow in a record, in several records.
     ///
     /// # Errors
     /// [`Error::Parameter`] if `stream` is not one of packets or there are none.
@@ -233,6 +242,18 @@ impl<W: Write> Writer<W> {
         if self.header.packets(stream).is_none() {
             return Err(Error::parameter("stream of packets", "one of packets", stream));
         }
+        let mut rest = packets;
+        while let Some((now, later)) = rest.split_at_checked(packets::in_one_record(rest)) {
+            self.write_packet_record(stream, now)?;
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_packet_record(&mut self, stream: StreamId, packets: &[Packet]) -> Result<()> {
         let payload = packets::encode(packets).map_err(Broken::by_caller)?;
         let Some(state) = self.streams.get_mut(stream.index()) else {
             return Err(Error::parameter("stream of packets", "one of packets", stream));
@@ -242,16 +263,18 @@ impl<W: Write> Writer<W> {
         packets
             .iter()
             .for_each(|packet| state.digest.packet(&packet.data));
-        self.append(Tag::PACKETS, stream, sequence, &payload)
+        self.append_beside(Tag::PACKETS, stream, sequence, &payload)
     }
 
     /// Writes keys and values about the file or a stream, at any time. They go out with the next chunk, or at the end.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if a key is empty, longer than 255 bytes or has control characters.
+    /// [`Error::Parameter`] if a key is empty, longer than 255 bytes or has control characters, or if it is about a stream
+    /// that the file does not have.
     pub fn write_metadata(&mut self, metadata: &Metadata) -> Result<()> {
+        metadata::check_stream(&self.header, metadata.stream).map_err(Broken::by_caller)?;
         let payload = metadata.encode().map_err(Broken::by_caller)?;
-        self.append(Tag::METADATA, metadata.stream, 0, &payload)
+        self.append_beside(Tag::METADATA, metadata.stream, 0, &payload)
     }
 
     /// Writes chapters, at any time. They go out with the next chunk, or at the end.
@@ -260,7 +283,7 @@ impl<W: Write> Writer<W> {
     /// [`Error::Parameter`] if one ends before it starts.
     pub fn write_chapters(&mut self, chapters: &[Chapter]) -> Result<()> {
         let payload = metadata::encode_chapters(chapters).map_err(Broken::by_caller)?;
-        self.append(Tag::CHAPTERS, StreamId::NONE, 0, &payload)
+        self.append_beside(Tag::CHAPTERS, StreamId::NONE, 0, &payload)
     }
 
     /// Ends the file: writes end record, index and tail, flushes, and gives the inner writer back.
@@ -309,6 +332,15 @@ impl<W: Write> Writer<W> {
         self.header_copies += 1;
         self.since_header = 0;
         appended
+    }
+
+    /// Appends what goes out with the next chunk, or before it where there is much of it.
+    fn append_beside(&mut self, tag: Tag, stream: StreamId, sequence: u64, payload: &[u8]) -> Result<()> {
+        self.append(tag, stream, sequence, payload)?;
+        match self.buffer.len() > MOST_WAITING {
+            true => self.flush(),
+            false => Ok(()),
+        }
     }
 
     fn append(&mut self, tag: Tag, stream: StreamId, sequence: u64, payload: &[u8]) -> Result<()> {

@@ -161,6 +161,7 @@ impl FrameStream {
             (needed.from_key..needed.end, needed.left_out().0, frames.0)
         });
         let left = end.saturating_sub(first);
+        file.check_lost(chunks.clone())?;
         let options = options(model, &file.video, frames, threads, max_memory)?;
         let fed = file.clone();
         py.detach(|| {

@@ -4,7 +4,7 @@ use std::io;
 
 use latentbit_container::{Error, ErrorKind};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
 create_exception!(
@@ -95,6 +95,8 @@ pub fn codec(error: latentbit_codec::Error, place: &str) -> PyErr {
         error @ (Codec::Shape { .. } | Codec::Parameter { .. }) => {
             PyValueError::new_err(format!("{place}: {error}"))
         }
+        error @ Codec::Limits { .. } => LimitsError::new_err(format!("{place}: {error}")),
+        error @ Codec::Memory { .. } => PyMemoryError::new_err(format!("{place}: {error}")),
         error => LatentBitError::new_err(format!("{place}: {error}")),
     }
 }

@@ -9,7 +9,7 @@ use latentbit_container::{
 };
 use pyo3::prelude::*;
 
-use crate::error::{self, FormatError, LostChunkError};
+use crate::error::{self, FormatError, LimitsError, LostChunkError};
 use crate::source::{BLOCK, Cursor, Source};
 
 /// An open file. Chunks are read without a lock, each with a cursor of its own, so that threads can read at the same time.
@@ -113,6 +113,21 @@ impl Opened {
             )));
         }
         Ok(found)
+    }
+
+    /// Fails if so many frames of these chunks are lost that making them up would take more than the limits allow.
+    pub fn check_lost(&self, chunks: Range<usize>) -> PyResult<()> {
+        let chunks = self.chunks.get(chunks).unwrap_or_default();
+        let lost = chunks.iter().filter(|chunk| chunk.is_lost());
+        let frames = lost.fold(0u64, |frames, chunk| frames.saturating_add(chunk.frame_count.0));
+        match self.limits.max_missing_frames {
+            Some(most) if frames > most => Err(LimitsError::new_err(format!(
+                "{}: {frames} of these frames are lost, and at most {most} are made up; ask for fewer, or open the file with \
+                 trusted=True",
+                self.place
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Reads through a cursor of its own, `block` bytes at a time.

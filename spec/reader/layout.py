@@ -49,8 +49,11 @@ class Limits:
     streams: int = 64
     chunk: int = 64 << 20
     chunk_frames: int = 4096
-    tokens: int = 1 << 24
+    tokens: int = 1 << 22
     packets: int = 16 << 20
+    packet_count: int = 1 << 16
+    metadata_entries: int = 1 << 16
+    metadata_bytes: int = 16 << 20
     index: int = 16 << 20
     lost_frames: int = 1 << 18
 
@@ -256,7 +259,7 @@ def parse_packets_stream(fields: Fields) -> PacketStream:
     fields.take(2)
     codec_delay, seek_preroll = fields.uints(2, 8)
     codec, language, title = fields.text(), fields.text(), fields.text()
-    require(1 <= len(codec) <= 64 and all(" " <= c <= "~" for c in codec), "the codec is not 1 to 64 ASCII characters")
+    require(1 <= len(codec) <= 64 and all("!" <= c <= "~" for c in codec), "the codec is not 1 to 64 ASCII characters")
     private = fields.take(fields.varint())
     return PacketStream(
         time_base, purpose, flags, channels, sample_rate, sample_bits, codec_delay, seek_preroll,

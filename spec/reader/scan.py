@@ -105,6 +105,7 @@ class Scan:
 
     def __init__(self, data: bytes, limits: Limits, recover: bool) -> None:
         self.data, self.limits, self.recover = data, limits, recover
+        self.metadata_bytes = self.metadata_entries = 0
         self.file = File()
         self.header: Header
         self.tracks: list[Track] = []
@@ -353,6 +354,7 @@ class Scan:
         fields = Fields(payload)
         count = fields.varint()
         require(1 <= count <= fields.left(), f"{count} packets")
+        require(count <= self.limits.packet_count, "too many packets in a record", "limits")
         entries: list[tuple[int, int, bool, int, int]] = []
         time = 0
         for _ in range(count):
@@ -370,10 +372,22 @@ class Scan:
         self.file.packets[record.stream] += packets
         self.file.packet_records[record.stream] += 1
 
+    def note(self, length: int) -> None:
+        """§9: the payloads of metadata and chapters, all together."""
+        self.metadata_bytes += length
+        require(self.metadata_bytes <= self.limits.metadata_bytes, "too much metadata", "limits")
+
+    def note_entry(self) -> None:
+        """§9: keys, values and chapters, all together."""
+        self.metadata_entries += 1
+        require(self.metadata_entries <= self.limits.metadata_entries, "too many metadata entries", "limits")
+
     def take_metadata(self, record: Record, fields: Fields) -> None:
         """§7.2."""
+        self.note(fields.left())
         entries: list[tuple[str, str]] = []
         for _ in range(fields.varint()):
+            self.note_entry()
             key = fields.text()
             require(1 <= len(key.encode()) <= 255, "a key is not of 1 to 255 bytes")
             entries.append((key, fields.text(control=True)))
@@ -382,7 +396,13 @@ class Scan:
 
     def take_chapters(self, fields: Fields) -> None:
         """§7.3; titles have no control characters (§11)."""
-        chapters = [Chapter(fields.varint(), fields.varint(), fields.text()) for _ in range(fields.varint())]
+        self.note(fields.left())
+        chapters: list[Chapter] = []
+        for _ in range(fields.varint()):
+            self.note_entry()
+            start, length = fields.varint(), fields.varint()
+            require(start + length < 1 << 63, "a chapter ends at 2^63 nanoseconds or later")
+            chapters.append(Chapter(start, length, fields.text()))
         fields.end()
         self.file.chapters = chapters
 

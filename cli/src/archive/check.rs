@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use latentbit_container::{Limits, Reader, verify};
+use latentbit_container::{Reader, verify};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -18,6 +18,7 @@ use super::row::{COLUMNS, Cell, cell, cells, json};
 use super::store::{BLOCK, JSON, LBIT, NPY, TOKENS, TRAILER, half_done};
 use crate::digest::Digested;
 use crate::exit::{Exit, message};
+use crate::limits::limits;
 use crate::tokens::write_npy;
 use latentbit_media::{MediaError, MediaErrorKind};
 
@@ -435,7 +436,7 @@ impl Check<'_> {
             inner: input.take(len),
             head: Vec::new(),
         });
-        let found = verify(&mut input, &Limits::default());
+        let found = verify(&mut input, &limits());
         let read = input.finish();
         let (sha256, Head { head, .. }) = read.map_err(|error| MediaError::io(&place, "read", error))?;
         if sha256 != text(&clip.cells, "sha256") {
@@ -463,7 +464,7 @@ impl Check<'_> {
                 }
             }
         }
-        if let Ok(reader) = Reader::new(&head[..], Limits::default())
+        if let Ok(reader) = Reader::new(&head[..], limits())
             && let Some((_, video)) = reader.header().first_video()
         {
             for (name, value) in [

@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use latentbit_codec::Device;
 use latentbit_codec::bundle::Halves;
+use latentbit_codec::pipeline::Geometry;
 use serde_json::{Map, Value, json};
 
 use crate::archive::journal::{Begin, SCHEMA};
@@ -285,6 +286,12 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
         _ => Halves::Both,
     };
     let bundle = model::load(&args.model, halves)?;
+    let most = Geometry::new(&bundle, 1, 1).chunk_latent_frames;
+    if let Some(chunk) = args.chunk.filter(|&chunk| chunk > most) {
+        return usage(format!(
+            "--chunk {chunk}: the chunks of this model have at most {most} latent frames"
+        ));
+    }
     let lock = folder.prepare(part)?;
     let begin = Begin {
         schema: SCHEMA.to_owned(),

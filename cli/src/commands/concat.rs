@@ -4,10 +4,11 @@ use std::fs::File;
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Error, Limits, WriterOptions, edit};
+use latentbit_container::{Error, WriterOptions, edit};
 
 use crate::args::OutputArgs;
 use crate::exit::Exit;
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input;
 use crate::streaming::lbit_output::{self, Nothing};
@@ -49,7 +50,7 @@ pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {
     };
     let joined = lbit_output::write_file(output, |inner| {
         let count = args.inputs.len();
-        edit::concat(count, open, inner, &Limits::default(), WriterOptions::default())
+        edit::concat(count, open, inner, &limits(), WriterOptions::default())
     });
     let (_, summary) = joined.with_context(|| args.inputs[current.min(args.inputs.len() - 1)].clone())?;
     lbit_output::print_summary("concat", output, &summary, Nothing {}, args.json)

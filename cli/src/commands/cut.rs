@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{File, Limits, PixelFrames, WriterOptions, edit, ticks_of};
+use latentbit_container::{File, PixelFrames, WriterOptions, edit, ticks_of};
 use serde::Serialize;
 
 use crate::args::OutputArgs;
 use crate::exit::{Exit, usage};
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::streaming::{lbit_input, lbit_output};
 use latentbit_media::Start;
@@ -46,7 +47,7 @@ pub fn run(args: &CutArgs) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
-    let limits = Limits::default();
+    let limits = limits();
     let place = &args.input;
     let file = File::open(lbit_input::open_file(place)?, limits).with_context(|| place.clone())?;
     let mut file = file

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 use latentbit_container::edit::{self, Bursts, Degraded, Loss};
-use latentbit_container::{ChunkInfo, Limits, Reader, Summary, Totals, WriterOptions};
+use latentbit_container::{ChunkInfo, Reader, Summary, Totals, WriterOptions};
 use serde::Serialize;
 
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::streaming::{lbit_input, lbit_output};
 
@@ -81,7 +82,7 @@ pub fn run(args: &DegradeArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let place = &args.input;
-    let limits = Limits::default();
+    let limits = limits();
     let input = lbit_input::open_file(place)?;
     let header = Reader::new(input, limits)
         .with_context(|| place.clone())?

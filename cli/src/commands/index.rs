@@ -2,10 +2,11 @@
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Limits, edit};
+use latentbit_container::edit;
 
 use crate::args::OutputArgs;
 use crate::exit::Exit;
+use crate::limits::limits;
 use crate::overwrite;
 use crate::streaming::{lbit_input, lbit_output};
 
@@ -39,7 +40,7 @@ pub fn run(args: &IndexArgs) -> anyhow::Result<Exit> {
         }
         None => &args.file,
     };
-    let bytes = lbit_output::write_file(output, |inner| edit::reindex(file, inner, &Limits::default()))
+    let bytes = lbit_output::write_file(output, |inner| edit::reindex(file, inner, &limits()))
         .with_context(|| args.file.clone())?;
     tracing::info!("{output}: {bytes} bytes, with an index");
     Ok(Exit::Success)

@@ -59,6 +59,10 @@ pub struct Arguments {
     /// Print more; twice for debugging.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+
+    /// Lift the limits on what files may ask for, such as memory and work. Only for files from people you trust.
+    #[arg(long, global = true)]
+    pub trusted: bool,
 }
 
 /// What to do.

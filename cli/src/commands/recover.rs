@@ -2,12 +2,14 @@
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Limits, WriterOptions, edit};
+use latentbit_container::{Lost, Problems, WriterOptions, edit};
 use serde::Serialize;
 
 use crate::args::OutputArgs;
 use crate::exit::Exit;
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
+use crate::report::more_problems;
 use crate::streaming::{lbit_input, lbit_output};
 
 /// Options of `recover`.
@@ -35,6 +37,12 @@ struct RecoverFacts {
     problems: Vec<String>,
 }
 
+/// What could not be read, in words.
+fn told(lost: &Problems<Lost>) -> Vec<String> {
+    let first = lost.iter().map(|lost| lost.reason.to_string());
+    first.chain(more_problems(lost.more())).collect()
+}
+
 /// Runs the command.
 pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     if overwrite::check(&args.output)? == Decision::Skip {
@@ -43,7 +51,7 @@ pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
     let input = lbit_input::open_file(&args.input)?;
     let output = &args.output.output;
     let (_, recovered) = lbit_output::write_file(output, |inner| {
-        edit::recover(input, inner, &Limits::default(), WriterOptions::default())
+        edit::recover(input, inner, &limits(), WriterOptions::default())
     })
     .with_context(|| args.input.clone())?;
     let more = RecoverFacts {
@@ -52,11 +60,7 @@ pub fn run(args: &RecoverArgs) -> anyhow::Result<Exit> {
         lost_frames: recovered.lost_frames,
         truncated: recovered.truncated,
         header_copy: recovered.header_copy,
-        problems: recovered
-            .lost
-            .iter()
-            .map(|lost| lost.reason.to_string())
-            .collect(),
+        problems: told(&recovered.lost),
     };
     for problem in &more.problems {
         tracing::warn!("{}: {problem}", args.input);

@@ -6,11 +6,12 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::rate::{
     DEFAULT_DEPTH_STEP, ElasticChunk, KeptFile, KeptItem, RateControl, Reshaper, Shaped, chunk_seconds,
 };
-use latentbit_container::{Event, Limits, ReadMode, StoredChunk, Stream, VideoStream, WriterOptions, edit};
+use latentbit_container::{Event, ReadMode, StoredChunk, Stream, VideoStream, WriterOptions, edit};
 use serde::Serialize;
 
 use crate::args::{CoderArgs, ModelArgs, OutputArgs, bits};
 use crate::exit::{Exit, usage};
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input::{self, LbitInput};
 use crate::streaming::lbit_output::{self, LbitOutput, Nothing};
@@ -82,7 +83,7 @@ fn cut_planes(args: &TrimArgs, bits: u8) -> anyhow::Result<Exit> {
     let (place, input) = lbit_input::open_bytes(&args.input)?;
     let output = &args.output.output;
     let (_, summary) = lbit_output::write_file(output, |inner| {
-        edit::trim(input, inner, bits, &Limits::default(), WriterOptions::default())
+        edit::trim(input, inner, bits, &limits(), WriterOptions::default())
     })
     .map_err(|error| error.context(place))?;
     lbit_output::print_summary("trim", output, &summary, Nothing {}, args.json)

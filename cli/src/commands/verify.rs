@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Error, ErrorKind, Limits, Status, Verification, verify, verify_file};
+use latentbit_container::{Error, ErrorKind, Status, Verification, verify, verify_file};
 use serde::Serialize;
 
 use crate::digest::hex;
 use crate::exit::{Exit, message};
+use crate::limits::limits;
 use crate::report;
 use crate::streaming::lbit_input;
 
@@ -35,6 +36,8 @@ struct VerifyReport<'a> {
     /// Of each stream, if the end record has them: SHA-256 of the contents, as hexadecimal digits.
     digests: Vec<Option<String>>,
     problems: Vec<Problem>,
+    /// How many problems there are besides those.
+    more_problems: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,7 +69,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
 }
 
 fn check(file: &str) -> anyhow::Result<Verification> {
-    let limits = Limits::default();
+    let limits = limits();
     let found = match lbit_input::seekable(file)? {
         Some(input) => verify_file(input, &limits),
         None => verify(lbit_input::open_bytes(file)?.1, &limits),
@@ -96,6 +99,7 @@ fn describe<'a>(file: &'a str, found: &Verification) -> (VerifyReport<'a>, Exit)
         lost_frames: found.lost_frames,
         digests: digests.collect(),
         problems: found.problems.iter().map(problem).collect(),
+        more_problems: found.problems.more(),
     };
     (report, exit)
 }
@@ -116,6 +120,7 @@ fn unreadable(file: &str, message: String) -> VerifyReport<'_> {
             chunk: None,
             message,
         }],
+        more_problems: 0,
     }
 }
 
@@ -151,5 +156,6 @@ fn text(r: &VerifyReport<'_>) -> String {
             .iter()
             .map(|problem| format!("  {}: {}", problem.kind, problem.message)),
     );
+    lines.extend(report::more_problems(r.more_problems).map(|more| format!("  {more}")));
     lines.join("\n")
 }

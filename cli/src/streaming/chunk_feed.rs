@@ -184,12 +184,23 @@ impl Held {
     }
 }
 
+/// What a decoder is fed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// The frames that are wanted.
+    pub frames: WantedFrames,
+    /// The most frames that may come with them, because memory was planned for no more.
+    pub most: Option<u64>,
+}
+
 /// Feeds a decoder.
 struct Feeding<'a> {
     place: String,
     decoder: ChunkInput,
     side_data: &'a SideDataSender,
     keep_going: bool,
+    /// How many more frames may come.
+    left: Option<u64>,
     feed: Feed,
 }
 
@@ -202,12 +213,12 @@ struct Feeding<'a> {
 /// Faults that leave nothing to go on with; without `keep_going`, any damage.
 pub fn feed(
     mut input: LbitInput,
-    wanted: WantedFrames,
+    wanted: Wanted,
     decoder: ChunkInput,
     keep_going: bool,
     side_data: &SideDataSender,
 ) -> anyhow::Result<Feed> {
-    let mut range = RangeFinder::new(wanted, &input.video);
+    let mut range = RangeFinder::new(wanted.frames, &input.video);
     range
         .range
         .iter()
@@ -218,6 +229,7 @@ pub fn feed(
         decoder,
         side_data,
         keep_going,
+        left: wanted.most,
         feed: Feed::default(),
     };
     let mut chunks = 0u64;
@@ -387,8 +399,20 @@ impl Feeding<'_> {
                 }
             },
         };
-        if let Coded::Chunk(chunk) = &part {
-            self.side_data.chunk(chunk);
+        let frames = match &part {
+            Coded::Chunk(chunk) => {
+                self.side_data.chunk(chunk);
+                chunk.frame_count.0
+            }
+            Coded::Lost { frames, .. } => frames.end.saturating_sub(frames.start),
+        };
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(frames) else {
+                let message = "it has more frames than its index and its header say, and memory was planned for those; \
+                               write a new index with `latentbit index`";
+                return Err(MediaError::new(MediaErrorKind::Invalid, &self.place, message).into());
+            };
+            *left = rest;
         }
         is_open(self.decoder.push(part))
     }

@@ -11,7 +11,7 @@ use latentbit_container::{LatentFrames, Packet, PixelFrames, StreamId, TokenGrid
 
 use crate::args::{ConcealArgs, ConcealChoice, MemoryArgs};
 use crate::model;
-use crate::streaming::chunk_feed::{Feed, feed};
+use crate::streaming::chunk_feed::{Feed, Wanted, feed};
 use crate::streaming::depth_view::DepthView;
 use crate::streaming::lbit_input::{LbitInput, WantedFrames};
 use crate::streaming::loss_report::Losses;
@@ -89,9 +89,17 @@ impl<'a> Decoding<'a> {
                     .frames
                     .map(|all| all.min(range.end).saturating_sub(range.start)),
             },
-            decoded: seeked
-                .as_ref()
-                .map_or(input.frames, |seeked| Some(seeked.decoded)),
+            decoded: {
+                let decoded = seeked
+                    .as_ref()
+                    .map_or(input.frames, |seeked| Some(seeked.decoded));
+                // The chunk behind the wanted ones comes as well if these are lost.
+                let behind = match input.counted && seeked.is_none() {
+                    true => 0,
+                    false => u64::from(input.video.chunk_latent_frames) * u64::from(input.video.strides[0]),
+                };
+                decoded.map(|frames| frames.saturating_add(behind))
+            },
             chunk_bytes: seeked.map(|seeked| seeked.bytes),
             input,
             streams,
@@ -155,7 +163,12 @@ impl<'a> Decoding<'a> {
         let (side_data, mut presentation) = Presentation::new(&self.input.video, self.streams);
         let depth_view = self.depth_view;
         let side_data = side_data.with_depths(depth_view.clone());
-        let (input, wanted, keep_going) = (self.input, self.wanted, self.keep_going);
+        let (input, keep_going) = (self.input, self.keep_going);
+        let wanted = Wanted {
+            frames: self.wanted,
+            // Without a plan nothing depends on it.
+            most: self.decoded.filter(|_| self.options.decoder_plan.is_some()),
+        };
         let (place, bytes, joining) = (input.place.clone(), input.bytes.clone(), input.joining);
         // Not a scoped thread: if `show` fails, nobody must wait for input that may never come.
         let reading = std::thread::spawn(move || feed(input, wanted, decoder, keep_going, &side_data));

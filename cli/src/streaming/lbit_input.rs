@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use latentbit_container::{
-    Error, ErrorKind, Event, File as LbitFile, Header, Limits, MAGIC, Part, PixelFrames, ReadMode, Reader,
-    StreamId, Times, VideoStream, ticks_of,
+    Error, ErrorKind, Event, File as LbitFile, Header, MAGIC, Part, PixelFrames, ReadMode, Reader, StreamId,
+    Times, VideoStream, ticks_of,
 };
 
 use crate::exit::{UsageError, usage};
+use crate::limits::limits;
 use latentbit_media::{MediaError, MediaErrorKind, Start};
 
 /// Counts the bytes that are read.
@@ -162,6 +163,8 @@ pub struct LbitInput {
     pub bytes: Arc<AtomicU64>,
     /// How many frames it has: by the list of its chunks, or by the header.
     pub frames: Option<u64>,
+    /// Whether that was counted. If not, it is what the index or the header says, and there may be more.
+    pub counted: bool,
     strict: bool,
     /// The same file with the list of its chunks, and the bytes read that way; none for a pipe or a large file without an
     /// index, and once a part is being read.
@@ -219,7 +222,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
     let (place, inner) = open_bytes(path_or_dash)?;
     let bytes = Arc::new(AtomicU64::new(0));
     let count = bytes.clone();
-    let reader = Reader::with_mode(Counted { inner, count }, Limits::default(), mode).map_err(|error| {
+    let reader = Reader::with_mode(Counted { inner, count }, limits(), mode).map_err(|error| {
         let place = match error.kind() {
             ErrorKind::Format if error.offset().is_some_and(|offset| offset >= MAGIC.len() as u64) => {
                 format!(
@@ -243,6 +246,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
         bytes,
         frames: video.frame_count.map(PixelFrames::into),
         video,
+        counted: false,
         strict: mode == ReadMode::Strict,
         file: None,
         again: seekable(path_or_dash)?.map(BufReader::into_inner),
@@ -260,8 +264,8 @@ impl LbitInput {
         let open = |scan: bool| {
             let (counted, bytes) = Counted::new(file.try_clone().ok()?);
             let opened = match scan {
-                true => LbitFile::open(counted, Limits::default()).map(Some),
-                false => LbitFile::with_index(counted, Limits::default()),
+                true => LbitFile::open(counted, limits()).map(Some),
+                false => LbitFile::with_index(counted, limits()),
             };
             Some((opened.ok()??, bytes))
         };
@@ -269,6 +273,7 @@ impl LbitInput {
         if let Some((file, _)) = &self.file {
             let totals = file.totals();
             self.frames = totals.get(self.stream.index()).map(|totals| totals.frames.0);
+            self.counted = !file.is_indexed();
         }
     }
 

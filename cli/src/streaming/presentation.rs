@@ -1,6 +1,7 @@
 //! When decoded frames are shown, and the packets that go with them.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +12,7 @@ use latentbit_container::{
     Chunk, Header, Packet, PacketStream, Packets, Rational, Stream, StreamId, Times, VideoStream, rescale,
 };
 
-/// Bytes of packets that may wait for their frames, so that a badly interleaved file cannot fill the memory: over an hour
-/// of sound at 500 kbit/s.
-const MAX_WAITING: usize = 256 << 20;
+use crate::limits::limits;
 
 /// Streams of packets that are wanted, by their numbers in the file.
 pub type PacketStreams = Vec<(StreamId, PacketStream)>;
@@ -44,8 +43,9 @@ pub struct SideDataSender {
     sender: Sender<SideData>,
     time_base: Rational,
     streams: PacketStreams,
-    /// Bytes of packets that were admitted, and neither dropped nor shown yet.
+    /// Bytes of packets that were admitted, and neither dropped nor shown yet, and how many there may be.
     waiting: Arc<AtomicUsize>,
+    most_waiting: Option<u64>,
     /// Where the depths of tokens are drawn, if they are.
     depths: Option<DepthView>,
 }
@@ -82,14 +82,14 @@ impl SideDataSender {
     pub fn admit_packets(&self, packets: &Packets) -> Result<(), String> {
         let bytes = size(&packets.packets);
         let waiting = self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        if waiting.saturating_add(bytes) > MAX_WAITING {
-            return Err(format!(
+        match self.most_waiting {
+            Some(most) if waiting.saturating_add(bytes) as u64 > most => Err(format!(
                 "over {} MiB of sound and subtitles lie apart from the pictures that they belong to; leave them out with \
-                 --no-audio and --no-subtitles",
-                MAX_WAITING >> 20
-            ));
+                 --no-audio and --no-subtitles, or lift the limit with --trusted",
+                most >> 20
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends the waiting of packets that are not needed.
@@ -126,11 +126,51 @@ impl SideDataSender {
     }
 }
 
+/// Memory that packets take.
 fn size(packets: &[Packet]) -> usize {
+    // What the allocator adds to each block.
+    const BLOCK: usize = 16;
     let bytes = packets
         .iter()
-        .map(|packet| packet.data.len() + size_of::<Packet>());
+        .map(|packet| packet.data.len() + BLOCK + size_of::<Waiting>());
     bytes.sum()
+}
+
+/// A packet that waits until it is due.
+struct Waiting {
+    /// When it is shown, in ticks of the video.
+    due: i64,
+    /// How many packets came before it.
+    order: u64,
+    /// Place of its stream among those that are wanted.
+    place: usize,
+    packet: Packet,
+}
+
+impl Waiting {
+    const fn key(&self) -> (i64, u64) {
+        (self.due, self.order)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 /// Times the frames that come out of a decoder, and releases the packets that are due with them.
@@ -143,8 +183,10 @@ pub struct Presentation {
     range: Option<Range<u64>>,
     /// Chunks whose frames are still to come: first frame, frames, times.
     chunks: VecDeque<(u64, u64, Times)>,
-    /// Packets that came, with the place of their stream among those that are wanted.
-    packets: VecDeque<(usize, Packet)>,
+    /// Packets that came and are not due, the next one first; each is looked at once, however long it waits.
+    packets: BinaryHeap<Reverse<Waiting>>,
+    /// How many packets came.
+    came: u64,
     /// Time of the first frame that is shown.
     first: Option<i64>,
     /// When the next frame is shown, if its chunk is lost.
@@ -161,6 +203,7 @@ impl Presentation {
             time_base: video.time_base,
             streams: streams.clone(),
             waiting: waiting.clone(),
+            most_waiting: limits().max_waiting_bytes,
             depths: None,
         };
         let presentation = Self {
@@ -171,7 +214,8 @@ impl Presentation {
             waiting,
             range: None,
             chunks: VecDeque::new(),
-            packets: VecDeque::new(),
+            packets: BinaryHeap::new(),
+            came: 0,
             first: None,
             next: 0,
         };
@@ -184,11 +228,23 @@ impl Presentation {
             match side_data {
                 SideData::Range(range) => self.range = Some(range),
                 SideData::Chunk(first, frames, times) => self.chunks.push_back((first, frames, times)),
-                SideData::Packets(place, packets) => {
-                    self.packets
-                        .extend(packets.into_iter().map(|packet| (place, packet)));
-                }
+                SideData::Packets(place, packets) => self.enqueue(place, packets),
             }
+        }
+    }
+
+    fn enqueue(&mut self, place: usize, packets: Vec<Packet>) {
+        let Some((_, stream)) = self.streams.get(place) else {
+            return;
+        };
+        for packet in packets {
+            self.packets.push(Reverse(Waiting {
+                due: rescale(packet.pts, stream.time_base, self.time_base),
+                order: self.came,
+                place,
+                packet,
+            }));
+            self.came += 1;
         }
     }
 
@@ -221,31 +277,31 @@ impl Presentation {
     pub fn packets(&mut self, time: Option<i64>) -> Vec<(usize, Packet)> {
         self.listen();
         let first = self.first.unwrap_or(0);
+        let until = time.map_or(i64::MAX, |time| time.saturating_add(first));
         let mut due = Vec::new();
-        let mut later = VecDeque::new();
-        let mut gone = 0;
-        for (place, mut packet) in std::mem::take(&mut self.packets) {
-            let Some((_, stream)) = self.streams.get(place) else {
-                continue;
-            };
-            let at = rescale(packet.pts, stream.time_base, self.time_base).saturating_sub(first);
-            if time.is_some_and(|time| at > time) {
-                later.push_back((place, packet));
-                continue;
-            }
-            gone += size(std::slice::from_ref(&packet));
-            let moved = rescale(first, self.time_base, stream.time_base);
-            packet.pts = packet.pts.saturating_sub(moved);
-            packet.dts = packet.dts.map(|dts| dts.saturating_sub(moved));
-            // Packets that end before the first frame are dropped, but not the priming of sound before frame 0.
-            let over = first > 0 && packet.pts.saturating_add_unsigned(packet.duration) <= 0;
-            if !over {
-                due.push((place, packet));
-            }
+        while self.packets.peek().is_some_and(|Reverse(next)| next.due <= until) {
+            due.extend(self.packets.pop().map(|Reverse(next)| next));
         }
-        self.packets = later;
-        self.waiting.fetch_sub(gone, Ordering::Relaxed);
-        due
+        // Those of a stream stay in the order in which they are decoded.
+        due.sort_unstable_by_key(|waiting| waiting.order);
+        let gone = due
+            .iter()
+            .map(|waiting| size(std::slice::from_ref(&waiting.packet)));
+        self.waiting.fetch_sub(gone.sum(), Ordering::Relaxed);
+        let shown = due.into_iter().filter_map(
+            |Waiting {
+                 place, mut packet, ..
+             }| {
+                let (_, stream) = self.streams.get(place)?;
+                let moved = rescale(first, self.time_base, stream.time_base);
+                packet.pts = packet.pts.saturating_sub(moved);
+                packet.dts = packet.dts.map(|dts| dts.saturating_sub(moved));
+                // Packets that end before the first frame are dropped, but not the priming of sound before frame 0.
+                let over = first > 0 && packet.pts.saturating_add_unsigned(packet.duration) <= 0;
+                (!over).then_some((place, packet))
+            },
+        );
+        shown.collect()
     }
 
     /// When the last frame ends, relative to the first frame shown.
@@ -325,7 +381,7 @@ mod tests {
     fn packets_that_wait_are_bounded() {
         let (sender, mut presentation) = Presentation::new(&video(), sound());
         let mut large = packets(&[0]);
-        large.packets[0].data = vec![0; MAX_WAITING / 2 + 1];
+        large.packets[0].data = vec![0; limits().max_waiting_bytes.unwrap() as usize / 2 + 1];
         sender.admit_packets(&large).unwrap();
         assert!(sender.admit_packets(&large).unwrap_err().contains("--no-audio"));
         // What is dropped or taken makes room.
@@ -333,6 +389,19 @@ mod tests {
         sender.packets(large.clone());
         assert_eq!(presentation.packets(None).len(), 1);
         sender.admit_packets(&large).unwrap();
+    }
+
+    /// Packets that are never due cost nothing at each frame: with the heap's order each is moved a few times in all.
+    #[test]
+    fn packets_that_wait_are_not_looked_at_again() {
+        let (sender, mut presentation) = Presentation::new(&video(), sound());
+        let never: Vec<i64> = vec![i64::MAX; 20_000];
+        sender.packets(packets(&never));
+        for frame in 0..200_000 {
+            let time = presentation.time(frame);
+            assert!(presentation.packets(Some(time)).is_empty());
+        }
+        assert_eq!(presentation.packets(None).len(), never.len());
     }
 
     #[test]

@@ -122,7 +122,8 @@ fn bytes(what: &str, sides: [usize; 3]) -> Result<[u8; 3]> {
 ///
 /// # Errors
 /// [`Error::WrongBundle`] if the hashes differ; [`Error::Parameter`] if they agree and yet it describes other
-/// tokens than the bundle makes.
+/// tokens than the bundle makes; [`Error::Limits`] for chunks longer than those of the bundle, because memory grows with
+/// them.
 pub fn check_bundle(bundle: &Bundle, stream: &VideoStream) -> Result<()> {
     if stream.bundle.sha256 != bundle.id.sha256 {
         return Err(Error::WrongBundle {
@@ -135,7 +136,15 @@ pub fn check_bundle(bundle: &Bundle, stream: &VideoStream) -> Result<()> {
     let same =
         (stream.bundle_bits, stream.patch, stream.strides) == (ours.bundle_bits, ours.patch, ours.strides);
     if same {
-        return Ok(());
+        let (limit, found) = (ours.chunk_latent_frames.into(), stream.chunk_latent_frames.into());
+        return match found > limit {
+            true => Err(Error::Limits {
+                what: "number of latent frames in a chunk",
+                limit,
+                found,
+            }),
+            false => Ok(()),
+        };
     }
     Err(Error::parameter(
         "stream",

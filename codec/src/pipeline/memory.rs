@@ -3,6 +3,7 @@
 use latentbit_container::PixelFrames;
 use latentbit_container::units::{LatentFrames, frames_held, latent_frames_needed};
 
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::Bundle;
 use crate::vae::{NetworkSize, TiledState, Tiling};
@@ -61,6 +62,34 @@ pub enum TileStates {
     Nowhere,
 }
 
+/// The most memory that this process can have, in bytes, as far as the system tells: what the machine has with its swap
+/// space, or less where a limit is set for the process or its group.
+fn machine_memory() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").map(|text| {
+        let fields = ["MemTotal:", "SwapTotal:"].map(|key| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
+        fields.into_iter().flatten().sum::<u64>().saturating_mul(1024)
+    });
+    let group = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let group = group.map(|path| read(path)?.trim().parse().ok());
+    let process = read("/proc/self/limits").and_then(|text| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Max address space"))?;
+        line.split_whitespace().next()?.parse().ok()
+    });
+    let all = [machine.filter(|&bytes| bytes > 0), process]
+        .into_iter()
+        .chain(group);
+    all.flatten().min()
+}
+
 /// How a VAE's network is run: whole frames, or tiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,7 +112,8 @@ impl MemoryPlan {
     /// that take more memory than the estimate says.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the smallest tiles do not fit; the message says what they would take.
+    /// [`Error::Parameter`] if the smallest tiles do not fit; the message says what they would take. Without a limit,
+    /// [`Error::Memory`] if whole frames take more than this machine has.
     pub fn new(
         bundle: &Bundle,
         geometry: &Geometry,
@@ -98,9 +128,20 @@ impl MemoryPlan {
             steps: 1,
             estimate: estimates.whole(),
         };
-        let Some(limit) = limit.filter(|&limit| limit < whole.estimate) else {
-            return Ok(whole);
+        let Some(limit) = limit else {
+            // Not tiles: which ones would depend on the machine, and they can show in tokens.
+            let there = machine_memory().filter(|_| matches!(bundle.device(), Device::Cpu));
+            return match there {
+                Some(there) if there < whole.estimate => Err(Error::Memory {
+                    needed: whole.estimate,
+                    there,
+                }),
+                _ => Ok(whole),
+            };
         };
+        if limit >= whole.estimate {
+            return Ok(whole);
+        }
         let reach = match work.encodes() {
             true => bundle.vae.encoder_reach(),
             false => bundle.vae.decoder_reach(),

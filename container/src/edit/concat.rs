@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::{check_known, copy_rest, end_time};
+use super::{check_known, copy_rest, end_time, write};
 use crate::error::{Error, Result};
 use crate::ground::{Rational, StreamId};
 use crate::header::{Header, Stream};
@@ -142,12 +142,13 @@ fn append<R: Read, W: Write>(
                     continue;
                 };
                 let from = place(chunk.stream);
+                let read = (reader.last_record().0, chunk.sequence);
                 let too_many = || Error::parameter("files to join", "less than 2^64 frames in all", "more");
                 chunk.sequence = chunk.sequence.checked_add(from.chunks).ok_or_else(too_many)?;
                 chunk.first_frame = chunk.first_frame.checked_add(from.frames).ok_or_else(too_many)?;
                 chunk.segment = chunk.segment.saturating_add(from.next_segment);
                 chunk.times.start = chunk.times.start.saturating_add(from.time);
-                writer.write_stored(&chunk)?;
+                write(writer, &chunk, read)?;
                 if let Some(place) = places.get_mut(chunk.stream.index()) {
                     *place = Place {
                         chunks: chunk.sequence.saturating_add(1),

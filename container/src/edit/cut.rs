@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, Write};
 
-use super::check_known;
+use super::{check_known, write};
 use crate::error::{Error, Result};
 use crate::file::{File, Needed};
 use crate::ground::{Rational, StreamId};
@@ -80,11 +80,14 @@ pub fn cut<R: Read + Seek, W: Write>(
             // It came only because the one before it is lost.
             Event::Stored(chunk) if chunk.sequence >= needed.end as u64 => {}
             Event::Stored(mut chunk) => {
+                let place = usize::try_from(chunk.sequence).unwrap_or(usize::MAX);
+                let info = part.file().chunks(needed.stream).get(place);
+                let from = (info.map_or(0, |info| info.offset), chunk.sequence);
                 chunk.sequence = chunk.sequence.saturating_sub(first.sequence);
                 chunk.first_frame = PixelFrames(chunk.first_frame.0.saturating_sub(first.first_frame.0));
                 chunk.segment = chunk.segment.saturating_sub(first.segment);
                 chunk.times.start = chunk.times.start.saturating_sub(first.start);
-                writer.write_stored(&chunk)?;
+                write(&mut writer, &chunk, from)?;
             }
             Event::Packets(mut packets) => {
                 let Some(stream) = header.packets(packets.stream) else {

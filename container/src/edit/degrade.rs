@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use super::{copy_rest, intact};
+use super::{copy_rest, intact, write};
 use crate::error::{Error, Result};
 use crate::index::ChunkInfo;
 use crate::limits::Limits;
@@ -150,7 +150,7 @@ fn rewrite<R: Read, W: Write>(
                 if lost.next_if(here).is_some() {
                     change(&mut chunk);
                 }
-                writer.write_stored(&chunk)?;
+                write(&mut writer, &chunk, (reader.last_record().0, chunk.sequence))?;
             }
             other => copy_rest(&mut writer, &other)?,
         }

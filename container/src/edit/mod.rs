@@ -58,12 +58,25 @@ fn copy<R: Read, W: Write>(
         match event {
             Event::Stored(mut chunk) => {
                 change(&mut chunk);
-                writer.write_stored(&chunk)?;
+                write(writer, &chunk, (reader.last_record().0, chunk.sequence))?;
             }
             other => copy_rest(writer, &other)?,
         }
     }
     Ok(())
+}
+
+/// Writes a chunk that was read at byte `from.0` with the number `from.1`. It is unpacked once, for the digest; if that
+/// cannot be done the file that it is from is damaged, whatever its checksums say.
+fn write<W: Write>(writer: &mut Writer<W>, chunk: &StoredChunk, from: (u64, u64)) -> Result<()> {
+    let unpacked = match chunk.is_lost() || !writer.digests() {
+        true => None,
+        false => {
+            let unpacked = chunk.unpacked();
+            Some(unpacked.map_err(|broken| broken.in_file(from.0, Some(from.1)))?)
+        }
+    };
+    writer.write_unpacked(chunk, unpacked.as_ref())
 }
 
 /// Copies what is no chunk.

@@ -11,14 +11,14 @@ use crate::fields::Fields;
 use crate::ground::StreamId;
 use crate::header::{Header, Stream};
 use crate::index::{read_at, whole_record};
-use crate::limits::{Limits, within};
+use crate::limits::{Limits, NotesBudget, within};
 use crate::metadata::{self, Metadata, key};
 use crate::packets;
 use crate::parser::{Event, Head, Lost};
+use crate::problems::Problems;
 use crate::reader::{Reader, find_head};
 use crate::record::{HEADER_LEN, RecordHeader, Tag};
 use crate::stored::StoredChunk;
-use crate::units::PixelFrames;
 use crate::writer::{Summary, Writer, WriterOptions};
 
 /// What came of [`recover`].
@@ -31,8 +31,8 @@ pub struct Recovered {
     pub lost_chunks: u64,
     /// Frames of those.
     pub lost_frames: u64,
-    /// What could not be read, in order.
-    pub lost: Vec<Lost>,
+    /// What could not be read: in the order in which it was tried to copy it, then in that of the file.
+    pub lost: Problems<Lost>,
     /// Whether the end record is missing, so that nobody knows how much came after.
     pub truncated: bool,
     /// Whether the magic or the header is damaged and a copy was used.
@@ -73,24 +73,24 @@ pub fn recover<R: Read + Seek, W: Write>(
             video.frame_count = None;
         }
     }
-    let found = Found::new(&mut input, limits, head)?;
+    let mut found = Found::new(&mut input, limits, head)?;
     let mut salvage = Salvage {
         writer: Writer::new(output, &header, options)?,
         last: vec![None; header.streams.len()],
         missing_frames: 0,
         limits: *limits,
         header,
-        report: Report::default(),
+        report: Report::new(limits),
     };
-    for item in &found.items {
-        match item.chunk {
-            None => salvage.other(&mut input, item)?,
-            Some(_) => {
-                // Those that should have come before it may lie behind it.
-                for earlier in found.between(item.stream, salvage.next(item.stream)..item.sequence) {
-                    salvage.chunk(&mut input, earlier)?;
+    for item in std::mem::take(&mut found.items) {
+        match item {
+            Item::Other { offset, len } => salvage.other(&mut input, offset, len)?,
+            Item::Chunk(place) => {
+                // Those that should have come before it may lie behind it. Each is tried once: by then all that could come
+                // before it were tried, so that it will never fit if it does not now.
+                while let Some((earlier, len)) = found.chunks.first_up_to(place) {
+                    salvage.chunk(&mut input, earlier, len)?;
                 }
-                salvage.chunk(&mut input, item)?;
             }
         }
     }
@@ -108,22 +108,47 @@ fn rewind(input: &mut impl Seek) -> Result<()> {
     })
 }
 
-/// An intact record.
-struct Item {
-    offset: u64,
-    len: u64,
+/// Where an intact chunk belongs, and where it lies. Of chunks with the same number the first one comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ChunkPlace {
     stream: StreamId,
     sequence: u64,
-    /// First frame, if it is a chunk whose tokens are there.
-    chunk: Option<PixelFrames>,
+    offset: u64,
+}
+
+/// An intact record.
+enum Item {
+    /// A chunk whose tokens are there.
+    Chunk(ChunkPlace),
+    Other {
+        offset: u64,
+        len: u64,
+    },
+}
+
+/// Chunks that were not tried yet, with the lengths of their records.
+#[derive(Default)]
+struct Untried(BTreeMap<ChunkPlace, u64>);
+
+impl Untried {
+    /// Takes the first one of the stream of `place` that is not after it.
+    fn first_up_to(&mut self, place: ChunkPlace) -> Option<(ChunkPlace, u64)> {
+        let first = ChunkPlace {
+            sequence: 0,
+            offset: 0,
+            ..place
+        };
+        let (&found, &len) = self.0.range(first..=place).next()?;
+        self.0.remove(&found);
+        Some((found, len))
+    }
 }
 
 /// Everything that is intact, as it lies.
 struct Found {
     items: Vec<Item>,
-    /// Chunks by stream and number: the first of each.
-    chunks: BTreeMap<(StreamId, u64), usize>,
-    lost: Vec<Lost>,
+    chunks: Untried,
+    lost: Problems<Lost>,
     totals: Option<Vec<Totals>>,
 }
 
@@ -132,8 +157,8 @@ impl Found {
         let mut reader = Reader::in_any_order(input, *limits, head)?;
         let mut found = Self {
             items: Vec::new(),
-            chunks: BTreeMap::new(),
-            lost: Vec::new(),
+            chunks: Untried::default(),
+            lost: Problems::new(limits),
             totals: None,
         };
         loop {
@@ -143,50 +168,46 @@ impl Found {
                 Err(error) if error.kind() == ErrorKind::Truncated => break,
                 Err(error) => return Err(error),
             };
-            let (stream, sequence, chunk) = match event {
-                // What holds the place of a chunk is made anew.
-                Event::Stored(chunk) if chunk.is_lost() => continue,
-                Event::Stored(chunk) => (chunk.stream, chunk.sequence, Some(chunk.first_frame)),
-                Event::Lost(lost) => {
-                    found.lost.push(lost);
-                    continue;
-                }
-                _ => (StreamId::NONE, 0, None),
-            };
             let (offset, len) = reader.last_record();
-            if chunk.is_some() {
-                found
-                    .chunks
-                    .entry((stream, sequence))
-                    .or_insert(found.items.len());
+            match event {
+                // What holds the place of a chunk is made anew.
+                Event::Stored(chunk) if chunk.is_lost() => {}
+                Event::Stored(chunk) => {
+                    let place = ChunkPlace {
+                        stream: chunk.stream,
+                        sequence: chunk.sequence,
+                        offset,
+                    };
+                    found.chunks.0.insert(place, len);
+                    found.items.push(Item::Chunk(place));
+                }
+                Event::Lost(lost) => found.lost.push(lost),
+                _ => found.items.push(Item::Other { offset, len }),
             }
-            found.items.push(Item {
-                offset,
-                len,
-                stream,
-                sequence,
-                chunk,
-            });
         }
         found.totals = reader.ended().map(<[Totals]>::to_vec);
         Ok(found)
     }
-
-    /// Chunks of a stream by their numbers, those that there are.
-    fn between(&self, stream: StreamId, numbers: Range<u64>) -> impl Iterator<Item = &Item> {
-        let range = (stream, numbers.start)..(stream, numbers.end.max(numbers.start));
-        let places = self.chunks.range(range);
-        places.filter_map(|(_, &at)| self.items.get(at))
-    }
 }
 
-#[derive(Default)]
 struct Report {
     chunks: u64,
     lost_chunks: u64,
     lost_frames: u64,
-    lost: Vec<Lost>,
+    lost: Problems<Lost>,
     truncated: bool,
+}
+
+impl Report {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            chunks: 0,
+            lost_chunks: 0,
+            lost_frames: 0,
+            lost: Problems::new(limits),
+            truncated: false,
+        }
+    }
 }
 
 struct Salvage<W: Write> {
@@ -207,55 +228,66 @@ impl<W: Write> Salvage<W> {
     }
 
     /// Copies a record that is no chunk.
-    fn other<R: Read + Seek>(&mut self, input: &mut R, item: &Item) -> Result<()> {
-        let bytes = read_at(input, item.offset, item.len)?;
-        let mut parser = Fields::new(&bytes, item.offset, None);
+    fn other<R: Read + Seek>(&mut self, input: &mut R, offset: u64, len: u64) -> Result<()> {
+        let bytes = read_at(input, offset, len)?;
+        let mut parser = Fields::new(&bytes, offset, None);
         let fixed = parser.array::<HEADER_LEN>("record header")?;
-        let record = RecordHeader::decode(&fixed).map_err(|broken| broken.in_file(item.offset, None))?;
-        let (record, payload) = whole_record(&bytes, item.offset, record.tag, None)?;
-        let at = item.offset + HEADER_LEN as u64;
+        let record = RecordHeader::decode(&fixed).map_err(|broken| broken.in_file(offset, None))?;
+        let (record, payload) = whole_record(&bytes, offset, record.tag, None)?;
+        let at = offset + HEADER_LEN as u64;
+        // It was read within the limits before.
+        let mut budget = NotesBudget::new(Limits::none());
         match record.tag {
             Tag::PACKETS => self
                 .writer
-                .write_packets(record.stream, &packets::decode(payload, at)?),
-            Tag::METADATA => self
-                .writer
-                .write_metadata(&Metadata::decode(payload, at, record.stream)?),
-            Tag::CHAPTERS => self
-                .writer
-                .write_chapters(&metadata::decode_chapters(payload, at)?),
+                .write_packets(record.stream, &packets::decode(payload, at, &self.limits)?),
+            Tag::METADATA => {
+                self.writer
+                    .write_metadata(&Metadata::decode(payload, at, record.stream, &mut budget)?)
+            }
+            Tag::CHAPTERS => {
+                self.writer
+                    .write_chapters(&metadata::decode_chapters(payload, at, &mut budget)?)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Copies a chunk, unless it was copied before or does not fit behind the last one.
-    fn chunk<R: Read + Seek>(&mut self, input: &mut R, item: &Item) -> Result<()> {
-        if item.sequence < self.next(item.stream) {
+    /// Copies a chunk, unless one of its number was copied before or it does not fit behind the last one.
+    fn chunk<R: Read + Seek>(&mut self, input: &mut R, place: ChunkPlace, len: u64) -> Result<()> {
+        if place.sequence < self.next(place.stream) {
             return Ok(());
         }
-        let chunk = Some(item.sequence);
-        let bytes = read_at(input, item.offset, item.len)?;
-        let (record, payload) = whole_record(&bytes, item.offset, Tag::CHUNK, chunk)?;
-        let at = item.offset + HEADER_LEN as u64;
+        let (offset, number) = (place.offset, Some(place.sequence));
+        let bytes = read_at(input, offset, len)?;
+        let (record, payload) = whole_record(&bytes, offset, Tag::CHUNK, number)?;
+        let at = offset + HEADER_LEN as u64;
         let video = self.header.video(record.stream);
         let elastic = video.is_some_and(|video| video.depth_step.is_some());
         let (chunk, _) =
             StoredChunk::decode(payload, at, record.stream, record.sequence, elastic, &self.limits)?;
         // A checksum that holds says nothing of who wrote it.
-        if chunk.unpack().is_err() || !self.fits(&chunk) {
-            let reason = Broken::new("chunk", "one that fits in its place", "another one")
-                .in_file(item.offset, Some(chunk.sequence));
-            self.report.lost.push(Lost {
-                offset: item.offset,
-                bytes: item.len,
-                reason,
-            });
-            return Ok(());
-        }
+        let unpacked = match self.fits(&chunk) {
+            true => chunk.unpacked(),
+            false => Err(Broken::new("chunk", "one that fits in its place", "another one")),
+        };
+        let unpacked = match unpacked {
+            Ok(unpacked) => unpacked,
+            Err(broken) => {
+                let reason = broken.in_file(offset, number);
+                self.report.lost.push(Lost {
+                    offset,
+                    bytes: len,
+                    reason,
+                });
+                return Ok(());
+            }
+        };
         let next = self.next(chunk.stream)..chunk.sequence;
         let frames = self.end_of(chunk.stream)..chunk.first_frame.0;
         self.fill_gap(chunk.stream, next, frames, Some(&chunk))?;
-        self.writer.write_stored(&chunk)?;
+        let unpacked = self.writer.digests().then_some(&unpacked);
+        self.writer.write_unpacked(&chunk, unpacked)?;
         self.report.chunks += 1;
         if let Some(last) = self.last.get_mut(chunk.stream.index()) {
             *last = Some(StoredChunk {

@@ -464,3 +464,27 @@ fn damaged_files_are_not_degraded_further() {
     };
     assert_eq!(same, bytes);
 }
+
+/// A chunk whose checksums hold and whose planes cannot be unpacked is damage of the file that is copied.
+#[test]
+fn planes_that_cannot_be_unpacked_are_damage() {
+    let bytes = include_bytes!("../../../testdata/conformance/faulty/zstd-nonsense.lbit");
+    let options = WriterOptions::default();
+    let limits = Limits::default();
+    let trimmed = trim(&bytes[..], std::io::sink(), 64, &limits, options).map(drop);
+    let joined = concat(1, |_| Ok(&bytes[..]), std::io::sink(), &limits, options).map(drop);
+    let file = File::open(Cursor::new(&bytes[..]), limits).unwrap();
+    let (stream, _) = file.first_video().unwrap();
+    let needed = file
+        .chunks_for(stream, PixelFrames(0)..PixelFrames(u64::MAX))
+        .unwrap();
+    let cut = cut(file, std::io::sink(), &needed, options).map(drop);
+    for copied in [trimmed, joined, cut] {
+        let error = copied.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.chunk()),
+            (ErrorKind::Format, Some(1)),
+            "{error}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use super::File;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::{Rational, StreamId};
 use crate::index::{read_at, whole_record};
-use crate::limits::within;
+use crate::limits::{NotesBudget, within};
 use crate::metadata::{self, Chapter, Metadata};
 use crate::packets::{self, Packet, Packets};
 use crate::record::{CRC_LEN, HEADER_LEN, MAGIC, RecordHeader, SYNC, Tag};
@@ -17,8 +17,12 @@ use crate::times::rescale;
 /// Bytes of a record of packets that are read to see when its packets are shown; where its table is longer, all of it.
 const TABLE_LEN: u64 = 2048;
 
-/// Bytes searched at a time for the next record after damage.
-const SEARCH_LEN: u64 = 1 << 16;
+/// Bytes searched at a time for the next record after damage: few at first, because it may be near, and there may be many
+/// searches.
+const SEARCH_LEN: [u64; 2] = [1 << 7, 1 << 16];
+
+/// How many times the length of a file damaged records may be read.
+const MOST_WASTED: u64 = 4;
 
 /// How long after its time a packet may lie in a file: writers put packets just before the chunk of their time (LBIT
 /// §7.1).
@@ -32,6 +36,8 @@ struct Walk {
     place: usize,
     /// Whether the end record came.
     ended: bool,
+    /// Bytes of damaged records that were read.
+    wasted: u64,
 }
 
 impl Walk {
@@ -40,7 +46,29 @@ impl Walk {
             position: MAGIC.len() as u64,
             place: 0,
             ended: false,
+            wasted: 0,
         }
+    }
+
+    /// The payload of a record, which is checked; no more than `limit` is read. Where damaged records seem to lie inside of
+    /// each other, the walk ends once they were read a few times over.
+    fn payload<R: Read + Seek>(
+        &mut self,
+        file: &mut File<R>,
+        offset: u64,
+        record: &RecordHeader,
+        limit: (Option<u32>, &'static str),
+    ) -> Result<Vec<u8>> {
+        let len = u64::from(record.payload_len);
+        let what = "length of a record";
+        within(limit.0, limit.1, what, len, offset, None)?;
+        let bytes = read_at(&mut file.inner, offset, record.record_len())?;
+        let payload = whole_record(&bytes, offset, record.tag, None).map(|(_, payload)| payload.to_vec());
+        if payload.is_err() {
+            self.wasted = self.wasted.saturating_add(len);
+            self.ended |= self.wasted > file.len.saturating_mul(MOST_WASTED);
+        }
+        payload
     }
 
     /// The next record that starts before `until`, with its offset. The walk can go on with a later `until`.
@@ -92,8 +120,10 @@ fn header_at<R: Read + Seek>(file: &mut File<R>, offset: u64, end: u64) -> Resul
 
 /// Where the next record header lies at or after `from`, or `end`.
 fn search<R: Read + Seek>(file: &mut File<R>, mut from: u64, end: u64) -> Result<u64> {
+    let [mut len, most] = SEARCH_LEN;
     while end.saturating_sub(from) >= (HEADER_LEN + CRC_LEN) as u64 {
-        let bytes = read_at(&mut file.inner, from, SEARCH_LEN.min(end - from))?;
+        let bytes = read_at(&mut file.inner, from, len.min(end - from))?;
+        len = (len * 2).min(most);
         let windows = bytes.windows(HEADER_LEN).enumerate();
         let mut headers = windows.filter(|(_, window)| window.first() == SYNC.first());
         let found = headers.find(|(_, window)| {
@@ -109,23 +139,11 @@ fn search<R: Read + Seek>(file: &mut File<R>, mut from: u64, end: u64) -> Result
     Ok(end)
 }
 
-/// The payload of a record, which is checked; no more than `limit` is read.
-fn payload<R: Read + Seek>(
-    file: &mut File<R>,
-    offset: u64,
-    record: &RecordHeader,
-    limit: (Option<u32>, &'static str),
-) -> Result<Vec<u8>> {
-    let len = u64::from(record.payload_len);
-    let what = "length of a record";
-    within(limit.0, limit.1, what, len, offset, None)?;
-    let bytes = read_at(&mut file.inner, offset, record.record_len())?;
-    whole_record(&bytes, offset, record.tag, None).map(|(_, payload)| payload.to_vec())
-}
-
 /// All metadata, and the chapters that came last. Damaged records are left out.
 pub(super) fn notes<R: Read + Seek>(file: &mut File<R>) -> Result<(Vec<Metadata>, Vec<Chapter>)> {
     let (mut entries, mut chapters) = (Vec::new(), Vec::new());
+    let mut budget = NotesBudget::new(file.limits);
+    let head = file.head.clone();
     let mut walk = Walk::new();
     while let Some((offset, record)) = walk.next(file, u64::MAX)? {
         if !matches!(record.tag, Tag::METADATA | Tag::CHAPTERS) || !record.is_known() {
@@ -133,10 +151,11 @@ pub(super) fn notes<R: Read + Seek>(file: &mut File<R>) -> Result<(Vec<Metadata>
         }
         let at = offset + HEADER_LEN as u64;
         let limit = (file.limits.max_header_bytes, "max_header_bytes");
-        let note = payload(file, offset, &record, limit).and_then(|payload| {
+        let note = walk.payload(file, offset, &record, limit).and_then(|payload| {
             match record.tag {
-                Tag::METADATA => entries.push(Metadata::decode(&payload, at, record.stream)?),
-                _ => chapters = metadata::decode_chapters(&payload, at)?,
+                Tag::METADATA if metadata::check_stream(&head.header, record.stream).is_err() => {}
+                Tag::METADATA => entries.push(Metadata::decode(&payload, at, record.stream, &mut budget)?),
+                _ => chapters = metadata::decode_chapters(&payload, at, &mut budget)?,
             }
             Ok(())
         });
@@ -230,8 +249,8 @@ impl PacketWalk {
                 continue;
             }
             let limit = (file.limits.max_packet_bytes, "max_packet_bytes");
-            let payload = payload(file, offset, &record, limit)?;
-            let mut packets = packets::decode(&payload, offset + HEADER_LEN as u64)?;
+            let payload = self.walk.payload(file, offset, &record, limit)?;
+            let mut packets = packets::decode(&payload, offset + HEADER_LEN as u64, &file.limits)?;
             packets.retain(|packet| window.holds(packet.pts, packet.duration));
             *next = record.sequence.saturating_add(1);
             if !packets.is_empty() {
@@ -256,7 +275,7 @@ fn any_inside<R: Read + Seek>(
     let len = u64::from(record.payload_len).min(TABLE_LEN);
     let at = offset + HEADER_LEN as u64;
     let bytes = read_at(&mut file.inner, at, len)?;
-    let inside = packets::times(&bytes, at)
+    let inside = packets::times(&bytes, at, &file.limits)
         .map(|times| times.iter().any(|&(pts, duration)| window.holds(pts, duration)));
     // A longer table, or a damaged one: the whole record tells.
     Ok(inside.unwrap_or(true))

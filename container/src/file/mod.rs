@@ -19,6 +19,7 @@ use crate::index::{self, ChunkInfo, file_len, read_at, whole_record};
 use crate::limits::Limits;
 use crate::metadata::{Chapter, Metadata};
 use crate::parser::{Event, Head, ReadMode};
+use crate::problems::Problems;
 use crate::reader::Reader;
 use crate::record::{CRC_LEN, HEADER_LEN, MAGIC, RecordHeader, Tag};
 use crate::stored::StoredChunk;
@@ -132,7 +133,7 @@ pub struct File<R> {
     /// What reading the whole file found, after the index had a chunk in the wrong place.
     scanned: Arc<OnceLock<Vec<Vec<ChunkInfo>>>>,
     ended: Option<Vec<Totals>>,
-    damage: Arc<Vec<Error>>,
+    damage: Arc<Problems<Error>>,
 }
 
 impl<R: Read + Seek> File<R> {
@@ -172,7 +173,7 @@ impl<R: Read + Seek> File<R> {
             indexed: false,
             scanned: Arc::default(),
             ended: None,
-            damage: Arc::default(),
+            damage: Arc::new(Problems::new(&limits)),
             inner,
             limits,
             head: Arc::new(head),
@@ -210,7 +211,8 @@ impl<R: Read + Seek> File<R> {
             Err(error) if error.kind() == ErrorKind::Format => return Ok(false),
             Err(error) => return Err(error),
         };
-        let mut listing = Listing::new(&self.head.header);
+        let mut listing = Listing::new(&self.head.header, &self.limits);
+        let mut last: Option<ChunkInfo> = None;
         for info in found.chunks {
             let fits = match (
                 self.head.header.video(info.stream),
@@ -222,9 +224,19 @@ impl<R: Read + Seek> File<R> {
             if !fits {
                 return Ok(false);
             }
+            last = Some(info);
             listing.push(info.stream, Some(info));
         }
-        let ended = read_end(&mut end, found.offset, &self.head.header);
+        // An edit that moved the chunks shows at the last one.
+        if last.is_some_and(|info| !starts_here(&mut end, &info)) {
+            return Ok(false);
+        }
+        let behind = last.map_or(MAGIC.len() as u64, |last| {
+            last.offset.saturating_add(last.stored_len)
+        });
+        let Some(ended) = end_between(&mut end, behind..found.offset, &self.head.header) else {
+            return Ok(false);
+        };
         let agrees = |totals: &Vec<Totals>| {
             totals
                 .iter()
@@ -236,15 +248,10 @@ impl<R: Read + Seek> File<R> {
                         || (totals.frames, totals.chunks) == (frames, chunks.len() as u64)
                 })
         };
-        if ended.as_ref().is_some_and(|totals| !agrees(totals)) {
+        if !agrees(&ended) {
             return Ok(false);
         }
-        // An edit that moved the chunks shows at the last one.
-        let last = listing.streams.iter().flatten().max_by_key(|info| info.offset);
-        if last.is_some_and(|info| !starts_here(&mut end, info)) {
-            return Ok(false);
-        }
-        (self.streams, self.ended, self.indexed) = (Arc::new(listing.streams), ended, true);
+        (self.streams, self.ended, self.indexed) = (Arc::new(listing.streams), Some(ended), true);
         self.set_places();
         Ok(true)
     }
@@ -288,7 +295,7 @@ impl<R: Read + Seek> File<R> {
 
     /// What was found wrong while the file was read to list its chunks, in order; empty if it has an index.
     #[must_use]
-    pub fn damage(&self) -> &[Error] {
+    pub fn damage(&self) -> &Problems<Error> {
         &self.damage
     }
 
@@ -302,7 +309,8 @@ impl<R: Read + Seek> File<R> {
         };
         let (offset, chunk, found) = (first.offset().unwrap_or(0), first.chunk(), first.to_string());
         // Others may look at the same list.
-        let mine = Arc::get_mut(&mut self.damage).map(|damage| damage.swap_remove(0));
+        let damage = std::mem::replace(&mut self.damage, Arc::new(Problems::new(&self.limits)));
+        let mine = Arc::into_inner(damage).and_then(|damage| damage.into_iter().next());
         Err(mine.unwrap_or_else(|| Broken::new("file", "an intact one", found).in_file(offset, chunk)))
     }
 
@@ -563,7 +571,7 @@ fn scan<R: Read + Seek>(
     header: &Header,
 ) -> Result<(Listing, Option<Vec<Totals>>)> {
     seek(inner, 0)?;
-    let mut listing = Listing::new(header);
+    let mut listing = Listing::new(header, &limits);
     let mut reader = Reader::with_mode(inner, limits, ReadMode::Resync)?;
     loop {
         match reader.next_stored_event() {
@@ -617,13 +625,28 @@ fn is_plausible(info: &ChunkInfo, before: Option<&ChunkInfo>, video: &VideoStrea
     alone && before.is_none_or(|before| info.start >= before.start && info.segment >= before.segment)
 }
 
-/// The end record, if it is the record before the index.
-fn read_end<R: Read + Seek>(file: &mut R, index_at: u64, header: &Header) -> Option<Vec<Totals>> {
-    let len = end::record_len(header.streams.len());
-    let offset = index_at.checked_sub(len)?;
-    let bytes = read_at(file, offset, len).ok()?;
-    let (_, payload) = whole_record(&bytes, offset, Tag::END, None).ok()?;
-    end::decode(payload, offset + HEADER_LEN as u64, header.streams.len()).ok()
+/// What the end record says, if there is one in `between`, whole, and no chunk: what comes after the last chunk that an
+/// index lists must not be another one.
+fn end_between<R: Read + Seek>(file: &mut R, between: Range<u64>, header: &Header) -> Option<Vec<Totals>> {
+    let mut at = between.start;
+    let mut ended = None;
+    while at < between.end {
+        let fixed = read_at(file, at, HEADER_LEN as u64).ok()?;
+        let record = RecordHeader::decode(fixed.first_chunk()?).ok()?;
+        match record.tag {
+            Tag::CHUNK => return None,
+            Tag::END if ended.is_some() => return None,
+            Tag::END => {
+                let bytes = read_at(file, at, record.record_len().min(between.end - at)).ok()?;
+                let (_, payload) = whole_record(&bytes, at, Tag::END, None).ok()?;
+                let decoded = end::decode(payload, at + HEADER_LEN as u64, header.streams.len());
+                ended = Some(decoded.ok()?);
+            }
+            _ => {}
+        }
+        at = at.checked_add(record.record_len())?;
+    }
+    ended.filter(|_| at == between.end)
 }
 
 /// Whether the record of `info` starts where it says.
@@ -642,14 +665,14 @@ fn starts_here<R: Read + Seek>(file: &mut R, info: &ChunkInfo) -> bool {
 /// The chunks of all streams, as they are found.
 struct Listing {
     streams: Vec<Vec<ChunkInfo>>,
-    damage: Vec<Error>,
+    damage: Problems<Error>,
 }
 
 impl Listing {
-    fn new(header: &Header) -> Self {
+    fn new(header: &Header, limits: &Limits) -> Self {
         Self {
             streams: vec![Vec::new(); header.streams.len()],
-            damage: Vec::new(),
+            damage: Problems::new(limits),
         }
     }
 

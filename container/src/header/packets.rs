@@ -27,7 +27,7 @@ pub enum PacketKind {
 pub struct PacketStream {
     /// What it is for.
     pub kind: PacketKind,
-    /// Matroska's identifier of the codec, such as `A_OPUS`; 1 to 64 printable ASCII characters.
+    /// Matroska's identifier of the codec, such as `A_OPUS`; 1 to 64 printable ASCII characters other than the space.
     pub codec: String,
     /// What the codec's decoder needs first, as Matroska's CodecPrivate has it.
     pub private: Vec<u8>,
@@ -92,7 +92,7 @@ impl PacketStream {
     pub(super) fn check(&self) -> Result<(), Broken> {
         let codec = &self.codec;
         if !(1..=64).contains(&codec.len()) || !codec.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let expected = "1 to 64 printable ASCII characters";
+            let expected = "1 to 64 printable ASCII characters without a space";
             return Err(Broken::new("codec of packets", expected, codec.escape_debug()));
         }
         if self.time_base.num == 0 || self.time_base.den == 0 {

@@ -14,10 +14,11 @@ use crate::error::{Broken, Error, ErrorKind, Result};
 use crate::ground::StreamId;
 use crate::header::{Header, Version};
 use crate::index::{ChunkInfo, TAIL_PAYLOAD_LEN};
-use crate::limits::{Limits, within};
+use crate::limits::{Limits, NotesBudget, within};
 use crate::record::{
     CRC_LEN, HEADER_LEN, MAGIC, RECORD_VERSION, RecordHeader, SYNC, Tag, bad_sync, check_crc, hex,
 };
+use crate::work::spend;
 use state::{Input, StreamState};
 
 /// Reads a file that is pushed into it in pieces of any size.
@@ -28,6 +29,7 @@ use state::{Input, StreamState};
 #[derive(Debug)]
 pub struct Parser {
     limits: Limits,
+    notes: NotesBudget,
     mode: ReadMode,
     unpack: bool,
     input: Input,
@@ -71,13 +73,8 @@ enum State {
     Magic,
     /// At the start of a record.
     Record,
-    /// In the payload of an ancillary record, which is checked and thrown away.
-    Skip {
-        at: u64,
-        tag: Tag,
-        left: u64,
-        crc: crc32fast::Hasher,
-    },
+    /// In an ancillary record, which is checked and thrown away. Its header was read.
+    Skip(Skipped),
     /// Looking for the next record after damage.
     Scan {
         from: u64,
@@ -88,6 +85,24 @@ enum State {
     /// Nothing more will come.
     Stopped,
 }
+
+/// A record that is skipped.
+#[derive(Debug)]
+struct Skipped {
+    /// Where it starts in the file.
+    at: u64,
+    tag: Tag,
+    /// Bytes of its payload that have not come.
+    left: u64,
+    /// Bytes of its payload that have come and are still in the input, because there may be records in them if it turns
+    /// out that bytes of it were lost.
+    held: usize,
+    /// Checksum of those before.
+    dropped: crc32fast::Hasher,
+}
+
+/// Most bytes of a skipped record that are held.
+const MOST_HELD: usize = 16 << 20;
 
 enum Step {
     NeedInput,
@@ -124,6 +139,7 @@ impl Parser {
     #[must_use]
     pub const fn new(limits: Limits, mode: ReadMode) -> Self {
         Self {
+            notes: NotesBudget::new(limits),
             limits,
             mode,
             unpack: true,
@@ -306,10 +322,11 @@ impl Parser {
             (ReadMode::Strict, _) | (_, Resume::Never) => return Err(self.stop(reason)),
             (_, Resume::Scan(ahead)) => {
                 self.from_start &= self.head.is_some();
-                self.state = State::Scan {
-                    from: self.input.offset(),
-                    reason,
+                let from = match &self.state {
+                    State::Skip(skipped) => skipped.at,
+                    _ => self.input.offset(),
                 };
+                self.state = State::Scan { from, reason };
                 self.input.consume(ahead);
             }
             (_, Resume::Record(len)) => {
@@ -344,7 +361,7 @@ impl Parser {
         match &self.state {
             State::Magic => self.magic(),
             State::Record => self.record(),
-            State::Skip { .. } => self.skip(),
+            State::Skip(_) => self.skip(),
             State::Scan { .. } => self.scan(),
             State::Closed => self.closed(),
             State::Stopped => Ok(Step::End),
@@ -411,12 +428,13 @@ impl Parser {
             if record.tag == Tag::PACKETS {
                 self.skip_packets(&record);
             }
-            self.state = State::Skip {
+            self.state = State::Skip(Skipped {
                 at: offset,
                 tag: record.tag,
                 left: u64::from(record.payload_len),
-                crc: crc32fast::Hasher::new(),
-            };
+                held: 0,
+                dropped: crc32fast::Hasher::new(),
+            });
             self.input.consume(HEADER_LEN);
             return Ok(Step::Again);
         }
@@ -425,11 +443,14 @@ impl Parser {
         if self.input.rest().len() < whole {
             return self.need_input("a record");
         }
-        let bytes = self.input.rest()[HEADER_LEN..whole].to_vec();
-        let (payload, crc) = bytes.split_at(whole - HEADER_LEN - CRC_LEN);
-        if let Err(broken) = check_crc("payload checksum", crc32fast::hash(payload), crc) {
+        let end = whole - CRC_LEN;
+        let computed = self.input.checksum(HEADER_LEN, end - HEADER_LEN);
+        let rest = self.input.rest();
+        if let Err(broken) = check_crc("payload checksum", computed, &rest[end..whole]) {
             return self.damaged_payload(&record, whole, broken);
         }
+        spend(end - HEADER_LEN);
+        let payload = &rest[HEADER_LEN..end].to_vec();
         self.last_record = (offset, record.record_len());
         let step = self.payload(&record, payload).map_err(|error| {
             // A newer format and a reader's limits are no damage: skipping such a record would hide them.
@@ -546,46 +567,57 @@ impl Parser {
     }
 
     fn skip(&mut self) -> Result<Step, Fault> {
-        let rest = self.input.rest();
-        let State::Skip { at, tag, left, crc } = &mut self.state else {
+        let there = self.input.rest().len();
+        let State::Skip(skipped) = &mut self.state else {
             return Ok(Step::Again);
         };
-        let (at, tag) = (*at, *tag);
-        if *left > 0 {
-            let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-            crc.update(&rest[..taken]);
-            *left -= taken as u64;
-            self.input.consume(taken);
-            return match taken {
+        if skipped.left > 0 {
+            let left = usize::try_from(skipped.left).unwrap_or(usize::MAX);
+            let came = left.min(there - skipped.held);
+            skipped.left -= came as u64;
+            skipped.held += came;
+            if let Some(over) = skipped.held.checked_sub(MOST_HELD) {
+                skipped.dropped.update(&self.input.rest()[..over]);
+                skipped.held = MOST_HELD;
+                self.input.consume(over);
+            }
+            return match came {
                 0 => self.need_input("an ancillary record"),
                 _ => Ok(Step::Again),
             };
         }
-        let Some(stored) = rest.first_chunk::<CRC_LEN>() else {
+        let (at, tag, held) = (skipped.at, skipped.tag, skipped.held);
+        let mut whole = skipped.dropped.clone();
+        let last = self.input.checksum(0, held);
+        whole.combine(&crc32fast::Hasher::new_with_initial_len(last, held as u64));
+        let end = held + CRC_LEN;
+        let Some(stored) = self.input.rest().get(held..end) else {
             return self.need_input("an ancillary record");
         };
-        let checked = check_crc("payload checksum", crc.clone().finalize(), stored);
-        let bytes = self.input.offset() + CRC_LEN as u64 - at;
-        self.state = State::Record;
-        let checked = checked.map_err(|broken| broken.in_file(self.input.offset(), None));
-        let checked = match tag {
-            Tag::INDEX => checked.and_then(|()| self.index_came(at, bytes)),
-            _ => checked,
+        let checked = check_crc("payload checksum", whole.finalize(), stored);
+        let stored_at = self.input.offset() + held as u64;
+        let bytes = stored_at + CRC_LEN as u64 - at;
+        let checked = match checked.map_err(|broken| broken.in_file(stored_at, None)) {
+            Err(reason) if self.mode != ReadMode::Strict => match self.follows(end) {
+                None => return Ok(Step::NeedInput),
+                Some(true) => Err(reason),
+                // Bytes were lost or added, and the records after it may lie inside of what would have been this one.
+                Some(false) => {
+                    self.state = State::Scan { from: at, reason };
+                    return Ok(Step::Again);
+                }
+            },
+            Ok(()) if tag == Tag::INDEX => self.index_came(at, bytes),
+            checked => checked,
         };
         match checked {
-            Ok(()) => {
-                self.input.consume(CRC_LEN);
-                Ok(Step::Again)
-            }
-            Err(reason) => {
-                if self.mode == ReadMode::Strict {
-                    return Err(Fault::never(reason));
-                }
-                self.input.consume(CRC_LEN);
-                self.lose(at, bytes, reason);
-                Ok(Step::Again)
-            }
+            Err(reason) if self.mode == ReadMode::Strict => return Err(Fault::never(reason)),
+            Err(reason) => self.lose(at, bytes, reason),
+            Ok(()) => {}
         }
+        self.input.consume(end);
+        self.state = State::Record;
+        Ok(Step::Again)
     }
 
     fn closed(&mut self) -> Result<Step, Fault> {
@@ -649,9 +681,11 @@ impl Parser {
             }
         };
         // A damaged length can make a record seem to reach past the end: there may be others inside of it.
-        let resume = match rest {
-            0 => Resume::Never,
-            len => self.or_never(Resume::Scan(len.min(HEADER_LEN))),
+        let resume = match (&self.state, rest) {
+            (_, 0) => Resume::Never,
+            // Its header was read already.
+            (State::Skip(_), _) => Resume::Scan(0),
+            (_, len) => self.or_never(Resume::Scan(len.min(HEADER_LEN))),
         };
         Err(Fault { error, resume })
     }

@@ -30,11 +30,14 @@ impl Parser {
             Tag::TAIL => self.tail(payload),
             Tag::PACKETS => self.packets(record, payload),
             Tag::METADATA => {
-                let metadata = Metadata::decode(payload, at, record.stream)?;
+                self.head.iter().try_for_each(|head| {
+                    metadata::check_stream(&head.header, record.stream).map_err(in_file)
+                })?;
+                let metadata = Metadata::decode(payload, at, record.stream, &mut self.notes)?;
                 Ok(Step::Event(Event::Metadata(metadata)))
             }
             Tag::CHAPTERS => {
-                let chapters = metadata::decode_chapters(payload, at)?;
+                let chapters = metadata::decode_chapters(payload, at, &mut self.notes)?;
                 Ok(Step::Event(Event::Chapters(chapters)))
             }
             Tag::INDEX => {
@@ -214,7 +217,7 @@ impl Parser {
             let expected = "no packets after the end record";
             return Err(in_file(Broken::new("record", expected, "some")));
         }
-        let packets = packets::decode(payload, offset + HEADER_LEN as u64)?;
+        let packets = packets::decode(payload, offset + HEADER_LEN as u64, &self.limits)?;
         if let Some(state) = self.streams.get_mut(record.stream.index()) {
             if record.sequence < state.packets && !self.any_order {
                 let expected = format!("at least {}", state.packets);

@@ -3,6 +3,7 @@
 use super::{Fault, Parser, ReadMode, Resume, State, Step};
 use crate::error::Broken;
 use crate::record::{CRC_LEN, HEADER_LEN, RecordHeader, SYNC, Tag};
+use crate::work::spend;
 
 impl Parser {
     /// The payload of a record does not match its checksum: find out whether its length can be trusted.
@@ -16,16 +17,24 @@ impl Parser {
         if self.mode == ReadMode::Strict || !self.may_lack_start() {
             return Err(Fault::never(error));
         }
-        // Flipped bits leave the next record in its place. Lost or added bytes do not, and then it must be looked
-        // for inside of what would have been this one.
-        let next = &self.input.rest()[whole..];
-        let resume = match next.first_chunk() {
-            Some(fixed) if RecordHeader::decode(fixed).is_ok() => Resume::Record(whole),
-            None if !self.input.finished => return Ok(Step::NeedInput),
-            None if next.is_empty() => Resume::Record(whole),
-            _ => Resume::Scan(HEADER_LEN),
+        let resume = match self.follows(whole) {
+            None => return Ok(Step::NeedInput),
+            Some(true) => Resume::Record(whole),
+            Some(false) => Resume::Scan(HEADER_LEN),
         };
         Err(Fault { error, resume })
+    }
+
+    /// Whether a record begins so many bytes `ahead`, or the input ends there: flipped bits leave the next record in its
+    /// place. Lost or added bytes do not, and then it must be looked for inside of what would have been this one. None
+    /// where that is not known yet.
+    pub(super) fn follows(&self, ahead: usize) -> Option<bool> {
+        let next = self.input.rest().get(ahead..).unwrap_or_default();
+        match next.first_chunk() {
+            Some(fixed) => Some(RecordHeader::decode(fixed).is_ok()),
+            None if !self.input.finished => None,
+            None => Some(next.is_empty()),
+        }
     }
 
     /// Whether `fixed` starts a record to go on with.
@@ -49,6 +58,7 @@ impl Parser {
                     break;
                 }
                 None if !self.input.finished => {
+                    spend(at);
                     self.input.consume(at);
                     return Ok(Step::NeedInput);
                 }
@@ -58,6 +68,7 @@ impl Parser {
         if !found {
             at = rest.len();
         }
+        spend(at);
         self.input.consume(at);
         if !found && !self.input.finished {
             return Ok(Step::NeedInput);

@@ -1,7 +1,10 @@
 //! What a parser keeps between records: the input that was not read yet, and how far each stream has come.
 
+use std::collections::VecDeque;
+
 use crate::end::{Digest, Totals};
 use crate::track::Track;
+use crate::work::spend;
 
 /// A window of the input.
 #[derive(Debug, Default)]
@@ -13,6 +16,77 @@ pub(super) struct Input {
     offset: u64,
     /// Whether there is no more to come.
     pub finished: bool,
+    /// Byte offset up to which payloads were hashed.
+    hashed: u64,
+    sums: Sums,
+}
+
+/// Bytes from one checkpoint of [`Sums`] to the next.
+const STRIDE: u64 = 256;
+
+/// Checksums of the input from one place to many others, so that the checksum of any part follows from two of them. Records
+/// that seem to lie inside of each other, each with a bad payload, would otherwise be hashed again for each of them.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Byte offset in the file of the first checkpoint.
+    base: u64,
+    /// Checksums of what lies between `base` and each multiple of [`STRIDE`] after it.
+    points: VecDeque<u32>,
+}
+
+impl Sums {
+    /// Checksum of the input from byte `from` up to byte `to` of the file; `rest` is the input from byte `offset` on.
+    fn of(&mut self, rest: &[u8], offset: u64, from: u64, to: u64) -> u32 {
+        let bytes = |from: u64, to: u64| {
+            let at = |place: u64| usize::try_from(place.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let bytes = rest.get(at(from)..at(to)).unwrap_or_default();
+            spend(bytes.len());
+            bytes
+        };
+        self.forget(offset, from);
+        let first = from.saturating_sub(self.base).div_ceil(STRIDE);
+        let last = to.saturating_sub(self.base) / STRIDE;
+        if first >= last {
+            return crc32fast::hash(bytes(from, to));
+        }
+        while self.points.len() as u64 <= last {
+            let at = self.base + (self.points.len() as u64 - 1) * STRIDE;
+            let mut hasher = crc32fast::Hasher::new_with_initial(self.point(self.points.len() as u64 - 1));
+            hasher.update(bytes(at, at + STRIDE));
+            self.points.push_back(hasher.finalize());
+        }
+        let (start, end) = (self.base + first * STRIDE, self.base + last * STRIDE);
+        // What comes after a place: the sum of all, less what the sum up to that place becomes when as many zeros follow.
+        let mut moved = crc32fast::Hasher::new_with_initial(self.point(first));
+        moved.combine(&crc32fast::Hasher::new_with_initial_len(0, end - start));
+        let middle = self.point(last) ^ moved.finalize();
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(bytes(from, start));
+        hasher.combine(&crc32fast::Hasher::new_with_initial_len(middle, end - start));
+        hasher.update(bytes(end, to));
+        hasher.finalize()
+    }
+
+    fn point(&self, at: u64) -> u32 {
+        let at = usize::try_from(at).ok();
+        at.and_then(|at| self.points.get(at)).copied().unwrap_or_default()
+    }
+
+    /// Forgets what lies before `offset`, and begins at `from` if nothing is left.
+    fn forget(&mut self, offset: u64, from: u64) {
+        let last = self.base + (self.points.len() as u64).saturating_sub(1) * STRIDE;
+        if self.points.is_empty() || last < offset {
+            self.points.clear();
+            self.points.push_back(0);
+            self.base = from;
+            return;
+        }
+        // The others stay sums from an older place on: only their differences count.
+        let gone = offset.saturating_sub(self.base) / STRIDE;
+        self.points
+            .drain(..usize::try_from(gone).unwrap_or(0).min(self.points.len() - 1));
+        self.base += gone * STRIDE;
+    }
 }
 
 impl Input {
@@ -22,13 +96,41 @@ impl Input {
             start: 0,
             offset: 0,
             finished: false,
+            hashed: 0,
+            sums: Sums {
+                base: 0,
+                points: VecDeque::new(),
+            },
         }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.start);
-        self.start = 0;
+        // Not before as much was read as is moved, so that moving costs no more than reading.
+        let held = self.buffer.len() - self.start;
+        spend(bytes.len());
+        if self.start >= held {
+            spend(held);
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Checksum of the `len` bytes that come `ahead` bytes after the next one; fewer where the input has no more.
+    pub fn checksum(&mut self, ahead: usize, len: usize) -> u32 {
+        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        let ahead = ahead.min(rest.len());
+        let end = ahead.saturating_add(len).min(rest.len());
+        let from = self.offset + ahead as u64;
+        let to = self.offset + end as u64;
+        // For most bytes this is the only time.
+        let again = from < self.hashed;
+        self.hashed = self.hashed.max(to);
+        if !again {
+            spend(end - ahead);
+            return crc32fast::hash(rest.get(ahead..end).unwrap_or_default());
+        }
+        self.sums.of(rest, self.offset, from, to)
     }
 
     /// Byte offset of what comes next.
@@ -55,6 +157,7 @@ impl Input {
     pub fn clear(&mut self) {
         self.buffer = Vec::new();
         self.start = 0;
+        self.sums.points = VecDeque::new();
     }
 }
 

@@ -13,6 +13,7 @@ use crate::limits::{Limits, within};
 use crate::record::{CRC_LEN, HEADER_LEN};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
+use crate::work::spend;
 
 /// Flag of a chunk that starts a group.
 const KEY: u8 = 1;
@@ -24,7 +25,7 @@ const TIMES: u8 = 4;
 const DEPTHS: u8 = 8;
 
 /// Bytes of a chunk's payload before what varies in length.
-const FIXED_LEN: usize = 40;
+pub(crate) const FIXED_LEN: usize = 40;
 
 /// A chunk whose planes have not been unpacked.
 ///
@@ -218,6 +219,7 @@ impl StoredChunk {
             let expected = format!("{len} bytes");
             return Err(Broken::new("length of a bit-plane", expected, plane.bytes.len()));
         }
+        spend(total);
         let mut packed = vec![0; total];
         coder::decode(self.coder, self.grid, &self.planes, &mut packed)?;
         Ok(Unpacked {
@@ -247,6 +249,7 @@ impl StoredChunk {
             let expected = format!("at least {least} bytes");
             return Err(Broken::new("length of a layer", expected, first.bytes.len()));
         }
+        spend(plane_len(self.grid.len()).saturating_mul(usize::from(layers.bits) + 1));
         let (values, depths) =
             coder::layers::decode(self.coder, self.grid, layers.step, layers.bits, &self.planes)?;
         Ok(Unpacked {

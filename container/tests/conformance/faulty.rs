@@ -349,6 +349,31 @@ pub fn files() -> Vec<File> {
             huge[24..28].copy_from_slice(&crc.to_le_bytes());
             [&bytes[..at(2)], &huge].concat()
         }),
+        file("codec-with-space", "a codec name with a space", {
+            let mut records = split(&with_sound(raw()));
+            let header = &mut records[0].payload;
+            let at = header.windows(6).position(|text| text == b"A_OPUS").unwrap();
+            header[at + 1] = b' ';
+            join(&records)
+        }),
+        file(
+            "chapter-too-late",
+            "a chapter that ends at 2^63 nanoseconds",
+            with(1, record(b"chap", NONE, 0, &chapter_at_the_end())),
+        ),
+        file(
+            "metadata-of-no-stream",
+            "metadata of a stream that is not there",
+            with(1, record(b"meta", 5, 0, b"\x01\x01k\x01v")),
+        ),
+        file(
+            "bytes-lost-in-unknown",
+            "bytes of a record of unknown type are gone",
+            {
+                let unknown = record(b"xfoo", NONE, 0, &[b'.'; 300]);
+                [&bytes[..at(2)], &unknown[..100], &unknown[130..], &bytes[at(2)..]].concat()
+            },
+        ),
         file(
             "many-lost-frames",
             "a chunk number that claims a hundred thousand missing chunks",
@@ -359,6 +384,14 @@ pub fn files() -> Vec<File> {
             }),
         ),
     ]
+}
+
+/// The payload of a record with a chapter that starts a nanosecond before 2^63 and is as long.
+fn chapter_at_the_end() -> Vec<u8> {
+    let mut out = vec![1];
+    out.extend_from_slice(&[0xff; 8]);
+    out.extend_from_slice(&[0x7f, 1, 1, b'x']);
+    out
 }
 
 /// A file whose chunks have 5 tokens, so that planes have bits to spare.

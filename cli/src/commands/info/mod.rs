@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Limits, ReadMode, Reader};
+use latentbit_container::{ReadMode, Reader};
 
 use crate::exit::Exit;
+use crate::limits::limits;
 use crate::report::{print, print_text};
 use crate::streaming::lbit_input::{self, Counted};
 
@@ -43,11 +44,10 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
     let file = args.file.as_deref().unwrap_or("-");
     let (place, input) = lbit_input::open_bytes(file)?;
     let (input, bytes) = Counted::new(input);
-    let reader =
-        Reader::with_mode(input, Limits::default(), ReadMode::Resync).with_context(|| place.clone())?;
-    let contents = Contents::of(reader);
+    let reader = Reader::with_mode(input, limits(), ReadMode::Resync).with_context(|| place.clone())?;
+    let contents = Contents::of(reader, args.chunks);
     let bytes = bytes.load(Ordering::Relaxed);
-    let Some((report, exit)) = InfoReport::new(file, &contents, bytes, args.chunks) else {
+    let Some((report, exit)) = InfoReport::new(file, &contents, bytes) else {
         anyhow::bail!("{place}: there is no video in this file");
     };
     if args.json {

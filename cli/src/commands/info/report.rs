@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use latentbit_container::{
-    Chapter, Chroma, ChunkInfo, Coder, ColorRange, Error, ErrorKind, Event, Header, Lost, Metadata,
-    PacketKind, PacketStream, Rational, Reader, Status, StoredChunk, Stream, StreamId, Totals, Version,
+    Chapter, Chroma, ChunkInfo, ColorRange, Error, ErrorKind, Event, Header, Lost, Metadata, PacketKind,
+    PacketStream, Problems, Rational, Reader, Status, StoredChunk, Stream, StreamId, Totals, Version,
 };
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::report::{BundleReport, bits_per_pixel};
+use crate::limits::limits;
+use crate::report::{BundleReport, bits_per_pixel, more_problems};
 
 #[derive(Debug, Serialize)]
 pub struct InfoReport<'a> {
     schema: &'static str,
     pub file: &'a str,
     pub version: String,
-    /// "complete", "truncated" or "damaged".
+    /// "complete", "truncated", "damaged", or "unreadable" if the file is for a newer reader or over a limit.
     pub state: &'static str,
     pub width: u32,
     pub height: u32,
@@ -58,7 +59,7 @@ pub struct InfoReport<'a> {
     pub metadata: Vec<MetadataReport<'a>>,
     pub chapters: Vec<ChapterReport<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub chunk_table: Option<Vec<ChunkReport>>,
+    pub chunk_table: Option<&'a [ChunkReport]>,
     pub problems: Vec<String>,
 }
 
@@ -122,24 +123,18 @@ pub struct ChunkReport {
 
 impl<'a> InfoReport<'a> {
     /// The report of a file, and the exit code for it; none if it has no video.
-    pub fn new(file: &'a str, contents: &'a Contents, bytes: u64, with_chunks: bool) -> Option<(Self, Exit)> {
+    pub fn new(file: &'a str, contents: &'a Contents, bytes: u64) -> Option<(Self, Exit)> {
         let (stream, video) = contents.header.first_video()?;
-        let mine = |chunk: &&ChunkContents| chunk.info.stream == stream;
-        let chunks: Vec<&ChunkContents> = contents.chunks.iter().filter(mine).collect();
-        let present: Vec<&&ChunkContents> = chunks.iter().filter(|chunk| chunk.info.bits > 0).collect();
-        let depths = all_depths(chunks.iter().copied());
-        let frames: u64 = chunks.iter().map(|chunk| chunk.info.frame_count.0).sum();
+        let chunks = &contents.chunks;
+        let frames = chunks.frames;
+        let depths = chunks.depths.clone();
         let lost_chunks = contents.missing.get(stream.index()).copied().unwrap_or(0);
         let (state, exit) = state(contents);
         let Rational { num, den } = video.frame_rate;
         let seconds = (num > 0).then(|| frames as f64 * f64::from(den) / f64::from(num));
         let mut problems: Vec<String> = contents.lost.iter().map(|lost| lost.reason.to_string()).collect();
+        problems.extend(more_problems(contents.lost.more()));
         problems.extend(contents.error.as_ref().map(ToString::to_string));
-        let mut coders = BTreeMap::new();
-        for chunk in &present {
-            *coders.entry(chunk.coder.name()).or_default() += 1;
-        }
-        let tick = f64::from(video.time_base.num) / f64::from(video.time_base.den);
         let report = Self {
             schema: "latentbit.info/2",
             file,
@@ -149,7 +144,7 @@ impl<'a> InfoReport<'a> {
             height: video.height,
             frame_rate: [num, den],
             time_base: [video.time_base.num, video.time_base.den],
-            variable_frame_rate: chunks.iter().any(|chunk| chunk.timed),
+            variable_frame_rate: chunks.timed,
             pixel_aspect: [video.pixel_aspect.num, video.pixel_aspect.den],
             chroma: match video.chroma {
                 Chroma::C420 => "4:2:0",
@@ -181,12 +176,12 @@ impl<'a> InfoReport<'a> {
             chunk_latent_frames: video.chunk_latent_frames,
             frames,
             seconds,
-            chunks: present.len(),
-            key_chunks: present.iter().filter(|chunk| chunk.info.key).count(),
+            chunks: chunks.present,
+            key_chunks: chunks.key,
             lost_chunks,
-            segments: segments(&chunks),
-            coders,
-            token_bytes: present.iter().flat_map(|chunk| &chunk.plane_bytes).sum(),
+            segments: chunks.segments,
+            coders: chunks.coders.clone(),
+            token_bytes: chunks.token_bytes,
             index: matches!(contents.status, Status::Complete { tail: true, .. }),
             bytes,
             bpp: bits_per_pixel(bytes, frames, video.width, video.height),
@@ -194,7 +189,7 @@ impl<'a> InfoReport<'a> {
             streams: other_streams(contents, stream),
             metadata: metadata(contents),
             chapters: chapters(contents),
-            chunk_table: with_chunks.then(|| chunks.iter().map(|chunk| row(chunk, tick)).collect()),
+            chunk_table: chunks.table.as_deref(),
             problems,
         };
         Some((report, exit))
@@ -205,6 +200,8 @@ fn state(contents: &Contents) -> (&'static str, Exit) {
     let cut_off = |lost: &Lost| lost.reason.kind() == ErrorKind::Truncated;
     let damaged = contents.missing.iter().any(|&chunks| chunks > 0) || !contents.lost.iter().all(cut_off);
     match contents.status {
+        // Of a file for a newer reader nobody can say whether it is damaged.
+        _ if contents.error.as_ref().is_some_and(refused) => ("unreadable", Exit::Error),
         _ if damaged => ("damaged", Exit::Damaged),
         Status::Complete { .. } => ("complete", Exit::Success),
         Status::Truncated { .. } => ("truncated", Exit::Truncated),
@@ -212,10 +209,9 @@ fn state(contents: &Contents) -> (&'static str, Exit) {
     }
 }
 
-fn segments(chunks: &[&ChunkContents]) -> usize {
-    let mut numbers: Vec<u32> = chunks.iter().map(|chunk| chunk.info.segment).collect();
-    numbers.dedup();
-    numbers.len()
+/// Whether a file was not read to its end for what it asks, and not for what is wrong with it.
+fn refused(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Limits)
 }
 
 fn other_streams(contents: &Contents, shown: StreamId) -> Vec<StreamReport> {
@@ -275,38 +271,6 @@ fn chapters(contents: &Contents) -> Vec<ChapterReport<'_>> {
     chapters.collect()
 }
 
-fn row(chunk: &ChunkContents, tick: f64) -> ChunkReport {
-    let info = &chunk.info;
-    ChunkReport {
-        number: info.sequence,
-        offset: info.offset,
-        bytes: info.stored_len,
-        first_frame: info.first_frame.0,
-        frames: info.frame_count.0,
-        latent_frames: info.latent_frames.0,
-        key: info.key,
-        lost: info.bits == 0,
-        segment: info.segment,
-        start_seconds: info.start as f64 * tick,
-        bits: info.bits,
-        mean_depth: chunk.depths.as_ref().map(mean_depth),
-        coder: chunk.coder.name(),
-        plane_bytes: chunk.plane_bytes.clone(),
-    }
-}
-
-/// A chunk.
-pub struct ChunkContents {
-    pub info: ChunkInfo,
-    pub coder: Coder,
-    /// Stored bytes of its planes.
-    pub plane_bytes: Vec<usize>,
-    /// Whether it says how long each frame is shown.
-    pub timed: bool,
-    /// How many tokens have each depth, if its stream is elastic.
-    pub depths: Option<BTreeMap<u8, u64>>,
-}
-
 /// The mean depth of tokens.
 fn mean_depth(depths: &BTreeMap<u8, u64>) -> f64 {
     let sum: f64 = depths
@@ -316,16 +280,69 @@ fn mean_depth(depths: &BTreeMap<u8, u64>) -> f64 {
     sum / depths.values().sum::<u64>().max(1) as f64
 }
 
-/// The depths of all chunks together; none if no chunk says.
-fn all_depths<'a>(chunks: impl Iterator<Item = &'a ChunkContents>) -> Option<BTreeMap<u8, u64>> {
-    let mut all: Option<BTreeMap<u8, u64>> = None;
-    for depths in chunks.filter_map(|chunk| chunk.depths.as_ref()) {
-        let all = all.get_or_insert_default();
-        for (&depth, &tokens) in depths {
-            *all.entry(depth).or_default() += tokens;
+/// What is told of the chunks of the video.
+#[derive(Default)]
+struct Chunks {
+    frames: u64,
+    /// Chunks whose tokens are there.
+    present: usize,
+    key: usize,
+    segments: usize,
+    last_segment: Option<u32>,
+    coders: BTreeMap<&'static str, usize>,
+    token_bytes: usize,
+    /// Whether one of them says how long each frame is shown.
+    timed: bool,
+    /// How many tokens have each depth, if the stream is elastic.
+    depths: Option<BTreeMap<u8, u64>>,
+    /// All of them, if they are to be listed.
+    table: Option<Vec<ChunkReport>>,
+}
+
+impl Chunks {
+    /// Counts a chunk in, of a video whose ticks are `tick` seconds long; `depths` are those of its tokens, if it has any.
+    fn count(
+        &mut self,
+        chunk: &StoredChunk,
+        info: &ChunkInfo,
+        tick: f64,
+        depths: Option<&BTreeMap<u8, u64>>,
+    ) {
+        self.frames += info.frame_count.0;
+        self.segments += usize::from(self.last_segment != Some(info.segment));
+        self.last_segment = Some(info.segment);
+        self.timed |= chunk.times.durations.is_some();
+        if !chunk.is_lost() {
+            self.present += 1;
+            self.key += usize::from(info.key);
+            *self.coders.entry(chunk.coder.name()).or_default() += 1;
+            self.token_bytes += chunk.planes.iter().map(|plane| plane.bytes.len()).sum::<usize>();
+        }
+        if let Some(depths) = depths {
+            let all = self.depths.get_or_insert_default();
+            for (&depth, &tokens) in depths {
+                *all.entry(depth).or_default() += tokens;
+            }
+        }
+        if let Some(table) = &mut self.table {
+            table.push(ChunkReport {
+                number: info.sequence,
+                offset: info.offset,
+                bytes: info.stored_len,
+                first_frame: info.first_frame.0,
+                frames: info.frame_count.0,
+                latent_frames: info.latent_frames.0,
+                key: info.key,
+                lost: chunk.is_lost(),
+                segment: info.segment,
+                start_seconds: info.start as f64 * tick,
+                bits: info.bits,
+                mean_depth: depths.map(mean_depth),
+                coder: chunk.coder.name(),
+                plane_bytes: chunk.planes.iter().map(|plane| plane.bytes.len()).collect(),
+            });
         }
     }
-    all
 }
 
 /// Packets of one stream.
@@ -339,14 +356,14 @@ pub struct PacketContents {
 pub struct Contents {
     pub header: Header,
     pub version: Version,
-    pub chunks: Vec<ChunkContents>,
+    chunks: Chunks,
     /// By stream.
     pub packets: Vec<PacketContents>,
     pub metadata: Vec<Metadata>,
     pub chapters: Vec<Chapter>,
     /// Chunks that are missing, by stream.
     pub missing: Vec<u64>,
-    pub lost: Vec<Lost>,
+    pub lost: Problems<Lost>,
     pub status: Status,
     pub ended: Option<Vec<Totals>>,
     /// What ended the reading, if it was not the end of the file.
@@ -354,19 +371,22 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Reads a file to its end.
-    pub fn of<R: Read>(mut reader: Reader<R>) -> Self {
+    /// Reads a file to its end. Keeps of its chunks only what is told; `with_chunks` says whether that is each of them.
+    pub fn of<R: Read>(mut reader: Reader<R>, with_chunks: bool) -> Self {
         let header = reader.header().clone();
         let streams = header.streams.len();
         let mut contents = Self {
             header,
             version: reader.version(),
-            chunks: Vec::new(),
+            chunks: Chunks {
+                table: with_chunks.then(Vec::new),
+                ..Chunks::default()
+            },
             packets: vec![PacketContents::default(); streams],
             metadata: Vec::new(),
             chapters: Vec::new(),
             missing: vec![0; streams],
-            lost: Vec::new(),
+            lost: Problems::new(&limits()),
             status: Status::Reading,
             ended: None,
             error: None,
@@ -392,13 +412,12 @@ impl Contents {
                 if chunk.is_lost() {
                     self.count_missing(chunk.stream, 1);
                 }
-                self.chunks.extend(info.map(|&info| ChunkContents {
-                    info,
-                    coder: chunk.coder,
-                    plane_bytes: chunk.planes.iter().map(|plane| plane.bytes.len()).collect(),
-                    timed: chunk.times.durations.is_some(),
-                    depths: self.depths(&chunk),
-                }));
+                let depths = self.depths(&chunk);
+                let shown = self.header.first_video().filter(|(id, _)| *id == chunk.stream);
+                if let (Some((_, video)), Some(info)) = (shown, info) {
+                    let Rational { num, den } = video.time_base;
+                    self.chunks.count(&chunk, info, f64::from(num) / f64::from(den), depths.as_ref());
+                }
             }
             Event::Packets(packets) => {
                 if let Some(contents) = self.packets.get_mut(packets.stream.index()) {
@@ -508,7 +527,7 @@ pub fn text(r: &InfoReport<'_>) -> String {
         )
     }));
     lines.extend(r.problems.iter().map(|problem| format!("  problem  {problem}")));
-    if let Some(chunks) = &r.chunk_table {
+    if let Some(chunks) = r.chunk_table {
         lines.push(String::new());
         lines.push(format!(
             "{:>7} {:>10} {:>8} {:>8} {:>6} {:>3} {:>4} {:>7} {:>9} {:>4} {:<5}",

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
-use latentbit_container::{Error as ContainerError, Limits, Reader, StreamId, Tokens, VideoStream};
+use latentbit_container::{Error as ContainerError, Reader, StreamId, Tokens, VideoStream};
 use serde::Serialize;
 
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
+use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::report;
 use crate::streaming::lbit_input;
@@ -131,7 +132,7 @@ impl Export<'_> {
     /// what is there.
     fn write(&mut self, unpack: bool) -> anyhow::Result<Result<Option<Written>, ContainerError>> {
         let args = self.args;
-        let reader = Reader::salvaging(&mut self.file, Limits::default())?;
+        let reader = Reader::salvaging(&mut self.file, limits())?;
         let (stream, video) = video(&reader, args)?;
         let layout = match (self.format, args.columns) {
             (ArrayFormat::Raw, None) => Layout::WIDE,
@@ -148,7 +149,7 @@ impl Export<'_> {
         let failed = |error| MediaError::io(&args.output.output, "write", error);
         let header = self.format.header(&sidecar).map_err(failed)?;
         file.write_all(&header).map_err(failed)?;
-        let mut reading = Reading::new(Reader::salvaging(&mut self.file, Limits::default())?, true);
+        let mut reading = Reading::new(Reader::salvaging(&mut self.file, limits())?, true);
         let mut buffer = Vec::new();
         let values = write_values(&mut reading, stream, &listing, video.bits, |tokens| {
             buffer.clear();
