@@ -31,26 +31,30 @@ def fit(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2)
 
 
-def read_image(path: Path, short_side: int) -> np.ndarray:
-    """One frame as (1, H, W, 3) bytes."""
+def read_image(path: Path, short_side: int | None) -> np.ndarray:
+    """One frame as (1, H, W, 3) bytes; without a short side as large as it is."""
     image = Image.open(path).convert("RGB")
-    image = image.resize(fit(*image.size, short_side), Image.Resampling.LANCZOS)
+    if short_side is not None:
+        image = image.resize(fit(*image.size, short_side), Image.Resampling.LANCZOS)
     return np.asarray(image)[None]
 
 
-def read_video(path: Path, short_side: int, max_frames: int) -> np.ndarray:
-    """The first frames as (T, H, W, 3) bytes."""
+def read_video(path: Path, short_side: int | None, max_frames: int) -> np.ndarray:
+    """The first frames as (T, H, W, 3) bytes; without a short side as large as they are."""
     probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
     probe += ["-show_entries", "stream=width,height:stream_side_data=rotation", str(path)]
     streams = json.loads(subprocess.run(probe, check=True, capture_output=True).stdout)["streams"]
     if not streams:
         raise ValueError("no video in it")
-    width, height = fit(streams[0]["width"], streams[0]["height"], short_side)
+    width, height = streams[0]["width"], streams[0]["height"]
+    if short_side is not None:
+        width, height = fit(width, height, short_side)
     # ffmpeg turns a clip filmed upright before it scales; ffprobe tells the size from before.
     if any(data.get("rotation", 0) % 180 == 90 for data in streams[0].get("side_data_list", [])):
         width, height = height, width
     command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(path), "-frames:v", str(max_frames)]
-    command += ["-vf", f"scale={width}:{height}:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    scaling = [] if short_side is None else ["-vf", f"scale={width}:{height}:flags=area"]
+    command += [*scaling, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
 

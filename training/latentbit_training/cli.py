@@ -37,6 +37,7 @@ COMMANDS = {
     "predictor": Command("train_maskgit", "train a predictor of tokens"),
     "slim": Command("slim", "a checkpoint small enough to carry, and back"),
     "export": Command("export", "join a VAE and a tokenizer into a bundle"),
+    "evaluate": Command("measure", "PSNR, SSIM and MS-SSIM of a bundle on whole files"),
     "elastic": Command("elastic", "PSNR against bits, with a depth for each token"),
     "likelihood": Command("likelihood", "bits that a predictor leaves"),
     "search": Command("search", "train several VAEs with the same number of operations"),

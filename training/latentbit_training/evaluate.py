@@ -121,3 +121,30 @@ def evaluate_tokenizer(vae: WanVae, tokenizer: Tokenizer, folder: Path, limit: i
                 values.setdefault(label, []).append(psnr(vae.decode(vae.denormalize(z)), x))
         report |= {f"val_{name}_psnr_{label}": round(float(np.mean(v)), 3) for label, v in values.items()}
     return report
+
+
+def _last_frames(folder: Path, limit: int) -> dict[str, Tensor]:
+    """A few images and clips to look at, by name."""
+    kinds, _ = held_out(folder, limit)
+    return {f"{kind}/{index}": x for kind, samples in kinds.items() for index, x in enumerate(samples)}
+
+
+@torch.no_grad()
+def vae_pictures(model: WanVae, folder: Path, limit: int = 3) -> dict[str, list[Tensor]]:
+    """Last frames (3, H, W): what they should be, and what the VAE makes of them."""
+    device = next(model.parameters()).device
+    found = _last_frames(folder, limit)
+    return {name: [x[0, :, -1], model.decode(model.encode(x.to(device)))[0, :, -1]] for name, x in found.items()}
+
+
+@torch.no_grad()
+def token_pictures(vae: WanVae, tokenizer: Tokenizer, folder: Path, limit: int = 3) -> dict[str, list[Tensor]]:
+    """Last frames (3, H, W): what they should be, the VAE alone, and all, half and a quarter of the bits."""
+    device = next(vae.parameters()).device
+    bits = tokenizer.config.bits
+    found = {}
+    for name, x in _last_frames(folder, limit).items():
+        latent = vae.normalize(vae.encode(x.to(device)))
+        latents = [latent, *(through_tokens(tokenizer, latent, max(1, bits // part)) for part in (1, 2, 4))]
+        found[name] = [x[0, :, -1], *(vae.decode(vae.denormalize(z))[0, :, -1] for z in latents)]
+    return found

@@ -51,3 +51,19 @@ def perceptual_loss(weights: Path | None, device: torch.device) -> Callable[[Ten
         return torch.stack([(x - y).square().sum(1).mean() for x, y in pairs]).sum()
 
     return distance
+
+
+def lpips_distance(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """LPIPS (VGG) of two batches (B, 3, H, W) in -1…1, if the package and the weights of its network are here.
+
+    Nothing is downloaded: the weights are those of torchvision, in the folder of `torch.hub`.
+    """
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / "vgg16-397923af.pth"
+    if not weights.exists():
+        return None
+    try:
+        import lpips
+    except ImportError:
+        return None
+    network = lpips.LPIPS(net="vgg", verbose=False).to(device).eval().requires_grad_(False)
+    return lambda a, b: network(a, b)

@@ -22,7 +22,7 @@ from .config import TOKENIZER_PRESETS, TokenizerConfig, tokenizer_config
 from .data import rendered
 from .depths import choose_means, depth_loss, draw_maps, mean_depths, pixel_errors, sample_depths, snapped, token_means
 from .elastic import evaluate_elastic
-from .evaluate import evaluate_tokenizer
+from .evaluate import evaluate_tokenizer, token_pictures
 from .feed import Steps
 from .latents import LatentSampler, frozen, sensitivity
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
@@ -286,13 +286,18 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
             training.backward(loss, **{f"{'clip' if clip_turn else 'image'}_{name}": v for name, v in terms.items()})
         told = training.update()
         if training.logs:
-            training.log(**told, **training.averages(5), **bit_report(start.ranks.gathered(step.u.detach().float())),
-                         **feed.told())
+            u = start.ranks.gathered(step.u.detach().float())
+            training.log(**told, **training.averages(5), **bit_report(u), **feed.told())
+            if training.seeing is not None:
+                training.seeing.histogram(training.step, "bit_balance", (u > 0).float().flatten(0, -2).mean(0))
         if training.saves:
             save()
             averaged = training.averaged()
             if args.val and averaged is not None:
                 training.log(**evaluate_tokenizer(vae, averaged, args.val, limit=12))
+                if training.seeing is not None and training.seeing.pictured:
+                    for name, row in token_pictures(vae, averaged, args.val).items():
+                        training.seeing.pictures(training.step, name, row)
         if args.val and args.elastic_every and training.step % args.elastic_every == 0:
             averaged = training.averaged()
             if averaged is not None:

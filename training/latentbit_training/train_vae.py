@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .config import VAE_PRESETS, VaeConfig, vae_config
-from .evaluate import evaluate_vae, latent_statistics
+from .evaluate import evaluate_vae, latent_statistics, vae_pictures
 from .feed import Steps
 from .init import init_near_linear
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
@@ -123,6 +123,9 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
             averaged = training.averaged()
             if args.val and averaged is not None:
                 training.log(**evaluate_vae(averaged, args.val, limit=12))
+                if training.seeing is not None and training.seeing.pictured:
+                    for name, frames in vae_pictures(averaged, args.val).items():
+                        training.seeing.pictures(training.step, name, frames)
 
     training.save(before=before)
     averaged = training.averaged()

@@ -28,6 +28,7 @@ from .loop import (
     share,
 )
 from .ranks import APART, PARALLEL, Parallel, Ranks, gathered_state, load_model, load_optimizer
+from .seeing import Seeing
 from .warm import Past
 
 Value = TypeVar("Value")
@@ -57,6 +58,8 @@ def add_options(p: argparse.ArgumentParser, rate: float) -> None:
     p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compile the model")
     p.add_argument("--seed", type=int, default=1, help="of everything random")
     p.add_argument("--log-every", type=int, default=50, metavar="N", help="steps between lines of the log")
+    p.add_argument("--tensorboard", action=argparse.BooleanOptionalAction, default=False,
+                   help="write the log for TensorBoard too, in OUT/tensorboard, with pictures of --val")
     p.add_argument("--save-every", type=int, default=500, metavar="N", help="steps between checkpoints")
 
 
@@ -84,6 +87,7 @@ class Start:
         self.device = self.ranks.device
         self.schedule = Schedule(args.rate, args.steps, args.minutes, anneal=args.anneal)
         self._lock: Lock | None = None
+        self.seeing: Seeing | None = None
         try:
             self._claim()
             self.run = Run(args.out)
@@ -120,6 +124,8 @@ class Start:
 
     def close(self) -> None:
         """Gives the folder back."""
+        if self.seeing is not None:
+            self.seeing.close()
         if self._lock is not None:
             self._lock.close()
         self.ranks.close()
@@ -175,6 +181,10 @@ class Training(Generic[Model]):
         elif own_noise and self.ranks.rank:
             torch.manual_seed(self.args.seed + APART * self.ranks.rank)
         self.first_step = self.step
+        self.seeing: Seeing | None = None
+        """On the first rank."""
+        if self.ranks.first:
+            self.seeing = start.seeing = Seeing(self.args.out, self.args.tensorboard, self.step)
         self.seconds = self.run.seconds
         self._loss = 0.0
         self._passes = 0
@@ -264,6 +274,8 @@ class Training(Generic[Model]):
             self.ema.update(self.model, self.step)
         self.step += 1
         self._passes = 0
+        if self.seeing is not None:
+            self.seeing.advance(self.progress, self.step, f"rate {rate:.2g} norm {norm:.2g}")
         return {"rate": round(rate, 6), "norm": round(norm, 3)}
 
     def averages(self, digits: int) -> dict[str, float]:
@@ -287,6 +299,8 @@ class Training(Generic[Model]):
         """A line of the log, with the step."""
         if self.ranks.first:
             self.run.log(step=self.step, **values)
+        if self.seeing is not None:
+            self.seeing.scalars(self.step, values)
 
     def log_size(self, **values: float | int | str) -> None:
         """The first line of the log: how many parameters there are, and the ranks if there are several."""

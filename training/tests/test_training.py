@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from conftest import Trained, counting_clip, picture, write_clip
 from PIL import Image
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from latentbit_training import bundle, export, golden, train_tokenizer, train_vae
 from latentbit_training.data import Sampler
@@ -149,6 +150,24 @@ def test_validation_and_options(trained: Trained, tmp_path: Path) -> None:
     last = log_of(tmp_path / "tokenizer")[-1]
     wanted = {f"val_{kind}_psnr_{row}" for kind in ("images", "clips") for row in ("vae", "10", "20")}
     assert wanted <= last.keys()
+
+
+def test_tensorboard(trained: Trained, tmp_path: Path) -> None:
+    val = tmp_path / "val"
+    val.mkdir()
+    Image.fromarray(picture(32, 40, 5)).save(val / "a.png")
+    command = [*trained.tokenizer_command, "--out", str(tmp_path / "run"), "--val", str(val), "--tensorboard"]
+    train_tokenizer.main([*command, "--steps", "2", "--save-every", "1", "--log-every", "1"])
+    found = EventAccumulator(str(tmp_path / "run" / "tensorboard"), {"histograms": 0})
+    found.Reload()
+    logged = {event.step: event.value for event in found.Scalars("norm")}
+    lines = {line["step"]: line["norm"] for line in log_of(tmp_path / "run") if "norm" in line}
+    assert logged == pytest.approx(lines)
+    assert {"steps_per_second", "val/images_psnr_10"} <= set(found.Tags()["scalars"])
+    assert [event.step for event in found.Histograms("bit_balance")] == [1, 2]
+    # The original, the VAE alone, 10, 5 and 2 bits.
+    image = found.Images("images/0")[-1]
+    assert (image.step, image.width, image.height) == (2, 5 * 256, 256)
 
 
 def test_depth_per_token(trained: Trained, tmp_path: Path) -> None:
