@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from . import bundle
+from .card import card
 from .config import BundleConfig, TokenizerConfig, VaeConfig
 from .options import Parser
 from .tokenizer import Tokenizer
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--tokenizer", type=Path, help="tokenizer.pt of train_tokenizer, or a bundle")
     p.add_argument("--storage", choices=bundle.STORAGES, default="int8")
-    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--out", type=Path, required=True, help="the bundle to write")
+    p.add_argument("--card", type=Path, help="write a model card too, with the options and curves of the runs")
     args = p.parse_args(argv)
 
     vae_config, vae_state, past = read_part(args.vae, VaeConfig)
@@ -48,4 +50,10 @@ def main(argv: list[str] | None = None) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bundle.save(args.out, config, vae, tokenizer, args.storage)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
+    if args.card:
+        # A part of a run is in its folder; official weights and bundles have none.
+        parts = {"vae": args.vae, "tokenizer": args.tokenizer}
+        runs = {name: path.parent for name, path in parts.items() if path and path.suffix == ".pt"}
+        args.card.parent.mkdir(parents=True, exist_ok=True)
+        args.card.write_text(card(config, args.out, digest, runs))
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")

@@ -61,7 +61,7 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p.add_argument("--export", type=Path, help="write a bundle (or the predictor's file) at the end")
     p.add_argument("--name", default="latentbit-compact", help="name of the bundle")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--rehearse", action="store_true", help="two small steps on the CPU, beside the run")
+    p.add_argument("--rehearse", "--dry-run", action="store_true", help="two small steps on the CPU, beside the run")
     words = sys.argv[1:] if argv is None else argv
     split = words.index("--") if "--" in words else len(words)
     options = p.parse_args(words[:split])
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.keep and not checkpoint.exists() and any(options.keep.glob("part-*")):
         slim.restore(options.keep, checkpoint)
         print(f"train: resuming from {options.keep}", flush=True)
-    code = subprocess.run(command(options, run, rest), env=environment(), check=False).returncode
+    code = subprocess.run(command(options, run, rest), env=compiling(run), check=False).returncode
     if code:
         return code
     if options.keep:
@@ -134,6 +134,11 @@ def command(options: argparse.Namespace, run: Path, rest: list[str]) -> list[str
         words += ["--config", str(options.config)] if options.config else []
         words += ["--vae", str(options.vae or options.init)]
     return words + rest
+
+
+def compiling(run: Path) -> dict[str, str]:
+    """The environment of a run: what is compiled is kept beside it, so that the next call starts at once."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(run.parent / "inductor"), **environment()}
 
 
 def cache_of(data: Path, run: Path) -> Path:
