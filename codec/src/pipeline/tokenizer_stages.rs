@@ -11,7 +11,7 @@ use super::items::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};
 use crate::model::Bundle;
-use crate::rate::{DepthErrors, ElasticChunk, Meter, SourceError};
+use crate::rate::{ElasticChunk, Meter};
 
 /// Runs the ViT's encoder and takes signs.
 pub(super) struct TokenEncoder<O> {
@@ -23,31 +23,34 @@ pub(super) struct TokenEncoder<O> {
 }
 
 /// What goes out for a chunk.
-pub(super) trait Encoded: Send + 'static {
-    /// `errors` is there if the stage has a meter.
-    fn of(chunk: Chunk, errors: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self>
-    where
-        Self: Sized;
+pub(super) trait Encoded: Send + 'static + Sized {
+    /// A chunk of a plain stream.
+    fn plain(chunk: Chunk) -> Result<Self>;
+
+    /// A chunk of an elastic stream.
+    fn elastic(chunk: ElasticChunk) -> Self;
 }
 
 impl Encoded for Chunk {
-    fn of(chunk: Chunk, _: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self> {
+    fn plain(chunk: Chunk) -> Result<Self> {
         Ok(chunk)
+    }
+
+    fn elastic(chunk: ElasticChunk) -> Self {
+        chunk.chunk
     }
 }
 
 impl Encoded for ElasticChunk {
-    fn of(chunk: Chunk, errors: Option<(DepthErrors, Option<SourceError>)>) -> Result<Self> {
-        match errors {
-            Some((errors, source)) => Ok(Self {
-                source,
-                ..Self::new(chunk, errors)?
-            }),
-            None => Err(Error::parameter(
-                "depth step",
-                "a plain stream has no depths to choose",
-            )),
-        }
+    fn plain(_: Chunk) -> Result<Self> {
+        Err(Error::parameter(
+            "depth step",
+            "a plain stream has no depths to choose",
+        ))
+    }
+
+    fn elastic(chunk: ElasticChunk) -> Self {
+        chunk
     }
 }
 
@@ -73,23 +76,12 @@ impl<O: Encoded> Stage for TokenEncoder<O> {
         let tokenizer = self.bundle.tokenizer()?;
         let (mut tokens, estimates) = context.compute(|| tokenizer.analyse(&item.latent))?;
         tokens.truncate_bits(self.stream.bits);
-        let bundle = &self.bundle;
-        let errors = match &mut self.meter {
-            Some(meter) => {
-                let coded = (&tokens, estimates.as_ref());
-                let latent = &item.latent;
-                let source = item.source.as_ref();
-                Some(context.compute(|| -> Result<_> {
-                    let errors = meter.measure(bundle, latent, coded, item.key)?;
-                    Ok((errors, meter.source_error(bundle, latent, source, item.key)?))
-                })?)
-            }
-            None => None,
-        };
         let LatentChunk {
             sequence,
             first_frame,
             key,
+            ref latent,
+            ref source,
             ..
         } = item;
         let chunk = Chunk {
@@ -99,13 +91,25 @@ impl<O: Encoded> Stage for TokenEncoder<O> {
                 sequence,
                 first_frame,
                 frame_count: item.frame_count,
-                latent_frames: LatentFrames(item.latent.count() as u64),
+                latent_frames: LatentFrames(latent.count() as u64),
                 key,
             },
             times: self.stream.constant_times(first_frame),
             tokens,
         };
-        context.send(O::of(chunk, errors)?)
+        let Some(meter) = &mut self.meter else {
+            return context.send(O::plain(chunk)?);
+        };
+        let bundle = &self.bundle;
+        let elastic = context.compute(|| -> Result<_> {
+            let errors = meter.measure(bundle, latent, (&chunk.tokens, estimates.as_ref()), key)?;
+            let mut elastic = ElasticChunk::new(chunk, errors)?;
+            if let Some(source) = source {
+                elastic.source = Some(meter.source_error(bundle, latent, source, &elastic)?);
+            }
+            Ok(elastic)
+        })?;
+        context.send(O::elastic(elastic))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use latentbit_container::{Chunk, DepthMap, TokenGrid, Tokens, VideoStream};
 
 use crate::error::{Error, Result};
@@ -45,8 +47,8 @@ impl Effort {
 pub struct Measure {
     /// How closely the errors of tokens are measured.
     pub effort: Effort,
-    /// Whether it is also measured what the VAE alone makes of the frames, for [`Target::Psnr`](super::Target::Psnr): a pass
-    /// of its decoder.
+    /// Whether frames are also compared with their source, for [`Target::Psnr`](super::Target::Psnr): five passes of the VAE's
+    /// decoder.
     pub source: bool,
 }
 
@@ -60,21 +62,46 @@ impl Measure {
         }
     }
 
-    /// The error of the VAE, too.
+    /// The distance from the source, too.
     #[must_use]
     pub const fn with_source(self) -> Self {
         Self { source: true, ..self }
     }
 }
 
-/// What the VAE makes of the frames of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How far decoded frames of a chunk are from their source.
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SourceError {
-    /// The sum of squared differences in red, green and blue in −1…1.
+    /// The sum of squared differences in red, green and blue in −1…1 that the VAE alone leaves.
     pub sum: f64,
     /// How many values were compared.
     pub values: usize,
+    /// By how much the error of tokens, with the depths of some rate factors, differs from that sum with the errors of these
+    /// depths added: shallow neighbours make each other worse.
+    factors: Vec<(f64, f64)>,
+}
+
+/// Rate factors at which tokens are decoded to see how far they are from their source.
+const ANCHORS: [f64; 4] = [6.0, 18.0, 30.0, 42.0];
+
+impl SourceError {
+    /// The PSNR in dB of tokens with the depths of a rate factor, whose errors add up to `errors`.
+    pub(super) fn psnr(&self, crf: f64, errors: f64) -> f64 {
+        let after = self.factors.iter().position(|(at, _)| *at >= crf);
+        let factor = match (after, self.factors.last()) {
+            (Some(0), _) => self.factors.first().map_or(1.0, |(_, factor)| *factor),
+            (Some(at), _) => match (self.factors.get(at - 1), self.factors.get(at)) {
+                (Some((low, a)), Some((high, b))) => a + (b - a) * (crf - low) / (high - low),
+                _ => 1.0,
+            },
+            (None, Some((_, factor))) => *factor,
+            (None, None) => 1.0,
+        };
+        let error = factor * (self.sum + errors) / self.values.max(1) as f64;
+        // Values go from −1 to 1.
+        10.0 * (4.0 / error.max(f64::MIN_POSITIVE)).log10()
+    }
 }
 
 /// The error of each token of a chunk at each depth: the sum of squared differences that it leaves in the pixels it stands
@@ -104,7 +131,7 @@ fn cut_to(tokens: &Tokens, depth: u8) -> Tokens {
 pub(crate) struct Sensitivity([Vec<f32>; 2]);
 
 /// Sides of the latent that is disturbed to learn what channels do.
-const PROBE: [usize; 2] = [2, 2];
+const PROBE: [usize; 2] = [4, 4];
 
 /// Numbers of about zero mean and unit variance that are the same everywhere.
 fn noise(len: usize) -> Vec<f32> {
@@ -142,8 +169,11 @@ impl Sensitivity {
             let error = squared_difference(decode(changed)?.data(), whole.data());
             Ok(error / (STEP * STEP * (height * width) as f32))
         };
-        let weights =
-            |place| -> Result<Vec<f32>> { (0..channels).map(|channel| weight(place, channel)).collect() };
+        // So small a latent keeps one core busy at best.
+        let weights = |place| -> Result<Vec<f32>> {
+            let channels = (0..channels).into_par_iter();
+            channels.map(|channel| weight(place, channel)).collect()
+        };
         Ok(Self([weights(0)?, weights(1)?]))
     }
 }
@@ -158,8 +188,8 @@ pub(crate) struct Meter {
     measure: Measure,
     /// The VAE's decoder at the exact latent, and at each depth that is looked at in pixels.
     states: Vec<DecoderState>,
-    /// The VAE's decoder at the exact latent, to compare with the source.
-    of_source: DecoderState,
+    /// The VAE's decoder at the exact latent and at [`ANCHORS`], to compare with the source.
+    of_source: Vec<DecoderState>,
 }
 
 impl Meter {
@@ -168,7 +198,7 @@ impl Meter {
             step: step.clamp(1, 64),
             measure,
             states: Vec::new(),
-            of_source: DecoderState::default(),
+            of_source: Vec::new(),
         }
     }
 
@@ -177,27 +207,50 @@ impl Meter {
         self.measure.source
     }
 
-    /// What the VAE makes of `source`, the frames that `latent` was made of, if it is there.
+    /// How far decoded frames are from `source`, the frames that `latent` was made of: from the latent itself, and from the
+    /// tokens of `elastic` at some rate factors.
     pub fn source_error(
         &mut self,
         bundle: &Bundle,
         latent: &Volume,
-        source: Option<&Volume>,
-        key: bool,
-    ) -> Result<Option<SourceError>> {
-        let Some(source) = source else {
-            return Ok(None);
-        };
-        if key {
-            self.of_source.reset();
+        source: &Volume,
+        elastic: &ElasticChunk,
+    ) -> Result<SourceError> {
+        let tokenizer = bundle.tokenizer()?;
+        let places = Places::new(
+            tokenizer,
+            bundle.vae.strides(),
+            latent.shape(),
+            elastic.chunk.tokens.grid,
+        );
+        self.of_source
+            .resize_with(1 + ANCHORS.len(), DecoderState::default);
+        if elastic.chunk.key {
+            self.of_source.iter_mut().for_each(DecoderState::reset);
         }
-        let decoded = bundle.vae.decode(latent, &mut self.of_source)?;
-        let pairs = decoded.data().iter().zip(source.data());
-        let sum = pairs.map(|(a, b)| f64::from((a - b) * (a - b))).sum();
-        Ok(Some(SourceError {
+        let mut states = self.of_source.iter_mut();
+        let mut error = |latent: &Volume| -> Result<f64> {
+            let decoded = match states.next() {
+                Some(state) => bundle.vae.decode(latent, state)?,
+                None => bundle.vae.decode(latent, &mut DecoderState::default())?,
+            };
+            let pairs = decoded.data().iter().zip(source.data());
+            Ok(pairs.map(|(a, b)| f64::from((a - b) * (a - b))).sum())
+        };
+        let sum = error(latent)?;
+        let mut factors = Vec::with_capacity(ANCHORS.len());
+        for crf in ANCHORS {
+            let depths = elastic.depth_map(crf);
+            let expected = sum + elastic.errors.total(&depths);
+            let tokens = elastic.chunk.tokens.clone().with_depths(depths);
+            let found = error(&tokenizer.decode(&tokens, places.latent)?)?;
+            factors.push((crf, found / expected.max(f64::MIN_POSITIVE)));
+        }
+        Ok(SourceError {
             sum,
             values: source.data().len(),
-        }))
+            factors,
+        })
     }
 
     /// The errors of `tokens`, which were made of `latent` (T', h, w, C); a group begins with it if `key`. `estimates` are what

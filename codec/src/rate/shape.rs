@@ -48,19 +48,11 @@ impl ElasticChunk {
     /// [`Error::Container`](crate::Error::Container) if the chunk and its errors do not fit each other, or if the coder refuses
     /// its settings.
     pub fn shaped(&self, crf: f64, compression: Compression) -> Result<Shaped> {
-        let mut depths = self.depths(lambda_of_crf(crf));
-        if let Some(own) = &self.chunk.tokens.depths {
-            let pairs = depths.iter_mut().zip(&own.values);
-            pairs.for_each(|(depth, &own)| *depth = own.min(*depth));
-        }
-        let deepest = depths.iter().copied().max().unwrap_or(0);
+        let depths = self.depth_map(crf);
+        let deepest = depths.values.iter().copied().max().unwrap_or(0);
         let DepthErrors { step, bits, .. } = self.errors;
-        let depths = DepthMap { step, values: depths };
-        let psnr = self.source.map(|source| {
-            let error = (source.sum + self.errors.total(&depths)) / source.values.max(1) as f64;
-            // Values go from −1 to 1.
-            10.0 * (4.0 / error.max(f64::MIN_POSITIVE)).log10()
-        });
+        let source = self.source.as_ref();
+        let psnr = source.map(|source| source.psnr(crf, self.errors.total(&depths)));
         let mut chunk = self.chunk.clone();
         chunk.tokens = chunk.tokens.with_depths(depths);
         chunk.tokens.truncate_bits(deepest.max(step.min(bits)));
@@ -72,6 +64,19 @@ impl ElasticChunk {
             crf,
             psnr,
         })
+    }
+
+    /// The depths for a rate factor.
+    pub(super) fn depth_map(&self, crf: f64) -> DepthMap {
+        let mut values = self.depths(lambda_of_crf(crf));
+        if let Some(own) = &self.chunk.tokens.depths {
+            let pairs = values.iter_mut().zip(&own.values);
+            pairs.for_each(|(depth, &own)| *depth = own.min(*depth));
+        }
+        DepthMap {
+            step: self.errors.step,
+            values,
+        }
     }
 
     fn depths(&self, lambda: f64) -> Vec<u8> {

@@ -416,7 +416,8 @@ impl Contents {
                 let shown = self.header.first_video().filter(|(id, _)| *id == chunk.stream);
                 if let (Some((_, video)), Some(info)) = (shown, info) {
                     let Rational { num, den } = video.time_base;
-                    self.chunks.count(&chunk, info, f64::from(num) / f64::from(den), depths.as_ref());
+                    self.chunks
+                        .count(&chunk, info, f64::from(num) / f64::from(den), depths.as_ref());
                 }
             }
             Event::Packets(packets) => {
