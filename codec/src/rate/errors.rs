@@ -47,7 +47,7 @@ impl Effort {
 pub struct Measure {
     /// How closely the errors of tokens are measured.
     pub effort: Effort,
-    /// Whether frames are also compared with their source, for [`Target::Psnr`](super::Target::Psnr): five passes of the VAE's
+    /// Whether frames are also compared with their source, for [`Target::Psnr`](super::Target::Psnr): six passes of the VAE's
     /// decoder.
     pub source: bool,
 }
@@ -83,7 +83,7 @@ pub struct SourceError {
 }
 
 /// Rate factors at which tokens are decoded to see how far they are from their source.
-const ANCHORS: [f64; 4] = [6.0, 18.0, 30.0, 42.0];
+const ANCHORS: [f64; 5] = [8.0, 22.0, 34.0, 44.0, 54.0];
 
 impl SourceError {
     /// The PSNR in dB of tokens with the depths of a rate factor, whose errors add up to `errors`.
