@@ -16,7 +16,8 @@ Exit codes:
   3  the input is damaged or not what it should be; what could be read was written
   4  the input is cut off; what there was of it was written
   5  chunks are lost and their frames were concealed (decode; not with --allow-conceal)
-  6  the model is missing, or another one is needed";
+  6  the model is missing, or another one is needed
+  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; encode, latents encode and archive finish what they have first";
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,12 @@ pub enum Exit {
     Concealed = 5,
     /// The model is missing, or another one is needed.
     Model = 6,
+    /// Ended by SIGHUP. These are what shells report of a program that a signal ended.
+    HungUp = 129,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -65,6 +72,15 @@ pub fn usage<T>(message: impl Into<String>) -> anyhow::Result<T> {
 }
 
 impl Exit {
+    /// The code for a signal that ended the command.
+    pub const fn by_signal(signal: i32) -> Self {
+        match signal {
+            1 => Self::HungUp,
+            15 => Self::Terminated,
+            _ => Self::Interrupted,
+        }
+    }
+
     /// The code for an error.
     pub fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {

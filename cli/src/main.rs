@@ -4,6 +4,7 @@ mod archive;
 mod args;
 mod commands;
 mod digest;
+mod escape;
 mod exit;
 mod interrupt;
 mod latents;
@@ -20,19 +21,30 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use latentbit_codec::EndingAllocator;
 
 use commands::Arguments;
+use escape::Escaping;
 use exit::Exit;
+
+#[global_allocator]
+static ALLOCATOR: EndingAllocator = EndingAllocator;
 
 fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
+    EndingAllocator::at_the_end(latentbit_media::remove_unfinished);
     let arguments = Arguments::parse_from(std::env::args_os().map(commands::as_ffmpeg_has_it));
     start_log(&arguments);
     if arguments.trusted {
         limits::trust();
     }
     latentbit_media::set_verbose(arguments.verbose > 1);
-    let result = arguments.command.run(arguments.quiet);
+    latentbit_media::set_sync(!arguments.no_fsync);
+    interrupt::watch();
+    let run = || arguments.command.run(arguments.quiet);
+    // What happened was printed; nothing is looked at afterwards that it may have left half-done.
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+        .unwrap_or_else(|_| anyhow::bail!("this is a bug; please report it with what is printed above"));
     let exit = result.unwrap_or_else(|error| {
         let exit = Exit::of(&error);
         // Whoever closed the pipe has seen enough.
@@ -57,9 +69,10 @@ fn start_log(arguments: &Arguments) {
     };
     let asked = std::env::var("LATENTBIT_LOG").ok();
     let filter = asked.and_then(|text| text.parse::<Targets>().ok());
+    let colours = std::io::stderr().is_terminal();
     let output = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || Escaping::new(std::io::stderr(), colours))
+        .with_ansi(colours)
         .without_time()
         .with_target(false);
     tracing_subscriber::registry()

@@ -16,6 +16,8 @@ pub enum Decision {
 
 /// Decides without asking: an existing file is overwritten with -y, left alone with -n, else refused.
 pub fn check(args: &OutputArgs) -> anyhow::Result<Decision> {
+    // Nor is a file replaced that appears later.
+    latentbit_media::set_replace(args.overwrite);
     if args.output == "-" {
         if std::io::stdout().is_terminal() && !args.force {
             return usage("stdout is a terminal; send the output to a file or a pipe, or force it with -f");

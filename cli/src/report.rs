@@ -7,6 +7,8 @@ use latentbit_codec::metrics::Quality;
 use latentbit_container::BundleId;
 use serde::Serialize;
 
+use crate::escape::escaped;
+
 /// The bundle of a run.
 #[derive(Debug, Serialize)]
 pub struct BundleReport {
@@ -104,7 +106,7 @@ impl From<Quality> for QualityReport {
 pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()> {
     let text = serde_json::to_string(report)?;
     if stdout_is_data {
-        eprintln!("{text}");
+        eprintln!("{}", escaped(&text));
         return Ok(());
     }
     print_text(&text)
@@ -113,7 +115,7 @@ pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()
 /// Prints a line on stdout. A closed pipe is no error.
 pub fn print_text(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
-    match writeln!(std::io::stdout(), "{text}") {
+    match writeln!(std::io::stdout(), "{}", escaped(text)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

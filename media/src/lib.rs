@@ -31,7 +31,7 @@ mod y4m;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use atomic::{AtomicFile, Target};
+pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync};
 pub use error::{MediaError, MediaErrorKind};
 pub use filters::{Crop, Filters, Resize};
 pub use latentbit_codec::Frame;

@@ -118,8 +118,8 @@ fn stdout() -> BufWriter<std::io::Stdout> {
 }
 
 fn create(place: &str) -> Result<(AtomicFile, BufWriter<File>), MediaError> {
-    let target = AtomicFile::new(place)?;
-    let file = target.create()?;
+    let mut target = AtomicFile::new(place)?;
+    let file = target.create_unnamed()?;
     Ok((target, BufWriter::with_capacity(BUFFER, file)))
 }
 

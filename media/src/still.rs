@@ -253,8 +253,8 @@ impl PushSink for StillWriter {
                 (target, file.map_err(|e| MediaError::io(&name, "write", e))?)
             }
             None => {
-                let target = AtomicFile::new(&name)?;
-                let file = target.create()?;
+                let mut target = AtomicFile::new(&name)?;
+                let file = target.create_unnamed()?;
                 (target, file)
             }
         };

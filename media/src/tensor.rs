@@ -51,7 +51,7 @@ impl PushSink for TensorSink {
 
     fn finish(&mut self) -> Result<(), MediaError> {
         match self.writer.take() {
-            Some(writer) => writer.finish(None),
+            Some(writer) => writer.finish(None, false).map(drop),
             None => Ok(()),
         }
     }
@@ -131,8 +131,9 @@ impl TensorWriter {
         ]
     }
 
-    /// Writes the file; `about` goes into its metadata.
-    pub fn finish(self, about: Option<(&str, String)>) -> Result<(), MediaError> {
+    /// Writes the file; `about` goes into its metadata. `beside` has it go beside an older one, as
+    /// [`Target::step_aside`] says. Gives the name of the file.
+    pub fn finish(self, about: Option<(&str, String)>, beside: bool) -> Result<String, MediaError> {
         let shape = self.shape();
         let place = self.output.clone();
         let failed = |error| MediaError::io(&place, "write", error);
@@ -149,7 +150,10 @@ impl TensorWriter {
         let mut header = header.to_string();
         // Numbers begin at a multiple of eight bytes.
         header.push_str(&" ".repeat((8 - header.len() % 8) % 8));
-        let (target, mut file) = Target::open(&self.output)?;
+        let (mut target, mut file) = Target::open(&self.output)?;
+        if beside {
+            target.step_aside();
+        }
         let mut write = || -> io::Result<()> {
             file.write_all(&(header.len() as u64).to_le_bytes())?;
             file.write_all(header.as_bytes())?;
@@ -169,6 +173,8 @@ impl TensorWriter {
             file.flush()
         };
         write().map_err(failed)?;
-        target.commit()
+        let place = target.place.clone();
+        target.commit()?;
+        Ok(place)
     }
 }

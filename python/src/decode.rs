@@ -53,11 +53,12 @@ impl FrameStream {
         let (mut input, output) =
             pipeline::decoder(&model.bundle, video, options).map_err(|error| error::codec(error, place))?;
         let (sender, fault) = channel();
-        std::thread::spawn(move || match feed(&mut input) {
+        let feeding = std::thread::Builder::new().spawn(move || match feed(&mut input) {
             // Nothing more to tell if the decoder has stopped already.
             Ok(()) => drop(input.flush()),
             Err(error) => drop(sender.send(error)),
         });
+        feeding.map_err(|error| error::failed(error, place, "cannot start a thread"))?;
         Ok(Self {
             place: place.to_owned(),
             floats,

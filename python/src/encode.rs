@@ -217,12 +217,13 @@ impl EncodeSession {
         let (sender, chunks) = channel();
         let timed = video.clone();
         let place = |error| error::codec(error, &model.place);
+        let started = |error| error::failed(error, &model.place, "cannot start a thread");
         let input = match rate {
             None => {
                 let (input, output) = py
                     .detach(|| pipeline::encoder(&model.bundle, &video, &options))
                     .map_err(place)?;
-                std::thread::spawn(move || {
+                let feeding = std::thread::Builder::new().spawn(move || {
                     for chunk in output {
                         let chunk = chunk.map(|mut chunk| {
                             chunk.times = timed.constant_times(chunk.first_frame);
@@ -233,6 +234,7 @@ impl EncodeSession {
                         }
                     }
                 });
+                feeding.map_err(started)?;
                 input
             }
             Some(rate) => {
@@ -243,7 +245,7 @@ impl EncodeSession {
                         pipeline::elastic_encoder(&model.bundle, &video, &options, Measure::tokens(effort))
                     })
                     .map_err(place)?;
-                std::thread::spawn(move || {
+                let feeding = std::thread::Builder::new().spawn(move || {
                     for elastic in output {
                         let chunk = match elastic {
                             Ok(elastic) => shaping.take(elastic, &timed),
@@ -261,6 +263,7 @@ impl EncodeSession {
                         Err(error) => drop(sender.send(Err(error))),
                     }
                 });
+                feeding.map_err(started)?;
                 input
             }
         };

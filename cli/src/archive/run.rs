@@ -16,6 +16,7 @@ use super::plan::Clip;
 use super::row::{Location, Outcome, Row, Stored, cells, json};
 use super::store::{Files, Store, remove};
 use super::tally::{Tally, contents};
+use crate::streaming::threads::start_scoped;
 use crate::{interrupt, progress};
 
 /// Clips in progress or waiting for an earlier one, for each worker: a long one must not keep the others waiting, and
@@ -83,7 +84,7 @@ impl Run<'_> {
             for _ in 0..workers {
                 let (queue, sender) = (queue.clone(), sender.clone());
                 let (workshop, frames) = (&workshop, &frames);
-                scope.spawn(move || {
+                start_scoped(scope, "make", move || {
                     for (number, clip) in queue {
                         let count = |made| {
                             frames.fetch_add(made, Ordering::Relaxed);
@@ -101,7 +102,7 @@ impl Run<'_> {
                             break;
                         }
                     }
-                });
+                })?;
             }
             drop((queue, sender));
             let mut waiting = clips.iter().enumerate();

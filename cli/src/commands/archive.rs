@@ -347,11 +347,14 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
         eprintln!("{place}: {}", report.text());
     }
     match ended {
-        Ended::Interrupted => anyhow::bail!(
-            "{place}: stopped after {} of {} clips; the same command goes on from there",
-            tally.clips,
-            plan.clips.len()
-        ),
+        Ended::Interrupted => {
+            tracing::error!(
+                "{place}: stopped after {} of {} clips; the same command goes on from there",
+                tally.clips,
+                plan.clips.len()
+            );
+            return Ok(interrupt::ended_early().unwrap_or(Exit::Interrupted));
+        }
         Ended::Errors => anyhow::bail!(
             "{place}: stopped after {} of {} clips, {} of which failed; see what is wrong, then go on with a larger --max-errors",
             tally.clips,

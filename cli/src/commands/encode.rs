@@ -62,6 +62,8 @@ struct EncodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
+    /// Whether a signal ended the input early.
+    interrupted: bool,
     chunks: u64,
     bytes: u64,
     bits: u8,
@@ -124,6 +126,12 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let totals = summary.totals.first().copied().unwrap_or_default();
     let frames = totals.frames.0;
 
+    let early = interrupt::ended_early();
+    if early.is_some() {
+        let text = format!("interrupted; the first {frames} frames are in {}", encoded.output);
+        tracing::error!("{text}");
+        warnings.push(text);
+    }
     let exit = match encoded.fault {
         Some(error) => {
             let exit = Exit::of(&error);
@@ -131,13 +139,13 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
                 "{}; the {} frames before it are in {}",
                 message(&error),
                 frames,
-                args.output.output
+                encoded.output
             );
             tracing::error!("{text}");
             warnings.push(text);
             exit
         }
-        None => Exit::Success,
+        None => early.unwrap_or(Exit::Success),
     };
     if let (Some((chunks, lowest)), Some(asked)) = (encoded.below, rate.psnr()) {
         let text = format!(
@@ -154,7 +162,8 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         let report = EncodeReport {
             schema: "latentbit.encode/1",
             input: &args.input,
-            output: &args.output.output,
+            output: &encoded.output,
+            interrupted: early.is_some(),
             chunks: totals.chunks,
             bytes: summary.bytes,
             bits: video.bits,

@@ -127,7 +127,7 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         fill_seconds: maker.time.as_secs_f64(),
         flops: maker.flops,
     };
-    let summary = maker.output.finish()?;
+    let (summary, _) = maker.output.finish()?;
     tracing::warn!(
         "{} frames are in {}: made up, and as good as a small predictor can",
         args.frames,

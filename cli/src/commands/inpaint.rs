@@ -136,7 +136,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
     if inpainted.changed_chunks == 0 {
         return usage("nothing lies in the part that is to be made anew");
     }
-    let summary = output.finish()?;
+    let (summary, _) = output.finish()?;
     tracing::warn!(
         "{}: {} tokens in {} chunks were made anew",
         args.output.output,

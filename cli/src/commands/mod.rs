@@ -63,6 +63,10 @@ pub struct Arguments {
     /// Lift the limits on what files may ask for, such as memory and work. Only for files from people you trust.
     #[arg(long, global = true)]
     pub trusted: bool,
+
+    /// Do not wait until outputs are on the disk. A loss of power may then cost them, and those that they replace.
+    #[arg(long, global = true)]
+    pub no_fsync: bool,
 }
 
 /// What to do.

@@ -128,7 +128,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let reached = Reached {
         mean_depth: trimming.depths / trimming.tokens.max(1) as f64,
     };
-    let summary = output.finish()?;
+    let (summary, _) = output.finish()?;
     tracing::info!(
         "{}: {} bytes, {:.1} bits per token",
         args.output.output,

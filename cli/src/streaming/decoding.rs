@@ -17,7 +17,7 @@ use crate::streaming::lbit_input::{LbitInput, WantedFrames};
 use crate::streaming::loss_report::Losses;
 use crate::streaming::memory::{self, Planned};
 use crate::streaming::presentation::{PacketStreams, Presentation};
-use crate::streaming::threads::joined;
+use crate::streaming::threads::{joined, start};
 
 /// How a stream is turned into frames.
 pub struct Decoding<'a> {
@@ -171,7 +171,9 @@ impl<'a> Decoding<'a> {
         };
         let (place, bytes, joining) = (input.place.clone(), input.bytes.clone(), input.joining);
         // Not a scoped thread: if `show` fails, nobody must wait for input that may never come.
-        let reading = std::thread::spawn(move || feed(input, wanted, decoder, keep_going, &side_data));
+        let reading = start("feed", move || {
+            feed(input, wanted, decoder, keep_going, &side_data)
+        })?;
         let mut losses = Losses::default();
         let mut range = None;
         for decoded in frames {

@@ -16,7 +16,7 @@ use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::LbitOutput;
 use crate::streaming::rate::{self, Rate};
-use crate::streaming::threads::{both, joined};
+use crate::streaming::threads::{both, joined, start_scoped};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
@@ -69,6 +69,8 @@ pub struct Encoding<'a> {
 #[derive(Debug)]
 pub struct Encoded {
     pub summary: Summary,
+    /// The name of the file.
+    pub output: String,
     /// Steps of tokens in time.
     pub steps: u64,
     /// Planes that tokens have, on average.
@@ -115,7 +117,7 @@ impl Encoding<'_> {
             Rate::Plain | Rate::Size(..) => None,
         };
         std::thread::scope(|scope| {
-            let writing = scope.spawn(|| -> anyhow::Result<(LbitOutput, Written)> {
+            let writing = start_scoped(scope, "write", || -> anyhow::Result<(LbitOutput, Written)> {
                 let mut written = Written::default();
                 // Owned here, so that a failed write ends the pipeline, and with it the reading.
                 let mut chunks = chunks;
@@ -149,7 +151,7 @@ impl Encoding<'_> {
                     progress(frames);
                 }
                 Ok((output, written))
-            });
+            })?;
             let mut ended = false;
             let reading = {
                 let _closing = Closing(&read);
@@ -175,8 +177,10 @@ impl Encoding<'_> {
             } else {
                 write_packets(&mut output, &rest)?;
             }
+            let (summary, output) = output.finish()?;
             Ok(Encoded {
-                summary: output.finish()?,
+                summary,
+                output,
                 steps: written.steps,
                 mean_depth: written.depths / written.tokens.max(1) as f64,
                 below: written.below,

@@ -6,7 +6,7 @@ use latentbit_container::{Header, Result as ContainerResult, StreamId, Summary, 
 use serde::Serialize;
 
 use crate::exit::Exit;
-use crate::report;
+use crate::{interrupt, report};
 use latentbit_media::{MediaError, MediaErrorKind, Target};
 
 /// A stream being written.
@@ -31,11 +31,16 @@ impl LbitOutput {
         write(&mut self.writer).map_err(|e| explain(&self.target.place, e))
     }
 
-    /// Ends the stream.
-    pub fn finish(self) -> anyhow::Result<Summary> {
+    /// Ends the stream; the second result is the name of the file. If the input was ended early by a signal, it does not
+    /// replace an older file, but goes beside it.
+    pub fn finish(mut self) -> anyhow::Result<(Summary, String)> {
         let (_, summary) = self.writer.finish().map_err(|e| explain(&self.target.place, e))?;
+        if interrupt::ended_early().is_some() {
+            self.target.step_aside();
+        }
+        let place = self.target.place.clone();
         self.target.commit()?;
-        Ok(summary)
+        Ok((summary, place))
     }
 }
 

@@ -1,10 +1,38 @@
 //! Thread pools, and the results of threads.
 
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+
+use anyhow::Context;
 use latentbit_codec::Error;
 
 /// A pool of compute threads; 0 for one per core.
 pub fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+}
+
+/// Starts a thread with a name.
+///
+/// # Errors
+/// The system has no more threads, or no memory for one.
+pub fn start<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<JoinHandle<T>> {
+    let started = Builder::new().name(name.to_owned()).spawn(run);
+    started.with_context(|| format!("cannot start the thread {name:?}"))
+}
+
+/// As [`start`], for a thread that ends before `scope` does.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> anyhow::Result<ScopedJoinHandle<'scope, T>> {
+    let started = Builder::new().name(name.to_owned()).spawn_scoped(scope, run);
+    started.with_context(|| format!("cannot start the thread {name:?}"))
 }
 
 /// The result of a thread that was joined. If it died, the message says `what` it did.

@@ -10,6 +10,7 @@ mod damage;
 mod degrade;
 mod devices;
 mod edits;
+mod endings;
 mod failures;
 mod files;
 mod latents;

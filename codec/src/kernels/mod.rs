@@ -16,7 +16,7 @@ mod cuda;
 mod dispatch;
 mod spec;
 
-pub use allocator::return_large_blocks;
+pub use allocator::{EndingAllocator, return_large_blocks};
 pub(crate) use cpu::kind::Kind;
 pub(crate) use cpu::{AttentionBuffers, is_large};
 #[cfg(test)]

@@ -105,7 +105,7 @@ def rehearse(options: argparse.Namespace, run: Path, rest: list[str]) -> int:
     """Two steps on the CPU, from the beginning each time."""
     shutil.rmtree(run, ignore_errors=True)
     options.device = "cpu"
-    small = ["--minutes", "0", "--pause-after", "0", "--steps", "2", "--no-compile", "--log-every", "1"]
+    small = ["--minutes", "0", "--steps", "2", "--no-compile", "--log-every", "1"]
     small += ["--batch", "1"] if options.part == "predictor" else ["--image-batch", "2", "--clip-batch", "1"]
     code = subprocess.run(command(options, run, [*rest, *small]), env=environment(), check=False).returncode
     if not code:

@@ -17,7 +17,7 @@ use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
 use crate::streaming::decoding::{Decoding, Shown};
 use crate::streaming::lbit_input;
-use crate::streaming::threads::joined;
+use crate::streaming::threads::{joined, start};
 use crate::{model, progress};
 use latentbit_media::open_source;
 
@@ -143,7 +143,7 @@ impl Alone {
         Ok(Self {
             input,
             references,
-            measuring: std::thread::spawn(move || measure(output, &for_vae)),
+            measuring: start("measure", move || measure(output, &for_vae))?,
         })
     }
 

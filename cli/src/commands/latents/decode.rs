@@ -15,7 +15,7 @@ use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
 use crate::streaming::memory;
-use crate::streaming::threads::joined;
+use crate::streaming::threads::{joined, start};
 use crate::{model, progress};
 use latentbit_media::{MediaError, MediaErrorKind, MediaKind, VideoInfo, open_sink};
 
@@ -94,7 +94,7 @@ pub fn run(args: &LatentsDecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .decoder_plan(Some(planned.plan))
         .threads(args.model.threads);
     let (input, pictures) = pipeline::latent_decoder(&bundle, &geometry, &pipeline_options)?;
-    let reading = std::thread::spawn(move || read(file, input, &scaling, &geometry, frames));
+    let reading = start("feed", move || read(file, input, &scaling, &geometry, frames))?;
     let mut written = 0;
     for frame in pictures {
         let frame = match frame {

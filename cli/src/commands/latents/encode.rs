@@ -15,7 +15,7 @@ use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
 use crate::streaming::frame_feed::feed;
 use crate::streaming::memory;
-use crate::streaming::threads::{both, joined};
+use crate::streaming::threads::{both, joined, start_scoped};
 use crate::{interrupt, model, progress};
 use latentbit_media::{TensorWriter, open_source};
 
@@ -53,6 +53,8 @@ struct LatentsEncodeReport<'a> {
     schema: &'static str,
     input: &'a str,
     output: &'a str,
+    /// Whether a signal ended the input early.
+    interrupted: bool,
     shape: [u64; 5],
     latents: &'a About,
     #[serde(flatten)]
@@ -94,7 +96,7 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bar = progress::bar(info.frame_count, quiet);
     let (input, latents) = pipeline::latent_encoder(&bundle, &geometry, &options)?;
     let (writer, frames, fault) = std::thread::scope(|scope| -> anyhow::Result<_> {
-        let writing = scope.spawn(|| write(latents, writer, &scaling, &bar));
+        let writing = start_scoped(scope, "write", || write(latents, writer, &scaling, &bar))?;
         let reading = feed(&args.input, source.as_mut(), input, |_, _| {});
         let written = joined(writing.join(), "writing");
         let (fault, (writer, frames)) = both(reading, written)?;
@@ -103,14 +105,22 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let about = About::new(&bundle, &geometry, args.scale, frames, info.frame_rate);
     let shape = writer.shape();
-    writer.finish(Some((About::KEY, serde_json::to_string(&about)?)))?;
+    let early = interrupt::ended_early();
+    let output = writer.finish(
+        Some((About::KEY, serde_json::to_string(&about)?)),
+        early.is_some(),
+    )?;
 
     let mut warnings = Vec::new();
-    let exit = fault.map_or(Exit::Success, |error| {
+    if early.is_some() {
+        let text = format!("interrupted; the latents of the first {frames} frames are in {output}");
+        tracing::error!("{text}");
+        warnings.push(text);
+    }
+    let exit = fault.map_or(early.unwrap_or(Exit::Success), |error| {
         let text = format!(
-            "{}; the latents of the {frames} frames before it are in {}",
-            message(&error),
-            args.output.output
+            "{}; the latents of the {frames} frames before it are in {output}",
+            message(&error)
         );
         tracing::error!("{text}");
         warnings.push(text);
@@ -123,7 +133,8 @@ pub fn run(args: &LatentsEncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         let report = LatentsEncodeReport {
             schema: "latentbit.latents.encode/1",
             input: &args.input,
-            output: &args.output.output,
+            output: &output,
+            interrupted: early.is_some(),
             shape,
             latents: &about,
             run,

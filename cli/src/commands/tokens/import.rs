@@ -244,7 +244,7 @@ impl Import<'_> {
         if let Some(depths) = &mut depths {
             self.check_end(&mut depths.file, &depths.place, "array of depths")?;
         }
-        let summary = output.finish()?;
+        let (summary, _) = output.finish()?;
         lbit_output::print_summary(
             "tokens.import",
             &args.output.output,

@@ -24,8 +24,14 @@ pub(super) struct TensorEntry {
 /// Instructions that may come before a file is taken for hostile; the largest models have some ten thousand.
 const MOST_STEPS: usize = 10_000_000;
 
-/// How deep values may be nested.
+/// How deep values may be nested: dicts in dicts, and tuples in tuples. What `torch.save` writes has a depth of four.
 const MOST_DEPTH: usize = 32;
+
+/// How many values there may be at a time, on the stack, in the memo, and in tuples and dicts.
+const MOST_VALUES: usize = 4_000_000;
+
+/// How many dimensions a tensor may have.
+const MOST_SIDES: usize = 64;
 
 #[derive(Clone, Debug)]
 enum Value {
@@ -33,7 +39,8 @@ enum Value {
     Bool,
     Int(i64),
     Text(Rc<str>),
-    Tuple(Rc<[Value]>),
+    /// With how deep it is nested. So no value is deeper than may be, and giving memory back does not recurse further.
+    Tuple(Rc<[Value]>, usize),
     List,
     Function(Rc<str>),
     Storage {
@@ -61,6 +68,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<BTreeMap<String, TensorEntry>> {
         stack: Vec::new(),
         memo: BTreeMap::new(),
         dicts: Vec::new(),
+        made: 0,
     };
     let root = machine.run()?;
     machine.tensors(&root, 0)
@@ -72,9 +80,36 @@ struct Machine<'a> {
     stack: Vec<Value>,
     memo: BTreeMap<u32, Value>,
     dicts: Vec<Vec<(Rc<str>, Value)>>,
+    /// Values that were put into tuples and dicts.
+    made: usize,
 }
 
 impl<'a> Machine<'a> {
+    /// Fails if there are too many values.
+    fn count(&mut self, values: usize) -> Parsed<()> {
+        self.made = self.made.saturating_add(values);
+        match self.made + self.stack.len() + self.memo.len() > MOST_VALUES {
+            true => Err(odd("its list of tensors is too long")),
+            false => Ok(()),
+        }
+    }
+
+    /// A tuple of these values.
+    fn tuple(&mut self, values: Vec<Value>) -> Parsed<Value> {
+        self.count(values.len())?;
+        let depth = |value: &Value| match value {
+            Value::Tuple(_, depth) => *depth,
+            _ => 0,
+        };
+        let depth = 1 + values.iter().map(depth).max().unwrap_or(0);
+        match depth > MOST_DEPTH {
+            true => Err(odd(format!(
+                "its list of tensors is nested more than {MOST_DEPTH} deep"
+            ))),
+            false => Ok(Value::Tuple(values.into(), depth)),
+        }
+    }
+
     fn take(&mut self, len: usize) -> Parsed<&'a [u8]> {
         let end = self.at.checked_add(len);
         let bytes = end.and_then(|end| self.bytes.get(self.at..end));
@@ -126,6 +161,7 @@ impl<'a> Machine<'a> {
     fn run(&mut self) -> Parsed<Value> {
         for _ in 0..MOST_STEPS {
             let step = self.byte()?;
+            self.count(0)?;
             match step {
                 0x80 => drop(self.byte()?),
                 0x95 => drop(self.number::<8>()?),
@@ -164,7 +200,7 @@ impl<'a> Machine<'a> {
                     let text = self.text(len.into())?;
                     self.stack.push(text);
                 }
-                b')' => self.stack.push(Value::Tuple([].into())),
+                b')' => self.stack.push(Value::Tuple([].into(), 1)),
                 b']' => self.stack.push(Value::List),
                 b'}' => {
                     self.dicts.push(Vec::new());
@@ -172,14 +208,16 @@ impl<'a> Machine<'a> {
                 }
                 b't' => {
                     let values = self.since_mark()?;
-                    self.stack.push(Value::Tuple(values.into()));
+                    let tuple = self.tuple(values)?;
+                    self.stack.push(tuple);
                 }
                 0x85..=0x87 => {
                     let len = usize::from(step - 0x84);
                     let at = self.stack.len().checked_sub(len);
                     let at = at.ok_or_else(|| odd("its list of tensors makes no sense"))?;
                     let values = self.stack.split_off(at);
-                    self.stack.push(Value::Tuple(values.into()));
+                    let tuple = self.tuple(values)?;
+                    self.stack.push(tuple);
                 }
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
@@ -246,6 +284,7 @@ impl<'a> Machine<'a> {
 
     /// Puts pairs of key and value into the dict on top of the stack.
     fn set(&mut self, pairs: &[Value]) -> Parsed<()> {
+        self.count(pairs.len())?;
         let Some(Value::Dict(dict)) = self.stack.last() else {
             return Err(odd("its list of tensors makes no sense"));
         };
@@ -260,7 +299,7 @@ impl<'a> Machine<'a> {
     }
 
     fn call(&mut self, function: &Value, arguments: &Value) -> Parsed<Value> {
-        let (Value::Function(name), Value::Tuple(arguments)) = (function, arguments) else {
+        let (Value::Function(name), Value::Tuple(arguments, _)) = (function, arguments) else {
             return Err(odd("its list of tensors makes no sense"));
         };
         match (&**name, &**arguments) {
@@ -273,8 +312,8 @@ impl<'a> Machine<'a> {
                 [
                     Value::Storage { number_type, name },
                     Value::Int(offset),
-                    Value::Tuple(shape),
-                    Value::Tuple(stride),
+                    Value::Tuple(shape, _),
+                    Value::Tuple(stride, _),
                     ..,
                 ],
             ) => Ok(Value::Tensor(Rc::new(TensorEntry {
@@ -328,6 +367,9 @@ fn long(bytes: &[u8]) -> Parsed<i64> {
 }
 
 fn sizes(values: &[Value]) -> Parsed<Vec<usize>> {
+    if values.len() > MOST_SIDES {
+        return Err(odd(format!("a tensor in it has {} dimensions", values.len())));
+    }
     let size = |value: &Value| match value {
         Value::Int(size) => usize::try_from(*size).ok(),
         _ => None,
@@ -338,7 +380,7 @@ fn sizes(values: &[Value]) -> Parsed<Vec<usize>> {
 
 /// What a persistent id names: ("storage", type, name, device, length).
 fn storage(value: &Value) -> Parsed<Value> {
-    let Value::Tuple(parts) = value else {
+    let Value::Tuple(parts, _) = value else {
         return Err(odd("its list of tensors makes no sense"));
     };
     let [Value::Text(kind), Value::Function(class), Value::Text(name), ..] = &**parts else {
@@ -361,4 +403,52 @@ fn storage(value: &Value) -> Parsed<Value> {
         number_type,
         name: name.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: &[u8]) -> String {
+        read(bytes).unwrap_err()
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        // One tuple in the other, a million times; through the memo; and with pairs, where each holds the one before twice.
+        for wrap in [&b"\x85"[..], b"\x94\x85", b"2\x86"] {
+            let wrap: &[u8] = if wrap[0] == b'2' { b"\x94h\0\x86" } else { wrap };
+            let bytes = [&b"\x80\x02)"[..], &wrap.repeat(1_000_000), b"."].concat();
+            let found = message(&bytes);
+            assert!(found.contains("deep"), "{found}");
+        }
+    }
+
+    #[test]
+    fn counts_are_bounded() {
+        let marks = [&b"\x80\x02"[..], &b"(".repeat(MOST_VALUES + 2), b"."].concat();
+        assert!(message(&marks).contains("too long"));
+        let dicts = [&b"\x80\x02}"[..], &b"}0".repeat(10), b"."].concat();
+        assert!(read(&dicts).is_err());
+        let shape = [&b"\x80\x02("[..], &b"K\x01".repeat(100_000), b"t."].concat();
+        assert!(message(&shape).contains("no dict"));
+    }
+
+    #[test]
+    fn noise_is_no_danger() {
+        let mut state = 9u64;
+        for len in 0..2000 {
+            let bytes: Vec<u8> = (0..len % 97)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    // Often an instruction, else any byte.
+                    match state >> 62 {
+                        0 => (state >> 33) as u8,
+                        _ => b"\x80.(NKJMX\x8c)]}t\x85\x86\x87cqh\x94QRbaesu"[(state >> 40) as usize % 27],
+                    }
+                })
+                .collect();
+            let _ = read(&bytes);
+        }
+    }
 }
