@@ -20,12 +20,12 @@ for size in 128 256; do
     [[ -e $out ]] && continue
     box="scale=$size:$size:force_original_aspect_ratio=increase,crop=$size:$size"
     ffmpeg -v error -i "$clip" -vf "$box" -frames:v 61 -f yuv4mpegpipe -strict -1 - |
-      target/release/latentbit encode - -o "$out" --quiet --coder raw
+      target/release/latentbit encode - -o "$out" --quiet --coder raw --bits 36
   done
 done
 for photo in $(find "$val"/images -type f | sort | head -n 30); do
   out=$work/photos/$(basename "$photo").lbit
-  [[ -e $out ]] || target/release/latentbit encode "$photo" -o "$out" --quiet --coder raw
+  [[ -e $out ]] || target/release/latentbit encode "$photo" -o "$out" --quiet --coder raw --bits 36
 done
 
 for kind in 128 256 photos; do

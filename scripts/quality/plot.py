@@ -17,6 +17,7 @@ from curves import BOUND, MEASURES, Point, from_json  # noqa: E402
 from matplotlib.ticker import LogLocator, NullFormatter  # noqa: E402
 
 COLORS = {"latentbit": "#c0392b", "JPEG": "#7f8c8d", "AVIF": "#2980b9", "x264": "#27ae60", "x265": "#8e44ad",
+          "latentbit, elastic": "#e67e22",
           "SVT-AV1": "#2980b9"}
 
 

@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/quality/rate_distortion.py DATA --out runs/report     # DATA holds images/ and videos/
 
-`target/release/latentbit eval` reports all qualities; one encoding serves all our rates, by `latentbit trim`. Writes
+`target/release/latentbit eval` reports all qualities. Of ours there are two curves: the same bits of all tokens, of which
+one encoding serves all rates by `latentbit trim`, and a depth for each token, which is encoded at each quality. Writes
 points.json, which plot.py draws, and prints tables. --only keeps the other points of the file: other codecs do not
 change with our model. Needs Pillow, ffmpeg and ffprobe.
 """
@@ -23,13 +24,19 @@ from peers import IMAGE_PEERS, VIDEO_PEERS, Coded, code_image, code_video
 from samples import Latentbit, Sample, clips, photos
 
 BITS = (6, 9, 12, 18, 24, 30, 36)
+FACTORS = (6, 12, 18, 24, 30, 36, 42)
+ELASTIC = "latentbit, elastic"
 Found = dict[tuple[str, str], list[tuple[float, dict[str, Any]]]]
 
 
 def ours(latentbit: Latentbit, sample: Sample, work: Path, found: Found) -> None:
-    """Encodes once and measures every number of bits, and the VAE alone, which has no rate."""
+    """Measures every quality, every number of bits, and the VAE alone, which has no rate."""
     whole, part = work / "sample.lbit", work / "part.lbit"
-    latentbit.run("encode", sample.path, "-o", whole, "-y", *sample.options)
+    latentbit.run("encode", sample.path, "-o", whole, "-y", "--bits", str(BITS[-1]), *sample.options)
+    for factor in FACTORS:
+        latentbit.run("encode", sample.path, "-o", part, "-y", "--crf", str(factor), *sample.options)
+        report = latentbit.run("eval", sample.path, part, *sample.options, "--no-vae")
+        found[ELASTIC, f"CRF {factor}"].append((report["bpp"], report["tokens"]))
     for bits in BITS:
         latentbit.trim(whole, part, bits)
         last = bits == BITS[-1]

@@ -44,7 +44,7 @@ def row(latentbit: Latentbit, crop: Image.Image, work: Path) -> list[tuple[str, 
     """The source, and each codec's reconstruction."""
     source, whole, part, back = (work / name for name in ("crop.png", "crop.lbit", "part.lbit", "back.png"))
     crop.save(source)
-    latentbit.run("encode", source, "-o", whole, "-y")
+    latentbit.run("encode", source, "-o", whole, "-y", "--bits", "36")
     pictures = [("source", crop)]
     for bits in BITS:
         latentbit.trim(whole, part, bits)
