@@ -310,14 +310,27 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens a file, or stdout for `-`.
+    /// Opens a file, or stdout for `-`. Nothing is left of the file if the process is killed.
     pub fn open(path_or_dash: &str) -> Result<(Self, Box<dyn Write + Send>), MediaError> {
+        Self::open_with(path_or_dash, AtomicFile::create_unnamed)
+    }
+
+    /// As [`open`](Self::open), for a file of which a part is worth keeping: if the process is killed, what was written is left
+    /// under a hidden name.
+    pub fn open_recoverable(path_or_dash: &str) -> Result<(Self, Box<dyn Write + Send>), MediaError> {
+        Self::open_with(path_or_dash, |atomic| atomic.create())
+    }
+
+    fn open_with(
+        path_or_dash: &str,
+        create: impl FnOnce(&mut AtomicFile) -> Result<File, MediaError>,
+    ) -> Result<(Self, Box<dyn Write + Send>), MediaError> {
         if path_or_dash == "-" {
             let place = "stdout".to_owned();
             return Ok((Self { place, atomic: None }, Box::new(io::stdout())));
         }
         let mut atomic = AtomicFile::new(path_or_dash)?;
-        let file = atomic.create_unnamed()?;
+        let file = create(&mut atomic)?;
         let target = Self {
             place: path_or_dash.to_owned(),
             atomic: Some(atomic),

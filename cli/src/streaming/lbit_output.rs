@@ -18,7 +18,8 @@ pub struct LbitOutput {
 impl LbitOutput {
     /// Opens a file, or stdout for `-`, and writes the header.
     pub fn create(path_or_dash: &str, header: &Header, options: WriterOptions) -> anyhow::Result<Self> {
-        let (target, inner) = Target::open(path_or_dash)?;
+        // Whole chunks of a file are worth recovering, even if this process is killed.
+        let (target, inner) = Target::open_recoverable(path_or_dash)?;
         let writer = Writer::new(inner, header, options).map_err(|e| explain(&target.place, e))?;
         Ok(Self { target, writer })
     }
