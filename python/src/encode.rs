@@ -259,7 +259,9 @@ impl EncodeSession {
                     }
                     // Nobody waits for them if sending fails.
                     match shaping.finish() {
-                        Ok(chunks) => drop(chunks.into_iter().try_for_each(|chunk| sender.send(Ok(chunk)))),
+                        Ok(chunks) => {
+                            let _ = chunks.into_iter().all(|chunk| sender.send(Ok(chunk)).is_ok());
+                        }
                         Err(error) => drop(sender.send(Err(error))),
                     }
                 });

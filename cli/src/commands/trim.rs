@@ -116,7 +116,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let place = input.place.clone();
     let done = threads.install(|| match rate {
         Rate::Size(size, _) => {
-            trimming.to_size(&mut input, KeptFile::new(header), size, options, &mut output)
+            trimming.fit_size(&mut input, KeptFile::new(header), size, options, &mut output)
         }
         Rate::Live(target, _) => {
             let control = RateControl::new(target, options.compression);
@@ -172,7 +172,7 @@ impl Trimming<'_> {
         Ok(())
     }
 
-    fn to_size(
+    fn fit_size(
         &mut self,
         input: &mut LbitInput,
         mut file: KeptFile,

@@ -96,9 +96,9 @@ impl Point {
 /// Where events come from.
 pub enum LbitSource {
     /// A whole stream, read front to back.
-    Stream(Reader<Counted<Box<dyn Read + Send>>>),
+    Stream(Box<Reader<Counted<Box<dyn Read + Send>>>>),
     /// A part of a file, and what stands after its end if the file is cut off there.
-    Part(Part<Counted<File>>, Option<Error>),
+    Part(Box<Part<Counted<File>>>, Option<Error>),
 }
 
 impl LbitSource {
@@ -240,7 +240,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
     };
     let mut input = LbitInput {
         place,
-        source: LbitSource::Stream(reader),
+        source: LbitSource::Stream(Box::new(reader)),
         stream,
         joining: mode == ReadMode::Join,
         bytes,
@@ -368,7 +368,7 @@ impl LbitInput {
             true => part,
             false => part.with_packets(streams).with_context(|| self.place.clone())?,
         };
-        self.source = LbitSource::Part(part, cut_off);
+        self.source = LbitSource::Part(Box::new(part), cut_off);
         self.bytes = bytes;
         Ok(Some(seeked))
     }

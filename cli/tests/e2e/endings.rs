@@ -121,7 +121,7 @@ fn other_commands_leave_nothing() {
     let half = &lbit[..lbit.len() / 2];
     for output in ["out.y4m", "out.png", "out-%03d.png"] {
         for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
-            let mut child = start(&folder, &format!("decode - -o {output} --frames 100"));
+            let mut child = start(&folder, &format!("decode - -o {output} -y --frames 100"));
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(half).unwrap();
             stdin.flush().unwrap();
