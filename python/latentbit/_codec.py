@@ -57,11 +57,11 @@ class Encoder:
         many as it is worth: ``crf`` from 0, the best, to 63, the smallest; ``bitrate`` in bits per second, ``bpp`` in
         bits per pixel, both with a channel of ``maxrate`` and ``bufsize`` bits; ``size`` in bytes of the file that
         ``write`` makes, whose tokens are kept in memory until then. ``effort`` from 1 to 3 says how closely the worth
-        of a bit is measured. They are those of ``latentbit encode``. ``group`` is the number of chunks from one random
-        access point to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts. ``dtype``
-        is ``bf16``, ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is ``cpu``, ``cuda``,
-        ``cuda:N``, or ``auto`` for the fastest one. Both are ignored if ``model`` is a ``Bundle``. ``threads`` compute,
-        0 for one per core.
+        of a bit is measured. They are those of ``latentbit encode``. ``group`` is the number of chunks from one
+        random access point to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts.
+        ``dtype`` is ``bf16``, ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is
+        ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for the fastest one. Both are ignored if ``model`` is a ``Bundle``.
+        ``threads`` compute, 0 for one per core.
 
         ``max_memory``, in bytes or such as ``"2GiB"``, is what the encoding of one video may take besides what the
         program has already: frames that are too large for it are computed in tiles. It is kept by an estimate, and a

@@ -4,8 +4,8 @@
 
 `target/release/latentbit eval` reports all qualities. Of ours there are two curves: the same bits of all tokens, of
 which one encoding serves all rates by `latentbit trim`, and a depth for each token, which is encoded at each quality.
-Writes points.json, which plot.py draws, and prints tables. --only keeps the other points of the file: other codecs do not
-change with our model. Needs Pillow, ffmpeg and ffprobe.
+Writes points.json, which plot.py draws, and prints tables. --only keeps the other points of the file: other codecs do
+not change with our model. Needs Pillow, ffmpeg and ffprobe.
 """
 
 from __future__ import annotations
