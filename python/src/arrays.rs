@@ -1,6 +1,6 @@
 //! Tokens as numpy arrays. Vectors become arrays without a copy.
 
-use latentbit_container::{DepthMap, TokenGrid, Tokens};
+use latentbit_container::{DepthMap, TokenGrid, Tokens, bit_mask};
 use numpy::{Element, IntoPyArray, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -58,9 +58,14 @@ pub fn with_depths(
             depths.shape()
         )));
     }
-    let values = depths.as_array().iter().copied().collect();
-    let deep = tokens.with_depths(DepthMap { step, values });
-    Ok(deep)
+    let values: Vec<u8> = depths.as_array().iter().copied().collect();
+    let mut pairs = tokens.values.iter().zip(&values);
+    if let Some((token, depth)) = pairs.find(|&(&token, &depth)| token & !bit_mask(depth) != 0) {
+        return Err(PyValueError::new_err(format!(
+            "depths: the token {token:#x} has bits beyond its depth of {depth}; make them zero"
+        )));
+    }
+    Ok(tokens.with_depths(DepthMap { step, values }))
 }
 
 /// Tokens as 32-bit numbers where these suffice and `wide` is not set, else as 64-bit numbers.

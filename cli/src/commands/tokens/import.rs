@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use clap::Args;
-use latentbit_container::{DepthMap, Header, LatentFrames};
+use latentbit_container::{DepthMap, Header, LatentFrames, bit_mask};
 
 use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
@@ -162,6 +162,12 @@ fn open_depths(
     Ok(Some(source))
 }
 
+/// The first token that has bits beyond its depth.
+fn values_beyond(tokens: &[u64], depths: &[u8]) -> Option<usize> {
+    let mut pairs = tokens.iter().zip(depths);
+    pairs.position(|(&token, &depth)| token & !bit_mask(depth) != 0)
+}
+
 /// Where depths come from.
 struct DepthSource {
     place: String,
@@ -300,7 +306,7 @@ impl Import<'_> {
                 let values = bytes
                     .chunks_exact(layout.token_bytes())
                     .map(|token| layout.get(token));
-                let Some(values) = values.collect() else {
+                let Some(token_values) = values.collect::<Option<Vec<u64>>>() else {
                     let message = format!(
                         "chunk {number}: bad token: expected {} bits, found over 64",
                         video.bits
@@ -311,6 +317,10 @@ impl Import<'_> {
                     (Some(depths), Some(step)) => {
                         let values = depths.read(tokens, entry)?;
                         let bits = entry.bits.unwrap_or(video.bits);
+                        if let Some(at) = values_beyond(&token_values, &values) {
+                            let message = format!("chunk {number}: token {at} has bits beyond its depth");
+                            return Err(invalid(self.place, message));
+                        }
                         if entry.even && values.iter().any(|&depth| depth != bits) {
                             let message =
                                 format!("chunk {number}: expected the depth {bits} of all its tokens");
@@ -320,7 +330,7 @@ impl Import<'_> {
                     }
                     _ => None,
                 };
-                let chunk = entry.chunk(video, values, depths);
+                let chunk = entry.chunk(video, token_values, depths);
                 let valid = chunk.tokens.validate();
                 valid.map_err(|error| invalid(self.place, format!("chunk {number}: {error}")))?;
                 output.write(|writer| writer.write_chunk(&chunk))
