@@ -1,5 +1,6 @@
 //! Chunks and tokens as a program sees them (LBIT §5).
 
+use std::borrow::Cow;
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::depths::DepthMap;
@@ -42,6 +43,15 @@ impl Tokens {
         }
         self.depths = Some(depths);
         self
+    }
+
+    /// How many planes each token has: its depth, or all.
+    #[must_use]
+    pub fn depth_values(&self) -> Cow<'_, [u8]> {
+        match &self.depths {
+            Some(depths) => Cow::Borrowed(&depths.values),
+            None => Cow::Owned(vec![self.bits; self.values.len()]),
+        }
     }
 
     /// Mean number of planes of a token: that of its depths, or all.

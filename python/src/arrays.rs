@@ -22,14 +22,6 @@ where
     Ok(values.into_pyarray(py).reshape(shape)?.into_any())
 }
 
-/// How many leading bits each token has.
-pub fn depths(tokens: &Tokens) -> Vec<u8> {
-    match &tokens.depths {
-        Some(depths) => depths.values.clone(),
-        None => vec![tokens.bits; tokens.values.len()],
-    }
-}
-
 /// Tokens of the depths that a caller gives, if it gives any; `step` is that of the stream.
 pub fn with_depths(
     tokens: Tokens,

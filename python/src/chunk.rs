@@ -158,7 +158,7 @@ impl Chunk {
         let planes = self.wanted(bits)?;
         let (values, grid) = py.detach(|| -> PyResult<_> {
             let tokens = self.load(planes)?.tokens;
-            Ok((arrays::depths(&tokens), tokens.grid))
+            Ok((tokens.depth_values().into_owned(), tokens.grid))
         })?;
         array(py, values, sides(grid))
     }
@@ -186,7 +186,7 @@ impl Chunk {
         let planes = self.wanted(bits)?;
         let (depths, tokens) = py.detach(|| -> PyResult<_> {
             let tokens = self.load(planes)?.tokens;
-            Ok((arrays::depths(&tokens), tokens))
+            Ok((tokens.depth_values().into_owned(), tokens))
         })?;
         let shape = sides(tokens.grid);
         Ok((array(py, tokens.values, shape)?, array(py, depths, shape)?))

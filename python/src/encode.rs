@@ -58,12 +58,7 @@ impl Rate {
                 )));
             }
             (None, Some(mean)) => {
-                let default = Bitrate::new(mean);
-                let rate = Bitrate {
-                    mean,
-                    max: self.maxrate.unwrap_or(mean),
-                    buffer: self.bufsize.unwrap_or(default.buffer),
-                };
+                let rate = Bitrate::new(mean).with_channel(self.maxrate, self.bufsize);
                 if !(rate.mean > 0.0 && rate.mean.is_finite() && rate.max >= mean && rate.buffer > 0.0) {
                     return Err(PyValueError::new_err(
                         "bitrate: expected a number of bits above 0, and a maxrate that is not below it",

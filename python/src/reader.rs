@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arrays::{self, Numbers, array, check_planes, sides};
+use crate::arrays::{Numbers, array, check_planes, sides};
 use crate::chunk::Chunk;
 use crate::file::Opened;
 use crate::source::Source;
@@ -176,7 +176,7 @@ impl Reader {
             for chunk in chunks {
                 let tokens = opened.load(chunk, planes)?.tokens;
                 grid.t = grid.t.saturating_add(tokens.grid.t);
-                values.extend(arrays::depths(&tokens));
+                values.extend_from_slice(&tokens.depth_values());
             }
             Ok((values, grid))
         })?;

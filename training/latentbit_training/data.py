@@ -48,7 +48,22 @@ def to_unit(frames: np.ndarray) -> Tensor:
     return x.movedim(-1, -4) / 127.5 - 1.0
 
 
-class Drawer:
+class Seeded:
+    """Draws from a generator of random numbers, whose state can be kept."""
+
+    rng: np.random.Generator
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """That of the generator."""
+        return dict(self.rng.bit_generator.state)
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        self.rng.bit_generator.state = value
+
+
+class Drawer(Seeded):
     """Draws files of a cache by their weights; deterministic for a seed."""
 
     def __init__(self, folder: Path, seed: int, dtype: type[np.generic] = np.uint8) -> None:
@@ -60,15 +75,6 @@ class Drawer:
         self._weights = {
             kind: np.cumsum([c.weight for c in clips]) for kind, clips in (("i", self.pictures), ("v", self.videos))
         }
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """That of the generator."""
-        return dict(self.rng.bit_generator.state)
-
-    @state.setter
-    def state(self, value: dict[str, Any]) -> None:
-        self.rng.bit_generator.state = value
 
     def _pick(self, kind: str, clips: list[Clip]) -> Clip:
         total = self._weights[kind]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 from . import bundle, predictors
 from .bundle import STORAGES
 from .config import PREDICTOR_PRESETS, PredictorFileConfig
+from .data import Seeded
 from .latents import sensitivity
 from .likelihood import likelihoods
 from .loop import autocast
@@ -35,22 +35,13 @@ from .training import Start, Training, add_options
 from .vae import WanVae
 
 
-class WindowSampler:
+class WindowSampler(Seeded):
     """Draws windows of whole chunks, and what is lost in them."""
 
     def __init__(self, clips: list[TokenClip], bits: int, most_steps: int, seed: int) -> None:
         self.bits, self.most_steps = bits, most_steps
         self.rng = np.random.default_rng(seed)
         self.take(clips)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """That of the generator."""
-        return dict(self.rng.bit_generator.state)
-
-    @state.setter
-    def state(self, value: dict[str, Any]) -> None:
-        self.rng.bit_generator.state = value
 
     def take(self, clips: list[TokenClip]) -> None:
         """Draws from these clips from now on."""

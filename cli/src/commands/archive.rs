@@ -175,6 +175,7 @@ impl ArchiveArgs {
 
     /// How clips are made, with `workers` at once.
     fn recipe(&self, workers: usize) -> anyhow::Result<Recipe> {
+        self.rate.check(self.bits)?;
         if self.rate.size.is_some() {
             return usage("--size: an archive has many files; give --bpp, --bitrate or --crf instead");
         }

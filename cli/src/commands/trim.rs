@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::rate::{
-    DEFAULT_DEPTH_STEP, ElasticChunk, KeptFile, KeptItem, RateControl, Reshaper, Shaped, chunk_seconds,
+    ElasticChunk, KeptFile, KeptItem, RateControl, Reshaper, chunk_seconds, depth_step,
 };
 use latentbit_container::{Event, ReadMode, StoredChunk, Stream, VideoStream, WriterOptions, edit};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::limits::limits;
 use crate::overwrite::{self, Decision};
 use crate::streaming::lbit_input::{self, LbitInput};
 use crate::streaming::lbit_output::{self, LbitOutput, Nothing};
-use crate::streaming::rate::{self, Rate, RateArgs};
+use crate::streaming::rate::{self, MeanDepth, Rate, RateArgs};
 use crate::{model, streaming::threads};
 
 /// Options of `trim`.
@@ -54,16 +54,9 @@ struct Reached {
 
 /// Runs the command.
 pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
-    match (args.bits, args.rate.is_given()) {
-        (None, false) => {
-            return usage("say how much to keep: --bits, --crf, --bitrate, --bpp or --size");
-        }
-        (Some(_), true) => {
-            return usage(
-                "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp and --size; drop one",
-            );
-        }
-        _ => {}
+    args.rate.check(args.bits)?;
+    if args.bits.is_none() && !args.rate.is_given() {
+        return usage("say how much to keep: --bits, --crf, --bitrate, --bpp or --size");
     }
     if args.rate.psnr.is_some() {
         return usage(
@@ -100,7 +93,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let mut elastic: Option<VideoStream> = None;
     if let Some(Stream::Video(video)) = header.streams.get_mut(input.stream.index()) {
         // A file that has depths keeps their step, so that its depths stay legal.
-        video.depth_step = video.depth_step.or(Some(DEFAULT_DEPTH_STEP));
+        video.depth_step = video.depth_step.or(Some(depth_step(&bundle)));
         elastic = Some(video.clone());
     }
     let video = elastic.with_context(|| format!("{}: there is no video in this file", input.place))?;
@@ -109,8 +102,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let mut trimming = Trimming {
         reshaper: Reshaper::new(&bundle, &video, effort)?,
         video: &video,
-        tokens: 0,
-        depths: 0.0,
+        depth: MeanDepth::default(),
     };
     let threads = threads::pool(args.model.threads)?;
     let place = input.place.clone();
@@ -126,7 +118,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     });
     done.with_context(|| place)?;
     let reached = Reached {
-        mean_depth: trimming.depths / trimming.tokens.max(1) as f64,
+        mean_depth: trimming.depth.value(),
     };
     let (summary, _) = output.finish()?;
     tracing::info!(
@@ -141,9 +133,7 @@ fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
 struct Trimming<'a> {
     reshaper: Reshaper<'a>,
     video: &'a VideoStream,
-    tokens: usize,
-    /// The sum of all depths.
-    depths: f64,
+    depth: MeanDepth,
 }
 
 impl Trimming<'_> {
@@ -159,7 +149,7 @@ impl Trimming<'_> {
                     let elastic = self.measured(&stored)?;
                     let seconds = chunk_seconds(&elastic.chunk, self.video);
                     let shaped = control.shape(&elastic, seconds)?;
-                    self.count(&shaped);
+                    self.depth.add(&shaped.chunk.tokens);
                     output.write(|writer| writer.write_stored(&shaped.stored))?;
                 }
                 event => {
@@ -189,7 +179,9 @@ impl Trimming<'_> {
             }
         }
         let shaped = rate::fit(&file, size, options)?;
-        shaped.iter().for_each(|shaped| self.count(shaped));
+        shaped
+            .iter()
+            .for_each(|shaped| self.depth.add(&shaped.chunk.tokens));
         output.write(|writer| file.write(&shaped, writer))
     }
 
@@ -197,12 +189,6 @@ impl Trimming<'_> {
         let sequence = stored.sequence;
         let measured = self.reshaper.take(stored.unpack()?);
         measured.with_context(|| format!("chunk {sequence}"))
-    }
-
-    fn count(&mut self, shaped: &Shaped) {
-        let tokens = &shaped.chunk.tokens;
-        self.tokens += tokens.values.len();
-        self.depths += tokens.mean_depth() * tokens.values.len() as f64;
     }
 }
 

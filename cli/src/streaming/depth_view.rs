@@ -55,16 +55,12 @@ impl DepthView {
     /// Takes the depths of a chunk, before its frames are drawn.
     pub fn take(&self, chunk: &Chunk) {
         let tokens = &chunk.tokens;
-        let depths = match &tokens.depths {
-            Some(depths) => depths.values.clone(),
-            None => vec![tokens.bits; tokens.values.len()],
-        };
         self.chunks().push_back(ChunkDepths {
             first_frame: chunk.first_frame.0,
             frames: chunk.frame_count.0,
             key: chunk.key,
             grid: tokens.grid,
-            depths,
+            depths: tokens.depth_values().into_owned(),
         });
     }
 

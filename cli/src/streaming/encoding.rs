@@ -15,7 +15,7 @@ use crate::exit::usage;
 use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::LbitOutput;
-use crate::streaming::rate::{self, Rate};
+use crate::streaming::rate::{self, MeanDepth, Rate};
 use crate::streaming::threads::{both, joined, start_scoped};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
 
@@ -182,7 +182,7 @@ impl Encoding<'_> {
                 summary,
                 output,
                 steps: written.steps,
-                mean_depth: written.depths / written.tokens.max(1) as f64,
+                mean_depth: written.depth.value(),
                 below: written.below,
                 fault,
             })
@@ -224,9 +224,7 @@ impl Chunks {
 #[derive(Default)]
 struct Written {
     steps: u64,
-    tokens: usize,
-    /// The sum of all depths.
-    depths: f64,
+    depth: MeanDepth,
     below: Option<(u64, f64)>,
     /// What waits to be shaped once all of it is known.
     kept: Vec<KeptItem>,
@@ -250,10 +248,8 @@ impl Written {
     }
 
     fn count(&mut self, chunk: &Chunk) {
-        let tokens = chunk.tokens.values.len();
         self.steps += u64::from(chunk.tokens.grid.t);
-        self.tokens += tokens;
-        self.depths += chunk.tokens.mean_depth() * tokens as f64;
+        self.depth.add(&chunk.tokens);
     }
 }
 

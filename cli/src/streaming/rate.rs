@@ -3,7 +3,7 @@
 use clap::Args;
 use latentbit_codec::Bundle;
 use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step};
-use latentbit_container::{VideoStream, WriterOptions};
+use latentbit_container::{Tokens, VideoStream, WriterOptions};
 
 use crate::exit::usage;
 
@@ -136,68 +136,94 @@ impl RateArgs {
             || self.psnr.is_some()
     }
 
-    /// What was asked for, of video of a size and rate; `bits` is what `--bits` says.
+    /// Checks what can be told without a video; `bits` is what `--bits` says.
     ///
     /// # Errors
     /// A wrong usage for options that contradict each other.
-    pub fn rate(&self, video: &VideoStream, bits: Option<u8>) -> anyhow::Result<Rate> {
-        let effort = self.effort.and_then(Effort::of_level);
+    pub fn check(&self, bits: Option<u8>) -> anyhow::Result<()> {
         let channel = [("--maxrate", self.maxrate), ("--bufsize", self.bufsize)];
-        let given = |options: &[(&str, Option<f64>)]| {
-            let given: Vec<_> = options
-                .iter()
-                .filter(|(_, value)| value.is_some())
-                .map(|(name, _)| *name)
-                .collect();
-            given.join(" and ")
-        };
-        let pixels = f64::from(video.width) * f64::from(video.height);
-        let frames = f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1));
-        let mean = match (self.bitrate, self.bpp) {
-            (Some(bitrate), _) => Some(bitrate),
-            (_, Some(_)) if frames <= 0.0 => {
-                return usage("--bpp: the input has no frame rate; give --crf or --size instead");
-            }
-            (_, bpp) => bpp.map(|bpp| bpp * pixels * frames),
-        };
-        if mean.is_none() && channel.iter().any(|(_, value)| value.is_some()) {
+        let given: Vec<&str> = channel
+            .iter()
+            .filter_map(|(name, value)| value.map(|_| *name))
+            .collect();
+        if !given.is_empty() && self.bitrate.is_none() && self.bpp.is_none() {
             return usage(format!(
                 "{}: without --bitrate or --bpp; drop it or give one of them",
-                given(&channel)
+                given.join(" and ")
             ));
         }
-        let effort_or_default = effort.unwrap_or_default();
-        if let (Some(psnr), None) = (self.psnr, bits) {
-            return Ok(Rate::Live(Target::Psnr(psnr), effort.unwrap_or(Effort::Scaled)));
+        if self.effort.is_some() && !self.is_given() {
+            return usage(
+                "--effort: without --crf, --bitrate, --bpp, --size or --psnr; drop it or give one of them",
+            );
         }
-        let rate = match (self.crf, mean, self.size) {
-            (Some(crf), ..) => Rate::Live(Target::Crf(crf), effort_or_default),
-            (_, Some(mean), _) => {
-                let default = Bitrate::new(mean);
-                let rate = Bitrate {
-                    mean,
-                    max: self.maxrate.unwrap_or(mean),
-                    buffer: self.bufsize.unwrap_or(default.buffer),
-                };
-                if rate.max < mean {
-                    return usage("--maxrate: below the mean rate; raise it or lower --bitrate");
-                }
-                Rate::Live(Target::Bitrate(rate), effort_or_default)
-            }
-            (_, _, Some(size)) => Rate::Size(size, effort_or_default),
-            _ if effort.is_some() => {
-                return usage(
-                    "--effort: without --crf, --bitrate, --bpp, --size or --psnr; drop it or give one of them",
-                );
-            }
-            _ => Rate::Plain,
-        };
-        if (rate != Rate::Plain || self.psnr.is_some()) && bits.is_some() {
+        if self.is_given() && bits.is_some() {
             return usage(
                 "--bits: the same depth for all tokens contradicts --crf, --bitrate, --bpp, --size and --psnr; drop one",
             );
         }
-        Ok(rate)
+        Ok(())
+    }
+
+    /// What was asked for, of video of a size and rate.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check), and a wrong usage for rates that this video cannot have.
+    pub fn rate(&self, video: &VideoStream, bits: Option<u8>) -> anyhow::Result<Rate> {
+        self.check(bits)?;
+        let effort = self.effort.and_then(Effort::of_level);
+        let live = |target| Ok(Rate::Live(target, effort.unwrap_or_default()));
+        if let Some(crf) = self.crf {
+            return live(Target::Crf(crf));
+        }
+        if let Some(psnr) = self.psnr {
+            return Ok(Rate::Live(Target::Psnr(psnr), effort.unwrap_or(Effort::Scaled)));
+        }
+        if let Some(size) = self.size {
+            return Ok(Rate::Size(size, effort.unwrap_or_default()));
+        }
+        let Some(mean) = self.mean_rate(video)? else {
+            return Ok(Rate::Plain);
+        };
+        let rate = Bitrate::new(mean).with_channel(self.maxrate, self.bufsize);
+        if rate.max < mean {
+            return usage("--maxrate: below the mean rate; raise it or lower --bitrate");
+        }
+        live(Target::Bitrate(rate))
+    }
+
+    /// Bits for each second of a video, if they are asked for.
+    fn mean_rate(&self, video: &VideoStream) -> anyhow::Result<Option<f64>> {
+        let Some(bpp) = self.bpp else {
+            return Ok(self.bitrate);
+        };
+        let pixels = f64::from(video.width) * f64::from(video.height);
+        let frames = f64::from(video.frame_rate.num) / f64::from(video.frame_rate.den.max(1));
+        match frames > 0.0 {
+            true => Ok(Some(bpp * pixels * frames)),
+            false => usage("--bpp: the input has no frame rate; give --crf or --size instead"),
+        }
+    }
+}
+
+/// The mean depth of tokens.
+#[derive(Debug, Default)]
+pub struct MeanDepth {
+    tokens: usize,
+    /// The sum of all depths.
+    depths: f64,
+}
+
+impl MeanDepth {
+    /// Counts the tokens of a chunk.
+    pub fn add(&mut self, tokens: &Tokens) {
+        self.tokens += tokens.values.len();
+        self.depths += tokens.mean_depth() * tokens.values.len() as f64;
+    }
+
+    /// In planes; 0 without tokens.
+    pub fn value(&self) -> f64 {
+        self.depths / self.tokens.max(1) as f64
     }
 }
 

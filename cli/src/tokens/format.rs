@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::layout::{Array, bad};
+use super::layout::Array;
 use super::sidecar::Sidecar;
 use super::{npy, safetensors};
 
@@ -79,16 +79,7 @@ impl Found {
     pub fn check(&self, sidecar: &Sidecar) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Npy(found) => {
-                let expected = sidecar.array();
-                if *found == expected {
-                    return Ok(());
-                }
-                Err(bad(format!(
-                    "expected an array of {} with the sides {:?}, as the sidecar says, found one of {} with {:?}",
-                    expected.dtype, expected.shape, found.dtype, found.shape
-                )))
-            }
+            Self::Npy(found) => found.expect(&sidecar.array()),
             Self::Safetensors(header) => header.check(sidecar),
         }
     }

@@ -101,6 +101,17 @@ pub struct Array {
 }
 
 impl Array {
+    /// Fails unless it is the one that a sidecar tells of.
+    pub fn expect(&self, expected: &Self) -> io::Result<()> {
+        if self == expected {
+            return Ok(());
+        }
+        Err(bad(format!(
+            "expected an array of {} with the sides {:?}, as the sidecar says, found one of {} with {:?}",
+            expected.dtype, expected.shape, self.dtype, self.shape
+        )))
+    }
+
     /// Bytes of all numbers; none if they overflow.
     pub fn bytes(&self) -> Option<u64> {
         let each: u64 = match self.dtype.as_str() {

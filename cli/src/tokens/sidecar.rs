@@ -397,18 +397,17 @@ impl ChunkEntry {
     /// The chunk with its tokens, and their depths if the stream is elastic.
     pub fn chunk(&self, video: &VideoStream, values: Vec<u64>, depths: Option<DepthMap>) -> Chunk {
         let head = self.head();
-        let tokens = Tokens::new(
+        let mut tokens = Tokens::new(
             video.grid(head.latent_frames),
             self.bits.unwrap_or(video.bits),
             values,
         );
+        // Bits beyond a depth stay, so that validating the tokens finds them.
+        tokens.depths = depths;
         Chunk {
             head,
             times: self.times(),
-            tokens: match depths {
-                Some(depths) => tokens.with_depths(depths),
-                None => tokens,
-            },
+            tokens,
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use latentbit_container::{Chunk, ChunkHead, LatentFrames, StreamId, Tokens, VideoStream, bit_mask};
 
 use super::conceal::{MadeUp, Part};
+use super::geometry::Geometry;
 use super::items::{LatentChunk, Latents, Next, Predicted};
 use super::stage::{Context, Stage};
 use crate::error::{Error, Result};
@@ -128,11 +129,9 @@ impl TokenDecoder {
     /// [`Error::Bundle`] if the bundle has no tokenizer.
     pub(super) fn new(bundle: &Arc<Bundle>, stream: &VideoStream, kept_bits: Option<u8>) -> Result<Self> {
         bundle.tokenizer()?;
-        let [_, rows, columns] = stream.strides.map(usize::from);
-        let (width, height) = (stream.width as usize, stream.height as usize);
         Ok(Self {
             bundle: bundle.clone(),
-            size: [height.div_ceil(rows), width.div_ceil(columns)],
+            size: Geometry::from(stream).latent_size(),
             kept_bits,
             waiting: None,
         })

@@ -47,6 +47,16 @@ impl Bitrate {
             buffer: mean * BUFFER_SECONDS,
         }
     }
+
+    /// On a channel of this rate and buffer, where they are given.
+    #[must_use]
+    pub fn with_channel(self, max: Option<f64>, buffer: Option<f64>) -> Self {
+        Self {
+            max: max.unwrap_or(self.max),
+            buffer: buffer.unwrap_or(self.buffer),
+            ..self
+        }
+    }
 }
 
 /// Chooses depths for a target, chunk after chunk of a stream. The same chunks give the same depths.
@@ -93,22 +103,12 @@ impl RateControl {
 
     /// The highest rate factor at which a chunk has a PSNR.
     fn reaching(&self, elastic: &ElasticChunk, psnr: f64) -> Result<Shaped> {
-        let at = |crf| elastic.shaped(crf, self.compression);
-        let reaches = |shaped: &Shaped| shaped.psnr.is_some_and(|found| found >= psnr);
-        let (mut low, mut high) = (0.0, MAX_CRF);
-        let mut best = at(low)?;
-        if !reaches(&best) {
-            return Ok(best);
-        }
-        while high - low > CRF_STEP {
-            let middle = (low + high) / 2.0;
-            let found = at(middle)?;
-            match reaches(&found) {
-                true => (low, best) = (middle, found),
-                false => high = middle,
-            }
-        }
-        Ok(best)
+        // The lowest of what is taken off the highest one.
+        best_fitting(
+            CRF_STEP,
+            |less| elastic.shaped(MAX_CRF - less, self.compression),
+            |shaped| Ok(shaped.psnr.is_some_and(|found| found >= psnr)),
+        )
     }
 
     fn within(&mut self, elastic: &ElasticChunk, rate: Bitrate, seconds: f64) -> Result<Shaped> {

@@ -8,6 +8,7 @@ use latentbit_container::{Chunk, DepthMap, TokenGrid, Tokens, VideoStream};
 
 use crate::error::{Error, Result};
 use crate::model::Bundle;
+use crate::pipeline::{Geometry, check_bundle};
 use crate::tokenizer::{Tokenizer, ladder};
 use crate::vae::{DecoderState, WanVae};
 use crate::volume::Volume;
@@ -118,11 +119,12 @@ pub struct DepthErrors {
 
 /// Tokens of no more than `depth` planes.
 fn cut_to(tokens: &Tokens, depth: u8) -> Tokens {
-    let values = match &tokens.depths {
-        Some(own) => own.values.iter().map(|&own| own.min(depth)).collect(),
-        None => vec![depth; tokens.values.len()],
+    let mut depths = DepthMap {
+        step: 1,
+        values: tokens.depth_values().into_owned(),
     };
-    tokens.clone().with_depths(DepthMap { step: 1, values })
+    depths.truncate(depth);
+    tokens.clone().with_depths(depths)
 }
 
 /// How much a change of a latent value by 1 adds to the squared error in pixels, for each channel: of a group's first latent
@@ -217,12 +219,7 @@ impl Meter {
         elastic: &ElasticChunk,
     ) -> Result<SourceError> {
         let tokenizer = bundle.tokenizer()?;
-        let places = Places::new(
-            tokenizer,
-            bundle.vae.strides(),
-            latent.shape(),
-            elastic.chunk.tokens.grid,
-        );
+        let size = tokenizer.latent_size(latent)?;
         self.of_source
             .resize_with(1 + ANCHORS.len(), DecoderState::default);
         if elastic.chunk.key {
@@ -243,7 +240,7 @@ impl Meter {
             let depths = elastic.depth_map(crf);
             let expected = sum + elastic.errors.total(&depths);
             let tokens = elastic.chunk.tokens.clone().with_depths(depths);
-            let found = error(&tokenizer.decode(&tokens, places.latent)?)?;
+            let found = error(&tokenizer.decode(&tokens, size)?)?;
             factors.push((crf, found / expected.max(f64::MIN_POSITIVE)));
         }
         Ok(SourceError {
@@ -337,17 +334,13 @@ impl<'a> Reshaper<'a> {
     /// # Errors
     /// As for [`check_bundle`](crate::pipeline::check_bundle); [`Error::Parameter`] if `stream` is plain.
     pub fn new(bundle: &'a Bundle, stream: &VideoStream, effort: Effort) -> Result<Self> {
-        crate::pipeline::check_bundle(bundle, stream)?;
+        check_bundle(bundle, stream)?;
         let step = stream
             .depth_step
             .ok_or_else(|| Error::parameter("depth step", "a plain stream has no depths to choose"))?;
-        let [_, rows, columns] = stream.strides.map(usize::from);
         Ok(Self {
             bundle,
-            size: [
-                (stream.height as usize).div_ceil(rows),
-                (stream.width as usize).div_ceil(columns),
-            ],
+            size: Geometry::from(stream).latent_size(),
             meter: Meter::new(step, Measure::tokens(effort)),
         })
     }

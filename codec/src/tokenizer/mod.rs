@@ -137,7 +137,7 @@ impl Tokenizer {
     }
 
     /// (T', h, w) of a latent.
-    fn latent_size(&self, latent: &Volume) -> Result<[usize; 3]> {
+    pub(crate) fn latent_size(&self, latent: &Volume) -> Result<[usize; 3]> {
         match *latent.shape() {
             [t, h, w, c] if t > 0 && h > 0 && w > 0 && c == self.config.latent_channels => Ok([t, h, w]),
             _ => {

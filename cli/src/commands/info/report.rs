@@ -440,13 +440,10 @@ impl Contents {
         self.header.video(chunk.stream)?.depth_step?;
         let tokens = (!chunk.is_lost()).then(|| chunk.unpack().ok()).flatten()?.tokens;
         let mut counts = BTreeMap::new();
-        match &tokens.depths {
-            Some(depths) => depths
-                .values
-                .iter()
-                .for_each(|&depth| *counts.entry(depth).or_default() += 1),
-            None => drop(counts.insert(tokens.bits, tokens.values.len() as u64)),
-        }
+        let depths = tokens.depth_values();
+        depths
+            .iter()
+            .for_each(|&depth| *counts.entry(depth).or_default() += 1);
         Some(counts)
     }
 

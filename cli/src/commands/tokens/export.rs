@@ -1,6 +1,5 @@
 //! `latentbit tokens export`.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
 use std::path::Path;
@@ -231,10 +230,7 @@ impl Depths {
     }
 
     fn write(&mut self, tokens: &Tokens) -> anyhow::Result<()> {
-        let values = match &tokens.depths {
-            Some(depths) => Cow::Borrowed(&depths.values[..]),
-            None => Cow::Owned(vec![tokens.bits; tokens.values.len()]),
-        };
+        let values = tokens.depth_values();
         match self {
             Self::None => Ok(()),
             Self::File(name, _, file) => {

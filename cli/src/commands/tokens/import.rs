@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use clap::Args;
-use latentbit_container::{DepthMap, Header, LatentFrames, bit_mask};
+use latentbit_container::{DepthMap, Header, LatentFrames};
 
 use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
@@ -149,23 +149,11 @@ fn open_depths(
     };
     let mut source = open(&place)?;
     if format == ArrayFormat::Npy {
-        let (found, expected) = (read_npy_header(&mut source.file), sidecar.depths_array());
-        let found = found.map_err(|error| explain(&place, error))?;
-        if found != expected {
-            let message = format!(
-                "expected an array of {} with the sides {:?}, as the sidecar says, found one of {} with {:?}",
-                expected.dtype, expected.shape, found.dtype, found.shape
-            );
-            return Err(invalid(&place, message));
-        }
+        let found = read_npy_header(&mut source.file);
+        let checked = found.and_then(|found| found.expect(&sidecar.depths_array()));
+        checked.map_err(|error| explain(&place, error))?;
     }
     Ok(Some(source))
-}
-
-/// The first token that has bits beyond its depth.
-fn values_beyond(tokens: &[u64], depths: &[u8]) -> Option<usize> {
-    let mut pairs = tokens.iter().zip(depths);
-    pairs.position(|(&token, &depth)| token & !bit_mask(depth) != 0)
 }
 
 /// Where depths come from.
@@ -306,7 +294,7 @@ impl Import<'_> {
                 let values = bytes
                     .chunks_exact(layout.token_bytes())
                     .map(|token| layout.get(token));
-                let Some(token_values) = values.collect::<Option<Vec<u64>>>() else {
+                let Some(values) = values.collect() else {
                     let message = format!(
                         "chunk {number}: bad token: expected {} bits, found over 64",
                         video.bits
@@ -315,22 +303,18 @@ impl Import<'_> {
                 };
                 let depths = match (&mut depths, video.depth_step) {
                     (Some(depths), Some(step)) => {
-                        let values = depths.read(tokens, entry)?;
+                        let read = depths.read(tokens, entry)?;
                         let bits = entry.bits.unwrap_or(video.bits);
-                        if let Some(at) = values_beyond(&token_values, &values) {
-                            let message = format!("chunk {number}: token {at} has bits beyond its depth");
-                            return Err(invalid(self.place, message));
-                        }
-                        if entry.even && values.iter().any(|&depth| depth != bits) {
+                        if entry.even && read.iter().any(|&depth| depth != bits) {
                             let message =
                                 format!("chunk {number}: expected the depth {bits} of all its tokens");
                             return Err(invalid(&depths.place, message));
                         }
-                        (!entry.even).then_some(DepthMap { step, values })
+                        (!entry.even).then_some(DepthMap { step, values: read })
                     }
                     _ => None,
                 };
-                let chunk = entry.chunk(video, token_values, depths);
+                let chunk = entry.chunk(video, values, depths);
                 let valid = chunk.tokens.validate();
                 valid.map_err(|error| invalid(self.place, format!("chunk {number}: {error}")))?;
                 output.write(|writer| writer.write_chunk(&chunk))
