@@ -39,7 +39,11 @@ pub fn run(data: &[u8]) {
     // Every chunk may declare as many bits as the limits allow; no more chunks come than there is room for.
     let chunks = data.len() as u64 / 73;
     let declared = chunks * LIMITS.max_chunk_bytes.unwrap_or(0);
-    assert!(work <= 5 * (data.len() as u64 * PASSES + ALLOWANCE + declared), "{work} for {} bytes", data.len());
+    assert!(
+        work <= 5 * (data.len() as u64 * PASSES + ALLOWANCE + declared),
+        "{work} for {} bytes",
+        data.len()
+    );
 }
 
 fn check(data: &[u8]) {
