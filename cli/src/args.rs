@@ -9,7 +9,8 @@ use latentbit_container::{Compression, WriterOptions};
 
 use crate::streaming::lbit_input::WantedFrames;
 use latentbit_media::{
-    InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Start, VideoInfo, parse_rate,
+    Crop, Filters, FpsMode, InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Resize, Start,
+    VideoInfo, parse_rate,
 };
 
 /// Where the output goes.
@@ -63,16 +64,105 @@ pub struct SourceArgs {
 
     #[command(flatten)]
     pub range: RangeArgs,
+
+    #[command(flatten)]
+    pub input: InputArgs,
 }
 
 impl SourceArgs {
     /// Options for the reader, which decodes with `threads` threads.
     pub fn input_options(&self, threads: usize) -> InputOptions {
-        InputOptions::default()
+        let options = InputOptions::default()
             .with_raw(self.raw)
             .with_start(self.range.start)
             .with_frames(self.range.frames)
-            .with_threads(threads)
+            .with_threads(threads);
+        self.input.apply(options)
+    }
+}
+
+/// What is done to frames.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// Bring the video to this frame rate: 12, 29.97, 30000/1001.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub fps: Option<Rational>,
+
+    /// Scale pictures: the pixels of the short side (256), or W:H, where -1 follows the other side.
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub scale: Option<Resize>,
+
+    /// Keep a part of the pictures, after scaling: W:H for their middle, or W:H:X:Y.
+    #[arg(long, value_name = "W:H[:X:Y]")]
+    pub crop: Option<Crop>,
+
+    /// Put frames through a filter graph of libavfilter, after --fps, --scale and --crop, as ffmpeg has it.
+    #[arg(long, value_name = "GRAPH", allow_hyphen_values = true)]
+    pub vf: Option<String>,
+}
+
+impl FilterArgs {
+    /// The filters that they name.
+    pub fn filters(&self) -> Filters {
+        Filters::default()
+            .with_rate(self.fps)
+            .with_resize(self.scale)
+            .with_crop(self.crop)
+            .with_graph(self.vf.clone())
+    }
+}
+
+/// How media files are taken.
+#[derive(Clone, Debug, Args)]
+pub struct InputArgs {
+    /// Leave pictures as they are coded, whatever way up their file says that they are shown.
+    #[arg(long)]
+    pub no_autorotate: bool,
+
+    /// Leave interlaced video as it is.
+    #[arg(long)]
+    pub no_deinterlace: bool,
+
+    /// Colour behind transparent pictures: black, white or #rrggbb.
+    #[arg(long, value_name = "COLOR", value_parser = color, default_value = "black")]
+    pub background: Background,
+
+    /// Read inputs over the network, such as https://host/clip.mp4.
+    #[arg(long)]
+    pub allow_network: bool,
+}
+
+impl InputArgs {
+    /// `options` with these.
+    pub fn apply(&self, options: InputOptions) -> InputOptions {
+        options
+            .with_autorotate(!self.no_autorotate)
+            .with_deinterlace(!self.no_deinterlace)
+            .with_background(self.background.0)
+            .with_network(self.allow_network)
+    }
+}
+
+/// A colour: red, green and blue from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Background(pub [f32; 3]);
+
+/// Reads a colour.
+pub fn color(text: &str) -> Result<Background, String> {
+    let wrong = || format!("'{text}' is no colour; write black, white, gray or #rrggbb");
+    let byte = |at: usize| {
+        let digits = text.strip_prefix('#')?.get(at..at + 2)?;
+        Some(f32::from(u8::from_str_radix(digits, 16).ok()?) / 255.0)
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "black" => Ok(Background([0.0; 3])),
+        "white" => Ok(Background([1.0; 3])),
+        "gray" | "grey" => Ok(Background([128.0 / 255.0; 3])),
+        _ if text.len() == 7 => match (byte(0), byte(2), byte(4)) {
+            (Some(r), Some(g), Some(b)) => Ok(Background([r, g, b])),
+            _ => Err(wrong()),
+        },
+        _ => Err(wrong()),
     }
 }
 
@@ -174,7 +264,7 @@ pub struct SinkArgs {
     #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
     pub raw: Option<PixelLayout>,
 
-    /// Encoder of the output, by libav's name (libx264, libx265, libsvtav1, ...).
+    /// Encoder of the output, or its codec: libx264, libsvtav1, hevc, vp9 (also -c:v, as ffmpeg has it).
     #[arg(long, value_name = "NAME")]
     pub codec: Option<String>,
 
@@ -186,9 +276,30 @@ pub struct SinkArgs {
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
 
+    /// Another option of that encoder, by ffmpeg's name: tune=grain, g=48, b=2M, x264-params=... (also -x264-params and the
+    /// like). May be given several times.
+    #[arg(long = "encoder-option", value_name = "NAME=VALUE", value_parser = key_value, allow_hyphen_values = true)]
+    pub encoder_options: Vec<(String, String)>,
+
     /// Quality of JPEG pictures, 1 to 100.
     #[arg(long, value_name = "N", default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
+
+    /// What to do about frames' times: keep them where the output has times, and repeat and drop frames to a constant rate
+    /// elsewhere, as in y4m and numbered pictures (auto); always a constant rate (cfr); each frame once (vfr).
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = FpsModeChoice::Auto)]
+    pub fps_mode: FpsModeChoice,
+}
+
+/// Values of `--fps-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FpsModeChoice {
+    /// As the output needs it.
+    Auto,
+    /// A constant rate.
+    Cfr,
+    /// Each frame once.
+    Vfr,
 }
 
 impl SinkArgs {
@@ -199,7 +310,13 @@ impl SinkArgs {
             .with_codec(self.codec.clone())
             .with_crf(self.crf)
             .with_preset(self.preset.clone())
+            .with_encoder_options(self.encoder_options.clone())
             .with_quality(self.quality)
+            .with_fps_mode(match self.fps_mode {
+                FpsModeChoice::Auto => FpsMode::Auto,
+                FpsModeChoice::Cfr => FpsMode::Cfr,
+                FpsModeChoice::Vfr => FpsMode::Vfr,
+            })
     }
 }
 
@@ -344,6 +461,13 @@ pub fn bits(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(n) if (1..=64).contains(&n) => Ok(n),
         _ => Err("expected a number from 1 to 64".to_owned()),
+    }
+}
+
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("'{text}' is no option; write NAME=VALUE")),
     }
 }
 

@@ -33,7 +33,7 @@ static ALLOCATOR: EndingAllocator = EndingAllocator;
 fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
     EndingAllocator::at_the_end(latentbit_media::remove_unfinished);
-    let arguments = Arguments::parse_from(std::env::args_os().map(commands::as_ffmpeg_has_it));
+    let arguments = Arguments::parse_from(commands::as_ffmpeg_has_it(std::env::args_os()));
     start_log(&arguments);
     if arguments.trusted {
         limits::trust();

@@ -36,6 +36,8 @@ pub trait PushSink {
     fn push_packet(&mut self, _stream: usize, _packet: &Packet) -> Result<(), MediaError> {
         Ok(())
     }
+    /// Says when the last frame ends, before [`finish`](Self::finish).
+    fn end_at(&mut self, _time: i64) {}
     /// Writes what is outstanding and gives the file its name.
     fn finish(&mut self) -> Result<(), MediaError>;
 }
@@ -185,6 +187,7 @@ impl FrameSource for BackgroundSource {
 enum Order {
     Frame(Frame, i64),
     Packet(usize, Packet),
+    End(i64),
     Finish,
 }
 
@@ -218,6 +221,7 @@ pub fn spawn_sink<S: PushSink>(
                 match order {
                     Order::Frame(frame, time) => sink.push(&frame, time)?,
                     Order::Packet(stream, packet) => sink.push_packet(stream, &packet)?,
+                    Order::End(time) => sink.end_at(time),
                     Order::Finish => return sink.finish(),
                 }
             }
@@ -275,6 +279,10 @@ impl FrameSink for BackgroundSink {
 
     fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError> {
         self.send(Order::Packet(stream, packet))
+    }
+
+    fn end_at(&mut self, time: i64) -> Result<(), MediaError> {
+        self.send(Order::End(time))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), MediaError> {

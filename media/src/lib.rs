@@ -5,13 +5,16 @@
 //! decoding, computing and encoding overlap, and memory does not grow with the length of the video. [`Filters`] change
 //! frames on their way in.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod along;
 mod atomic;
 mod background;
+mod cadence;
 pub mod color;
 mod error;
 mod filters;
+mod icc;
 #[cfg(feature = "libav")]
 mod libav;
 mod options;
@@ -24,6 +27,8 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 mod video;
+#[cfg(feature = "libav")]
+mod whole;
 mod y4m;
 
 /// Runs the example of the README.
@@ -31,15 +36,18 @@ mod y4m;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use along::{Along, Tags, picture};
 pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync};
 pub use error::{MediaError, MediaErrorKind};
 pub use filters::{Crop, Filters, Resize};
 pub use latentbit_codec::Frame;
-pub use latentbit_container::{Chroma, Color, ColorRange, Packet, PacketKind, PacketStream, Rational};
-pub use options::{InputOptions, OutputOptions, RawFormat, Start, parse_rate};
+pub use latentbit_container::{
+    Chapter, Chroma, Color, ColorRange, Packet, PacketKind, PacketStream, Rational,
+};
+pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, Start, parse_rate};
 pub use pixel::{Packing, PixelLayout};
 pub use sink::open_sink;
-pub use source::open_source;
+pub use source::{is_media, open_source};
 pub use tensor::{FRAMES, TensorWriter};
 pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
 

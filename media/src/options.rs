@@ -1,6 +1,7 @@
 //! What callers ask of readers and writers, and how people write it: start points, rates, raw formats.
 
 use crate::error::{MediaError, MediaErrorKind};
+use crate::filters::Filters;
 use crate::pixel::PixelLayout;
 use crate::video::{MAX_SIDE, VideoInfo};
 use latentbit_container::{PacketStream, Rational};
@@ -14,7 +15,7 @@ use std::str::FromStr;
 ///
 /// let options = InputOptions::default().with_start(Start::Seconds(12.5)).with_frames(100);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InputOptions {
     /// The format, if the input is raw video.
@@ -29,6 +30,34 @@ pub struct InputOptions {
     pub subtitles: bool,
     /// Threads of libav's decoder; 0 lets it choose.
     pub threads: usize,
+    /// What is done to frames on their way in.
+    pub filters: Filters,
+    /// Whether pictures are turned the right way up, if their file says how. Only libav's inputs go by it.
+    pub autorotate: bool,
+    /// Whether interlaced video is deinterlaced. Only libav's inputs go by it.
+    pub deinterlace: bool,
+    /// What transparent pictures are laid over: red, green and blue from 0 to 1.
+    pub background: [f32; 3],
+    /// Whether inputs may be read over the network.
+    pub network: bool,
+}
+
+impl Default for InputOptions {
+    fn default() -> Self {
+        Self {
+            raw: None,
+            start: None,
+            frames: None,
+            audio: false,
+            subtitles: false,
+            threads: 0,
+            filters: Filters::default(),
+            autorotate: true,
+            deinterlace: true,
+            background: [0.0; 3],
+            network: false,
+        }
+    }
 }
 
 impl InputOptions {
@@ -68,6 +97,43 @@ impl InputOptions {
     }
 }
 
+impl InputOptions {
+    /// Puts frames through these filters.
+    #[must_use]
+    pub fn with_filters(mut self, filters: Filters) -> Self {
+        self.filters = filters;
+        self
+    }
+
+    /// Turns pictures the right way up, or not.
+    #[must_use]
+    pub fn with_autorotate(mut self, autorotate: bool) -> Self {
+        self.autorotate = autorotate;
+        self
+    }
+
+    /// Deinterlaces interlaced video, or not.
+    #[must_use]
+    pub fn with_deinterlace(mut self, deinterlace: bool) -> Self {
+        self.deinterlace = deinterlace;
+        self
+    }
+
+    /// Lays transparent pictures over this red, green and blue, from 0 to 1.
+    #[must_use]
+    pub fn with_background(mut self, background: [f32; 3]) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Allows inputs that are read over the network.
+    #[must_use]
+    pub fn with_network(mut self, network: bool) -> Self {
+        self.network = network;
+        self
+    }
+}
+
 /// How to write an output.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -82,6 +148,8 @@ pub struct OutputOptions {
     pub crf: Option<f32>,
     /// Encoder preset, such as `medium`.
     pub preset: Option<String>,
+    /// Other options of the encoder: names and values, as ffmpeg has them.
+    pub encoder_options: Vec<(String, String)>,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
     /// Seconds per tick of the frames' times. Only libav's outputs hold times.
@@ -92,6 +160,22 @@ pub struct OutputOptions {
     pub packet_streams: Vec<PacketStream>,
     /// Threads of libav's encoder; 0 lets it choose.
     pub threads: usize,
+    /// What is done about times.
+    pub fps_mode: FpsMode,
+    /// What is done to frames before they are written; an end is not among it.
+    pub filters: Filters,
+}
+
+/// What is done about the times of frames in an output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FpsMode {
+    /// They are kept where the output has times; elsewhere frames are repeated and dropped to a constant rate.
+    #[default]
+    Auto,
+    /// Frames are repeated and dropped to a constant rate.
+    Cfr,
+    /// Every frame is written once, also where the output has no times.
+    Vfr,
 }
 
 impl OutputOptions {
@@ -102,6 +186,7 @@ impl OutputOptions {
             codec: None,
             crf: None,
             preset: None,
+            encoder_options: Vec::new(),
             quality: 95,
             time_base: Rational {
                 num: info.frame_rate.den,
@@ -110,6 +195,8 @@ impl OutputOptions {
             frame_duration: 1,
             packet_streams: Vec::new(),
             threads: 0,
+            fps_mode: FpsMode::Auto,
+            filters: Filters::default(),
             info,
         }
     }
@@ -142,6 +229,13 @@ impl OutputOptions {
         self
     }
 
+    /// Sets other options of libav's encoder, by the names that ffmpeg has for them.
+    #[must_use]
+    pub fn with_encoder_options(mut self, options: Vec<(String, String)>) -> Self {
+        self.encoder_options = options;
+        self
+    }
+
     /// Sets the JPEG quality, 1 to 100.
     #[must_use]
     pub fn with_quality(mut self, quality: u8) -> Self {
@@ -170,12 +264,41 @@ impl OutputOptions {
         self
     }
 
+    /// Puts frames through these filters.
+    #[must_use]
+    pub fn with_filters(mut self, filters: Filters) -> Self {
+        self.filters = filters;
+        self
+    }
+
+    /// Sets what is done about times.
+    #[must_use]
+    pub fn with_fps_mode(mut self, mode: FpsMode) -> Self {
+        self.fps_mode = mode;
+        self
+    }
+
+    /// The constant rate of an output without times: that of the frames' own duration, unless the average is nearly that.
+    pub(crate) fn constant_rate(&self) -> Rational {
+        let average = self.info.frame_rate;
+        let duration = u128::from(self.time_base.num) * u128::from(self.frame_duration);
+        let Some(nominal) = reduced(self.time_base.den.into(), duration) else {
+            return average;
+        };
+        let ratio = |rate: Rational| f64::from(rate.num) / f64::from(rate.den.max(1));
+        match (ratio(nominal) / ratio(average) - 1.0).abs() < 0.02 {
+            true => average,
+            false => nominal,
+        }
+    }
+
     /// Refuses what only libav's encoders know, for an output that none of them writes.
     pub(crate) fn without_encoder(&self, place: &str) -> Result<(), MediaError> {
         let given = [
             ("--codec", self.codec.is_some()),
             ("--crf", self.crf.is_some()),
             ("--preset", self.preset.is_some()),
+            ("--encoder-option", !self.encoder_options.is_empty()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             None => Ok(()),

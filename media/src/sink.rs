@@ -1,16 +1,18 @@
 //! Opens outputs: chooses the writer by name.
 
+use crate::along::picture;
 use crate::atomic::AtomicFile;
 use crate::background::{PushSink, spawn_sink};
+use crate::cadence::AtConstantRate;
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::{OutputOptions, extension};
+use crate::options::{FpsMode, OutputOptions, extension};
 use crate::raw::RawWriter;
 use crate::still::{StillFormat, StillWriter};
 use crate::tensor::TensorSink;
-use crate::video::{FrameSink, check_size};
+use crate::video::{FrameSink, VideoInfo, check_size};
 use crate::y4m::Y4mWriter;
 use latentbit_codec::Frame;
-use latentbit_container::{Packet, Rational};
+use latentbit_container::{Packet, PacketKind, Rational};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -40,9 +42,32 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     if aspect.num == 0 || aspect.den == 0 {
         *aspect = Rational { num: 1, den: 1 };
     }
+    if options.filters.change_pictures() {
+        return open_filtered(path_or_dash, place, &options);
+    }
     let info = &options.info;
-    let (name, owned) = (place.to_owned(), info.clone());
+    let name = place.to_owned();
     let raw = options.raw;
+    // What the header of an output without times says.
+    let rate = match options.fps_mode {
+        FpsMode::Vfr => info.frame_rate,
+        FpsMode::Auto | FpsMode::Cfr => options.constant_rate(),
+    };
+    let owned = VideoInfo {
+        frame_rate: rate,
+        ..info.clone()
+    };
+    // Raw samples are for programs that count frames.
+    let evens = match options.fps_mode {
+        FpsMode::Auto => raw.is_none() && options.time_base.num > 0,
+        FpsMode::Cfr => options.time_base.num > 0,
+        FpsMode::Vfr => false,
+    };
+    let even = Even {
+        rate: evens.then_some(rate),
+        time_base: options.time_base,
+        frame_duration: options.frame_duration,
+    };
     let extension = if dash { String::new() } else { extension(place) };
     let still = StillFormat::from_extension(&extension);
     let y4m = extension == "y4m" || (extension.is_empty() && (dash || is_special(place)));
@@ -50,27 +75,43 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     if raw.is_some() || still.is_some() || y4m || tensor {
         options.without_encoder(place)?;
     }
+    let plain = raw.is_some() || still.is_some() || y4m || tensor;
+    let left_out = left_out(&options, plain, still.is_some(), &extension);
+    if !left_out.is_empty() {
+        tracing::warn!(
+            "{place}: this kind of file holds no {}; they are left out",
+            left_out.join(", no ")
+        );
+    }
     if dash {
         return match raw {
             Some(layout) => spawn_sink(place, info, move || {
-                Ok(RawWriter::new(&name, stdout(), &owned, layout))
+                Ok(even.of(RawWriter::new(&name, stdout(), &owned, layout)))
             }),
-            None => spawn_sink(place, info, move || Y4mWriter::new(&name, stdout(), &owned)),
+            None => spawn_sink(place, info, move || {
+                Ok(even.of(Y4mWriter::new(&name, stdout(), &owned)?))
+            }),
         };
     }
     if let Some(layout) = raw {
         return spawn_sink(place, info, move || {
             let (target, file) = create(&name)?;
-            Ok(FileSink {
+            Ok(even.of(FileSink {
                 inner: RawWriter::new(&name, file, &owned, layout),
                 target,
-            })
+            }))
         });
     }
     if let Some(format) = still {
         let quality = options.quality;
         return spawn_sink(place, info, move || {
-            StillWriter::new(&name, format, &owned, quality)
+            let writer = StillWriter::new(&name, format, &owned, quality)?;
+            // A single picture has no rate; one frame too many is to be told.
+            let even = Even {
+                rate: even.rate.filter(|_| writer.is_numbered()),
+                ..even
+            };
+            Ok(even.of(writer))
         });
     }
     if tensor {
@@ -79,10 +120,10 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     if y4m {
         return spawn_sink(place, info, move || {
             let (target, file) = create(&name)?;
-            Ok(FileSink {
+            Ok(even.of(FileSink {
                 inner: Y4mWriter::new(&name, file, &owned)?,
                 target,
-            })
+            }))
         });
     }
     if extension.is_empty() {
@@ -93,6 +134,32 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
         ));
     }
     open_libav(place, &options)
+}
+
+/// An output with filters before it.
+#[cfg(feature = "libav")]
+fn open_filtered(
+    path_or_dash: &str,
+    place: &str,
+    options: &OutputOptions,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    let (path, name, owned) = (path_or_dash.to_owned(), place.to_owned(), options.clone());
+    spawn_sink(place, &options.info, move || {
+        crate::libav::filtered::FilteredSink::new(&name, &owned, |options| open_sink(&path, options))
+    })
+}
+
+#[cfg(not(feature = "libav"))]
+fn open_filtered(
+    _path_or_dash: &str,
+    place: &str,
+    _options: &OutputOptions,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    Err(MediaError::new(
+        MediaErrorKind::Unsupported,
+        place,
+        "this build has no filters for outputs; use a build with libav, or pipe: latentbit decode FILE -o - | ffmpeg -i - …",
+    ))
 }
 
 #[cfg(feature = "libav")]
@@ -111,6 +178,103 @@ fn open_libav(place: &str, _options: &OutputOptions) -> Result<Box<dyn FrameSink
         "this build writes y4m, raw video (--raw), PNG and JPEG only; \
          use a build with libav, or pipe: latentbit decode FILE -o - | ffmpeg -i - OUT.mp4",
     ))
+}
+
+/// What goes along with a video and finds no place in an output: one of pictures alone, of a `still`, or of libav.
+fn left_out(options: &OutputOptions, plain: bool, still: bool, extension: &str) -> Vec<&'static str> {
+    let along = &options.info.along;
+    let has = |key: &str| along.picture(key).is_some();
+    let chapters = [
+        "mkv", "webm", "mka", "mp4", "m4v", "mov", "ogv", "ogg", "wmv", "nut",
+    ];
+    let light = ["mkv", "webm", "mp4", "m4v", "mov"];
+    let sound = options
+        .packet_streams
+        .iter()
+        .any(|stream| stream.kind == PacketKind::Audio);
+    let text = options
+        .packet_streams
+        .iter()
+        .any(|stream| stream.kind == PacketKind::Subtitles);
+    let titles = along
+        .tags
+        .iter()
+        .chain(&along.video_tags)
+        .any(|(key, _)| key == "title");
+    let holds_light = !plain && light.contains(&extension);
+    let all = [
+        ("sound", plain && sound),
+        ("subtitles", plain && text),
+        (
+            "chapters",
+            (plain || !chapters.contains(&extension)) && !along.chapters.is_empty(),
+        ),
+        ("titles", plain && titles),
+        (
+            "description of the mastering display",
+            !holds_light && (has(picture::MASTERING_DISPLAY) || has(picture::CONTENT_LIGHT)),
+        ),
+        ("ICC profile", !still && has(picture::ICC_PROFILE)),
+    ];
+    all.into_iter()
+        .filter(|(_, lost)| *lost)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// What makes the rate of an output without times even.
+#[derive(Clone, Copy)]
+struct Even {
+    /// None to write every frame once.
+    rate: Option<Rational>,
+    time_base: Rational,
+    frame_duration: u32,
+}
+
+impl Even {
+    fn of<S: PushSink>(self, inner: S) -> MaybeEven<S> {
+        match self.rate {
+            None => MaybeEven::Plain(inner),
+            Some(rate) => MaybeEven::Even(AtConstantRate::new(
+                inner,
+                rate,
+                self.time_base,
+                self.frame_duration,
+            )),
+        }
+    }
+}
+
+enum MaybeEven<S> {
+    Plain(S),
+    Even(AtConstantRate<S>),
+}
+
+impl<S: PushSink> MaybeEven<S> {
+    fn sink(&mut self) -> &mut dyn PushSink {
+        match self {
+            Self::Plain(sink) => sink,
+            Self::Even(sink) => sink,
+        }
+    }
+}
+
+impl<S: PushSink> PushSink for MaybeEven<S> {
+    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
+        self.sink().push(frame, time)
+    }
+
+    fn push_packet(&mut self, stream: usize, packet: &Packet) -> Result<(), MediaError> {
+        self.sink().push_packet(stream, packet)
+    }
+
+    fn end_at(&mut self, time: i64) {
+        self.sink().end_at(time);
+    }
+
+    fn finish(&mut self) -> Result<(), MediaError> {
+        self.sink().finish()
+    }
 }
 
 fn stdout() -> BufWriter<std::io::Stdout> {
@@ -154,7 +318,6 @@ mod tests {
     use super::*;
     use crate::error::MediaErrorKind as Kind;
     use crate::testing::plain_info;
-    use crate::video::VideoInfo;
     use std::fs;
 
     fn info() -> VideoInfo {

@@ -1,7 +1,9 @@
-//! Opens inputs: chooses the reader by name and by the first bytes.
+//! Opens inputs: chooses the reader by the first bytes.
 
 use crate::background::spawn_source;
 use crate::error::{MediaError, MediaErrorKind};
+#[cfg(feature = "libav")]
+use crate::libav::read::{LibavReader, Origin};
 use crate::options::{InputOptions, RawFormat, extension};
 use crate::raw::RawReader;
 use crate::still::{StillFormat, StillReader};
@@ -12,22 +14,31 @@ use std::io::{BufRead, BufReader, Cursor, Read};
 
 const BUFFER: usize = 1 << 20;
 
-/// Opens a file, or stdin for `-`.
+/// Bytes at the beginning that tell what an input is.
+const HEAD: u64 = 4096;
+
+/// Opens a file, an address if [`InputOptions::network`] allows it, or stdin for `-`. What it is is told by its content.
 ///
 /// # Errors
-/// [`MediaErrorKind::Io`] if it cannot be read, [`MediaErrorKind::Invalid`] if it is not what its name or its first bytes
-/// say, [`MediaErrorKind::Unsupported`] if this build cannot read it.
+/// [`MediaErrorKind::Io`] if it cannot be read, [`MediaErrorKind::Invalid`] if it is nothing that is known,
+/// [`MediaErrorKind::Unsupported`] if this build cannot read it.
 pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
     if path_or_dash == "-" {
-        return open_pipe("stdin", Box::new(std::io::stdin()), options);
+        return match regular_stdin() {
+            Some(file) => open_file("stdin", "", file, options),
+            None => open_pipe("stdin", Box::new(std::io::stdin()), options),
+        };
     }
     let path = path_or_dash;
+    if is_address(path) && !std::path::Path::new(path).exists() {
+        return open_address(path, options);
+    }
     // A name for numbered pictures is not the name of a file; libav's image reader expands it.
     #[cfg(feature = "libav")]
     if path.contains('%') && !std::path::Path::new(path).exists() && options.raw.is_none() {
-        return open_libav(path, options);
+        return open_libav(path, Origin::File, options);
     }
-    let mut file = File::open(path).map_err(|e| MediaError::io(path, "open", e))?;
+    let file = File::open(path).map_err(|e| MediaError::io(path, "open", e))?;
     let meta = file.metadata().map_err(|e| MediaError::io(path, "open", e))?;
     if meta.is_dir() {
         return Err(MediaError::new(
@@ -39,40 +50,132 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     if !meta.is_file() {
         return open_pipe(path, Box::new(file), options);
     }
-    if meta.len() == 0 {
+    open_file(path, path, file, options)
+}
+
+/// Whether a file is a video or a picture by its content, as far as this build can read it. Files that cannot be read are not.
+#[must_use]
+pub fn is_media(path: &str) -> bool {
+    let Ok(mut file) = File::open(path) else {
+        return false;
+    };
+    let Ok(head) = read_head(path, &mut file) else {
+        return false;
+    };
+    if head.is_empty() || head.starts_with(&latentbit_container::MAGIC) {
+        return false;
+    }
+    if head.starts_with(y4m::MAGIC) || StillFormat::from_magic(&head).is_some() {
+        return true;
+    }
+    #[cfg(feature = "libav")]
+    return crate::libav::read::has_video(path);
+    #[cfg(not(feature = "libav"))]
+    false
+}
+
+/// The file that stdin reads, if it is one.
+fn regular_stdin() -> Option<File> {
+    #[cfg(unix)]
+    {
+        use std::io::Seek;
+        use std::os::fd::AsFd;
+        let mut file = File::from(std::io::stdin().as_fd().try_clone_to_owned().ok()?);
+        // One that was read in part already goes on where it is, as a pipe does.
+        (file.metadata().ok()?.is_file() && file.stream_position().ok()? == 0).then_some(file)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// Opens a regular file; `path` is empty if it has no name here.
+fn open_file(
+    place: &str,
+    path: &str,
+    mut file: File,
+    options: &InputOptions,
+) -> Result<Box<dyn FrameSource>, MediaError> {
+    let bytes = file
+        .metadata()
+        .map_err(|e| MediaError::io(place, "open", e))?
+        .len();
+    if bytes == 0 {
         return Err(MediaError::new(
             MediaErrorKind::Invalid,
-            path,
+            place,
             "the file is empty; expected a video or a picture, perhaps the copy or download did not finish",
         ));
     }
-    let bytes = Some(meta.len());
     if let Some(format) = options.raw {
-        return open_raw(path, Box::new(file), format, bytes, options);
+        return open_raw(place, Box::new(file), format, Some(bytes), options);
     }
-    let extension = extension(path);
-    let head = read_head(path, &mut file)?;
-    let still = StillFormat::from_extension(&extension);
-    let input = Box::new(BufReader::with_capacity(
-        BUFFER,
-        Cursor::new(head.clone()).chain(file),
-    ));
-    if extension == "y4m" || head == y4m::MAGIC {
-        return open_y4m(path, input, bytes, options);
+    let head = read_head(place, &mut file)?;
+    let kind = kind_of(&head, &extension(path), options);
+    refuse_tokens(place, &head)?;
+    let filtered = options.filters.change_pictures();
+    let input = |file: File| {
+        Box::new(BufReader::with_capacity(
+            BUFFER,
+            Cursor::new(head.clone()).chain(file),
+        ))
+    };
+    match kind {
+        Kind::Y4m if !filtered || cfg!(not(feature = "libav")) => {
+            open_y4m(place, input(file), Some(bytes), options)
+        }
+        Kind::Still if !filtered || cfg!(not(feature = "libav")) => {
+            let opened = open_still(place, input(file), options);
+            #[cfg(feature = "libav")]
+            if path.is_empty() {
+                return opened;
+            }
+            // There are pictures of these formats that only libav reads.
+            #[cfg(feature = "libav")]
+            if let Err(e) = &opened
+                && matches!(e.kind(), MediaErrorKind::Unsupported | MediaErrorKind::Invalid)
+                && let Ok(other) = open_libav(path, Origin::File, options)
+            {
+                return Ok(other);
+            }
+            opened
+        }
+        _ => open_other(place, path, file, options),
     }
-    // By name, not by content: Motion JPEG begins like a picture.
-    if still.is_some() {
-        return open_still(path, input, options);
+}
+
+#[cfg(feature = "libav")]
+fn open_other(
+    place: &str,
+    path: &str,
+    mut file: File,
+    options: &InputOptions,
+) -> Result<Box<dyn FrameSource>, MediaError> {
+    use std::io::Seek;
+    if !path.is_empty() {
+        return open_libav(path, Origin::File, options);
     }
-    #[cfg(feature = "libav")]
-    return open_libav(path, options);
-    #[cfg(not(feature = "libav"))]
-    Err(MediaError::new(
+    file.rewind().map_err(|e| MediaError::io(place, "read", e))?;
+    open_libav(place, Origin::Open(file), options)
+}
+
+#[cfg(not(feature = "libav"))]
+fn open_other(
+    place: &str,
+    _path: &str,
+    _file: File,
+    _options: &InputOptions,
+) -> Result<Box<dyn FrameSource>, MediaError> {
+    Err(without_libav(place))
+}
+
+#[cfg(not(feature = "libav"))]
+fn without_libav(place: &str) -> MediaError {
+    MediaError::new(
         MediaErrorKind::Unsupported,
-        path,
+        place,
         "this build reads y4m, raw video (--raw), PNG and JPEG only; \
          use a build with libav, or pipe: ffmpeg -i FILE -f yuv4mpegpipe -strict -1 - | latentbit encode -",
-    ))
+    )
 }
 
 /// Opens an input that can only be read once, from the start.
@@ -85,35 +188,101 @@ fn open_pipe(
         return open_raw(place, input, format, None, options);
     }
     let head = read_head(place, &mut input)?;
-    let is_y4m = head == y4m::MAGIC;
-    let still = StillFormat::from_magic(&head);
-    let empty = head.is_empty();
+    if head.is_empty() {
+        return Err(MediaError::new(
+            MediaErrorKind::Invalid,
+            place,
+            "nothing came in; send a video, for example y4m (ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -), \
+             or say what the bytes are with --raw WxH@FPS:PIXFMT",
+        ));
+    }
+    refuse_tokens(place, &head)?;
+    let kind = kind_of(&head, "", options);
     let input = Box::new(BufReader::with_capacity(BUFFER, Cursor::new(head).chain(input)));
-    if is_y4m {
-        return open_y4m(place, input, None, options);
+    let filtered = options.filters.change_pictures() && cfg!(feature = "libav");
+    match kind {
+        Kind::Y4m if !filtered => open_y4m(place, input, None, options),
+        Kind::Still if !filtered => open_still(place, input, options),
+        #[cfg(feature = "libav")]
+        _ => open_libav(place, Origin::Pipe(input), options),
+        #[cfg(not(feature = "libav"))]
+        _ => Err(MediaError::new(
+            MediaErrorKind::Invalid,
+            place,
+            "the input is neither YUV4MPEG2, PNG nor JPEG; send y4m (ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -), \
+             or say what the bytes are with --raw WxH@FPS:PIXFMT",
+        )),
     }
-    if still.is_some() {
-        return open_still(place, input, options);
+}
+
+/// Who reads an input.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Y4m,
+    Still,
+    Other,
+}
+
+/// By the first bytes. Motion JPEG begins like a picture, so its name tells.
+#[cfg_attr(not(feature = "libav"), expect(unused_variables))]
+fn kind_of(head: &[u8], extension: &str, options: &InputOptions) -> Kind {
+    if extension == "y4m" || head.starts_with(y4m::MAGIC) {
+        #[cfg(feature = "libav")]
+        if options.deinterlace && y4m::is_interlaced(head) {
+            return Kind::Other;
+        }
+        return Kind::Y4m;
     }
-    let what = if empty {
-        "nothing came in"
-    } else {
-        "the input is neither YUV4MPEG2, PNG nor JPEG"
+    let video = match StillFormat::from_magic(head) {
+        None => return Kind::Other,
+        Some(StillFormat::Jpeg) => matches!(extension, "mjpg" | "mjpeg"),
+        // The first of an animation's own chunks comes before those of its pixels.
+        Some(StillFormat::Png) => head.windows(8).any(|chunk| chunk == b"\0\0\0\x08acTL"),
     };
-    Err(MediaError::new(
-        MediaErrorKind::Invalid,
-        place,
-        format!(
-            "{what}; send y4m (ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -), \
-             or say what the bytes are with --raw WxH@FPS:PIXFMT"
-        ),
-    ))
+    match video && cfg!(feature = "libav") {
+        true => Kind::Other,
+        false => Kind::Still,
+    }
+}
+
+/// Fails for files of tokens, which are not made of tokens again.
+fn refuse_tokens(place: &str, head: &[u8]) -> Result<(), MediaError> {
+    match head.starts_with(&latentbit_container::MAGIC) {
+        true => Err(MediaError::new(
+            MediaErrorKind::Usage,
+            place,
+            "this is a .lbit file, which is encoded already; decode it first, or change it with \
+             latentbit trim, cut or concat",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Whether a name is an address, such as `https://host/clip.mp4`.
+fn is_address(name: &str) -> bool {
+    let scheme = name.split_once("://").map_or("", |(scheme, _)| scheme);
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    scheme.len() > 1 && scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(legal)
+}
+
+fn open_address(address: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
+    if !options.network {
+        return Err(MediaError::new(
+            MediaErrorKind::Usage,
+            address,
+            "this is an address, and nothing is read over the network without --allow-network",
+        ));
+    }
+    #[cfg(feature = "libav")]
+    return open_libav(address, Origin::Address, options);
+    #[cfg(not(feature = "libav"))]
+    Err(without_libav(address))
 }
 
 fn read_head(place: &str, input: &mut impl Read) -> Result<Vec<u8>, MediaError> {
     let mut head = Vec::new();
     input
-        .take(y4m::MAGIC.len() as u64)
+        .take(HEAD)
         .read_to_end(&mut head)
         .map_err(|e| MediaError::io(place, "read", e))?;
     Ok(head)
@@ -127,9 +296,10 @@ fn open_raw(
     options: &InputOptions,
 ) -> Result<Box<dyn FrameSource>, MediaError> {
     let name = place.to_owned();
-    spawn_source(place, options.start, options.frames, move || {
+    let source = spawn_source(place, options.start, options.frames, move || {
         RawReader::new(&name, input, format, bytes)
-    })
+    })?;
+    options.filters.apply(place, source)
 }
 
 fn open_y4m(
@@ -139,9 +309,10 @@ fn open_y4m(
     options: &InputOptions,
 ) -> Result<Box<dyn FrameSource>, MediaError> {
     let name = place.to_owned();
-    spawn_source(place, options.start, options.frames, move || {
+    let source = spawn_source(place, options.start, options.frames, move || {
         Y4mReader::new(&name, input, bytes)
-    })
+    })?;
+    options.filters.apply(place, source)
 }
 
 fn open_still(
@@ -149,19 +320,24 @@ fn open_still(
     input: Box<dyn Read + Send>,
     options: &InputOptions,
 ) -> Result<Box<dyn FrameSource>, MediaError> {
-    let name = place.to_owned();
-    spawn_source(place, options.start, options.frames, move || {
-        StillReader::new(&name, input)
-    })
+    let (name, background) = (place.to_owned(), options.background);
+    let source = spawn_source(place, options.start, options.frames, move || {
+        StillReader::new(&name, input, background)
+    })?;
+    options.filters.apply(place, source)
 }
 
 #[cfg(feature = "libav")]
-fn open_libav(path: &str, options: &InputOptions) -> Result<Box<dyn FrameSource>, MediaError> {
-    let name = path.to_owned();
+fn open_libav(
+    place: &str,
+    origin: Origin,
+    options: &InputOptions,
+) -> Result<Box<dyn FrameSource>, MediaError> {
+    let name = place.to_owned();
     let owned = options.clone();
     // Time stamps decide what comes before the start, so the reader itself skips.
-    spawn_source(path, None, options.frames, move || {
-        crate::libav::read::LibavReader::new(&name, &owned)
+    spawn_source(place, None, options.frames, move || {
+        LibavReader::new(&name, origin, &owned)
     })
 }
 

@@ -1,10 +1,13 @@
 //! PNG and JPEG pictures.
 
+use crate::along::{Along, color_name, picture};
 use crate::atomic::AtomicFile;
 use crate::background::{PullSource, PushSink};
 use crate::color::code;
 use crate::error::{MediaError, MediaErrorKind};
+use crate::icc::is_srgb;
 use crate::video::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use base64::Engine;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{
@@ -44,8 +47,11 @@ impl StillFormat {
 
 /// A decoded picture, as a video of one frame.
 pub struct StillReader {
+    place: String,
     info: VideoInfo,
     frame: Option<Frame>,
+    /// Whether the file ends before the picture does, which is gray from there on.
+    cut_off: bool,
 }
 
 /// No picture of at most [`MAX_SIDE`] squared needs a larger file.
@@ -53,7 +59,7 @@ const MAX_FILE: u64 = 2 << 30;
 
 impl StillReader {
     /// Reads and decodes the picture.
-    pub fn new(place: &str, input: Box<dyn Read>) -> Result<Self, MediaError> {
+    pub fn new(place: &str, input: Box<dyn Read>, background: [f32; 3]) -> Result<Self, MediaError> {
         let mut bytes = Vec::new();
         input
             .take(MAX_FILE)
@@ -72,6 +78,7 @@ impl StillReader {
                 format!("{what}; expected a PNG or JPEG picture"),
             ));
         }
+        let cut_off = is_cut_off(&bytes);
         let mut reader = ImageReader::new(Cursor::new(bytes))
             .with_guessed_format()
             .map_err(|e| MediaError::io(place, "read", e))?;
@@ -85,10 +92,21 @@ impl StillReader {
         check_size(place, u64::from(w), u64::from(h))?;
         let color_type = decoder.color_type();
         let orientation = decoder.orientation().map_err(invalid)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(invalid)?;
-        picture.apply_orientation(orientation);
+        let mut along = Along::default();
+        if let Some(profile) = decoder
+            .icc_profile()
+            .map_err(invalid)?
+            .filter(|profile| !is_srgb(profile))
+        {
+            let text = base64::engine::general_purpose::STANDARD.encode(profile);
+            along.video_tags.push((picture::ICC_PROFILE.to_owned(), text));
+        }
+        let mut image = DynamicImage::from_decoder(decoder).map_err(invalid)?;
+        image.apply_orientation(orientation);
         if color_type.has_alpha() {
-            tracing::warn!("{place}: the picture has transparency; it is laid over black");
+            let color = color_name(background);
+            tracing::warn!("{place}: the picture has transparency; it is laid over {color} (--background)");
+            along.video_tags.push((picture::BACKGROUND.to_owned(), color));
         }
         let gray = matches!(
             color_type,
@@ -106,28 +124,49 @@ impl StillReader {
             bit_depth: if wide { 16 } else { 8 },
             frame_count: Some(1),
             kind: MediaKind::StillImage,
-            ..VideoInfo::new(picture.width(), picture.height(), Rational { num: 25, den: 1 })
+            alpha: color_type.has_alpha(),
+            along,
+            ..VideoInfo::new(image.width(), image.height(), Rational { num: 25, den: 1 })
         };
-        let data = to_rgb(picture, color_type.has_alpha(), wide);
+        let data = to_rgb(image, color_type.has_alpha(), wide, background);
         let frame = Frame {
             width: info.width as usize,
             height: info.height as usize,
             data,
         };
         Ok(Self {
+            place: place.to_owned(),
             info,
             frame: Some(frame),
+            cut_off,
         })
     }
 }
 
-fn to_rgb(picture: DynamicImage, alpha: bool, wide: bool) -> Vec<f32> {
-    let over_black = |px: &[f32]| [px[0] * px[3], px[1] * px[3], px[2] * px[3]];
+/// Whether a JPEG file has no end after its first scan; decoders make do with less.
+fn is_cut_off(bytes: &[u8]) -> bool {
+    if StillFormat::from_magic(bytes) != Some(StillFormat::Jpeg) {
+        return false;
+    }
+    let mut at = 2;
+    // Segments up to the first scan: their lengths leave out what they hold, such as a picture in small with an end.
+    while let Some(&[0xff, kind, high, low]) = bytes.get(at..at + 4).and_then(|head| head.first_chunk()) {
+        match kind {
+            0xff => at += 1,
+            0xda => return !bytes[at..].windows(2).any(|marker| marker == [0xff, 0xd9]),
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+        }
+    }
+    true
+}
+
+fn to_rgb(picture: DynamicImage, alpha: bool, wide: bool, background: [f32; 3]) -> Vec<f32> {
+    let laid_over = |px: &[f32]| [0, 1, 2].map(|i| px[i] * px[3] + background[i] * (1.0 - px[3]));
     match (alpha, wide) {
         (true, _) => picture
             .into_rgba32f()
             .chunks_exact(4)
-            .flat_map(over_black)
+            .flat_map(laid_over)
             .collect(),
         (false, true) => picture
             .into_rgb16()
@@ -163,7 +202,15 @@ impl PullSource for StillReader {
     }
 
     fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
-        Ok(self.frame.take())
+        match self.frame.take() {
+            Some(frame) => Ok(Some(frame)),
+            None if std::mem::take(&mut self.cut_off) => Err(MediaError::new(
+                MediaErrorKind::Truncated { frames: 1 },
+                &self.place,
+                "the picture is cut off: its file ends before it does",
+            )),
+            None => Ok(None),
+        }
     }
 }
 
@@ -175,6 +222,7 @@ pub struct StillWriter {
     wide: bool,
     gray: bool,
     quality: u8,
+    profile: Option<Vec<u8>>,
     first: Option<AtomicFile>,
     written: Vec<std::path::PathBuf>,
     count: u64,
@@ -196,11 +244,17 @@ impl StillWriter {
             wide: info.bit_depth > 8,
             gray: info.chroma == Chroma::Gray,
             quality: quality.clamp(1, 100),
+            profile: profile_of(info),
             first: Some(first),
             written: Vec::new(),
             count: 0,
             finished: false,
         })
+    }
+
+    /// Whether it writes a picture for each frame.
+    pub const fn is_numbered(&self) -> bool {
+        self.numbered
     }
 
     fn encode(&self, file: impl Write, frame: &Frame) -> Result<(), ImageError> {
@@ -226,13 +280,36 @@ impl StillWriter {
             (false, false) => ExtendedColorType::Rgb8,
         };
         match self.format {
-            StillFormat::Png => PngEncoder::new(&mut file).write_image(&bytes, w, h, color)?,
+            StillFormat::Png => {
+                let mut encoder = PngEncoder::new(&mut file);
+                self.set_profile(&mut encoder)?;
+                encoder.write_image(&bytes, w, h, color)?;
+            }
             StillFormat::Jpeg => {
-                JpegEncoder::new_with_quality(&mut file, self.quality).write_image(&bytes, w, h, color)?;
+                let mut encoder = JpegEncoder::new_with_quality(&mut file, self.quality);
+                self.set_profile(&mut encoder)?;
+                encoder.write_image(&bytes, w, h, color)?;
             }
         }
         file.flush().map_err(ImageError::IoError)
     }
+}
+
+impl StillWriter {
+    fn set_profile(&self, encoder: &mut impl ImageEncoder) -> Result<(), ImageError> {
+        match &self.profile {
+            Some(profile) => encoder
+                .set_icc_profile(profile.clone())
+                .map_err(ImageError::Unsupported),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The ICC profile that goes along with pictures.
+fn profile_of(info: &VideoInfo) -> Option<Vec<u8>> {
+    let text = info.along.picture(picture::ICC_PROFILE)?;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 
 impl PushSink for StillWriter {
@@ -336,9 +413,8 @@ mod tests {
             chroma_location: 0,
             bit_depth,
             frame_count: Some(1),
-            time_base: None,
-            packet_streams: Vec::new(),
             kind: MediaKind::StillImage,
+            ..VideoInfo::new(13, 7, Rational { num: 25, den: 1 })
         }
     }
 
@@ -355,7 +431,7 @@ mod tests {
     }
 
     fn open(path: &str) -> Result<StillReader, MediaError> {
-        StillReader::new(path, Box::new(fs::File::open(path).unwrap()))
+        StillReader::new(path, Box::new(fs::File::open(path).unwrap()), [0.0; 3])
     }
 
     fn worst(a: &Frame, b: &Frame) -> f32 {
@@ -397,6 +473,24 @@ mod tests {
     }
 
     #[test]
+    fn colour_profiles_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let profile: Vec<u8> = (0..600u32).map(|i| (i * 7) as u8).collect();
+        let text = base64::engine::general_purpose::STANDARD.encode(&profile);
+        let mut info = info(Chroma::Rgb, 8);
+        info.along.video_tags = vec![(picture::ICC_PROFILE.to_owned(), text)];
+        for (name, format) in [("a.png", StillFormat::Png), ("a.jpg", StillFormat::Jpeg)] {
+            let path = dir.path().join(name);
+            let path = path.to_str().unwrap();
+            let mut writer = StillWriter::new(path, format, &info, 95).unwrap();
+            writer.push(&frame(false), 0).unwrap();
+            writer.finish().unwrap();
+            let reader = open(path).unwrap();
+            assert_eq!(profile_of(reader.info()).as_ref(), Some(&profile), "{name}");
+        }
+    }
+
+    #[test]
     fn transparency_is_laid_over_black() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
@@ -419,7 +513,12 @@ mod tests {
             let bytes = fs::read(path).unwrap();
             for cut in [0, 1, 8, 20, bytes.len() / 2] {
                 fs::write(path, &bytes[..cut]).unwrap();
-                assert!(open(path).is_err(), "{name} {cut}");
+                // Of a JPEG there may be a part.
+                let end = open(path).and_then(|mut reader| {
+                    reader.pull()?;
+                    reader.pull()
+                });
+                assert!(end.is_err(), "{name} {cut}");
             }
         }
         // A header that claims more pixels than any limit allows.

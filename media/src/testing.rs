@@ -71,7 +71,7 @@ impl FrameSource for Given {
     fn take_extras(&mut self) -> Extras {
         Extras {
             time: self.time.take(),
-            packets: Vec::new(),
+            ..Extras::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What readers give and writers take: the description of a video, its frames, and the packets beside them.
 
+use crate::along::Along;
 use crate::error::{MediaError, MediaErrorKind};
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, Packet, PacketStream, Rational};
@@ -25,8 +26,12 @@ pub struct VideoInfo {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+    /// Width and height before filters changed them.
+    pub unfiltered: (u32, u32),
     /// Frames per second; the average, if the rate varies.
     pub frame_rate: Rational,
+    /// Frames per second where none is left out, if that is another number.
+    pub nominal_rate: Option<Rational>,
     /// Seconds per tick of the frames' times; none if the frames come at a constant rate.
     pub time_base: Option<Rational>,
     /// Width of a pixel over its height; 1/1 if unknown.
@@ -45,6 +50,10 @@ pub struct VideoInfo {
     pub packet_streams: Vec<PacketStream>,
     /// Whether this is video or a single picture.
     pub kind: MediaKind,
+    /// Whether pictures have transparency, which frames do not.
+    pub alpha: bool,
+    /// Names, chapters and the like.
+    pub along: Along,
 }
 
 impl VideoInfo {
@@ -54,7 +63,9 @@ impl VideoInfo {
         Self {
             width,
             height,
+            unfiltered: (width, height),
             frame_rate,
+            nominal_rate: None,
             time_base: None,
             pixel_aspect: Rational { num: 1, den: 1 },
             color: Color::default(),
@@ -64,6 +75,8 @@ impl VideoInfo {
             frame_count: None,
             packet_streams: Vec::new(),
             kind: MediaKind::Video,
+            alpha: false,
+            along: Along::default(),
         }
     }
 }
@@ -75,6 +88,8 @@ pub struct Extras {
     /// When the frame is shown, in ticks of [`VideoInfo::time_base`] from the first frame on; none if the frames come at
     /// a constant rate.
     pub time: Option<i64>,
+    /// How long the frame is shown, in the same ticks, if the input says so. The next frame may come earlier or later.
+    pub duration: Option<u64>,
     /// Packets read on the way to the frame, each with the index of its stream in [`VideoInfo::packet_streams`]. Their
     /// times count from the first frame, too.
     pub packets: Vec<(usize, Packet)>,
@@ -110,6 +125,15 @@ pub trait FrameSink: Send {
     /// # Errors
     /// As for [`write_frame`](Self::write_frame).
     fn write_packet(&mut self, stream: usize, packet: Packet) -> Result<(), MediaError>;
+
+    /// Says when the last frame ends, in the ticks of frames' times, before [`finish`](Self::finish). Otherwise it lasts as
+    /// long as a frame does at a constant rate.
+    ///
+    /// # Errors
+    /// As for [`write_frame`](Self::write_frame).
+    fn end_at(&mut self, _time: i64) -> Result<(), MediaError> {
+        Ok(())
+    }
 
     /// Writes what is outstanding and gives the file its name. Without this call no file appears.
     ///

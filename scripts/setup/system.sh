@@ -24,6 +24,7 @@ need_command c++ build-essential
 need_command pkg-config pkg-config
 need_command ffmpeg ffmpeg
 need_library libavcodec
+need_library libavfilter
 need_library libavformat
 need_library libavutil
 need_library libswscale

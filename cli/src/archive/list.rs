@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::plan::Item;
 use super::row::rounded;
 use crate::exit::usage;
-use latentbit_media::{MediaError, MediaErrorKind, Start};
+use latentbit_media::{MediaError, MediaErrorKind, Start, is_media};
 
 /// How to read lists.
 #[derive(Clone, Debug, Default)]
@@ -315,7 +315,7 @@ fn add_parquet(fields: &Fields<'_>, file: File, items: &mut Vec<Item>) -> anyhow
     Ok(())
 }
 
-/// Extensions of files that count as clips.
+/// Extensions of files that count as clips, whatever is in them.
 #[cfg(feature = "libav")]
 const EXTENSIONS: &[&str] = &[
     "3gp", "avi", "bmp", "flv", "gif", "jpeg", "jpg", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg",
@@ -325,9 +325,10 @@ const EXTENSIONS: &[&str] = &[
 const EXTENSIONS: &[&str] = &["jpeg", "jpg", "png", "y4m"];
 
 /// Videos and pictures in a folder and its subfolders, by name. Skips hidden ones, and folders behind links, which may
-/// lead back.
+/// lead back. Says how many other files there are.
 fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
     let mut clips = Vec::new();
+    let mut others = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
         let place = folder.display().to_string();
@@ -342,16 +343,28 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
                 folders.push(path);
             } else if is_clip(&path) {
                 clips.push(utf8(&path)?);
+            } else if path.is_file() {
+                others.push(path);
             }
         }
+    }
+    others.sort();
+    if let Some(first) = others.first() {
+        tracing::warn!(
+            "{folder}: {} files are neither videos nor pictures and are left alone, such as {}",
+            others.len(),
+            first.display()
+        );
     }
     clips.sort();
     Ok(clips)
 }
 
+/// Whether a file is a clip: by its name, so that a damaged one is told; else by its content.
 fn is_clip(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) && path.is_file()
+    let named = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
+    path.is_file() && (named || path.to_str().is_some_and(is_media))
 }
 
 #[cfg(test)]

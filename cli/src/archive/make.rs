@@ -17,6 +17,7 @@ use super::quality;
 use super::row::{Made, rounded};
 use super::store::{Files, Full, NPY, remove};
 use super::tally::{Tally, contents};
+use crate::args::InputArgs;
 use crate::digest::{Digested, hex};
 use crate::exit::message;
 use crate::interrupt;
@@ -247,11 +248,14 @@ impl Workshop<'_> {
             .with_start(item.start.map(Start::Seconds))
             .with_packets(recipe.audio, recipe.subtitles)
             .with_threads(recipe.options.threads);
-        let source = open_source(&item.path, &options)?;
-        let whole = [source.info().width, source.info().height];
         let seconds = item.end.map(|end| end - item.start.unwrap_or(0.0));
-        let filters = recipe.filters.clone().with_seconds(seconds);
-        Ok((filters.apply(&item.path, source)?, whole))
+        let options = recipe
+            .input
+            .apply(options)
+            .with_filters(recipe.filters.clone().with_seconds(seconds));
+        let source = open_source(&item.path, &options)?;
+        let whole = source.info().unfiltered.into();
+        Ok((source, whole))
     }
 
     /// Syncs a clip of `steps` steps to the disk; returns its SHA-256, and its tokens as an array if they are wanted.
@@ -340,6 +344,7 @@ pub struct Recipe {
     pub options: Options,
     pub writer_options: WriterOptions,
     pub filters: Filters,
+    pub input: InputArgs,
     pub audio: bool,
     pub subtitles: bool,
     /// Fewest frames of a clip.

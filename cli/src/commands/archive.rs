@@ -20,13 +20,13 @@ use crate::archive::run::{Ended, Run, Shelf};
 use crate::archive::store::{Full, Store};
 use crate::archive::{Folder, Form, ListPart, check, merge, write_manifest};
 use crate::args::{
-    CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes, rate, threads,
+    CarryArgs, CoderArgs, FilterArgs, GroupArgs, InputArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes,
+    threads,
 };
 use crate::exit::{Exit, usage};
 use crate::report::{self, resident_bytes};
 use crate::streaming::rate::RateArgs;
 use crate::{interrupt, model};
-use latentbit_media::{Crop, Filters, Rational, Resize};
 
 /// Options of `archive`.
 #[derive(Debug, Args)]
@@ -72,17 +72,11 @@ pub struct ArchiveArgs {
     #[arg(long, value_name = "PATH")]
     pub id_path: Option<String>,
 
-    /// Bring clips to this frame rate: 12, 29.97, 30000/1001.
-    #[arg(long, value_name = "R", value_parser = rate)]
-    pub fps: Option<Rational>,
+    #[command(flatten)]
+    pub filters: FilterArgs,
 
-    /// Scale pictures: the pixels of the short side (256), or W:H, where -1 follows the other side.
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
-    pub scale: Option<Resize>,
-
-    /// Keep a part of the pictures, after scaling: W:H for their middle, or W:H:X:Y.
-    #[arg(long, value_name = "W:H[:X:Y]")]
-    pub crop: Option<Crop>,
+    #[command(flatten)]
+    pub input: InputArgs,
 
     /// Leave clips out that have fewer frames.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -196,10 +190,8 @@ impl ArchiveArgs {
             chunk: self.chunk,
             options: self.groups.options().threads(self.threads_each(workers)),
             writer_options: self.coder.writer_options(),
-            filters: Filters::default()
-                .with_rate(self.fps)
-                .with_resize(self.scale)
-                .with_crop(self.crop),
+            filters: self.filters.filters(),
+            input: self.input.clone(),
             audio: !self.carry.no_audio,
             subtitles: !self.carry.no_subtitles,
             min_frames: self.min_frames,
@@ -231,9 +223,13 @@ impl ArchiveArgs {
             "--group": self.groups.group,
             "--no-scene-cuts": self.groups.no_scene_cuts,
             "--coder": debug(&self.coder),
-            "--fps": debug(&self.fps),
-            "--scale": debug(&self.scale),
-            "--crop": debug(&self.crop),
+            "--fps": debug(&self.filters.fps),
+            "--scale": debug(&self.filters.scale),
+            "--crop": debug(&self.filters.crop),
+            "--vf": self.filters.vf,
+            "--no-autorotate": self.input.no_autorotate,
+            "--no-deinterlace": self.input.no_deinterlace,
+            "--background": debug(&self.input.background),
             "--no-audio": self.carry.no_audio,
             "--no-subtitles": self.carry.no_subtitles,
             "--min-frames": self.min_frames,

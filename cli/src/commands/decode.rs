@@ -6,10 +6,12 @@ use std::time::Instant;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{Conceal, Options};
-use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream};
+use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream, rescale};
 use serde::Serialize;
 
-use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits};
+use crate::args::{
+    CarryArgs, ConcealArgs, FilterArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits,
+};
 use crate::exit::{Exit, UsageError};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
@@ -19,7 +21,7 @@ use crate::streaming::lbit_input::{self, AFTER_THE_END};
 use crate::streaming::loss_report::{FrameTotals, LossReportHead};
 use crate::streaming::presentation::packet_streams;
 use crate::{model, progress};
-use latentbit_media::{MediaKind, OutputOptions, VideoInfo, open_sink};
+use latentbit_media::{MediaKind, OutputOptions, Start, VideoInfo, open_sink};
 
 /// Options of `decode`.
 #[derive(Debug, Args)]
@@ -33,6 +35,9 @@ pub struct DecodeArgs {
 
     #[command(flatten)]
     pub sink: SinkArgs,
+
+    #[command(flatten)]
+    pub filters: FilterArgs,
 
     #[command(flatten)]
     pub range: RangeArgs,
@@ -105,7 +110,8 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         (false, true) => ReadMode::Join,
         (false, false) => ReadMode::Resync,
     };
-    let input = lbit_input::open(&args.input, mode)?;
+    let mut input = lbit_input::open(&args.input, mode)?;
+    let notes = input.notes();
     let video = input.video.clone();
     let bundle = model::load(&args.model, Halves::Decoder)?;
     model::check(&bundle, &video, &input.place)?;
@@ -117,6 +123,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         _ => false,
     });
     let mut options_of_sink = output_options(args, &video);
+    options_of_sink.info.along = notes.along(input.stream, &streams, skipped(args.range.start, &video));
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
     let mut decoding = Decoding::new(&bundle, input, args.range.wanted(), streams)?;
     decoding.keep_going = !args.strict;
@@ -138,6 +145,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let Decoded {
         losses,
         feed,
+        end,
         from_start,
     } = decoding.run(|shown| {
         match shown {
@@ -156,6 +164,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         };
         return Err(UsageError(message.to_owned()).into());
     }
+    sink.end_at(end)?;
     sink.finish()?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
@@ -215,6 +224,20 @@ fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
     }
 }
 
+/// Nanoseconds of a video before a start.
+fn skipped(start: Option<Start>, video: &VideoStream) -> u64 {
+    let time = match start {
+        None => 0,
+        Some(Start::Seconds(seconds)) => (seconds * 1e9) as i64,
+        Some(Start::Frames(frames)) => {
+            let ticks = frames.saturating_mul(u64::from(video.frame_duration));
+            let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
+            rescale(ticks, video.time_base, Rational::NANOSECONDS)
+        }
+    };
+    u64::try_from(time).unwrap_or(0)
+}
+
 /// What the header says about the output.
 fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     let still = video.frame_count == Some(PixelFrames(1));
@@ -235,6 +258,7 @@ fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     }
     args.sink
         .options(info)
+        .with_filters(args.filters.filters())
         .with_times(video.time_base, video.frame_duration)
         .with_threads(args.model.threads)
 }

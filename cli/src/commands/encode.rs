@@ -1,5 +1,6 @@
 //! `latentbit encode`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -7,8 +8,10 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::Work;
 use serde::Serialize;
 
-use crate::args::{CarryArgs, CoderArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits};
-use crate::exit::{Exit, message};
+use crate::args::{
+    CarryArgs, CoderArgs, FilterArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits,
+};
+use crate::exit::{Exit, message, usage};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport, bits_per_pixel};
 use crate::streaming::encoding::{Encoding, describe};
@@ -29,6 +32,9 @@ pub struct EncodeArgs {
 
     #[command(flatten)]
     pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub filters: FilterArgs,
 
     #[command(flatten)]
     pub carry: CarryArgs,
@@ -68,19 +74,59 @@ struct EncodeReport<'a> {
     bytes: u64,
     bits: u8,
     mean_depth: f64,
+    /// Bits per pixel of the video, and with the sound and subtitles beside it.
     bpp: f64,
+    file_bpp: f64,
     #[serde(flatten)]
     run: RunReport,
 }
 
+/// Extensions of files that `decode` writes, and `encode` does not.
+const DECODED: [&str; 18] = [
+    "apng",
+    "avi",
+    "flv",
+    "gif",
+    "jpeg",
+    "jpg",
+    "m4v",
+    "mkv",
+    "mov",
+    "mp4",
+    "mpg",
+    "ogv",
+    "png",
+    "safetensors",
+    "ts",
+    "webm",
+    "webp",
+    "y4m",
+];
+
+/// Fails for an output that is named like a video, since it would hold tokens.
+fn check_name(output: &str) -> anyhow::Result<()> {
+    let path = Path::new(output);
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let device = std::fs::metadata(path).is_ok_and(|about| !about.is_file());
+    match extension.filter(|extension| !device && DECODED.contains(&extension.as_str())) {
+        Some(extension) => usage(format!(
+            "{output}: encode writes tokens, which no player of .{extension} files reads; name it .lbit, and make a \
+             .{extension} of that with latentbit decode"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
+    check_name(&args.output.output)?;
     if overwrite::check(&args.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
     let input_options = args
         .source
         .input_options(args.model.threads)
+        .with_filters(args.filters.filters())
         .with_packets(!args.carry.no_audio, !args.carry.no_subtitles);
     let mut source = open_source(&args.input, &input_options)?;
     let info = source.info().clone();
@@ -168,7 +214,13 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
             bytes: summary.bytes,
             bits: video.bits,
             mean_depth: encoded.mean_depth,
-            bpp: bits_per_pixel(summary.bytes, frames, video.width, video.height),
+            bpp: bits_per_pixel(
+                summary.bytes.saturating_sub(encoded.packet_bytes),
+                frames,
+                video.width,
+                video.height,
+            ),
+            file_bpp: bits_per_pixel(summary.bytes, frames, video.width, video.height),
             run,
         };
         report::print(&report, args.output.output == "-")?;

@@ -181,11 +181,68 @@ impl Command {
     }
 }
 
-/// The options that ffmpeg writes with one dash and two letters, in the form that others have here.
-pub fn as_ffmpeg_has_it(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some("-an") => "--no-audio".into(),
-        Some("-sn") => "--no-subtitles".into(),
-        _ => argument,
+/// The options that ffmpeg writes with one dash, in the form that others have here: `-an`, `-c:v libx264`, `-crf 20`,
+/// `-x264-params keyint=30`.
+pub fn as_ffmpeg_has_it(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let known = argument.to_str().and_then(|text| {
+            Some(match text {
+                "-an" => "--no-audio",
+                "-sn" => "--no-subtitles",
+                "-c:v" | "-codec:v" | "-vcodec" => "--codec",
+                "-crf" => "--crf",
+                "-preset" => "--preset",
+                "-vf" | "-filter:v" => "--vf",
+                "-fps_mode" | "-vsync" => "--fps-mode",
+                _ => return None,
+            })
+        });
+        let encoders_own = argument.to_str().and_then(|text| {
+            let name = text.strip_prefix('-')?;
+            let known = matches!(
+                name,
+                "tune" | "b:v" | "g" | "bf" | "qp" | "profile:v" | "level" | "maxrate" | "bufsize"
+            );
+            // A value that is one of ours has two dashes.
+            (known || (name.ends_with("-params") && !name.starts_with('-')))
+                .then(|| name.trim_end_matches(":v"))
+        });
+        match (known, encoders_own) {
+            (Some(known), _) => all.push(known.into()),
+            (None, Some(name)) => {
+                let mut option = OsString::from(format!("{name}="));
+                option.push(arguments.next().unwrap_or_default());
+                all.extend(["--encoder-option".into(), option]);
+            }
+            (None, None) => all.push(argument),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_ffmpeg() {
+        let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        for (given, taken) in [
+            ("decode a -an -o b", "decode a --no-audio -o b"),
+            (
+                "-c:v hevc -crf 20 -preset slow",
+                "--codec hevc --crf 20 --preset slow",
+            ),
+            (
+                "-x264-params keyint=30:b=2 -tune grain",
+                "--encoder-option x264-params=keyint=30:b=2 --encoder-option tune=grain",
+            ),
+            ("-b:v 2M -o -", "--encoder-option b=2M -o -"),
+            ("--start -5 - -y -v", "--start -5 - -y -v"),
+        ] {
+            assert_eq!(as_ffmpeg_has_it(words(given)), words(taken), "{given}");
+        }
     }
 }

@@ -56,6 +56,8 @@ pub struct Decoded {
     pub losses: Losses,
     /// The outcome of reading.
     pub feed: Feed,
+    /// When the last frame that was shown ends, in ticks of the video.
+    pub end: i64,
     /// Whether the wanted frames start with the first frame of the stream.
     pub from_start: bool,
 }
@@ -233,6 +235,7 @@ impl<'a> Decoding<'a> {
         }
         losses.end(feed.end.min(range.end));
         Ok(Decoded {
+            end: presentation.end(),
             losses,
             feed,
             from_start: range.start == 0,

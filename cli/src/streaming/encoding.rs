@@ -1,20 +1,19 @@
 //! The frames of a source to a `.lbit` file: what `encode` and `archive` have in common.
 
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
 use latentbit_codec::rate::{ElasticChunk, KeptFile, KeptItem, RateControl, Shaped, chunk_seconds};
-use latentbit_container::metadata::key;
 use latentbit_container::{
-    Chunk, Header, Metadata, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
+    Chunk, Header, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
 };
 
 use crate::exit::usage;
 use crate::streaming::frame_feed::feed;
 use crate::streaming::interleave::Interleaver;
 use crate::streaming::lbit_output::LbitOutput;
+use crate::streaming::notes::Notes;
 use crate::streaming::rate::{self, MeanDepth, Rate};
 use crate::streaming::threads::{both, joined, start_scoped};
 use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
@@ -77,6 +76,8 @@ pub struct Encoded {
     pub mean_depth: f64,
     /// How many chunks do not reach the PSNR that was asked for, and the lowest that one has, in dB.
     pub below: Option<(u64, f64)>,
+    /// Bytes of packets of sound and subtitles.
+    pub packet_bytes: u64,
     /// The error that ended the input early, if the frames before it are worth keeping.
     pub fault: Option<anyhow::Error>,
 }
@@ -97,9 +98,9 @@ impl Encoding<'_> {
                 .collect(),
         };
         let mut output = LbitOutput::create(self.output, &header, self.writer_options)?;
-        let metadata = metadata(self.place);
+        let notes = Notes::of_source(self.place, info);
         if !matches!(self.rate, Rate::Size(..)) {
-            output.write(|writer| writer.write_metadata(&metadata))?;
+            output.write(|writer| notes.write(writer))?;
         }
         let read = Read::new(Interleaver::new(info));
         let (input, chunks) = match self.rate.measure() {
@@ -132,13 +133,13 @@ impl Encoding<'_> {
                     let seconds = chunk_seconds(chunk, video);
                     match (made, &mut control) {
                         (Made::Plain(chunk), _) => {
-                            write_packets(&mut output, &packets)?;
+                            write_packets(&mut output, &packets, &mut written)?;
                             written.count(&chunk);
                             output.write(|writer| writer.write_chunk(&chunk))?;
                         }
                         (Made::Elastic(elastic), Some(control)) => {
                             let shaped = control.shape(&elastic, seconds)?;
-                            write_packets(&mut output, &packets)?;
+                            write_packets(&mut output, &packets, &mut written)?;
                             written.count(&shaped.chunk);
                             written.compare(&shaped, self.rate.psnr());
                             output.write(|writer| writer.write_stored(&shaped.stored))?;
@@ -166,22 +167,34 @@ impl Encoding<'_> {
             // Where the pictures were cut off, the sound ends with them.
             let to_the_end = ended && !self.limited;
             let rest = interleaver.rest(!to_the_end);
+            if interleaver.too_long() > 0 {
+                tracing::warn!(
+                    "{}: {} frames are shown for longer than a file with so fine a clock can say; they are cut short",
+                    self.place,
+                    interleaver.too_long()
+                );
+            }
             if let Rate::Size(size, _) = self.rate {
                 written.keep_packets(rest);
                 let mut kept = KeptFile::new(header);
-                kept.push(KeptItem::Metadata(metadata));
+                let metadata = notes.metadata.into_iter().map(KeptItem::Metadata);
+                metadata.for_each(|item| kept.push(item));
+                if !notes.chapters.is_empty() {
+                    kept.push(KeptItem::Chapters(notes.chapters));
+                }
                 written.kept.drain(..).for_each(|item| kept.push(item));
                 let shaped = rate::fit(&kept, size, self.writer_options)?;
                 shaped.iter().for_each(|shaped| written.count(&shaped.chunk));
                 output.write(|writer| kept.write(&shaped, writer))?;
             } else {
-                write_packets(&mut output, &rest)?;
+                write_packets(&mut output, &rest, &mut written)?;
             }
             let (summary, output) = output.finish()?;
             Ok(Encoded {
                 summary,
                 output,
                 steps: written.steps,
+                packet_bytes: written.packet_bytes,
                 mean_depth: written.depth.value(),
                 below: written.below,
                 fault,
@@ -224,6 +237,7 @@ impl Chunks {
 #[derive(Default)]
 struct Written {
     steps: u64,
+    packet_bytes: u64,
     depth: MeanDepth,
     below: Option<(u64, f64)>,
     /// What waits to be shaped once all of it is known.
@@ -232,6 +246,7 @@ struct Written {
 
 impl Written {
     fn keep_packets(&mut self, packets: Vec<(StreamId, Vec<Packet>)>) {
+        self.packet_bytes += bytes_of(&packets);
         let items = packets.into_iter();
         self.kept
             .extend(items.map(|(stream, packets)| KeptItem::Packets(stream, packets)));
@@ -291,23 +306,22 @@ impl Drop for Closing<'_> {
     }
 }
 
-fn write_packets(output: &mut LbitOutput, packets: &[(StreamId, Vec<Packet>)]) -> anyhow::Result<()> {
+/// Bytes that packets hold.
+fn bytes_of(packets: &[(StreamId, Vec<Packet>)]) -> u64 {
+    let all = packets.iter().flat_map(|(_, packets)| packets);
+    all.map(|packet| packet.data.len() as u64).sum()
+}
+
+fn write_packets(
+    output: &mut LbitOutput,
+    packets: &[(StreamId, Vec<Packet>)],
+    written: &mut Written,
+) -> anyhow::Result<()> {
+    written.packet_bytes += bytes_of(packets);
     for (stream, packets) in packets {
         output.write(|writer| writer.write_packets(*stream, packets))?;
     }
     Ok(())
-}
-
-/// Where the file comes from, and what wrote it. Nothing that changes from run to run: the same input gives the same file.
-fn metadata(input: &str) -> Metadata {
-    let encoder = format!("latentbit {}", env!("CARGO_PKG_VERSION"));
-    let name = Path::new(input).file_name().filter(|_| input != "-");
-    let name = name.map(|name| (key::ORIGINAL_NAME.to_owned(), name.to_string_lossy().into_owned()));
-    let entries = [(key::ENCODER.to_owned(), encoder)].into_iter().chain(name);
-    Metadata {
-        stream: StreamId::NONE,
-        entries: entries.collect(),
-    }
 }
 
 #[cfg(test)]

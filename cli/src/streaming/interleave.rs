@@ -15,6 +15,10 @@ pub struct Interleaver {
     /// How far a frame may be from its place at a constant rate: what rounding to ticks of the source makes.
     tolerance: i64,
     times: VecDeque<i64>,
+    /// How long the frame that came last is shown by its source.
+    last_duration: Option<i64>,
+    /// Frames that are shown for longer than a file can say.
+    long: u64,
     /// Frames that were taken, and how many of them got into chunks.
     came: u64,
     given: u64,
@@ -27,17 +31,123 @@ pub struct Interleaver {
     packets: VecDeque<(u64, usize, Packet)>,
 }
 
+/// As [`rescale`], to the nearest tick.
+fn nearest(ticks: i64, from: Rational, to: Rational) -> i64 {
+    let half = Rational {
+        num: to.num,
+        den: to.den.saturating_mul(2),
+    };
+    match to.den.checked_mul(2) {
+        Some(_) => (rescale(ticks, from, half) + 1) >> 1,
+        None => rescale(ticks, from, to),
+    }
+}
+
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// A tick that both the times of the source and the frames of a constant rate are whole numbers of.
+/// Most ticks in a second: durations have 32 bits, which is then over four minutes.
+const MOST_TICKS: u32 = 1 << 24;
+
+/// Most ticks in a second that are made up for a constant rate.
+const MOST_COMMON_TICKS: u64 = 1_000_000;
+
+/// The clock of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Clock {
+    /// Seconds per tick.
+    time_base: Rational,
+    /// Ticks from one frame to the next at the rate of the source.
+    frame_duration: u32,
+    /// How far a frame may be from its place at a constant rate: what rounding to ticks of the source makes.
+    tolerance: i64,
+}
+
+impl Clock {
+    /// The clock of the source itself, where it gives one. Only where that rounds the times of a rate that cameras have, as
+    /// milliseconds do, is it a finer one that holds both.
+    fn new(source: Option<Rational>, rate: Rational) -> Self {
+        let rate = Rational {
+            num: rate.num.max(1),
+            den: rate.den.max(1),
+        };
+        let frame = Rational {
+            num: rate.den,
+            den: rate.num,
+        };
+        let Some(source) = source else {
+            return Self {
+                time_base: frame,
+                frame_duration: 1,
+                tolerance: 0,
+            };
+        };
+        if let Some(duration) =
+            whole(frame, source).filter(|_| ticks_per_second(source) <= f64::from(MOST_TICKS))
+        {
+            return Self {
+                time_base: source,
+                frame_duration: duration,
+                tolerance: 0,
+            };
+        }
+        if let Some((time_base, frame_duration)) = common_tick(source, rate) {
+            return Self {
+                time_base,
+                frame_duration,
+                tolerance: rescale(1, source, time_base) - 1,
+            };
+        }
+        let time_base = bounded(source);
+        let duration = u32::try_from(rescale(1, frame, time_base)).unwrap_or(u32::MAX);
+        Self {
+            time_base,
+            frame_duration: duration.max(1),
+            tolerance: 0,
+        }
+    }
+}
+
+fn ticks_per_second(time_base: Rational) -> f64 {
+    f64::from(time_base.den) / f64::from(time_base.num.max(1))
+}
+
+/// How many ticks of `tick` seconds `length` is, if that is a whole number.
+fn whole(length: Rational, tick: Rational) -> Option<u32> {
+    let num = u64::from(length.num) * u64::from(tick.den);
+    let den = u64::from(length.den) * u64::from(tick.num);
+    let ticks = u32::try_from(num.checked_div(den)?).ok()?;
+    (num.is_multiple_of(den) && ticks > 0).then_some(ticks)
+}
+
+/// A clock that is fine enough for anything, and no finer.
+fn bounded(source: Rational) -> Rational {
+    if ticks_per_second(source) <= f64::from(MOST_TICKS) {
+        return source;
+    }
+    let least = (ticks_per_second(source) / f64::from(MOST_TICKS)).ceil() as u32;
+    let part = (least..least.saturating_mul(2)).find(|&part| source.den.is_multiple_of(part));
+    match part {
+        Some(part) => Rational {
+            num: source.num,
+            den: source.den / part,
+        },
+        None => Rational {
+            num: 1,
+            den: MOST_TICKS,
+        },
+    }
+}
+
+/// A tick that both the times of the source and the frames of a rate that cameras have are whole numbers of.
 fn common_tick(source: Rational, rate: Rational) -> Option<(Rational, u32)> {
-    if source.num != 1 || rate.num == 0 {
+    if source.num != 1 || !matches!(rate.den, 1 | 1001) {
         return None;
     }
     let (a, b) = (u64::from(source.den), u64::from(rate.num));
-    let den = u32::try_from(a / gcd(a, b).max(1) * b).ok()?;
+    let den = a / gcd(a, b).max(1) * b;
+    let den = u32::try_from(den).ok().filter(|_| den <= MOST_COMMON_TICKS)?;
     let duration = u32::try_from(u64::from(den / rate.num) * u64::from(rate.den)).ok()?;
     Some((Rational { num: 1, den }, duration))
 }
@@ -45,21 +155,15 @@ fn common_tick(source: Rational, rate: Rational) -> Option<(Rational, u32)> {
 impl Interleaver {
     /// For a source as `info` describes it.
     pub fn new(info: &VideoInfo) -> Self {
-        let rate = info.frame_rate;
-        let tick = info.time_base.and_then(|source| common_tick(source, rate));
-        let (time_base, frame_duration) = tick.unwrap_or((
-            Rational {
-                num: rate.den.max(1),
-                den: rate.num.max(1),
-            },
-            1,
-        ));
+        let clock = Clock::new(info.time_base, info.nominal_rate.unwrap_or(info.frame_rate));
         Self {
             source: info.time_base,
-            time_base,
-            frame_duration,
-            tolerance: info.time_base.map_or(0, |source| rescale(1, source, time_base)),
+            time_base: clock.time_base,
+            frame_duration: clock.frame_duration,
+            tolerance: clock.tolerance,
             times: VecDeque::new(),
+            last_duration: None,
+            long: 0,
             came: 0,
             given: 0,
             ended: false,
@@ -73,7 +177,9 @@ impl Interleaver {
     pub fn take(&mut self, extras: Extras, frame: bool) {
         self.came += u64::from(frame);
         if frame && let (Some(time), Some(source)) = (extras.time, self.source) {
-            self.times.push_back(rescale(time, source, self.time_base));
+            self.times.push_back(nearest(time, source, self.time_base));
+            let duration = extras.duration.and_then(|ticks| i64::try_from(ticks).ok());
+            self.last_duration = duration.map(|ticks| nearest(ticks, source, self.time_base));
         }
         let with = self.came + u64::from(!frame);
         let packets = extras.packets.into_iter();
@@ -111,32 +217,54 @@ impl Interleaver {
         let is_near = |index: usize, time: i64| (place(index) - time).abs() <= self.tolerance;
         let even = (0..).zip(&known).all(|(index, &time)| is_near(index, time));
         let end = place(usize::try_from(frames).unwrap_or(usize::MAX));
+        let whole = known.len() as u64 == frames;
+        // The last frame of all is shown for as long as its source says.
+        let last_end = known
+            .last()
+            .zip(self.last_duration)
+            .map(|(last, duration)| last + duration);
+        let last_end = last_end.filter(|_| whole && self.ended && self.times.is_empty());
         // The last frame is shown until the next one, which may come later or earlier than the rate has it.
-        let after = self.times.front().copied();
-        let after = after.filter(|&after| known.len() as u64 == frames && !is_near(known.len(), after));
+        let after = self.times.front().copied().or(last_end);
+        let uneven = after.filter(|&after| whole && !is_near(known.len(), after));
         if even {
-            self.next = after.unwrap_or(end);
-            let durations = after.map(|after| {
+            self.next = uneven.unwrap_or(end);
+            let durations = uneven.map(|after| {
                 let shown = after - place(known.len().saturating_sub(1));
                 let mut durations = vec![self.frame_duration; known.len().saturating_sub(1)];
-                durations.push(u32::try_from(shown).unwrap_or(0));
+                durations.push(self.duration(shown));
                 durations
             });
             return Times { start, durations };
         }
         let last = known.last().copied().unwrap_or(start);
-        let after = self.times.front().copied().unwrap_or(last + step);
+        let after = after.unwrap_or(last + step);
         let ends = known.iter().skip(1).copied().chain([after]);
         let start = known.first().copied().unwrap_or(start);
-        let durations = known
-            .iter()
-            .zip(ends)
-            .map(|(from, to)| u32::try_from(to - from).unwrap_or(0));
+        let lengths: Vec<i64> = known.iter().zip(ends).map(|(from, to)| to - from).collect();
+        let durations = lengths.into_iter().map(|length| self.duration(length)).collect();
         self.next = after;
         Times {
             start,
-            durations: Some(durations.collect()),
+            durations: Some(durations),
         }
+    }
+
+    /// A duration as files have it, in 32 bits.
+    fn duration(&mut self, ticks: i64) -> u32 {
+        match u32::try_from(ticks) {
+            Ok(ticks) => ticks,
+            Err(_) if ticks < 0 => 0,
+            Err(_) => {
+                self.long += 1;
+                u32::MAX
+            }
+        }
+    }
+
+    /// Frames that are shown for longer than a file can say, so far.
+    pub const fn too_long(&self) -> u64 {
+        self.long
     }
 
     /// Packets of the time up to the end of the last chunk, by stream. Packets that came later than the first frame after
@@ -188,22 +316,9 @@ mod tests {
 
     fn interleaver(source: Option<(u32, u32)>, rate: (u32, u32)) -> Interleaver {
         let rational = |(num, den)| Rational { num, den };
-        let (time_base, frame_duration) = source
-            .and_then(|source| common_tick(rational(source), rational(rate)))
-            .unwrap_or((rational((rate.1, rate.0)), 1));
-        Interleaver {
-            source: source.map(rational),
-            time_base,
-            frame_duration,
-            tolerance: source.map_or(0, |source| rescale(1, rational(source), time_base)),
-            times: VecDeque::new(),
-            came: 0,
-            given: 0,
-            ended: false,
-            next: 0,
-            streams: Vec::new(),
-            packets: VecDeque::new(),
-        }
+        let mut info = VideoInfo::new(16, 16, rational(rate));
+        info.time_base = source.map(rational);
+        Interleaver::new(&info)
     }
 
     fn frames(interleaver: &mut Interleaver, times: impl IntoIterator<Item = i64>) {
@@ -241,7 +356,7 @@ mod tests {
         let times = interleaver.times(4);
         assert_eq!(times.start, 0);
         assert_eq!(times.durations, Some(vec![3600, 5400, 1000, 10000]));
-        // Nobody knows how long the last one lasts.
+        // Its source does not say how long the last one lasts.
         let times = interleaver.times(1);
         assert_eq!((times.start, times.durations), (20000, None));
         assert_eq!(interleaver.end(), 23600);
@@ -262,6 +377,111 @@ mod tests {
         // No gap: where the next chunk begins is within what rounding makes.
         frames(&mut interleaver, [1167]);
         assert_eq!(interleaver.times(1).start, 33000 + 2 * 1001);
+    }
+
+    #[test]
+    fn the_clock_is_that_of_the_source() {
+        let clock = |source: (u32, u32), rate: (u32, u32)| {
+            let rational = |(num, den)| Rational { num, den };
+            let Clock {
+                time_base,
+                frame_duration,
+                tolerance,
+            } = Clock::new(Some(rational(source)), rational(rate));
+            ((time_base.num, time_base.den), frame_duration, tolerance)
+        };
+        assert_eq!(clock((1, 90000), (25, 1)), ((1, 90000), 3600, 0));
+        assert_eq!(clock((1, 600), (30, 1)), ((1, 600), 20, 0));
+        assert_eq!(clock((1001, 30000), (30000, 1001)), ((1001, 30000), 1, 0));
+        assert_eq!(clock((1, 1), (1, 10)), ((1, 1), 10, 0));
+        // Rates of cameras that the clock rounds.
+        assert_eq!(clock((1, 1000), (30000, 1001)), ((1, 30000), 1001, 29));
+        assert_eq!(clock((1, 90000), (24000, 1001)), ((1, 360_000), 15015, 3));
+        assert_eq!(clock((1, 1000), (30, 1)), ((1, 3000), 100, 2));
+        // An average is no such rate: 3000 frames in 144.05 seconds.
+        assert_eq!(clock((1, 90000), (60000, 2881)), ((1, 90000), 4321, 0));
+        assert_eq!(clock((1, 10_000_019), (26, 1)), ((1, 10_000_019), 384_616, 0));
+        // No finer than files can use, and never out of bounds.
+        assert_eq!(clock((1, 1_000_000_000), (25, 1)), ((1, 15_625_000), 625_000, 0));
+        for source in [1, 7, 4_294_967_295, 4_294_967_291] {
+            for rate in [
+                (4_294_967_295, 1),
+                (1, 4_294_967_295),
+                (4_294_967_291, 4_294_967_279),
+                (0, 1),
+            ] {
+                let (time_base, frame_duration, _) = clock((1, source), rate);
+                assert!(
+                    time_base.0 > 0 && time_base.1 > 0 && frame_duration > 0,
+                    "{source} {rate:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_frame_lasts_as_long_as_its_source_says() {
+        let mut interleaver = interleaver(Some((1, 600)), (30, 1));
+        let mut shown = |time, duration| {
+            let mut extras = Extras::default();
+            (extras.time, extras.duration) = (Some(time), Some(duration));
+            interleaver.take(extras, true);
+        };
+        shown(0, 20);
+        shown(20, 3000);
+        interleaver.close();
+        assert_eq!(interleaver.times(2).durations, Some(vec![20, 3000]));
+        assert_eq!(interleaver.end(), 3020);
+        assert_eq!(interleaver.too_long(), 0);
+    }
+
+    proptest::proptest! {
+        /// Whatever the clock, rate, jitter and gaps: each frame's time in the file is that of the source, but for the
+        /// rounding of a clock that is too coarse for a camera's rate, or finer than files use.
+        #[test]
+        fn times_are_kept(
+            den in proptest::prop_oneof![
+                1u32..2000,
+                proptest::sample::select(vec![600u32, 1000, 12800, 15360, 44100, 48000, 90000, 1_000_000, 10_000_019, 1_000_000_000, 2_147_483_647]),
+                proptest::num::u32::ANY,
+            ],
+            rate in (1u32..240_000, proptest::sample::select(vec![1u32, 2, 17, 1000, 1001])),
+            start in 0i64..1_000_000,
+            steps in proptest::collection::vec(proptest::prop_oneof![1i64..4, 1i64..5000, 1i64..400_000], 1..120),
+            last in 1u64..100_000,
+            chunk in 1usize..40,
+        ) {
+            let source = Rational { num: 1, den: den.max(1) };
+            let mut interleaver = interleaver(Some((source.num, source.den)), rate);
+            let mut times = vec![start];
+            for step in steps {
+                times.push(times[times.len() - 1] + step);
+            }
+            for &time in &times {
+                let mut extras = Extras::default();
+                (extras.time, extras.duration) = (Some(time), Some(last));
+                interleaver.take(extras, true);
+            }
+            interleaver.close();
+            let base = interleaver.time_base;
+            let seconds = |ticks: i64, base: Rational| ticks as f64 * f64::from(base.num) / f64::from(base.den);
+            let slack = seconds(interleaver.tolerance, base)
+                + if whole(source, base).is_some() { 1e-9 } else { 0.5 * seconds(1, base) + 1e-9 };
+            let step = interleaver.frame_duration;
+            let mut found = Vec::new();
+            for part in times.chunks(chunk) {
+                let times = interleaver.times(part.len() as u64);
+                found.extend((0..part.len()).map(|index| times.of(index as u64, step)));
+            }
+            for (&time, &found) in times.iter().zip(&found) {
+                let off = (seconds(time, source) - seconds(found, base)).abs();
+                proptest::prop_assert!(off <= slack + seconds(time, source) * 1e-12, "{time}: {found}, off {off}");
+            }
+            proptest::prop_assert!(found.is_sorted());
+            let end = seconds(times[times.len() - 1] + last as i64, source);
+            let off = (end - seconds(interleaver.end(), base)).abs();
+            proptest::prop_assert!(off <= 2.0 * slack + 1e-9, "end: {off} of {slack}");
+        }
     }
 
     /// The result must not depend on how far ahead the source was read.

@@ -1,5 +1,6 @@
 //! Opens `.lbit` files and pipes, and seeks in files.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -14,6 +15,7 @@ use latentbit_container::{
 
 use crate::exit::{UsageError, usage};
 use crate::limits::limits;
+use crate::streaming::notes::Notes;
 use latentbit_media::{MediaError, MediaErrorKind, Start};
 
 /// Counts the bytes that are read.
@@ -95,8 +97,11 @@ impl Point {
 
 /// Where events come from.
 pub enum LbitSource {
-    /// A whole stream, read front to back.
-    Stream(Box<Reader<Counted<Box<dyn Read + Send>>>>),
+    /// A whole stream, read front to back, with what was read of it already.
+    Stream(
+        Box<Reader<Counted<Box<dyn Read + Send>>>>,
+        VecDeque<latentbit_container::Result<Option<Event>>>,
+    ),
     /// A part of a file, and what stands after its end if the file is cut off there.
     Part(Box<Part<Counted<File>>>, Option<Error>),
 }
@@ -105,7 +110,7 @@ impl LbitSource {
     /// The header of the file.
     pub fn header(&self) -> &Header {
         match self {
-            Self::Stream(reader) => reader.header(),
+            Self::Stream(reader, _) => reader.header(),
             Self::Part(part, _) => part.file().header(),
         }
     }
@@ -116,7 +121,7 @@ impl LbitSource {
     /// As for [`Reader::next_event`] and [`Part::next_event`].
     pub fn next_event(&mut self) -> latentbit_container::Result<Option<Event>> {
         match self {
-            Self::Stream(reader) => reader.next_event(),
+            Self::Stream(reader, early) => early.pop_front().unwrap_or_else(|| reader.next_event()),
             Self::Part(part, cut_off) => or_cut_off(part.next_event(), cut_off),
         }
     }
@@ -127,7 +132,7 @@ impl LbitSource {
     /// As for [`next_event`](Self::next_event).
     pub fn next_stored_event(&mut self) -> latentbit_container::Result<Option<Event>> {
         match self {
-            Self::Stream(reader) => reader.next_stored_event(),
+            Self::Stream(reader, early) => early.pop_front().unwrap_or_else(|| reader.next_stored_event()),
             Self::Part(part, cut_off) => or_cut_off(part.next_stored_event(), cut_off),
         }
     }
@@ -147,6 +152,9 @@ fn or_cut_off(
 /// Files that are read once to list their chunks if they have no index, whatever is wanted of them: one of a single chunk
 /// has none. Of larger ones the list is made only to seek.
 const MOST_LISTED: u64 = 16 << 20;
+
+/// Records that are looked through for notes at the beginning of a pipe.
+const MOST_NOTES: usize = 1000;
 
 /// A stream that is being read.
 pub struct LbitInput {
@@ -240,7 +248,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
     };
     let mut input = LbitInput {
         place,
-        source: LbitSource::Stream(Box::new(reader)),
+        source: LbitSource::Stream(Box::new(reader), VecDeque::new()),
         stream,
         joining: mode == ReadMode::Join,
         bytes,
@@ -274,6 +282,43 @@ impl LbitInput {
             let totals = file.totals();
             self.frames = totals.get(self.stream.index()).map(|totals| totals.frames.0);
             self.counted = !file.is_indexed();
+        }
+    }
+
+    /// What the file says before its first chunk; of one whose chunks are listed, all that it says. To be asked before
+    /// [`seek`](Self::seek).
+    pub fn notes(&mut self) -> Notes {
+        if let Some((file, _)) = &mut self.file
+            && let (Ok(metadata), Ok(chapters)) = (file.metadata(), file.chapters())
+        {
+            return Notes { metadata, chapters };
+        }
+        let mut notes = Notes::default();
+        // Whoever joins a stream midway leaves out what comes before a key chunk.
+        if self.joining {
+            return notes;
+        }
+        let LbitSource::Stream(reader, early) = &mut self.source else {
+            return notes;
+        };
+        loop {
+            let event = reader.next_stored_event();
+            let more = match &event {
+                Ok(Some(Event::Metadata(metadata))) => {
+                    notes.metadata.push(metadata.clone());
+                    true
+                }
+                Ok(Some(Event::Chapters(chapters))) => {
+                    notes.chapters.clone_from(chapters);
+                    true
+                }
+                _ => false,
+            };
+            // A fault or a chunk is for whoever reads the stream.
+            early.push_back(event);
+            if !more || early.len() >= MOST_NOTES {
+                return notes;
+            }
         }
     }
 

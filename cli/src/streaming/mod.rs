@@ -11,6 +11,7 @@ pub mod lbit_output;
 pub mod loss_report;
 pub mod memory;
 pub mod neighbourhood;
+pub mod notes;
 pub mod presentation;
 pub mod rate;
 #[cfg(test)]

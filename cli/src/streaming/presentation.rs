@@ -264,12 +264,18 @@ impl Presentation {
         {
             self.chunks.pop_front();
         }
-        let time = match self.chunks.front() {
-            Some((first, _, times)) if *first <= index => times.of(index - first, self.frame_duration),
+        let (time, end) = match self.chunks.front() {
+            Some((first, _, times)) if *first <= index => {
+                let at = |index| times.of(index, self.frame_duration);
+                (at(index - first), at(index - first + 1))
+            }
             // A frame of a chunk that is lost.
-            _ => self.next,
+            _ => (
+                self.next,
+                self.next.saturating_add(i64::from(self.frame_duration)),
+            ),
         };
-        self.next = time.saturating_add(i64::from(self.frame_duration));
+        self.next = end;
         time.saturating_sub(*self.first.get_or_insert(time))
     }
 

@@ -6,9 +6,13 @@
 //! What a file leaves open is guessed as players do: no matrix means BT.601 for standard-definition sizes and BT.709
 //! above; no range means limited for YUV and full for gray and RGB.
 
+mod matrix;
+
 use crate::pixel::{Packing, PixelLayout};
 use latentbit_codec::Frame;
 use latentbit_container::{Color, ColorRange};
+use matrix::Matrix;
+pub use matrix::matrix_of;
 
 /// H.273 code points used by name here.
 pub mod code {
@@ -20,6 +24,8 @@ pub mod code {
     pub const UNSPECIFIED: u8 = 2;
     /// Matrix: BT.601, 525 lines.
     pub const MATRIX_BT601: u8 = 6;
+    /// Matrix: YCgCo.
+    pub const MATRIX_YCGCO: u8 = 8;
     /// Transfer: sRGB.
     pub const TRANSFER_SRGB: u8 = 13;
 }
@@ -44,7 +50,7 @@ pub fn resolve(color: &Color, layout: &PixelLayout, width: usize, height: usize)
     let rgb = matches!(layout.packing, Packing::Gbr | Packing::Rgb);
     let matrix = match color.matrix {
         _ if rgb => code::MATRIX_RGB,
-        known @ (1 | 4..=7 | 9 | 10) => known,
+        known if matrix::known(known) => known,
         // RGB originals, and matrices that no planar video comes in, get the guess, too.
         _ if height <= 576 && width <= 1024 => code::MATRIX_BT601,
         _ => code::BT709,
@@ -60,17 +66,6 @@ pub fn resolve(color: &Color, layout: &PixelLayout, width: usize, height: usize)
         matrix,
         range,
         ..*color
-    }
-}
-
-/// Luma weights (red, blue) of a matrix code point.
-fn luma_weights(matrix: u8) -> (f32, f32) {
-    match matrix {
-        1 => (0.2126, 0.0722),
-        4 => (0.30, 0.11),
-        7 => (0.212, 0.087),
-        9 | 10 => (0.2627, 0.0593),
-        _ => (0.299, 0.114),
     }
 }
 
@@ -133,8 +128,7 @@ pub struct Converter {
     width: usize,
     height: usize,
     layout: PixelLayout,
-    kr: f32,
-    kb: f32,
+    matrix: Matrix,
     luma: Scale,
     chroma: Scale,
     left: bool,
@@ -193,13 +187,11 @@ impl Converter {
                 },
             )
         };
-        let (kr, kb) = luma_weights(color.matrix);
         Self {
             width,
             height,
             layout,
-            kr,
-            kb,
+            matrix: Matrix::new(color.matrix),
             luma,
             chroma,
             left: !matches!(chroma_location, location::CENTER | location::TOP),
@@ -257,10 +249,7 @@ impl Converter {
                 }
             }
             Packing::Yuv => {
-                let (kr, kb) = (self.kr, self.kb);
-                let kg = 1.0 - kr - kb;
-                let (r_cr, b_cb) = (2.0 * (1.0 - kr), 2.0 * (1.0 - kb));
-                let (g_cr, g_cb) = (-r_cr * kr / kg, -b_cb * kb / kg);
+                let [r, g, b] = self.matrix.to_rgb;
                 let up = Upsampler {
                     log2_w: self.layout.log2_w,
                     log2_h: self.layout.log2_h,
@@ -280,9 +269,9 @@ impl Converter {
                         .chunks_exact_mut(3)
                         .zip(r0.iter().zip(r1.iter()).zip(r2.iter()))
                     {
-                        px[0] = (l + r_cr * cr).clamp(0.0, 1.0);
-                        px[1] = (l + g_cb * cb + g_cr * cr).clamp(0.0, 1.0);
-                        px[2] = (l + b_cb * cb).clamp(0.0, 1.0);
+                        px[0] = (l + r[0] * cb + r[1] * cr).clamp(0.0, 1.0);
+                        px[1] = (l + g[0] * cb + g[1] * cr).clamp(0.0, 1.0);
+                        px[2] = (l + b[0] * cb + b[1] * cr).clamp(0.0, 1.0);
                     }
                 }
             }
@@ -303,8 +292,9 @@ impl Converter {
         let chroma = self.chroma.inverse();
         let src = |y: usize| &frame.data[y * w * 3..(y + 1) * w * 3];
         let [r0, r1, r2, r3, r4] = &mut self.rows;
-        let (kr, kb) = (self.kr, self.kb);
-        let kg = 1.0 - kr - kb;
+        let [luma_of, cb_of, cr_of] = self.matrix.from_rgb;
+        let dot =
+            |weights: [f32; 3], px: &[f32]| weights[0] * px[0] + weights[1] * px[1] + weights[2] * px[2];
         match self.layout.packing {
             Packing::Rgb => {
                 for y in 0..h {
@@ -326,14 +316,13 @@ impl Converter {
                 r0.resize(w, 0.0);
                 for y in 0..h {
                     for (v, px) in r0.iter_mut().zip(src(y).chunks_exact(3)) {
-                        *v = kr * px[0] + kg * px[1] + kb * px[2];
+                        *v = dot(luma_of, px);
                     }
                     store(r0, wide, luma, max, row_mut(&mut planes[0], y, w, wide));
                 }
                 if self.layout.packing == Packing::Gray {
                     return;
                 }
-                let (to_cb, to_cr) = (0.5 / (1.0 - kb), 0.5 / (1.0 - kr));
                 let (cw, ch) = self.layout.plane_size(1, w, h);
                 for r in [&mut *r0, &mut *r1] {
                     r.resize(w, 0.0);
@@ -347,9 +336,8 @@ impl Converter {
                     for (i, &weight) in weights.iter().enumerate() {
                         let y = (first + i as isize).clamp(0, h as isize - 1) as usize;
                         for ((cb, cr), px) in r0.iter_mut().zip(r1.iter_mut()).zip(src(y).chunks_exact(3)) {
-                            let l = kr * px[0] + kg * px[1] + kb * px[2];
-                            *cb = (px[2] - l) * to_cb;
-                            *cr = (px[0] - l) * to_cr;
+                            *cb = dot(cb_of, px);
+                            *cr = dot(cr_of, px);
                         }
                         downsample_add(r0, self.layout.log2_w, self.left, weight, r4, r2);
                         downsample_add(r1, self.layout.log2_w, self.left, weight, r4, r3);

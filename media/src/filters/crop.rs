@@ -48,6 +48,15 @@ pub struct Cropped {
 }
 
 impl Crop {
+    /// As a filter of libavfilter, to the pixel also where chroma is coarser.
+    pub(super) fn to_graph(self) -> String {
+        let Self { width, height, at } = self;
+        match at {
+            Some([x, y]) => format!("crop={width}:{height}:{x}:{y}:exact=1"),
+            None => format!("crop={width}:{height}:exact=1"),
+        }
+    }
+
     pub(super) fn open(self, place: &str, source: Box<dyn FrameSource>) -> Result<Cropped, MediaError> {
         let mut info = source.info().clone();
         let inside = |size: u32, of: u32, at: Option<u32>| {

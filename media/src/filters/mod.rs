@@ -4,7 +4,7 @@ mod crop;
 mod resize;
 mod time;
 
-use crate::error::MediaError;
+use crate::error::{MediaError, MediaErrorKind};
 use crate::video::FrameSource;
 use latentbit_container::Rational;
 
@@ -23,6 +23,8 @@ pub struct Filters {
     pub resize: Option<Resize>,
     /// The part of the picture to keep.
     pub crop: Option<Crop>,
+    /// A filter graph of libavfilter with one input and one output, as ffmpeg's option `-vf` has it.
+    pub graph: Option<String>,
 }
 
 impl Filters {
@@ -54,6 +56,31 @@ impl Filters {
         self
     }
 
+    /// Puts frames through a filter graph of libavfilter, as ffmpeg's option `-vf` has it.
+    #[must_use]
+    pub fn with_graph(mut self, graph: impl Into<Option<String>>) -> Self {
+        self.graph = graph.into();
+        self
+    }
+
+    /// Whether pictures or their rate are changed, and not only the end.
+    pub const fn change_pictures(&self) -> bool {
+        self.rate.is_some() || self.resize.is_some() || self.crop.is_some() || self.graph.is_some()
+    }
+
+    /// The filter graph that makes these changes, apart from the end, in ffmpeg's notation; empty if there are none. A
+    /// `still` picture has no rate.
+    pub fn to_graph(&self, still: bool) -> String {
+        let rate = self.rate.filter(|_| !still);
+        let parts = [
+            rate.map(|Rational { num, den }| format!("fps={num}/{den}")),
+            self.resize.map(|resize| resize.to_graph()),
+            self.crop.map(|crop| crop.to_graph()),
+            self.graph.clone(),
+        ];
+        parts.into_iter().flatten().collect::<Vec<String>>().join(",")
+    }
+
     /// A source that gives the frames of `source` with these changes. `place` is its name in messages.
     ///
     /// # Errors
@@ -64,6 +91,13 @@ impl Filters {
         place: &str,
         mut source: Box<dyn FrameSource>,
     ) -> Result<Box<dyn FrameSource>, MediaError> {
+        if self.graph.is_some() {
+            return Err(MediaError::new(
+                MediaErrorKind::Unsupported,
+                place,
+                "--vf needs a build with libav, and an input that libav reads",
+            ));
+        }
         if let Some(seconds) = self.seconds {
             source = Box::new(time::Until::new(source, seconds));
         }
@@ -77,5 +111,36 @@ impl Filters {
             source = Box::new(crop.open(place, source)?);
         }
         Ok(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs() {
+        let filters = Filters::default()
+            .with_rate(Rational {
+                num: 30000,
+                den: 1001,
+            })
+            .with_resize("640:-1".parse::<Resize>().ok())
+            .with_crop("100:50:2:4".parse::<Crop>().ok())
+            .with_graph("hue=s=0".to_owned());
+        assert_eq!(
+            filters.to_graph(false),
+            "fps=30000/1001,scale=640:-1,crop=100:50:2:4:exact=1,hue=s=0"
+        );
+        assert_eq!(
+            filters.to_graph(true),
+            "scale=640:-1,crop=100:50:2:4:exact=1,hue=s=0"
+        );
+        assert_eq!(Filters::default().with_seconds(2.0).to_graph(false), "");
+        let short = Filters::default().with_resize(Resize::Short(256));
+        assert_eq!(
+            short.to_graph(false),
+            "scale=w='if(gt(iw,ih),-1,256)':h='if(gt(iw,ih),256,-1)'"
+        );
     }
 }

@@ -61,6 +61,17 @@ impl Resize {
         }
     }
 
+    /// As a filter of libavfilter.
+    pub(super) fn to_graph(self) -> String {
+        let side = |side: Option<u32>| side.map_or("-1".to_owned(), |side| side.to_string());
+        match self {
+            Self::Short(short) => {
+                format!("scale=w='if(gt(iw,ih),-1,{short})':h='if(gt(iw,ih),{short},-1)'")
+            }
+            Self::To([width, height]) => format!("scale={}:{}", side(width), side(height)),
+        }
+    }
+
     pub(super) fn open(self, place: &str, source: Box<dyn FrameSource>) -> Result<Resized, MediaError> {
         let mut info = source.info().clone();
         let [width, height] = self.size(info.width, info.height);

@@ -1,12 +1,19 @@
 //! Media files through libav, the libraries of ffmpeg. Here is what reading and writing share.
 
+mod ffi;
+pub mod filtered;
+mod graph;
 mod matroska;
+mod opus;
+mod orientation;
 mod packets;
 pub mod read;
+mod tags;
 #[cfg(test)]
 mod tests;
 pub mod write;
 
+use crate::color::PlaneRef;
 use crate::error::{MediaError, MediaErrorKind};
 use crate::options::reduced;
 use ffmpeg_next as av;
@@ -32,6 +39,18 @@ pub fn set_verbose(verbose: bool) {
     } else {
         av::log::Level::Quiet
     });
+}
+
+/// Copies samples into a frame, whose lines are longer.
+fn fill(frame: &mut av::frame::Video, planes: &[PlaneRef<'_>]) {
+    for (p, plane) in planes.iter().enumerate() {
+        let stride = frame.stride(p);
+        let rows = plane.data.chunks(plane.stride.max(1));
+        for (to, from) in frame.data_mut(p).chunks_mut(stride.max(1)).zip(rows) {
+            let n = from.len().min(to.len());
+            to[..n].copy_from_slice(&from[..n]);
+        }
+    }
 }
 
 /// An error of libav while doing `action`.

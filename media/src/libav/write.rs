@@ -1,18 +1,21 @@
 //! Writes everything that libav can encode.
 
 use super::packets::{Written, add_streams};
-use super::{error, file_url, init, to_av};
+use super::{error, ffi, file_url, init, tags, to_av};
+use crate::along::picture;
 use crate::atomic::AtomicFile;
 use crate::background::PushSink;
+use crate::cadence::Cadence;
 use crate::color::{Converter, location, resolve, split_planes, split_planes_mut};
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::{OutputOptions, extension};
+use crate::options::{FpsMode, OutputOptions, extension};
 use crate::pixel::{Packing, PixelLayout};
 use av::format::Pixel;
 use av::software::scaling;
 use ffmpeg_next as av;
 use latentbit_codec::Frame;
-use latentbit_container::{Chroma, Color, ColorRange, Packet};
+use latentbit_container::{Chroma, Color, ColorRange, Packet, Rational};
+use std::collections::BTreeMap;
 
 /// Encodes frames into a file.
 pub struct LibavWriter {
@@ -29,10 +32,94 @@ pub struct LibavWriter {
     buffer: Vec<u8>,
     size: (usize, usize),
     frames: i64,
-    /// Ticks from one frame to the next, and the time of the last frame; none if frames are only counted.
-    times: Option<(i64, i64)>,
+    /// How times become the encoder's; none if frames are only counted.
+    times: Option<Times>,
+    /// Repeats and drops frames, where the output has no times.
+    cadence: Option<Cadence>,
+    /// Ticks from one frame to the next, as they come.
+    frame_duration: i64,
+    /// The last frame that came, until it is known how long it is shown; the one before it; and when the last one ends.
+    held: Option<(Frame, i64)>,
+    before: Option<Frame>,
+    end: Option<i64>,
+    /// How long frames in the encoder are shown, by their times.
+    durations: BTreeMap<i64, i64>,
     packets: Vec<Option<Written>>,
     target: AtomicFile,
+}
+
+/// How times of frames become those of an output.
+struct Times {
+    from: Rational,
+    /// Ticks of the encoder and of the file.
+    encoder: av::Rational,
+    file: av::Rational,
+    last: Option<i64>,
+    /// Frames that are shown late because the file's ticks are too coarse for them.
+    late: u64,
+}
+
+impl Times {
+    /// When a frame is shown, in ticks of the encoder; each one after the one before.
+    fn place(&mut self, time: i64) -> i64 {
+        use av::Rescale;
+        let fine = time.rescale(to_av(self.from), self.encoder);
+        let per_second =
+            |tick: av::Rational| f64::from(tick.denominator()) / f64::from(tick.numerator().max(1));
+        // Two frames in one tick of the file would be one.
+        let coarse = per_second(self.file) < per_second(self.encoder);
+        let tick = if coarse { self.file } else { self.encoder };
+        let mut place = fine.rescale(self.encoder, tick);
+        if let Some(last) = self.last.filter(|&last| place <= last) {
+            place = last.saturating_add(1);
+            self.late += 1;
+        }
+        self.last = Some(place);
+        place.rescale(tick, self.encoder)
+    }
+}
+
+/// Most ticks in a second of an output: files of MP4 count the time between decoding and showing in 28 bits.
+const MOST_TICKS: u32 = 400_000;
+
+/// The tick of an output for times in ticks of `time_base` seconds: the same one, unless that is too fine.
+fn bounded(time_base: Rational) -> av::Rational {
+    const FINE: u32 = 240_000;
+    let Rational { num, den } = time_base;
+    if den <= MOST_TICKS && num <= MOST_TICKS {
+        return to_av(time_base);
+    }
+    // The largest tick count below it that divides the clock evenly, if there is one nearby.
+    let whole = (num == 1).then(|| {
+        let least = den.div_ceil(FINE);
+        (least..least.saturating_mul(2)).find(|&part| den.is_multiple_of(part))
+    });
+    match whole.flatten() {
+        Some(part) => to_av(Rational {
+            num: 1,
+            den: den / part,
+        }),
+        None => to_av(Rational { num: 1, den: FINE }),
+    }
+}
+
+/// Rates above it are clocks rather than rates, and encoders refuse some of them.
+fn bounded_rate(rate: Rational) -> av::Rational {
+    const HIGHEST: f64 = 1000.0;
+    let per_second = f64::from(rate.num) / f64::from(rate.den.max(1));
+    match per_second <= HIGHEST && rate.num <= MOST_TICKS && rate.den <= MOST_TICKS {
+        true => to_av(rate),
+        false => av::Rational::new((per_second.clamp(0.01, HIGHEST) * 1000.0) as i32, 1000),
+    }
+}
+
+/// Whether frames in a format may come at any time. libav says so of only some of those in which they may.
+fn holds_times(format: &av::format::format::Output) -> bool {
+    let others = [
+        "mov", "mp4", "ipod", "3gp", "3g2", "psp", "ismv", "f4v", "flv", "mpegts",
+    ];
+    let is = |name: &str| format.name().split(',').any(|other| other == name);
+    format.flags().contains(av::format::Flags::VARIABLE_FPS) || others.iter().any(|name| is(name))
 }
 
 /// The pixel format that an encoder gets.
@@ -71,6 +158,26 @@ impl LibavWriter {
             ),
             other => error(place, "write", other),
         })?;
+        let format = output.format().name().to_owned();
+        let several = [
+            "hls",
+            "dash",
+            "segment",
+            "ssegment",
+            "stream_segment",
+            "smoothstreaming",
+            "tee",
+        ];
+        if format.split(',').any(|name| several.contains(&name)) {
+            return Err(MediaError::new(
+                MediaErrorKind::Unsupported,
+                place,
+                format!(
+                    "outputs of several files ({format}) are not written; write a .mp4 or .ts file, and cut that up \
+                     (ffmpeg -i FILE -c copy OUT.m3u8)"
+                ),
+            ));
+        }
         let codec = find_encoder(place, path, options.codec.as_deref(), &output)?;
         let name = codec.name().to_owned();
         let choice = choose_format(place, codec, options)?;
@@ -92,41 +199,99 @@ impl LibavWriter {
             info.chroma_location
         };
 
-        let frame_rate = to_av(info.frame_rate);
-        let timed = takes_times(&name) && options.time_base.num > 0;
+        let has_times = holds_times(&output.format());
+        let known = options.time_base.num > 0;
+        let timed = known && has_times && takes_times(&name) && options.fps_mode != FpsMode::Cfr;
+        let even = known && !timed && options.fps_mode != FpsMode::Vfr;
+        let rate = if even {
+            options.constant_rate()
+        } else {
+            info.frame_rate
+        };
+        let frame_rate = bounded_rate(rate);
         let frame_base = match timed {
-            true => to_av(options.time_base),
+            true if has_short_clock(&name) => short_clock(options.time_base),
+            true => bounded(options.time_base),
             false => av::Rational::new(frame_rate.denominator(), frame_rate.numerator()),
         };
-        let mut encoder = av::codec::Context::new_with_codec(codec)
-            .encoder()
-            .video()
-            .map_err(|e| error(place, "open the encoder", e))?;
-        encoder.set_width(info.width);
-        encoder.set_height(info.height);
-        encoder.set_format(choice.format);
-        encoder.set_time_base(frame_base);
-        encoder.set_frame_rate(Some(frame_rate));
-        encoder.set_aspect_ratio(to_av(info.pixel_aspect));
+        let frame_rate_of_clock = Rational {
+            num: u32::try_from(frame_rate.numerator()).unwrap_or(25),
+            den: u32::try_from(frame_rate.denominator()).unwrap_or(1),
+        };
+        let cadence = even.then(|| Cadence::new(frame_rate_of_clock, options.time_base));
+        let prepare = || {
+            let mut encoder = av::codec::Context::new_with_codec(codec).encoder().video()?;
+            encoder.set_width(info.width);
+            encoder.set_height(info.height);
+            encoder.set_format(choice.format);
+            encoder.set_time_base(frame_base);
+            encoder.set_frame_rate(Some(frame_rate));
+            encoder.set_aspect_ratio(to_av(info.pixel_aspect));
+            Ok(encoder)
+        };
         let global_header = output.format().flags().contains(av::format::Flags::GLOBAL_HEADER);
-        let settings = encoder_settings(&name, options, &color, &choice.layout, siting, global_header);
-        let encoder = encoder.open_as_with(codec, settings).map_err(|e| {
-            let (w, h) = size;
-            MediaError::new(
-                MediaErrorKind::Unsupported,
-                place,
-                format!(
-                    "encoder {name} does not take {w}x{h} {} ({e}); choose another one",
-                    choice.layout.ffmpeg_name()
-                ),
+        for (key, _) in &options.encoder_options {
+            if !ffi::has_option(codec, key) {
+                let message = format!("encoder {name} has no option '{key}'; see ffmpeg -h encoder={name}");
+                return Err(MediaError::new(MediaErrorKind::Usage, place, message));
+            }
+        }
+        let settings = |without: Option<&str>| {
+            encoder_settings(
+                &name,
+                options,
+                &color,
+                &choice.layout,
+                siting,
+                global_header,
+                without,
             )
+        };
+        let encoder = open_encoder(&prepare, codec, settings(None)).map_err(|e| {
+            let asked = options
+                .encoder_options
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.clone()));
+            let crf = options.crf.map(|crf| ("crf", crf.to_string()));
+            let preset = options.preset.clone().map(|preset| ("preset", preset));
+            // What it opens without is what it does not take.
+            let wrong = crf
+                .into_iter()
+                .chain(preset)
+                .chain(asked)
+                .find(|(key, _)| open_encoder(&prepare, codec, settings(Some(key))).is_ok());
+            match wrong {
+                Some((key, value)) => MediaError::new(
+                    MediaErrorKind::Usage,
+                    place,
+                    format!("encoder {name} does not take '{value}' for {key}; see ffmpeg -h encoder={name}"),
+                ),
+                None => MediaError::new(
+                    MediaErrorKind::Unsupported,
+                    place,
+                    format!(
+                        "encoder {name} does not take {}x{} {} ({e}); choose another one",
+                        size.0,
+                        size.1,
+                        choice.layout.ffmpeg_name()
+                    ),
+                ),
+            }
         })?;
         let mut stream = output.add_stream(codec).map_err(|e| error(place, "write", e))?;
         stream.set_parameters(&encoder);
         stream.set_time_base(frame_base);
         stream.set_rate(frame_rate);
         stream.set_avg_frame_rate(frame_rate);
-        let mut packets = add_streams(place, &mut output, &options.packet_streams);
+        ffi::set_pixel_aspect(&mut stream, to_av(info.pixel_aspect));
+        ffi::set_disposition(&mut stream, av::format::stream::Disposition::DEFAULT);
+        stream.set_metadata(tags::dictionary(tags::of_pictures(&info.along)));
+        tags::add_side_data(&mut stream, &info.along);
+        output.set_metadata(tags::dictionary(
+            info.along.tags.iter().map(|(key, value)| (key.as_str(), value)),
+        ));
+        tags::add_chapters(&mut output, &info.along.chapters);
+        let mut packets = add_streams(place, &mut output, &options.packet_streams, &info.along);
         output.write_header().map_err(|e| match e {
             av::Error::InvalidData
             | av::Error::Other {
@@ -165,7 +330,19 @@ impl LibavWriter {
             buffer: vec![0; choice.layout.frame_bytes(size.0, size.1)],
             size,
             frames: 0,
-            times: timed.then_some((i64::from(options.frame_duration).max(1), i64::MIN)),
+            times: timed.then_some(Times {
+                from: options.time_base,
+                encoder: frame_base,
+                file: stream_base,
+                last: None,
+                late: 0,
+            }),
+            cadence,
+            frame_duration: i64::from(options.frame_duration).max(1),
+            held: None,
+            before: None,
+            end: None,
+            durations: BTreeMap::new(),
             packets,
             target,
         })
@@ -188,17 +365,7 @@ impl LibavWriter {
                 "there is no memory for a frame",
             ));
         }
-        for (p, plane) in split_planes(&self.layout, w, h, &self.buffer).iter().enumerate() {
-            let stride = frame.stride(p);
-            for (to, from) in frame
-                .data_mut(p)
-                .chunks_mut(stride)
-                .zip(plane.data.chunks(plane.stride.max(1)))
-            {
-                let n = from.len().min(to.len());
-                to[..n].copy_from_slice(&from[..n]);
-            }
-        }
+        super::fill(&mut frame, &split_planes(&self.layout, w, h, &self.buffer));
         if let Some(scaler) = &mut self.scaler {
             let mut scaled = av::frame::Video::empty();
             scaler
@@ -226,10 +393,8 @@ impl LibavWriter {
                 Err(e) => return Err(error(&self.place, "encode", e)),
             }
             packet.set_stream(0);
-            // Otherwise the last frame would be shown for no time at all.
-            if packet.duration() == 0 {
-                packet.set_duration(self.times.map_or(1, |(duration, _)| duration));
-            }
+            let shown = packet.pts().and_then(|time| self.durations.remove(&time));
+            packet.set_duration(shown.unwrap_or(1).max(1));
             packet.rescale_ts(self.frame_base, self.stream_base);
             packet
                 .write_interleaved(output)
@@ -238,26 +403,81 @@ impl LibavWriter {
     }
 }
 
-impl PushSink for LibavWriter {
-    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
+impl LibavWriter {
+    /// Tells formats of animations how long the last frame is shown, which they cannot know otherwise.
+    fn set_last_delay(&mut self, ticks: i64) {
+        use av::Rescale;
+        let (Some(times), Some(output)) = (&self.times, &mut self.output) else {
+            return;
+        };
+        let name = output.format().name().to_owned();
+        let from = to_av(times.from);
+        if name == "gif" {
+            let delay = ticks.rescale(from, av::Rational::new(1, 100));
+            ffi::set_muxer_option(output, "final_delay", delay.clamp(0, 65535));
+        }
+        if name == "apng" {
+            let delay = ticks.rescale(from, av::Rational::new(1, 1000));
+            ffi::set_muxer_fraction(
+                output,
+                "final_delay",
+                av::Rational::new(delay.clamp(0, 65535) as i32, 1000),
+            );
+        }
+    }
+
+    /// Encodes the frame that was held back, which is shown until `end`.
+    fn release(&mut self, end: i64) -> Result<(), MediaError> {
+        let Some((frame, time)) = self.held.take() else {
+            return Ok(());
+        };
+        match (&mut self.times, &mut self.cadence) {
+            (Some(times), _) => {
+                use av::Rescale;
+                let place = times.place(time);
+                let length = end.saturating_sub(time).rescale(to_av(times.from), times.encoder);
+                self.encode(&frame, place, length)?;
+            }
+            (None, Some(cadence)) => {
+                let shows = cadence.take(time, end);
+                let before = self.before.take();
+                for _ in 0..shows.before {
+                    self.encode(before.as_ref().unwrap_or(&frame), self.frames, 1)?;
+                }
+                for _ in 0..shows.this {
+                    self.encode(&frame, self.frames, 1)?;
+                }
+                self.before = Some(frame);
+            }
+            (None, None) => self.encode(&frame, self.frames, 1)?,
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, frame: &Frame, time: i64, duration: i64) -> Result<(), MediaError> {
         let (w, h) = self.size;
         self.converter
             .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));
         let mut picture = self.picture()?;
-        let shown = match &mut self.times {
-            None => self.frames,
-            // Encoders refuse a frame that does not come after the one before.
-            Some((_, last)) => {
-                *last = time.max(last.saturating_add(1));
-                *last
-            }
-        };
-        picture.set_pts(Some(shown));
+        picture.set_pts(Some(time));
+        self.durations.insert(time, duration);
         self.frames += 1;
         self.encoder
             .send_frame(&picture)
             .map_err(|e| error(&self.place, "encode", e))?;
         self.write_packets()
+    }
+}
+
+impl PushSink for LibavWriter {
+    fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
+        self.release(time)?;
+        self.held = Some((frame.clone(), time));
+        Ok(())
+    }
+
+    fn end_at(&mut self, time: i64) {
+        self.end = Some(time);
     }
 
     fn push_packet(&mut self, stream: usize, packet: &Packet) -> Result<(), MediaError> {
@@ -280,6 +500,12 @@ impl PushSink for LibavWriter {
     }
 
     fn finish(&mut self) -> Result<(), MediaError> {
+        if let Some((_, time)) = self.held {
+            let end = self.end.filter(|&end| end > time);
+            let end = end.unwrap_or(time.saturating_add(self.frame_duration));
+            self.set_last_delay(end.saturating_sub(time));
+            self.release(end)?;
+        }
         if self.frames == 0 {
             return Err(MediaError::new(
                 MediaErrorKind::Usage,
@@ -291,6 +517,13 @@ impl PushSink for LibavWriter {
             .send_eof()
             .map_err(|e| error(&self.place, "encode", e))?;
         self.write_packets()?;
+        if let Some(times) = self.times.as_ref().filter(|times| times.late > 0) {
+            tracing::warn!(
+                "{}: {} frames are shown a little late, because the clock of this file format is too coarse for them",
+                self.place,
+                times.late
+            );
+        }
         if let Some(mut output) = self.output.take() {
             output
                 .write_trailer()
@@ -298,6 +531,15 @@ impl PushSink for LibavWriter {
         }
         self.target.commit()
     }
+}
+
+/// Opens an encoder that `prepare` prepares.
+fn open_encoder(
+    prepare: &impl Fn() -> Result<av::encoder::video::Video, av::Error>,
+    codec: av::Codec,
+    settings: av::Dictionary<'_>,
+) -> Result<av::encoder::Video, av::Error> {
+    prepare()?.open_as_with(codec, settings)
 }
 
 fn find_encoder(
@@ -314,7 +556,7 @@ fn find_encoder(
         _ => None,
     };
     let found = match wanted.or(by_extension) {
-        Some(name) => av::encoder::find_by_name(name),
+        Some(name) => encoder_called(name),
         None => av::encoder::find(output.format().codec(path, av::media::Type::Video)),
     };
     found
@@ -328,9 +570,54 @@ fn find_encoder(
         })
 }
 
-/// Encoders that take any time base; for others a tick must be the duration of a frame.
+/// The encoder of this name, or the one that libav takes for a codec of this name: `hevc`, `av1`, `vp9`.
+fn encoder_called(name: &str) -> Option<av::Codec> {
+    let name = match name {
+        "h265" | "x265" => "hevc",
+        "x264" | "avc" => "h264",
+        other => other,
+    };
+    av::encoder::find_by_name(name).or_else(|| av::encoder::find(ffi::codec_id(name)?))
+}
+
+/// Encoders whose formats know only some rates, for which a tick must be the duration of a frame.
 fn takes_times(encoder: &str) -> bool {
-    default_crf(encoder).is_some() || encoder == "ffv1"
+    let even = [
+        "mpeg1video",
+        "mpeg2video",
+        "h261",
+        "h263",
+        "dvvideo",
+        "rv10",
+        "rv20",
+        "libtheora",
+        "dirac",
+        "vc2",
+    ];
+    !even.contains(&encoder) && !encoder.starts_with("mpeg2_")
+}
+
+/// Encoders whose formats count ticks in 16 bits.
+fn has_short_clock(encoder: &str) -> bool {
+    [
+        "mpeg4",
+        "libxvid",
+        "msmpeg4v2",
+        "msmpeg4",
+        "wmv1",
+        "wmv2",
+        "flv",
+        "h263p",
+    ]
+    .contains(&encoder)
+}
+
+/// The tick for such an encoder: the same one if it fits, else a finer one of a constant rate.
+fn short_clock(time_base: Rational) -> av::Rational {
+    match time_base.den <= 65535 && time_base.num <= 65535 {
+        true => to_av(time_base),
+        false => av::Rational::new(1, 60_000),
+    }
 }
 
 /// Encoders that take a constant rate factor, with a default that is visually close to the source.
@@ -343,6 +630,7 @@ fn default_crf(encoder: &str) -> Option<f32> {
     }
 }
 
+/// Settings of an encoder, those that were asked for last; `without` the one of this name.
 fn encoder_settings(
     encoder: &str,
     options: &OutputOptions,
@@ -350,6 +638,7 @@ fn encoder_settings(
     layout: &PixelLayout,
     siting: u8,
     global_header: bool,
+    without: Option<&str>,
 ) -> av::Dictionary<'static> {
     let mut settings = av::Dictionary::new();
     let mut flags = String::new();
@@ -357,7 +646,16 @@ fn encoder_settings(
         flags.push_str("+global_header");
     }
     settings.set("threads", &options.threads.to_string());
-    match (options.crf, default_crf(encoder)) {
+    // Who asks for a rate of bits or a quantizer wants no constant quality beside it.
+    let has_rate = options
+        .encoder_options
+        .iter()
+        .any(|(key, _)| matches!(key.as_str(), "b" | "qp" | "global_quality" | "lossless"));
+    match (
+        options.crf.filter(|_| without != Some("crf")),
+        default_crf(encoder),
+    ) {
+        (None, _) if has_rate => {}
         (Some(crf), _) | (None, Some(crf)) => {
             settings.set("crf", &crf.to_string());
             // libvpx takes the rate factor alone only when the bit rate is zero.
@@ -369,16 +667,30 @@ fn encoder_settings(
             settings.set("global_quality", "236");
         }
     }
-    match (&options.preset, encoder) {
+    match (
+        options.preset.as_ref().filter(|_| without != Some("preset")),
+        encoder,
+    ) {
         (Some(preset), _) => settings.set("preset", preset),
         (None, "libx264" | "libx264rgb" | "libx265") => settings.set("preset", "medium"),
         (None, "libsvtav1") => settings.set("preset", "6"),
         _ => {}
     }
+    let mut x265 = String::from("log-level=none");
+    let along = &options.info.along;
+    if let Some(display) = along.picture(picture::MASTERING_DISPLAY) {
+        x265.push_str(&format!(":master-display={display}"));
+    }
+    if let Some(light) = along.picture(picture::CONTENT_LIGHT) {
+        x265.push_str(&format!(":max-cll={light}"));
+    }
     match encoder {
-        "libx265" => settings.set("x265-params", "log-level=none"),
+        "libx265" => settings.set("x265-params", &x265),
         "libvpx-vp9" => settings.set("row-mt", "1"),
         _ => {}
+    }
+    if let Some(fields) = along.picture(picture::FIELDS) {
+        settings.set("field_order", if fields == "top" { "tt" } else { "bb" });
     }
     // libav refuses an empty list.
     if !flags.is_empty() {
@@ -393,6 +705,14 @@ fn encoder_settings(
     );
     if layout.packing == Packing::Yuv && layout.log2_h > 0 {
         settings.set("chroma_sample_location", &siting.to_string());
+    }
+    for (key, value) in &options.encoder_options {
+        match key.as_str() {
+            key if without == Some(key) => {}
+            "x265-params" => settings.set(key, &format!("{x265}:{value}")),
+            "flags" => settings.set(key, &format!("{flags}{value}")),
+            key => settings.set(key, value),
+        }
     }
     settings
 }

@@ -1,19 +1,21 @@
 //! YUV4MPEG2, the pipe format of ffmpeg and mjpegtools.
 
+use crate::along::{Along, picture};
 use crate::background::{PullSource, PushSink};
 use crate::color::{Converter, code, location, split_planes, split_planes_mut};
 use crate::error::{MediaError, MediaErrorKind};
+use crate::options::reduced;
 use crate::pixel::{Packing, PixelLayout};
 use crate::video::{MAX_SIDE, VideoInfo, check_size};
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Rational};
 use std::io::{BufRead, Read, Write};
 
-/// The first bytes of every stream.
-pub const MAGIC: &[u8] = b"YUV4MPEG2 ";
+/// The first bytes of every stream, before a space.
+pub const MAGIC: &[u8] = b"YUV4MPEG2";
 
 /// Longest header or frame line that is read before giving up.
-const MAX_LINE: u64 = 1024;
+const MAX_LINE: u64 = 16 << 10;
 
 /// Rate if the header gives none, as in ffmpeg.
 const DEFAULT_RATE: Rational = Rational { num: 25, den: 1 };
@@ -38,14 +40,21 @@ impl Y4mHeader {
     }
 }
 
+/// Whether a stream that begins with these bytes says that it is interlaced.
+#[cfg(feature = "libav")]
+pub fn is_interlaced(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut fields = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+    // libav has no way to take streams that change between the two.
+    fields.any(|field| field == b"It" || field == b"Ib")
+}
+
 /// Parses the header line, given without its line feed.
 pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
     let bad = |message: String| MediaError::new(MediaErrorKind::Invalid, place, message);
-    let Some(fields) = line
-        .as_bytes()
-        .strip_prefix(MAGIC)
-        .and_then(|f| std::str::from_utf8(f).ok())
-    else {
+    let fields = line.as_bytes().strip_prefix(MAGIC);
+    let fields = fields.filter(|rest| rest.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')));
+    let Some(fields) = fields.and_then(|f| std::str::from_utf8(f).ok()) else {
         return Err(bad(
             "not a YUV4MPEG2 stream: it must begin with 'YUV4MPEG2 '".to_owned()
         ));
@@ -55,7 +64,9 @@ pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
     let mut aspect = Rational { num: 1, den: 1 };
     let mut range = ColorRange::Unspecified;
     let (mut chroma, mut chroma_hint) = (None, None);
-    for field in fields.split(' ').filter(|f| !f.is_empty()) {
+    let mut along = Along::default();
+    // Some programs end lines as on Windows, or separate fields by tabs.
+    for field in fields.split([' ', '\t', '\r']).filter(|f| !f.is_empty()) {
         let mut chars = field.chars();
         let tag = chars.next().unwrap_or(' ');
         let value = chars.as_str();
@@ -84,7 +95,11 @@ pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
             }
             'C' => chroma = Some(value),
             'I' if !matches!(value, "p" | "?" | "") => {
-                tracing::warn!("{place}: interlaced video is taken as whole frames; deinterlace it first");
+                tracing::warn!("{place}: interlaced video is taken as it is");
+                let first = if value.starts_with('b') { "bottom" } else { "top" };
+                along
+                    .video_tags
+                    .push((picture::FIELDS.to_owned(), first.to_owned()));
             }
             'X' => match value.split_once('=') {
                 Some(("YSCSS", v)) => chroma_hint = Some(v.to_ascii_lowercase()),
@@ -105,7 +120,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
             MediaErrorKind::Unsupported,
             place,
             format!(
-                "y4m chroma 'C{tag}' is not known; known are 420*, 422, 444, 411, mono and their p10 to p16"
+                "y4m chroma 'C{tag}' is not known; known are 420*, 422, 444, 440, 411, 410, mono and their p9 to p16"
             ),
         )
     })?;
@@ -123,6 +138,7 @@ pub fn parse_header(place: &str, line: &str) -> Result<Y4mHeader, MediaError> {
         chroma: layout.chroma(),
         chroma_location,
         bit_depth: layout.depth,
+        along,
         ..VideoInfo::new(width as u32, height as u32, rate)
     };
     Ok(Y4mHeader {
@@ -137,17 +153,19 @@ fn number(text: &str) -> Option<u64> {
     (text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
+/// A fraction in any terms; without a denominator it is a whole number.
 fn ratio(text: &str) -> Option<Rational> {
-    let (num, den) = text.split_once(':')?;
+    let (num, den) = text.split_once(':').unwrap_or((text, "1"));
     let part = |t: &str| {
-        t.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| t.parse::<u32>().ok())?
+        let digits = (1..=18).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| t.parse::<u64>().ok())?
     };
-    Some(Rational {
-        num: part(num)?,
-        den: part(den)?,
-    })
+    let (num, den) = (part(num)?, part(den)?);
+    let plain = |part: u64| u32::try_from(part).ok();
+    match (plain(num), plain(den)) {
+        (Some(num), Some(den)) => Some(Rational { num, den }),
+        _ => reduced(num.into(), den.into()),
+    }
 }
 
 /// Layout, chroma position and whether an alpha plane follows.
@@ -164,6 +182,7 @@ fn parse_chroma(tag: &str) -> Option<(PixelLayout, u8, bool)> {
         "420mpeg2" => return Some((yuv(1, 1, 8), location::LEFT, false)),
         "420paldv" => return Some((yuv(1, 1, 8), location::TOP_LEFT, false)),
         "411" => return Some((yuv(2, 0, 8), location::LEFT, false)),
+        "410" => return Some((yuv(2, 2, 8), location::LEFT, false)),
         "444alpha" => return Some((yuv(0, 0, 8), location::UNSPECIFIED, true)),
         _ => {}
     }
@@ -175,6 +194,9 @@ fn parse_chroma(tag: &str) -> Option<(PixelLayout, u8, bool)> {
             false,
         ));
     }
+    if tag == "420p8" {
+        return parse_chroma("420");
+    }
     let (base, depth) = match tag.split_once('p') {
         Some((base, depth)) => (base, depth_number(depth)?),
         None => (tag, 8),
@@ -184,12 +206,14 @@ fn parse_chroma(tag: &str) -> Option<(PixelLayout, u8, bool)> {
         "420" => Some((yuv(1, 1, depth), location::LEFT, false)),
         "422" => Some((yuv(1, 0, depth), location::LEFT, false)),
         "444" => Some((yuv(0, 0, depth), location::UNSPECIFIED, false)),
+        "440" => Some((yuv(0, 1, depth), location::UNSPECIFIED, false)),
         _ => None,
     }
 }
 
 fn depth_number(text: &str) -> Option<u8> {
     match text {
+        "8" => Some(8),
         "9" => Some(9),
         "10" => Some(10),
         "12" => Some(12),
@@ -234,8 +258,13 @@ pub fn format_header(info: &VideoInfo) -> String {
         (_, 8) => ("444".to_owned(), None),
         (_, d) => (format!("444p{d}"), Some(format!("444P{d}"))),
     };
+    let fields = match info.along.picture(picture::FIELDS) {
+        Some("top") => 't',
+        Some(_) => 'b',
+        None => 'p',
+    };
     let mut line = format!(
-        "YUV4MPEG2 W{} H{} F{}:{} Ip A{}:{} C{chroma}",
+        "YUV4MPEG2 W{} H{} F{}:{} I{fields} A{}:{} C{chroma}",
         info.width,
         info.height,
         info.frame_rate.num,
@@ -301,6 +330,8 @@ pub struct Y4mReader {
     converter: Converter,
     buffer: Vec<u8>,
     frames: u64,
+    /// Whether an empty line came, after which no frame may.
+    gap: bool,
 }
 
 impl Y4mReader {
@@ -335,6 +366,7 @@ impl Y4mReader {
             converter,
             buffer: Vec::new(),
             frames: 0,
+            gap: false,
         })
     }
 
@@ -347,7 +379,15 @@ impl Y4mReader {
                 format!("the y4m stream ends inside a frame, after {frames} complete frames"),
             )
         };
-        let line = match read_line(&self.place, &mut *self.input) {
+        let mut line = read_line(&self.place, &mut *self.input);
+        // Editors and shells put empty lines after the last frame.
+        while let Ok(Some(text)) = &line
+            && (text.is_empty() || text == b"\r")
+        {
+            line = read_line(&self.place, &mut *self.input);
+            self.gap = true;
+        }
+        let line = match line {
             Ok(Some(line)) => line,
             Ok(None) => return Ok(false),
             Err(e) if matches!(e.kind(), MediaErrorKind::Truncated { .. }) => {
@@ -355,7 +395,8 @@ impl Y4mReader {
             }
             Err(e) => return Err(e),
         };
-        if !(line == b"FRAME" || line.starts_with(b"FRAME ")) {
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        if self.gap || !(line == b"FRAME" || line.starts_with(b"FRAME ")) {
             return Err(MediaError::new(
                 MediaErrorKind::Invalid,
                 &self.place,

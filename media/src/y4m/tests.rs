@@ -127,6 +127,24 @@ fn headers_of_other_programs() {
     );
     assert_eq!(h("YUV4MPEG2 W6 H4 Cmono10 XSOMETHING Zelse").info.bit_depth, 10);
     assert_eq!(h("YUV4MPEG2 H4 W6  F24:1 ").info.width, 6);
+    assert_eq!(h("YUV4MPEG2\tW6\tH4\tF24:1").info.width, 6);
+    for line in [
+        "YUV4MPEG2 W6 H4 F25 A1 C420jpeg",
+        "YUV4MPEG2 W6 H4 F25:1 A1:1 C420p8\r",
+    ] {
+        let header = h(line);
+        assert_eq!(header.info.frame_rate, Rational { num: 25, den: 1 }, "{line}");
+        assert_eq!((header.frame_bytes(), header.info.bit_depth), (36, 8), "{line}");
+    }
+    // Parts that are too large on their own, and not as a fraction.
+    let rate = h("YUV4MPEG2 W6 H4 F10000000000:100000000").info.frame_rate;
+    assert_eq!(rate, Rational { num: 100, den: 1 });
+    assert_eq!(h("YUV4MPEG2 W8 H8 C410").frame_bytes(), 64 + 2 * 4);
+    assert_eq!(h("YUV4MPEG2 W8 H8 C440").frame_bytes(), 64 + 2 * 32);
+    let long = format!("YUV4MPEG2 W6 H4 X{}\nFRAME\n{}", "a".repeat(4000), "x".repeat(36));
+    assert_eq!(read(long.as_bytes()).unwrap().1.len(), 1);
+    let fields = h("YUV4MPEG2 W6 H4 Ib").info;
+    assert!(format_header(&fields).contains(" Ib "));
 }
 
 #[test]
@@ -147,7 +165,9 @@ fn malformed_headers_are_refused() {
         "YUV4MPEG2 W16385 H4",
         "YUV4MPEG2 W4 H99999999999999999999",
         "YUV4MPEG2 W4294967296 H4294967296",
-        "YUV4MPEG2 W4 H4 F25",
+        "YUV4MPEG2 W4 H4 F",
+        "YUV4MPEG2 W4 H4 F25:",
+        "YUV4MPEG2 W4 H4 F9999999999999999999:1",
         "YUV4MPEG2 W4 H4 F-1:1",
         "YUV4MPEG2 W4 H4 F4294967296:1",
         "YUV4MPEG2 W4 H4 Ax:y",
@@ -198,6 +218,33 @@ fn truncation_is_found_at_every_byte() {
 }
 
 #[test]
+fn line_ends_of_other_programs() {
+    let samples = [9; 24];
+    let stream = |end: &str, tail: &str| {
+        let mut bytes = format!("YUV4MPEG2 W4 H4 F25:1 C420jpeg{end}").into_bytes();
+        for _ in 0..3 {
+            bytes.extend_from_slice(format!("FRAME{end}").as_bytes());
+            bytes.extend_from_slice(&samples);
+        }
+        [&bytes, tail.as_bytes()].concat()
+    };
+    for (end, tail) in [
+        ("\n", ""),
+        ("\r\n", ""),
+        ("\n", "\n"),
+        ("\n", "\n\n"),
+        ("\r\n", "\r\n"),
+    ] {
+        assert_eq!(read(&stream(end, tail)).unwrap().1.len(), 3, "{end:?} {tail:?}");
+    }
+    assert_eq!(
+        read(&stream("\n", "\nFRAME\n")).unwrap_err().kind(),
+        MediaErrorKind::Invalid,
+        "a frame that an empty line moved"
+    );
+}
+
+#[test]
 fn frame_lines_may_carry_parameters() {
     let info = info(4, 4, Chroma::Gray, 8);
     let bytes = write(&info, 1);
@@ -210,7 +257,7 @@ fn frame_lines_may_carry_parameters() {
     broken[text] = b'G';
     assert_eq!(read(&broken).unwrap_err().kind(), MediaErrorKind::Invalid);
     let mut endless = bytes[..text].to_vec();
-    endless.extend(std::iter::repeat_n(b'F', 5000));
+    endless.extend(std::iter::repeat_n(b'F', 50_000));
     assert_eq!(read(&endless).unwrap_err().kind(), MediaErrorKind::Invalid);
 }
 

@@ -53,7 +53,9 @@ pub struct InfoReport<'a> {
     pub token_bytes: usize,
     pub index: bool,
     pub bytes: u64,
+    /// Bits per pixel of the video, and with the packets of other streams.
     pub bpp: f64,
+    pub file_bpp: f64,
     pub bits_per_second: Option<f64>,
     pub streams: Vec<StreamReport>,
     pub metadata: Vec<MetadataReport<'a>>,
@@ -184,7 +186,13 @@ impl<'a> InfoReport<'a> {
             token_bytes: chunks.token_bytes,
             index: matches!(contents.status, Status::Complete { tail: true, .. }),
             bytes,
-            bpp: bits_per_pixel(bytes, frames, video.width, video.height),
+            bpp: bits_per_pixel(
+                bytes.saturating_sub(contents.packets.iter().map(|packets| packets.bytes).sum()),
+                frames,
+                video.width,
+                video.height,
+            ),
+            file_bpp: bits_per_pixel(bytes, frames, video.width, video.height),
             bits_per_second: seconds.filter(|&s| s > 0.0).map(|s| bytes as f64 * 8.0 / s),
             streams: other_streams(contents, stream),
             metadata: metadata(contents),
@@ -469,6 +477,9 @@ pub fn text(r: &InfoReport<'_>) -> String {
     ));
     lines.extend(r.streams.iter().map(stream));
     let mut size = format!("{} bytes, {:.4} bits per pixel", r.bytes, r.bpp);
+    if r.file_bpp > r.bpp {
+        size.push_str(&format!(" ({:.4} with what is beside the pictures)", r.file_bpp));
+    }
     if let Some(rate) = r.bits_per_second {
         size.push_str(&format!(", {:.1} kbit/s", rate / 1000.0));
     }

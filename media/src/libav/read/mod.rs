@@ -1,50 +1,74 @@
 //! Reads everything that libav can decode.
 
+mod clock;
+mod convert;
+mod filter;
+mod open;
+mod rate;
 mod start;
 
-use super::packets::{Carried, carried};
-use super::{error, file_url, init, positive, seconds, to_av};
+use super::packets::Carried;
+use super::tags::{MasteringDisplay, content_light_of};
+use super::{error, positive, seconds, to_av};
+use crate::along::{color_name, picture};
 use crate::background::{PullSource, starts_after_end};
-use crate::color::{Converter, PlaneRef, code};
+use crate::color::{code, matrix_of};
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::{InputOptions, Start, frames_after};
-use crate::pixel::{Packing, PixelLayout};
-use crate::video::{Extras, MediaKind, VideoInfo, check_size};
-use av::codec::packet::side_data::Type as SideDataType;
-use av::format::Pixel;
-use av::software::scaling;
+use crate::icc::is_srgb;
+use crate::options::{InputOptions, Start};
+use crate::video::{Extras, VideoInfo, check_size};
+use crate::whole;
+use base64::Engine;
+use clock::Clock;
+pub use convert::Pictures;
 use ffmpeg_next as av;
+use filter::Chain;
 use latentbit_codec::Frame;
 use latentbit_container::{Color, ColorRange, Rational, rescale};
+pub use open::{Origin, has_video};
 use std::collections::VecDeque;
 
 /// Decodes the best video stream of a file.
 pub struct LibavReader {
     place: String,
     options: InputOptions,
+    /// Whether the input is a file that can be opened again.
+    is_file: bool,
     input: av::format::context::Input,
     decoder: av::decoder::Video,
     stream: usize,
     time_base: av::Rational,
     first_time: i64,
     info: VideoInfo,
-    /// The format of the last frame and how to convert it.
-    converter: Option<(Pixel, Route)>,
+    /// What is done to decoded frames before they become RGB.
+    chain: Chain,
+    /// None until the first frame has told what pictures are.
+    pictures: Option<Pictures>,
     /// The first frame is decoded while opening, because only frames tell their true format.
     pending: Option<av::frame::Video>,
     start: Option<Start>,
     frames: u64,
     draining: bool,
     damaged: u64,
+    /// Frames that the decoder calls damaged.
+    mended: u64,
     packets: u64,
     /// Packets and seconds of the video stream by the container's own account.
     declared: (Option<u64>, Option<f64>),
+    /// When the file ends by the container's own account, and when the last packet of any stream did, in seconds.
+    ends: (Option<f64>, f64),
+    /// Whether containers of this kind have lists that hide packets.
+    has_edit_lists: bool,
     /// When the last decoded frame is shown.
     last_time: f64,
+    /// The time of the last decoded frame, mended to rise.
+    last_shown: Option<i64>,
     /// Time of the first frame that was given, and of the last one after it.
     times: Option<(i64, i64)>,
     /// Sound and subtitles, by their streams in the file.
     carried: Vec<Option<Carried>>,
+    /// Mends times that jump; none for kinds of files in which they do not.
+    clock: Option<Clock>,
     /// The start that was asked for.
     starting: Option<Start>,
     extras: Extras,
@@ -55,8 +79,14 @@ pub struct LibavReader {
     read_error: Option<MediaError>,
     /// Whether frames have been asked for.
     begun: bool,
+    /// Whether the last frame has been decoded.
+    ended: bool,
+    /// When the first frame that was given is shown, in seconds.
+    begin_at: Option<f64>,
     /// How the start is being reached, until it has been.
     landing: Option<Landing>,
+    /// Packets of all streams that were read to judge the rate.
+    peeked: VecDeque<av::Packet>,
     /// Video packets that were read ahead of the decoder.
     ahead: VecDeque<av::Packet>,
     /// Whether packets at the beginning were not read.
@@ -79,16 +109,11 @@ struct Landing {
     first_packets: Vec<Option<(i64, i64)>>,
 }
 
-/// The way from a decoded frame to RGB.
-struct Route {
-    /// Brings packed and exotic formats, or another size, to a layout that [`Converter`] takes.
-    scaler: Option<scaling::Context>,
-    layout: PixelLayout,
-    converter: Converter,
-}
-
 /// Packets that may fail to decode one after the other before the file counts as broken.
 const MAX_DAMAGED: u64 = 1000;
+
+/// Times are compared with this slack, as those of a start are.
+const TIME_SLACK: f64 = 1e-6;
 
 /// Seconds by which sound may be late or early and still belong to a frame.
 const SOUND_SLACK: f64 = 1.0;
@@ -97,166 +122,113 @@ const SOUND_SLACK: f64 = 1.0;
 const MAX_WAITING: usize = 64 << 20;
 
 impl LibavReader {
-    /// Opens a file and decodes its first frame.
-    pub fn new(place: &str, options: &InputOptions) -> Result<Self, MediaError> {
-        init();
-        let input = open_input(place)?;
-        let streams = || input.streams();
-        let has_audio = streams().any(|s| s.parameters().medium() == av::media::Type::Audio);
-        let cover = av::format::stream::Disposition::ATTACHED_PIC;
-        let best = input
-            .streams()
-            .best(av::media::Type::Video)
-            .filter(|s| !s.disposition().contains(cover));
-        let Some(best) = best else {
-            let what = if has_audio {
-                "there is sound but no video"
-            } else {
-                "there is no video"
-            };
-            return Err(MediaError::new(
-                MediaErrorKind::Invalid,
-                place,
-                format!("{what} in this file"),
-            ));
-        };
-        if best.side_data().any(|d| d.kind() == SideDataType::DisplayMatrix) {
-            tracing::warn!(
-                "{place}: the rotation that the file asks for is ignored; frames stay as they are coded"
-            );
-        }
-        let mut context =
-            av::codec::Context::from_parameters(best.parameters()).map_err(|e| error(place, "decode", e))?;
-        context.set_threading(av::threading::Config {
-            kind: av::threading::Type::Frame,
-            count: options.threads,
-            ..Default::default()
-        });
-        let decoder = context.decoder().video().map_err(|e| match e {
-            av::Error::DecoderNotFound => MediaError::new(
-                MediaErrorKind::Unsupported,
-                place,
-                format!("this libav has no decoder for {:?}", best.parameters().id()),
-            ),
-            other => error(place, "open the decoder", other),
-        })?;
-        check_size(place, u64::from(decoder.width()), u64::from(decoder.height()))?;
-        let format = input.format().name().to_owned();
-        let still = (format.ends_with("_pipe") || format == "image2") && !place.contains('%');
-        let frame_rate = positive(best.avg_frame_rate())
-            .or_else(|| positive(best.rate()))
-            .unwrap_or(Rational { num: 25, den: 1 });
-        let frame_count = if still {
-            Some(1)
-        } else {
-            count_hint(&best, &input, frame_rate)
-        };
-        let declared = (
-            u64::try_from(best.frames()).ok().filter(|n| *n > 0),
-            (best.duration() > 0)
-                .then(|| seconds(best.duration(), best.time_base()))
-                .or_else(|| {
-                    // Of the whole file, so it speaks of the video only when there is nothing else.
-                    (!has_audio && input.duration() > 0)
-                        .then(|| input.duration() as f64 / f64::from(av::ffi::AV_TIME_BASE))
-                }),
-        );
-        let (stream, time_base) = (best.index(), best.time_base());
-        let (carried, packet_streams) = carried(place, &input, options);
-        let first_time = if best.start_time() == av::ffi::AV_NOPTS_VALUE {
-            0
-        } else {
-            best.start_time()
-        };
-        let mut reader = Self {
-            place: place.to_owned(),
-            options: options.clone(),
-            input,
-            decoder,
-            stream,
-            time_base,
-            first_time,
-            info: VideoInfo {
-                time_base: positive(time_base).filter(|_| !still),
-                // The caller cannot take these off: the reader is what goes by the start.
-                frame_count: frames_after(options.start, frame_count, frame_rate),
-                packet_streams,
-                kind: if still {
-                    MediaKind::StillImage
-                } else {
-                    MediaKind::Video
-                },
-                // The first frame tells the size and the rest.
-                ..VideoInfo::new(0, 0, frame_rate)
-            },
-            converter: None,
-            pending: None,
-            start: options.start,
-            frames: 0,
-            draining: false,
-            damaged: 0,
-            packets: 0,
-            declared,
-            last_time: 0.0,
-            times: None,
-            carried,
-            starting: options.start,
-            extras: Extras::default(),
-            waiting: 0,
-            unwanted: match options.start {
-                Some(Start::Seconds(start)) => start - SOUND_SLACK,
-                _ => f64::NEG_INFINITY,
-            },
-            read_error: None,
-            begun: false,
-            landing: None,
-            ahead: VecDeque::new(),
-            sought: false,
-        };
-        let Some(first) = reader.decode()? else {
-            return Err(MediaError::new(
-                MediaErrorKind::Truncated { frames: 0 },
-                place,
-                "not one frame could be decoded; the file is cut off or damaged",
-            ));
-        };
-        reader.describe(&first)?;
-        reader.pending = Some(first);
-        Ok(reader)
-    }
-
     /// Takes from the first frame what the file's header may not say.
-    fn describe(&mut self, frame: &av::frame::Video) -> Result<(), MediaError> {
+    fn describe(&mut self, frame: &mut av::frame::Video) -> Result<(), MediaError> {
         check_size(&self.place, u64::from(frame.width()), u64::from(frame.height()))?;
-        let name = format_name(frame.format());
-        let (layout, _) = direct_layout(frame.format()).unwrap_or_else(|| nearest_layout(name));
-        let rgb = matches!(layout.packing, Packing::Gbr | Packing::Rgb);
+        let decoded = frame.format();
+        let name = convert::format_name(decoded);
+        let rgb = convert::is_rgb(&convert::layout_of(decoded).0);
         let range = match frame.color_range() {
             _ if rgb || name.starts_with("yuvj") => ColorRange::Full,
             av::color::Range::MPEG => ColorRange::Limited,
             av::color::Range::JPEG => ColorRange::Full,
             _ => ColorRange::Unspecified,
         };
-        let matrix = av::ffi::AVColorSpace::from(frame.color_space()) as u32 as u8;
-        self.info.width = frame.width();
-        self.info.height = frame.height();
-        self.info.pixel_aspect = positive(frame.aspect_ratio()).unwrap_or(Rational { num: 1, den: 1 });
-        self.info.color = Color {
+        let mut color = Color {
             primaries: av::ffi::AVColorPrimaries::from(frame.color_primaries()) as u32 as u8,
             transfer: av::ffi::AVColorTransferCharacteristic::from(frame.color_transfer_characteristic())
                 as u32 as u8,
-            // A YUV picture that claims the RGB matrix has simply left the field at zero.
-            matrix: match (rgb, matrix) {
-                (true, _) => code::MATRIX_RGB,
-                (false, code::MATRIX_RGB) => code::UNSPECIFIED,
-                (false, known) => known,
-            },
+            matrix: av::ffi::AVColorSpace::from(frame.color_space()) as u32 as u8,
             range,
         };
+        if !rgb {
+            let matrix = matrix_of(&color);
+            color.matrix = matrix.ok_or_else(|| {
+                MediaError::new(
+                    MediaErrorKind::Unsupported,
+                    &self.place,
+                    format!(
+                        "its colours have the matrix {} of H.273, which is not known here and would come out wrong; \
+                         bring them to another one first (ffmpeg -vf zscale=matrix=709)",
+                        color.matrix
+                    ),
+                )
+            })?;
+        }
+        self.chain
+            .begin(&mut self.input, self.stream, frame, self.info.frame_rate)?;
+        let output = self.chain.output();
+        check_size(&self.place, output.width.into(), output.height.into())?;
+        let (layout, target) = convert::layout_of(output.format);
+        if convert::is_rgb(&layout) {
+            (color.matrix, color.range) = (code::MATRIX_RGB, ColorRange::Full);
+        } else if rgb {
+            (color.matrix, color.range) = (code::UNSPECIFIED, ColorRange::Unspecified);
+        }
+        (self.info.width, self.info.height) = (output.width, output.height);
+        self.info.unfiltered = self.chain.upright_size();
+        self.info.pixel_aspect = output.aspect;
+        if self.chain.is_asked_for() {
+            self.info.nominal_rate = None;
+        }
+        self.info.frame_rate = output.rate;
+        self.info.time_base = self.info.time_base.map(|_| output.time_base);
+        self.info.color = color;
         self.info.chroma = layout.chroma();
         self.info.chroma_location = av::ffi::AVChromaLocation::from(frame.chroma_location()) as u32 as u8;
         self.info.bit_depth = layout.depth;
+        self.info.alpha = convert::has_alpha(target) && convert::is_transparent(frame);
+        if self.info.alpha {
+            let color = color_name(self.options.background);
+            tracing::warn!(
+                "{}: pictures have transparency; they are laid over {color} (--background)",
+                self.place
+            );
+            self.info
+                .along
+                .video_tags
+                .push((picture::BACKGROUND.to_owned(), color));
+        }
+        self.describe_along(frame);
+        self.pictures = Some(Pictures::new(
+            &self.place,
+            (output.width, output.height),
+            color,
+            self.info.chroma_location,
+            self.options.background,
+        ));
         Ok(())
+    }
+
+    /// Notes what stream and first frame say of brightness, colours, transparency and fields.
+    fn describe_along(&mut self, frame: &av::frame::Video) {
+        use av::codec::packet::side_data::Type as Beside;
+        use av::frame::side_data::Type as Within;
+        let Some(stream) = self.input.stream(self.stream) else {
+            return;
+        };
+        let beside = |kind: Beside| stream.side_data().find(|data| data.kind() == kind);
+        let bytes = |kind: Beside, within: Within| {
+            let found = beside(kind).map(|data| data.data().to_vec());
+            found.or_else(|| frame.side_data(within).map(|data| data.data().to_vec()))
+        };
+        let tags = &mut self.info.along.video_tags;
+        if let Some(display) = bytes(Beside::MasteringDisplayMetadata, Within::MasteringDisplayMetadata)
+            .and_then(|bytes| MasteringDisplay::of_libav(&bytes))
+        {
+            tags.push((picture::MASTERING_DISPLAY.to_owned(), display.text()));
+        }
+        let light = bytes(Beside::ContentLightLevel, Within::ContentLightLevel);
+        tags.extend(light.and_then(|bytes| content_light_of(&bytes)));
+        let profile = bytes(Beside::ICC_PROFILE, Within::IccProfile);
+        if let Some(profile) = profile.filter(|profile| !is_srgb(profile)) {
+            let text = base64::engine::general_purpose::STANDARD.encode(profile);
+            tags.push((picture::ICC_PROFILE.to_owned(), text));
+        }
+        if self.chain.keeps_fields() {
+            let first = if frame.is_top_first() { "top" } else { "bottom" };
+            tags.push((picture::FIELDS.to_owned(), first.to_owned()));
+        }
     }
 
     /// The next decoded frame in display order.
@@ -269,6 +241,9 @@ impl LibavReader {
             match self.decoder.receive_frame(&mut frame) {
                 Ok(()) => {
                     self.last_time = self.last_time.max(self.time_of(&frame));
+                    if self.landing.is_none() && (frame.is_corrupt() || frame.has_decode_errors()) {
+                        self.mended += 1;
+                    }
                     return Ok(Some(frame));
                 }
                 Err(av::Error::Eof) => return self.end(),
@@ -312,10 +287,9 @@ impl LibavReader {
             {
                 return Ok(Some(packet));
             }
-            let mut packet = av::Packet::empty();
-            match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() != self.stream => self.carry(&packet),
-                Ok(()) => {
+            match self.read_packet() {
+                Ok(packet) if packet.stream() != self.stream => self.carry(&packet),
+                Ok(packet) => {
                     self.packets += 1;
                     if let Some(packet) = self.approach(packet)? {
                         return Ok(Some(packet));
@@ -335,9 +309,79 @@ impl LibavReader {
         }
     }
 
+    /// The next packet of any stream, with times that run on.
+    fn read_packet(&mut self) -> Result<av::Packet, av::Error> {
+        let mut packet = match self.peeked.pop_front() {
+            Some(packet) => packet,
+            None => {
+                let mut packet = av::Packet::empty();
+                packet.read(&mut self.input)?;
+                packet
+            }
+        };
+        self.mend_times(&mut packet);
+        Ok(packet)
+    }
+
+    /// Brings the times of a packet to a clock that does not jump, and keeps in mind when it ends.
+    fn mend_times(&mut self, packet: &mut av::Packet) {
+        use av::Rescale;
+        const MICROSECONDS: av::Rational = av::Rational(1, 1_000_000);
+        let index = packet.stream();
+        let Some(stream) = self.input.stream(index) else {
+            return;
+        };
+        let base = stream.time_base();
+        let medium = stream.parameters().medium();
+        if let Some(clock) = &mut self.clock
+            && matches!(medium, av::media::Type::Video | av::media::Type::Audio)
+        {
+            let time = packet.dts().or(packet.pts());
+            let frame = Rational {
+                num: self.info.frame_rate.den,
+                den: self.info.frame_rate.num,
+            };
+            let duration = match packet.duration() {
+                known @ 1.. => known.rescale(base, MICROSECONDS),
+                _ if index == self.stream => rescale(
+                    1,
+                    frame,
+                    Rational {
+                        num: 1,
+                        den: 1_000_000,
+                    },
+                ),
+                _ => 0,
+            };
+            let (offset, jump) =
+                clock.mend(index, time.map(|time| time.rescale(base, MICROSECONDS)), duration);
+            if let Some(jump) = jump
+                && clock.jumps == 1
+                && self.landing.is_none()
+            {
+                let begin = seconds(self.first_time, self.time_base);
+                tracing::warn!(
+                    "{}: the clock jumps by {:.3} s at {:.3} s, as where recordings were joined; times run on",
+                    self.place,
+                    jump.by as f64 / 1e6,
+                    jump.at as f64 / 1e6 - begin
+                );
+            }
+            if offset != 0 {
+                let offset = offset.rescale(MICROSECONDS, base);
+                packet.set_pts(packet.pts().map(|time| time.saturating_add(offset)));
+                packet.set_dts(packet.dts().map(|time| time.saturating_add(offset)));
+            }
+        }
+        if let Some(time) = packet.pts().or(packet.dts()) {
+            let end = seconds(time.saturating_add(packet.duration().max(0)), base);
+            self.ends.1 = self.ends.1.max(end);
+        }
+    }
+
     /// Keeps a packet of another stream.
     fn carry(&mut self, packet: &av::Packet) {
-        let Some(carried) = self.carried.get(packet.stream()).and_then(Option::as_ref) else {
+        let Some(carried) = self.carried.get_mut(packet.stream()).and_then(Option::as_mut) else {
             return;
         };
         let Some(made) = carried.packet(packet) else {
@@ -386,23 +430,22 @@ impl LibavReader {
         self.extras.packets = packets;
     }
 
-    /// The time of a frame, counted from the first one that was given; times that do not rise are mended.
-    fn frame_time(&mut self, frame: &av::frame::Video) -> Option<i64> {
-        let base = self.info.time_base?;
+    /// The time of a decoded frame; times that do not rise are mended.
+    fn shown_at(&mut self, frame: &av::frame::Video) -> i64 {
         let tick = Rational {
             num: self.info.frame_rate.den,
             den: self.info.frame_rate.num,
         };
+        let base = positive(self.time_base).unwrap_or(tick);
         let step = rescale(1, tick, base).max(1);
-        let time = match (frame.timestamp(), self.times) {
-            (Some(time), None) => time,
-            (Some(time), Some((_, last))) if time > last => time,
-            (_, Some((_, last))) => last.saturating_add(step),
+        let time = match (frame.timestamp(), self.last_shown) {
+            (Some(time), Some(last)) if time <= last => last.saturating_add(step),
+            (Some(time), _) => time,
+            (None, Some(last)) => last.saturating_add(step),
             (None, None) => self.first_time,
         };
-        let (first, _) = *self.times.get_or_insert((time, time));
-        self.times = Some((first, time));
-        Some(time.saturating_sub(first))
+        self.last_shown = Some(time);
+        time
     }
 
     /// As in players, a packet that does not decode costs its frames, not the rest of the video.
@@ -428,127 +471,90 @@ impl LibavReader {
         if self.damaged > 0 {
             tracing::warn!("{}: {} damaged packets were left out", self.place, self.damaged);
         }
-        let truncated = |why: String| {
-            Err(MediaError::new(
+        if self.mended > 0 {
+            tracing::warn!(
+                "{}: {} frames are damaged; the decoder made up what it could not read",
+                self.place,
+                self.mended
+            );
+        }
+        match self.lacking() {
+            None => Ok(None),
+            Some(why) => Err(MediaError::new(
                 MediaErrorKind::Truncated { frames: self.frames },
                 &self.place,
                 format!(
                     "the file is cut off or damaged after {} frames: {why}",
                     self.frames
                 ),
-            ))
-        };
+            )),
+        }
+    }
+
+    /// At the end of what can be read: what shows that there was more, if anything does.
+    fn lacking(&self) -> Option<String> {
         if let Some(e) = &self.read_error {
-            return truncated(e.to_string());
+            return Some(e.to_string());
         }
-        let frame_time = f64::from(self.info.frame_rate.den) / f64::from(self.info.frame_rate.num);
+        let frame_time = f64::from(self.info.frame_rate.den) / f64::from(self.info.frame_rate.num.max(1));
         let end = self.last_time + frame_time;
-        match self.declared {
+        if let (Some(packets), Some(duration)) = self.declared {
             // Edit lists hide packets and shorten the duration with them, so one shortfall alone proves nothing.
-            (Some(packets), Some(duration))
-                if end < duration - 0.5 * frame_time && self.all_packets() < packets =>
-            {
-                truncated(format!("its index lists {packets} and {duration:.2} s"))
+            let short = end < duration - 0.5 * frame_time || !self.has_edit_lists;
+            if short && self.all_packets() < packets {
+                return Some(format!("its index lists {packets} frames and {duration:.2} s"));
             }
-            (None, Some(duration)) if end < duration - 0.5 - frame_time => {
-                tracing::warn!(
-                    "{}: the video ends after {end:.2} s and the file says {duration:.2} s; it may be cut off",
-                    self.place
-                );
-                Ok(None)
-            }
-            _ => Ok(None),
         }
+        // Whatever the streams, one of them lasts to the end of a whole file.
+        let (declared, last) = self.ends;
+        let last = last.max(end + seconds(self.first_time, self.time_base));
+        if let Some(declared) = declared
+            && last < declared - 0.5 - frame_time
+        {
+            return Some(format!(
+                "it says that it ends at {declared:.2} s, and the last packet does at {last:.2} s"
+            ));
+        }
+        if self.is_file {
+            let file = std::fs::File::open(&self.place).ok()?;
+            return whole::missing(file).ok().flatten();
+        }
+        None
     }
 
     /// How many packets the video has in this file.
     fn all_packets(&self) -> u64 {
-        match self.sought {
+        match self.sought && self.is_file {
             true => count_packets(&self.place, self.stream).unwrap_or(self.packets),
             false => self.packets,
         }
     }
 
-    fn convert(&mut self, frame: &av::frame::Video) -> Result<Frame, MediaError> {
-        let (w, h) = (self.info.width, self.info.height);
-        let upside_down = (0..frame.planes()).any(|p| (frame.stride(p) as isize) < 0);
-        let plain = !upside_down && (frame.width(), frame.height()) == (w, h);
-        let reusable = |route: &Route| match &route.scaler {
-            None => plain,
-            Some(s) => (s.input().width, s.input().height) == (frame.width(), frame.height()),
-        };
-        if !self
-            .converter
-            .as_ref()
-            .is_some_and(|(format, route)| *format == frame.format() && reusable(route))
-        {
-            self.converter = Some((frame.format(), self.route(frame, plain)?));
-        }
-        let Some((_, route)) = &mut self.converter else {
-            return Err(MediaError::new(
-                MediaErrorKind::Unsupported,
-                &self.place,
-                "no way to RGB",
-            ));
-        };
-        let mut scaled = av::frame::Video::empty();
-        let source = match &mut route.scaler {
-            Some(scaler) => {
-                scaler
-                    .run(frame, &mut scaled)
-                    .map_err(|e| error(&self.place, "convert", e))?;
-                &scaled
+    /// The next decoded frame that is not before the start and not after the end.
+    fn next_wanted(&mut self) -> Result<Option<av::frame::Video>, MediaError> {
+        while let Some(frame) = self.decode()? {
+            let time = self.time_of(&frame);
+            if let Some(start) = self.start {
+                if start.skips(self.frames, time) {
+                    self.unwanted = self.unwanted.max(time - SOUND_SLACK);
+                    self.frames += 1;
+                    continue;
+                }
+                self.start = None;
             }
-            None => frame,
-        };
-        if source.planes() < route.layout.plane_count() {
-            return Err(MediaError::new(
-                MediaErrorKind::Io,
-                &self.place,
-                "there is no memory for a frame",
-            ));
+            let begin = *self.begin_at.get_or_insert(time);
+            if self
+                .options
+                .filters
+                .seconds
+                .is_some_and(|end| time - begin >= end - TIME_SLACK)
+            {
+                return Ok(None);
+            }
+            self.frames += 1;
+            return Ok(Some(frame));
         }
-        let planes: Vec<PlaneRef<'_>> = (0..route.layout.plane_count())
-            .map(|p| PlaneRef {
-                data: source.data(p),
-                stride: source.stride(p),
-            })
-            .collect();
-        Ok(route.converter.planes_to_rgb(&planes))
-    }
-
-    fn route(&self, frame: &av::frame::Video, plain: bool) -> Result<Route, MediaError> {
-        let (w, h) = (self.info.width, self.info.height);
-        let direct = direct_layout(frame.format());
-        let (layout, target) = direct.unwrap_or_else(|| nearest_layout(format_name(frame.format())));
-        let scaler = if direct.is_some() && plain {
-            None
-        } else {
-            let flags =
-                scaling::Flags::BICUBIC | scaling::Flags::ACCURATE_RND | scaling::Flags::FULL_CHR_H_INT;
-            let made =
-                scaling::Context::get(frame.format(), frame.width(), frame.height(), target, w, h, flags);
-            Some(made.map_err(|_| {
-                let name = format_name(frame.format());
-                MediaError::new(
-                    MediaErrorKind::Unsupported,
-                    &self.place,
-                    format!("pixel format {name} cannot be converted"),
-                )
-            })?)
-        };
-        let converter = Converter::new(
-            w as usize,
-            h as usize,
-            layout,
-            &self.info.color,
-            self.info.chroma_location,
-        );
-        Ok(Route {
-            scaler,
-            layout,
-            converter,
-        })
+        Ok(None)
     }
 
     /// Seconds since the first frame; frames without a time count on at the frame rate.
@@ -569,10 +575,9 @@ impl PullSource for LibavReader {
 
     fn skip(&mut self, count: u64) -> Result<u64, MediaError> {
         for done in 0..count {
-            if self.decode()?.is_none() {
+            if self.pull()?.is_none() {
                 return Ok(done);
             }
-            self.frames += 1;
         }
         Ok(count)
     }
@@ -582,20 +587,36 @@ impl PullSource for LibavReader {
             self.go_to_start()?;
             self.begun = true;
         }
-        while let Some(frame) = self.decode()? {
-            if let Some(start) = self.start {
-                let time = self.time_of(&frame);
-                if start.skips(self.frames, time) {
-                    self.unwanted = self.unwanted.max(time - SOUND_SLACK);
-                    self.frames += 1;
-                    continue;
+        loop {
+            if let Some(frame) = self.chain.pull()? {
+                let Some(pictures) = &mut self.pictures else {
+                    return Ok(None);
+                };
+                let picture = pictures.convert(&frame)?;
+                if self.info.time_base.is_some()
+                    && let Some(time) = frame.pts()
+                {
+                    let (first, last) = *self.times.get_or_insert((time, time));
+                    self.times = Some((first, time.max(last)));
+                    self.extras.time = Some(time.saturating_sub(first));
+                    self.extras.duration = self.chain.duration(&frame);
                 }
-                self.start = None;
+                return Ok(Some(picture));
             }
-            let picture = self.convert(&frame)?;
-            self.extras.time = self.frame_time(&frame);
-            self.frames += 1;
-            return Ok(Some(picture));
+            if self.ended {
+                break;
+            }
+            match self.next_wanted()? {
+                Some(mut frame) => {
+                    let time = self.shown_at(&frame);
+                    frame.set_pts(Some(time));
+                    self.chain.push(&mut self.input, self.stream, &mut frame)?;
+                }
+                None => {
+                    self.ended = true;
+                    self.chain.end()?;
+                }
+            }
         }
         if self.start.take().is_some() && self.frames > 0 {
             return Err(starts_after_end(&self.place, self.frames));
@@ -606,8 +627,11 @@ impl PullSource for LibavReader {
     fn extras(&mut self) -> Extras {
         let mut extras = std::mem::take(&mut self.extras);
         self.waiting = 0;
-        let first = self.times.map_or(self.first_time, |(first, _)| first);
         let base = positive(self.time_base).unwrap_or(Rational { num: 1, den: 1 });
+        let (first, base) = match (self.times, self.info.time_base) {
+            (Some((first, _)), Some(base)) => (first, base),
+            _ => (self.first_time, base),
+        };
         extras.packets.retain_mut(|(number, packet)| {
             let Some(stream) = self.info.packet_streams.get(*number) else {
                 return false;
@@ -622,98 +646,13 @@ impl PullSource for LibavReader {
     }
 }
 
-fn open_input(place: &str) -> Result<av::format::context::Input, MediaError> {
-    let mut settings = av::Dictionary::new();
-    // A playlist must not reach out into the network on its own.
-    settings.set("protocol_whitelist", "file");
-    av::format::input_with_dictionary(&file_url(place, place)?, settings).map_err(|e| match e {
-        av::Error::InvalidData | av::Error::Eof => MediaError::new(
-            MediaErrorKind::Invalid,
-            place,
-            "not a video that libav knows, or its beginning or index is missing; \
-                 expected a file such as mp4, mkv, webm, mov, avi or gif (check with ffprobe)",
-        ),
-        other => error(place, "open", other),
-    })
-}
-
 /// Packets of a stream, counted one by one.
 fn count_packets(place: &str, stream: usize) -> Result<u64, MediaError> {
-    let mut input = open_input(place)?;
+    let mut input = open::open_file(place, false)?;
     let mut count = 0;
     let mut packet = av::Packet::empty();
     while packet.read(&mut input).is_ok() {
         count += u64::from(packet.stream() == stream);
     }
     Ok(count)
-}
-
-/// Frames as the container counts them, or as its duration suggests.
-fn count_hint(
-    stream: &av::format::stream::Stream<'_>,
-    input: &av::format::context::Input,
-    rate: Rational,
-) -> Option<u64> {
-    if let Some(frames) = u64::try_from(stream.frames()).ok().filter(|n| *n > 0) {
-        return Some(frames);
-    }
-    let duration = if stream.duration() > 0 {
-        seconds(stream.duration(), stream.time_base())
-    } else if input.duration() > 0 {
-        input.duration() as f64 / f64::from(av::ffi::AV_TIME_BASE)
-    } else {
-        return None;
-    };
-    Some((duration * f64::from(rate.num) / f64::from(rate.den)).round() as u64)
-}
-
-fn format_name(format: Pixel) -> &'static str {
-    format.descriptor().map_or("none", |d| d.name())
-}
-
-/// The layout of a format that [`Converter`] takes as it is.
-fn direct_layout(format: Pixel) -> Option<(PixelLayout, Pixel)> {
-    // A name without its byte order would be another format, so the parser's short forms do no harm here.
-    PixelLayout::from_ffmpeg_name(format_name(format)).map(|layout| (layout, format))
-}
-
-/// For other formats than those of [`direct_layout`]: the layout, with its libav format, that loses least.
-fn nearest_layout(name: &str) -> (PixelLayout, Pixel) {
-    // The same samples in the other byte order.
-    if let Some(base) = name.strip_suffix("be")
-        && let Some(layout) = PixelLayout::from_ffmpeg_name(&format!("{base}le"))
-        && let Ok(format) = layout.ffmpeg_name().parse()
-    {
-        return (layout, format);
-    }
-    let target = match name {
-        "nv12" | "nv21" => "yuv420p",
-        "nv16" | "yuyv422" | "uyvy422" | "yvyu422" => "yuv422p",
-        "nv24" | "nv42" => "yuv444p",
-        "uyyvyy411" => "yuv411p",
-        "monow" | "monob" | "ya8" => "gray",
-        "ya16le" | "ya16be" => "gray16le",
-        _ if name.starts_with("p010") => "yuv420p10le",
-        _ if name.starts_with("p016") => "yuv420p16le",
-        _ if name.starts_with("p210") || name.starts_with("y210") || name.starts_with("nv20") => {
-            "yuv422p10le"
-        }
-        _ if name.starts_with("p216") => "yuv422p16le",
-        _ if name.starts_with("p410") => "yuv444p10le",
-        _ if name.starts_with("p416") => "yuv444p16le",
-        _ if [
-            "rgb48", "bgr48", "rgba64", "bgra64", "x2rgb", "x2bgr", "gbrp", "gbrap", "xyz12",
-        ]
-        .iter()
-        .any(|p| name.starts_with(p)) =>
-        {
-            "rgb48le"
-        }
-        _ if name.starts_with("grayf32") => "gray16le",
-        _ => "rgb24",
-    };
-    match (PixelLayout::from_ffmpeg_name(target), target.parse()) {
-        (Some(layout), Ok(format)) => (layout, format),
-        _ => (PixelLayout::packed_rgb(8), Pixel::RGB24),
-    }
 }

@@ -1,7 +1,8 @@
 //! Goes to a start in the middle of a file without decoding all that comes before it.
 
 use super::super::{positive, seconds};
-use super::{Landing, LibavReader, MAX_WAITING};
+use super::clock::Clock;
+use super::{Landing, LibavReader, MAX_WAITING, Origin};
 use crate::error::{MediaError, MediaErrorKind};
 use crate::options::Start;
 use crate::video::{Extras, MediaKind};
@@ -49,7 +50,8 @@ impl LibavReader {
         let Some(Start::Seconds(start)) = self.start else {
             return Ok(());
         };
-        if start < NEAR || !self.restarts_at_key_frames() {
+        // A pipe has no way back when a landing fails.
+        if start < NEAR || !self.is_file || !self.restarts_at_key_frames() {
             return Ok(());
         }
         let streams = &self.info.packet_streams;
@@ -61,11 +63,17 @@ impl LibavReader {
                     return Ok(());
                 }
             }
-            *self = Self::new(&self.place, &self.options)?;
+            self.reopen()?;
         }
         if !self.walk(start) {
-            *self = Self::new(&self.place, &self.options)?;
+            self.reopen()?;
         }
+        Ok(())
+    }
+
+    /// Goes back to the beginning.
+    fn reopen(&mut self) -> Result<(), MediaError> {
+        *self = Self::new(&self.place, Origin::File, &self.options)?;
         Ok(())
     }
 
@@ -81,6 +89,9 @@ impl LibavReader {
         self.extras = Extras::default();
         (self.waiting, self.last_time, self.draining) = (0, 0.0, false);
         self.ahead.clear();
+        self.peeked.clear();
+        self.clock = self.clock.take().map(|_| Clock::new(self.input.streams().len()));
+        self.last_shown = None;
         self.read_error = None;
         self.damaged = 0;
         self.sought = true;
@@ -158,10 +169,12 @@ impl LibavReader {
                 return true;
             };
             let time = rescale(time, base, described.time_base);
+            let own = positive(stream.time_base()).unwrap_or(described.time_base);
+            let at = |time: i64| rescale(time, own, described.time_base);
             match *first_packet {
-                Some((begin, end)) => end <= time || begin == stream.start_time(),
+                Some((begin, end)) => end <= time || begin == at(stream.start_time()),
                 None => {
-                    stream.duration() > 0 && stream.start_time().saturating_add(stream.duration()) <= time
+                    stream.duration() > 0 && at(stream.start_time().saturating_add(stream.duration())) <= time
                 }
             }
         })

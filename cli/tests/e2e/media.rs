@@ -1,0 +1,497 @@
+//! Media files there and back: times, names, colours, and what is said of the rest.
+#![cfg(feature = "libav")]
+
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use crate::carry::{clip, hash, times, tool};
+use crate::support::{command, folder, names, read, run, tiny, write};
+
+const X264: &str = "-c:v libx264 -preset veryfast -crf 30";
+
+/// Times of a stream's packets, from the first one on.
+fn from_first(folder: &TempDir, file: &str) -> Vec<f64> {
+    let times = times(folder, file, "v:0");
+    times.iter().map(|time| time - times[0]).collect()
+}
+
+/// How long a file says that it is, in seconds.
+fn duration(folder: &TempDir, file: &str) -> f64 {
+    let text = tool(
+        folder,
+        "ffprobe",
+        &format!("-show_entries format=duration -of csv=p=0 {file}"),
+    );
+    text.trim().parse().unwrap()
+}
+
+fn frames_of(folder: &TempDir, file: &str) -> usize {
+    let line =
+        format!("-count_frames -select_streams v:0 -show_entries stream=nb_read_frames -of csv=p=0 {file}");
+    tool(folder, "ffprobe", &line)
+        .trim()
+        .trim_end_matches(',')
+        .parse()
+        .unwrap()
+}
+
+/// Makes a clip whose frames are shown at these ticks of a clock with `ticks` per second.
+fn timed(folder: &TempDir, name: &str, ticks: u32, times: &[i64]) {
+    // A chain of conditions, halving each time, because expressions have no tables.
+    fn table(from: usize, times: &[i64]) -> String {
+        match times {
+            [one] => one.to_string(),
+            _ => {
+                let half = times.len() / 2;
+                let (low, high) = (table(from, &times[..half]), table(from + half, &times[half..]));
+                format!("if(lt(N\\,{})\\,{low}\\,{high})", from + half)
+            }
+        }
+    }
+    let clock = format!("settb=1/{ticks},setpts={}", table(0, times));
+    let n = times.len();
+    tool(
+        folder,
+        "ffmpeg",
+        &format!(
+            "-y -f lavfi -i testsrc2=s=32x16:r=25:d={n} -frames:v {n} -vf {clock} -fps_mode passthrough -enc_time_base 1:{ticks} {X264} -bf 2 -video_track_timescale {ticks} {name}"
+        ),
+    );
+}
+
+/// Whatever clock, jitter and gaps: each frame comes back at its time, within a tick of what it is written to.
+#[test]
+fn times_survive_in_every_container() {
+    let folder = folder();
+    let mut seed = 7u64;
+    let mut random = move |below: u64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((seed >> 33) % below) as i64
+    };
+    let mut cases: Vec<(u32, Vec<i64>)> = Vec::new();
+    for ticks in [600u32, 1000, 15360, 90_000, 1_000_000, 10_000_019] {
+        let frame = i64::from(ticks) / 25;
+        // Around 25 per second, with jitter, and stills of up to a minute.
+        let mut time = 0;
+        let mut times = Vec::new();
+        for n in 0..24 {
+            times.push(time);
+            time += frame + random(frame as u64 / 2) - frame / 4;
+            if n % 9 == 7 {
+                // MP4 has 28 bits for it.
+                time += random((60 * u64::from(ticks)).min(200_000_000));
+            }
+        }
+        cases.push((ticks, times));
+    }
+    cases.push((90_000, vec![0]));
+    for (ticks, times_in) in cases {
+        timed(&folder, "a.mp4", ticks, &times_in);
+        let given = from_first(&folder, "a.mp4");
+        assert_eq!(given.len(), times_in.len());
+        run(&folder, &tiny("encode a.mp4 -o a.lbit -y")).expect(0);
+        for (name, tick) in [
+            ("b.mkv", 1e-3),
+            ("b.mp4", 1.0 / 200_000.0),
+            ("b.mov", 1.0 / 200_000.0),
+            ("b.webm", 1e-3),
+            ("b.ts", 1.0 / 90_000.0),
+        ] {
+            // VP8 is quicker than the default of WebM.
+            let codec = if name == "b.webm" {
+                "-c:v libvpx"
+            } else {
+                "-preset ultrafast"
+            };
+            run(&folder, &tiny(&format!("decode a.lbit -o {name} -y {codec}"))).expect(0);
+            let found = from_first(&folder, name);
+            assert_eq!(found.len(), given.len(), "{ticks} {name}");
+            for (a, b) in given.iter().zip(&found) {
+                assert!((a - b).abs() <= tick * 1.01 + 1e-6, "{ticks} {name}: {b} for {a}");
+            }
+        }
+    }
+}
+
+/// A recording of a screen: 90 kHz, stills, and an average that is no round number.
+#[test]
+fn a_clock_is_no_product_of_rates() {
+    let folder = folder();
+    let frames = 300;
+    let at = |n: i64| n * 3000 + (60.0 * (n as f64 * 1.3).sin()) as i64 + n / 30 * 213_457;
+    let ticks: Vec<i64> = (0..frames).map(at).collect();
+    timed(&folder, "a.mp4", 90_000, &ticks);
+    run(&folder, &tiny("encode a.mp4 -o a.lbit")).expect(0);
+    run(&folder, &tiny("decode a.lbit -o b.mp4 -preset ultrafast")).expect(0);
+    let (given, found) = (from_first(&folder, "a.mp4"), from_first(&folder, "b.mp4"));
+    assert_eq!((given.len(), found.len()), (frames as usize, frames as usize));
+    assert!(given.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1.2e-5));
+}
+
+#[test]
+fn outputs_without_times_have_a_constant_rate() {
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!(
+            "-f lavfi -i testsrc2=s=64x48:r=30:d=2 -vf select='not(between(n\\,10\\,40))' -fps_mode vfr {X264} gap.mp4"
+        ),
+    );
+    run(&folder, &tiny("encode gap.mp4 -o gap.lbit")).expect(0);
+    // As ffmpeg does it.
+    tool(&folder, "ffmpeg", "-i gap.mp4 -pix_fmt yuv420p theirs.y4m");
+    let theirs = frames_of(&folder, "theirs.y4m");
+    assert_eq!(theirs, 60);
+    run(&folder, &tiny("decode gap.lbit -o ours.y4m")).expect(0);
+    assert_eq!(frames_of(&folder, "ours.y4m"), theirs);
+    let head = |name: &str| String::from_utf8_lossy(&read(&folder, name)[..60]).into_owned();
+    assert!(head("ours.y4m").contains(" F30:1 "), "{}", head("ours.y4m"));
+    // The still is the tenth frame, thirty-one times more.
+    let bytes = read(&folder, "ours.y4m");
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let size = (bytes.len() - at) / 60;
+    let frame = |n: usize| &bytes[at + n * size..at + (n + 1) * size];
+    assert!((10..41).all(|n| frame(n) == frame(9)) && frame(41) != frame(9) && frame(8) != frame(9));
+    run(&folder, &tiny("decode gap.lbit -o f-%03d.png")).expect(0);
+    assert_eq!(
+        names(&folder)
+            .iter()
+            .filter(|name| name.starts_with("f-"))
+            .count(),
+        60
+    );
+    run(&folder, &tiny("decode gap.lbit -o vfr.y4m --fps-mode vfr")).expect(0);
+    assert_eq!(frames_of(&folder, "vfr.y4m"), 29);
+    run(&folder, &tiny("decode gap.lbit -o cfr.mkv --fps-mode cfr")).expect(0);
+    assert_eq!(frames_of(&folder, "cfr.mkv"), 60);
+    // AVI knows one rate only.
+    run(&folder, &tiny("decode gap.lbit -o cfr.avi")).expect(0);
+    assert!((duration(&folder, "cfr.avi") - 2.0).abs() < 0.04);
+    for name in ["a.gif", "a.apng"] {
+        run(&folder, &tiny(&format!("decode gap.lbit -o {name}"))).expect(0);
+        assert_eq!(frames_of(&folder, name), 29, "{name}");
+        let shown = times(&folder, name, "v:0");
+        assert!(
+            (shown[10] - shown[9] - 32.0 / 30.0).abs() < 0.03,
+            "{name}: {shown:?}"
+        );
+    }
+}
+
+#[test]
+fn starts_count_presentation_time() {
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!(
+            "-f lavfi -i testsrc2=s=64x48:r=30:d=2 -vf select='not(between(n\\,10\\,40))' -fps_mode vfr {X264} gap.mp4"
+        ),
+    );
+    run(&folder, &tiny("encode gap.mp4 -o gap.lbit")).expect(0);
+    for (start, frames) in [("1.4", 18), ("0.5", 19), ("1.95", 1), ("0.2", 23)] {
+        run(
+            &folder,
+            &tiny(&format!("decode gap.lbit -o b.mkv -y --start {start}")),
+        )
+        .expect(0);
+        assert_eq!(frames_of(&folder, "b.mkv"), frames, "{start}");
+    }
+}
+
+#[test]
+fn the_last_frame_keeps_its_length() {
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!("-f lavfi -i testsrc2=s=32x16:r=1/5:d=15 {X264} a.mp4"),
+    );
+    run(&folder, &tiny("encode a.mp4 -o a.lbit")).expect(0);
+    for name in ["b.mp4", "b.mkv", "b.gif", "b.apng"] {
+        run(&folder, &tiny(&format!("decode a.lbit -o {name}"))).expect(0);
+        assert_eq!(times(&folder, name, "v:0"), [0.0, 5.0, 10.0], "{name}");
+        if name != "b.apng" {
+            assert!((duration(&folder, name) - 15.0).abs() < 0.02, "{name}");
+        }
+    }
+    run(&folder, &tiny("decode a.lbit -o b.y4m --fps-mode cfr")).expect(0);
+    assert_eq!(frames_of(&folder, "b.y4m"), 3);
+}
+
+#[test]
+fn names_chapters_and_purposes_come_back() {
+    let folder = folder();
+    write(&folder, "s.srt", b"1\n00:00:00,200 --> 00:00:00,800\nhello\n");
+    write(
+        &folder,
+        "m.txt",
+        b";FFMETADATA1\ntitle=My_film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=1000\ntitle=Two\n",
+    );
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!(
+            "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -f lavfi -i sine=d=1 -f lavfi -i sine=f=880:d=1 -i s.srt -i m.txt -map 0:v -map 1:a -map 2:a -map 3:s -map_metadata 4 -map_chapters 4 {X264} -c:a aac -c:s srt -disposition:a:0 0 -disposition:a:1 default+comment -disposition:s:0 forced -metadata:s:v language=fre -metadata:s:a:1 title=Talk a.mkv"
+        ),
+    );
+    run(&folder, &tiny("encode a.mkv -o a.lbit")).expect(0);
+    for name in ["b.mkv", "b.mp4"] {
+        run(&folder, &tiny(&format!("decode a.lbit -o {name}"))).expect(0);
+        let line = format!(
+            "-show_entries format_tags=title:chapter=start_time,end_time:chapter_tags=title:stream=index:stream_disposition=default,forced,comment:stream_tags=language,title -of json {name}"
+        );
+        let facts: serde_json::Value = serde_json::from_str(&tool(&folder, "ffprobe", &line)).unwrap();
+        assert_eq!(facts["format"]["tags"]["title"], "My_film", "{name}");
+        let chapters: Vec<_> = (0..2)
+            .map(|n| {
+                (
+                    facts["chapters"][n]["end_time"].clone(),
+                    facts["chapters"][n]["tags"]["title"].clone(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            chapters,
+            [
+                ("0.500000".into(), "One".into()),
+                ("1.000000".into(), "Two".into())
+            ],
+            "{name}"
+        );
+        let flag = |n: usize, flag: &str| facts["streams"][n]["disposition"][flag].clone();
+        assert_eq!(
+            (flag(1, "default"), flag(2, "default")),
+            (0.into(), 1.into()),
+            "{name}"
+        );
+        assert_eq!(facts["streams"][0]["tags"]["language"], "fre", "{name}");
+        if name == "b.mkv" {
+            assert_eq!((flag(2, "comment"), flag(3, "forced")), (1.into(), 1.into()));
+            assert_eq!(facts["streams"][2]["tags"]["title"], "Talk");
+        }
+    }
+    // A part has its part of the chapters.
+    run(&folder, &tiny("decode a.lbit -o c.mkv --start 0.6")).expect(0);
+    let line = "-show_entries chapter=start_time:chapter_tags=title -of csv=p=0 c.mkv";
+    assert_eq!(tool(&folder, "ffprobe", line).trim(), "0.000000,Two");
+    // What has no place for them is told.
+    run(&folder, &tiny("decode a.lbit -o c.y4m"))
+        .expect(0)
+        .says(&["sound", "chapters", "left out"]);
+}
+
+#[test]
+fn light_is_described_in_what_is_written() {
+    let folder = folder();
+    let display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)";
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!(
+            "-f lavfi -i testsrc2=s=64x48:r=25:d=0.2,format=yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=none:hdr-opt=1:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:master-display={display}:max-cll=1000,400 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc a.mkv"
+        ),
+    );
+    run(&folder, &tiny("encode a.mkv -o a.lbit")).expect(0);
+    let facts = |name: &str| {
+        let line = format!(
+            "-show_frames -read_intervals %+#1 -show_entries frame=color_transfer:frame_side_data -of csv {name}"
+        );
+        tool(&folder, "ffprobe", &line)
+    };
+    run(
+        &folder,
+        &tiny("decode a.lbit -o b.mkv -c:v hevc -preset ultrafast"),
+    )
+    .expect(0);
+    let told = facts("b.mkv");
+    for part in ["smpte2084", "34000/50000", "10000000/10000", "1000", "400"] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    // With an encoder that does not write them, the container does.
+    run(&folder, &tiny("decode a.lbit -o c.mp4")).expect(0);
+    let streams = tool(&folder, "ffprobe", "-show_streams c.mp4");
+    assert!(
+        streams.contains("34000/50000") && streams.contains("max_content=1000"),
+        "{streams}"
+    );
+}
+
+#[test]
+fn opus_comes_back_without_padding() {
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!("-f lavfi -i testsrc2=s=64x48:r=25:d=1 -f lavfi -i sine=d=0.777 {X264} -c:a libopus a.mkv"),
+    );
+    run(&folder, &tiny("encode a.mkv -o a.lbit")).expect(0);
+    run(&folder, &tiny("decode a.lbit -o b.mkv")).expect(0);
+    let samples = |name: &str| {
+        tool(
+            &folder,
+            "ffmpeg",
+            &format!("-y -i {name} -map 0:a -f s16le {name}.raw"),
+        );
+        read(&folder, &format!("{name}.raw")).len() / 2
+    };
+    assert_eq!(samples("a.mkv"), samples("b.mkv"));
+    assert_eq!(hash(&folder, "a.mkv", "0:a"), hash(&folder, "b.mkv", "0:a"));
+}
+
+#[test]
+fn an_input_that_ends_early_ends_with_its_own_code() {
+    let folder = folder();
+    clip(&folder, "whole.mkv", "aac", "srt");
+    let bytes = read(&folder, "whole.mkv");
+    write(&folder, "cut.mkv", &bytes[..bytes.len() * 6 / 10]);
+    run(&folder, &tiny("encode cut.mkv -o cut.lbit"))
+        .expect(4)
+        .says(&["cut.mkv", "cut off", "cut.lbit"]);
+    run(&folder, &["verify", "cut.lbit"]).expect(0);
+    run(&folder, &tiny("encode whole.mkv -o whole.lbit")).expect(0);
+    // The same for what comes through a pipe, as far as it says how long it is.
+    tool(
+        &folder,
+        "ffmpeg",
+        "-i whole.mkv -map 0:v -map 0:a:0 -c copy whole.flv",
+    );
+    let bytes = read(&folder, "whole.flv");
+    write(&folder, "cut.flv", &bytes[..bytes.len() / 2]);
+    run(&folder, &tiny("encode cut.flv -o flv.lbit")).expect(4);
+}
+
+#[test]
+fn media_on_stdin() {
+    let folder = folder();
+    clip(&folder, "a.mp4", "aac", "mov_text");
+    // A file on stdin can be sought in, wherever its index is.
+    let file = std::fs::File::open(folder.path().join("a.mp4")).unwrap();
+    let status = command()
+        .args(tiny("encode - -o a.lbit"))
+        .current_dir(folder.path())
+        .stdin(Stdio::from(file))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    run(&folder, &tiny("decode a.lbit -o b.mkv")).expect(0);
+    assert_eq!(hash(&folder, "b.mkv", "0:a:1"), hash(&folder, "a.mp4", "0:a:1"));
+    run(&folder, &tiny("encode a.lbit -o b.lbit"))
+        .expect(2)
+        .says(&["decode it first"]);
+    run(&folder, &tiny("encode a.mp4 -o b.mp4 -y"))
+        .expect(2)
+        .says(&["encode writes tokens", "decode"]);
+    run(&folder, &tiny("encode https://example.invalid/a.mp4 -o b.lbit"))
+        .expect(2)
+        .says(&["--allow-network"]);
+}
+
+#[test]
+fn encoders_by_their_names_and_options() {
+    let folder = folder();
+    clip(&folder, "a.mkv", "aac", "srt");
+    run(&folder, &tiny("encode a.mkv -o a.lbit -an -sn --frames 8")).expect(0);
+    let codec = |name: &str| {
+        let line = format!("-select_streams v -show_entries stream=codec_name -of csv=p=0 {name}");
+        tool(&folder, "ffprobe", &line)
+            .trim()
+            .trim_end_matches(',')
+            .to_owned()
+    };
+    for (options, name, expected) in [
+        ("-c:v hevc -preset ultrafast", "a.mp4", "hevc"),
+        ("-c:v vp9", "a.webm", "vp9"),
+        (
+            "--codec h264 -crf 40 -tune grain -x264-params keyint=4:bframes=0",
+            "b.mp4",
+            "h264",
+        ),
+        ("-c:v mpeg4 -b:v 200k", "c.mp4", "mpeg4"),
+        ("-c:v mpeg2video", "a.mpg", "mpeg2video"),
+    ] {
+        run(&folder, &tiny(&format!("decode a.lbit -o {name} {options}"))).expect(0);
+        assert_eq!(
+            (codec(name).as_str(), frames_of(&folder, name)),
+            (expected, 8),
+            "{options}"
+        );
+    }
+    let keys = "-select_streams v -show_entries packet=flags -of csv=p=0 b.mp4";
+    assert_eq!(tool(&folder, "ffprobe", keys).matches('K').count(), 2);
+    for (options, parts) in [
+        ("-preset nosuch", &["preset", "nosuch"][..]),
+        ("--encoder-option nosuch=1", &["nosuch", "no option"]),
+        ("-tune nosuch", &["tune", "nosuch"]),
+    ] {
+        run(&folder, &tiny(&format!("decode a.lbit -o x.mp4 {options}")))
+            .expect(2)
+            .says(parts);
+    }
+    // What would be several files is not there at all, hidden ones neither.
+    run(&folder, &tiny("decode a.lbit -o x.m3u8"))
+        .expect(1)
+        .says(&["several files"]);
+    assert!(
+        names(&folder)
+            .iter()
+            .all(|name| !name.contains("x.m") && !name.starts_with('.'))
+    );
+    run(&folder, &tiny("decode a.lbit -o x.mp4 -c:v nosuch"))
+        .expect(1)
+        .says(&["nosuch"]);
+}
+
+#[test]
+fn filters_on_both_ways() {
+    let folder = folder();
+    clip(&folder, "a.mkv", "aac", "srt");
+    let size = |name: &str| {
+        let line =
+            format!("-select_streams v -show_entries stream=width,height,r_frame_rate -of csv=p=0 {name}");
+        tool(&folder, "ffprobe", &line).trim().to_owned()
+    };
+    run(
+        &folder,
+        &tiny("encode a.mkv -o a.lbit --scale 16:-1 --fps 10 -an"),
+    )
+    .expect(0);
+    run(&folder, &tiny("decode a.lbit -o a.y4m")).expect(0);
+    assert_eq!(size("a.y4m"), "16,8,10/1");
+    assert_eq!(frames_of(&folder, "a.y4m"), 20);
+    run(&folder, &tiny("encode a.mkv -o b.lbit")).expect(0);
+    for (name, options, expected, frames) in [
+        ("b.y4m", "--vf transpose=1,scale=8:24", "8,24,30000/1001", 60),
+        ("b.mp4", "--crop 20:10 -preset ultrafast", "20,10,30000/1001", 60),
+        ("c.mp4", "--fps 15 -preset ultrafast", "32,16,15/1", 30),
+    ] {
+        run(&folder, &tiny(&format!("decode b.lbit -o {name} {options}"))).expect(0);
+        assert_eq!(
+            (size(name).as_str(), frames_of(&folder, name)),
+            (expected, frames),
+            "{options}"
+        );
+    }
+    assert_eq!(hash(&folder, "b.mp4", "0:a:0"), hash(&folder, "a.mkv", "0:a:0"));
+    // What ffmpeg makes of the same pictures.
+    run(&folder, &tiny("decode b.lbit -o plain.y4m")).expect(0);
+    tool(&folder, "ffmpeg", "-i plain.y4m -vf vflip theirs.y4m");
+    run(&folder, &tiny("decode b.lbit -o ours.y4m --vf vflip")).expect(0);
+    let (ours, theirs) = (read(&folder, "ours.y4m"), read(&folder, "theirs.y4m"));
+    let size = 60 * (6 + 32 * 16 * 3 / 2);
+    let body = |bytes: &[u8]| bytes[bytes.len() - size..].to_vec();
+    let off = body(&ours)
+        .iter()
+        .zip(body(&theirs))
+        .map(|(a, b)| a.abs_diff(b))
+        .max();
+    // Chroma is halved once more on the way.
+    assert!(off <= Some(16), "{off:?}");
+    run(&folder, &tiny("decode b.lbit -o x.y4m --vf nosuchfilter"))
+        .expect(2)
+        .says(&["nosuchfilter"]);
+}
