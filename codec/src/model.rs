@@ -16,7 +16,7 @@ use crate::bundle::{
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernels::{Backend, Dtype};
-use crate::rate::Sensitivity;
+use crate::rate::sensitivity::Sensitivity;
 use crate::tokenizer::Tokenizer;
 use crate::vae::WanVae;
 

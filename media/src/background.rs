@@ -3,7 +3,7 @@
 //! A reader or writer is built on its own thread and never leaves it, because libav's handles may not change threads.
 
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::{Start, frames_after};
+use crate::start::{Start, frames_after};
 use crate::video::{Extras, FrameSink, FrameSource, VideoInfo};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use latentbit_codec::Frame;

@@ -22,6 +22,7 @@ mod pixel;
 mod raw;
 mod sink;
 mod source;
+mod start;
 mod still;
 mod tensor;
 #[cfg(test)]
@@ -44,10 +45,11 @@ pub use latentbit_codec::Frame;
 pub use latentbit_container::{
     Chapter, Chroma, Color, ColorRange, Packet, PacketKind, PacketStream, Rational,
 };
-pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, Start, parse_rate};
+pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, parse_rate};
 pub use pixel::{Packing, PixelLayout};
 pub use sink::open_sink;
 pub use source::{is_media, open_source};
+pub use start::Start;
 pub use tensor::{FRAMES, TensorWriter};
 pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
 

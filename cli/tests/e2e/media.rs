@@ -407,7 +407,7 @@ fn encoders_by_their_names_and_options() {
         ("-c:v hevc -preset ultrafast", "a.mp4", "hevc"),
         ("-c:v vp9", "a.webm", "vp9"),
         (
-            "--codec h264 -crf 40 -tune grain -x264-params keyint=4:bframes=0",
+            "--codec h264 -crf 40 -tune grain -x264-params keyint=4:bframes=0:scenecut=0",
             "b.mp4",
             "h264",
         ),

@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use latentbit_container::{Chunk, DepthMap, TokenGrid, Tokens, VideoStream};
 
 use crate::error::{Error, Result};
 use crate::model::Bundle;
 use crate::pipeline::{Geometry, check_bundle};
 use crate::tokenizer::{Tokenizer, ladder};
-use crate::vae::{DecoderState, WanVae};
+use crate::vae::DecoderState;
 use crate::volume::Volume;
 
 use super::ElasticChunk;
+use super::sensitivity::{Sensitivity, squared_difference};
 
 /// How closely errors are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,63 +124,6 @@ fn cut_to(tokens: &Tokens, depth: u8) -> Tokens {
     };
     depths.truncate(depth);
     tokens.clone().with_depths(depths)
-}
-
-/// How much a change of a latent value by 1 adds to the squared error in pixels, for each channel: of a group's first latent
-/// frame, which stands for one frame, and of the others.
-#[derive(Clone, Debug)]
-pub(crate) struct Sensitivity([Vec<f32>; 2]);
-
-/// Sides of the latent that is disturbed to learn what channels do.
-const PROBE: [usize; 2] = [4, 4];
-
-/// Numbers of about zero mean and unit variance that are the same everywhere.
-fn noise(len: usize) -> Vec<f32> {
-    let mut state = 1u64;
-    let mut uniform = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..len)
-        .map(|_| ((0..4).map(|_| uniform()).sum::<f32>() - 2.0) * 1.732)
-        .collect()
-}
-
-impl Sensitivity {
-    /// Decodes a made-up latent with one channel of one latent frame disturbed at a time.
-    pub fn of(vae: &WanVae) -> Result<Self> {
-        const STEP: f32 = 0.5;
-        let channels = vae.latent_channels();
-        let [height, width] = PROBE;
-        let frame = height * width * channels;
-        let latent = noise(2 * frame);
-        let decode = |data: Vec<f32>| {
-            let latent = Volume::new(&[2, height, width, channels], data)?;
-            vae.decode(&latent, &mut DecoderState::default())
-        };
-        let whole = decode(latent.clone())?;
-        let weight = |place: usize, channel: usize| -> Result<f32> {
-            let mut changed = latent.clone();
-            let values = changed.iter_mut().skip(place * frame + channel).step_by(channels);
-            for (at, value) in values.take(height * width).enumerate() {
-                *value += if (at / width + at) % 2 == 0 { STEP } else { -STEP };
-            }
-            let error = squared_difference(decode(changed)?.data(), whole.data());
-            Ok(error / (STEP * STEP * (height * width) as f32))
-        };
-        // So small a latent keeps one core busy at best.
-        let weights = |place| -> Result<Vec<f32>> {
-            let channels = (0..channels).into_par_iter();
-            channels.map(|channel| weight(place, channel)).collect()
-        };
-        Ok(Self([weights(0)?, weights(1)?]))
-    }
-}
-
-fn squared_difference(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// Measures errors, chunk after chunk of a stream.
@@ -447,7 +389,7 @@ impl Places {
                 .zip(cut.data().chunks(channels.max(1)));
             for (at, (exact, cut)) in pairs.enumerate() {
                 let t = at / (height * width);
-                let weights = &sensitivity.0[usize::from(!(key && t == 0))];
+                let weights = sensitivity.weights(key && t == 0);
                 let pairs = exact.iter().zip(cut).zip(weights);
                 let error: f32 = pairs.map(|((a, b), weight)| weight * (a - b) * (a - b)).sum();
                 if let Some(sum) = errors.get_mut(self.token(t, at / width % height, at % width)) {
@@ -517,6 +459,7 @@ impl DepthErrors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::sensitivity::noise;
     use crate::{Device, Dtype};
 
     /// The depth head's logarithms become sums over the pixels of each token, also at the edges and in a group's first frame.

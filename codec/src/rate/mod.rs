@@ -7,13 +7,14 @@
 
 mod control;
 mod errors;
+pub(crate) mod sensitivity;
 mod shape;
 mod size;
 
 pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
+pub(crate) use errors::Meter;
 pub use errors::Reshaper;
 pub use errors::{DepthErrors, Effort, Measure, SourceError};
-pub(crate) use errors::{Meter, Sensitivity};
 pub use shape::{Shaped, lambda_of_crf};
 pub use size::{KeptFile, KeptItem};
 

@@ -1,13 +1,10 @@
 //! An end at a time, and another frame rate.
 
 use crate::error::MediaError;
-use crate::options::Start;
+use crate::start::{SLACK, Start};
 use crate::video::{Extras, FrameSource, MediaKind, VideoInfo};
 use latentbit_codec::Frame;
 use latentbit_container::Rational;
-
-/// Times are compared with this slack, as those of a start are.
-const SLACK: f64 = 1e-6;
 
 /// Gives the frames that are shown in the first seconds of a source.
 pub struct Until {

@@ -3,7 +3,8 @@
 use super::{ffi, positive, to_av};
 pub use crate::along::Tags;
 use crate::along::{Along, picture};
-use crate::options::{InputOptions, Start};
+use crate::options::InputOptions;
+use crate::start::Start;
 use av::codec::packet::side_data::Type as SideData;
 use av::format::stream::Disposition;
 use ffmpeg_next as av;

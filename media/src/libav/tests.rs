@@ -1,9 +1,10 @@
 use super::init;
 use crate::color::location;
 use crate::error::MediaErrorKind;
-use crate::options::{InputOptions, OutputOptions, Start};
+use crate::options::{InputOptions, OutputOptions};
 use crate::sink::open_sink;
 use crate::source::open_source;
+use crate::start::Start;
 use crate::testing::plain_info;
 use crate::video::{FrameSource, VideoInfo};
 use ffmpeg_next as av;

@@ -4,7 +4,7 @@ use super::super::{positive, seconds};
 use super::clock::Clock;
 use super::{Landing, LibavReader, MAX_WAITING, Origin};
 use crate::error::{MediaError, MediaErrorKind};
-use crate::options::Start;
+use crate::start::Start;
 use crate::video::{Extras, MediaKind};
 use ffmpeg_next as av;
 use latentbit_container::{PacketKind, Rational, rescale};
