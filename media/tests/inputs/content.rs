@@ -84,8 +84,8 @@ fn media_of_any_kind_through_a_pipe() {
             "parts.mp4",
             format!("{PATTERN} {sound} {X264} -c:a aac -movflags frag_keyframe+empty_moov"),
         ),
-        ("a.gif", format!("{PATTERN}")),
-        ("a.y4m", format!("{PATTERN}")),
+        ("a.gif", PATTERN.to_owned()),
+        ("a.y4m", PATTERN.to_owned()),
         ("a.bmp", format!("{PATTERN} -frames:v 1")),
         ("a.png", format!("{PATTERN} -frames:v 1")),
     ] {

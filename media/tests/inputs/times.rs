@@ -46,7 +46,8 @@ fn recordings_that_were_joined_run_on() {
         let (most, least) = steps(&seen.times);
         assert!(most < 0.4 && least > 0.0, "{name}: steps of {least} to {most}");
         let length = seen.times.last().unwrap();
-        assert!((length - parts as f64).abs() < 0.25, "{name}: {length}");
+        // The program ffmpeg leaves gaps of the same size, where pictures are reordered and sound begins late.
+        assert!((length - parts as f64).abs() < 0.3, "{name}: {length}");
         // Sound stays with the pictures.
         let sound = seen
             .packets

@@ -10,6 +10,7 @@ use crate::error::{MediaError, MediaErrorKind};
 use crate::options::InputOptions;
 use crate::start::{Start, frames_after};
 use crate::video::{Extras, MediaKind, VideoInfo, check_size};
+use crate::whole;
 use av::format::context::StreamIo;
 use ffmpeg_next as av;
 use latentbit_container::Rational;
@@ -38,6 +39,23 @@ impl LibavReader {
     /// [`MediaErrorKind::Invalid`] for what libav does not know, [`MediaErrorKind::Unsupported`] for what it cannot decode.
     pub fn new(place: &str, origin: Origin, options: &InputOptions) -> Result<Self, MediaError> {
         init();
+        let (is_file, is_pipe) = (matches!(origin, Origin::File), matches!(origin, Origin::Pipe(_)));
+        let opened = Self::open(place, origin, options);
+        opened.map_err(|found| match found.kind() {
+            // The index of an MP4 file may be found after the frames that it lists have gone by.
+            MediaErrorKind::Truncated { frames: 0 } if is_pipe => not_from_a_pipe(place),
+            MediaErrorKind::Invalid if is_file => cut_off(place).map_or(found, |why| {
+                MediaError::new(
+                    MediaErrorKind::Truncated { frames: 0 },
+                    place,
+                    format!("the file is cut off or damaged before its first frame: {why}"),
+                )
+            }),
+            _ => found,
+        })
+    }
+
+    fn open(place: &str, origin: Origin, options: &InputOptions) -> Result<Self, MediaError> {
         let is_file = matches!(origin, Origin::File);
         let mut input = match origin {
             Origin::File => open_file(place, options.network),
@@ -315,6 +333,22 @@ pub fn has_video(path: &str) -> bool {
     })
 }
 
+/// What shows that the end of a file is missing, if anything does.
+fn cut_off(place: &str) -> Option<String> {
+    whole::missing(std::fs::File::open(place).ok()?).ok()?
+}
+
+fn not_from_a_pipe(place: &str) -> MediaError {
+    MediaError::new(
+        MediaErrorKind::Invalid,
+        place,
+        "neither y4m nor another video that libav knows. An MP4 or MOV file whose index (moov) is at its end cannot be \
+         read from a pipe: give its name, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart \
+         OUT). Send y4m (ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -), or say what the bytes are with \
+         --raw WxH@FPS:PIXFMT",
+    )
+}
+
 /// The first time of any stream, in seconds.
 fn start_of(input: &av::format::context::Input) -> f64 {
     let starts = input.streams().filter_map(|stream| {
@@ -340,7 +374,17 @@ pub fn open_file(place: &str, network: bool) -> Result<av::format::context::Inpu
     let mut settings = av::Dictionary::new();
     // A playlist must not reach out into the network on its own.
     settings.set("protocol_whitelist", if network { NETWORK } else { "file" });
-    av::format::input_with_dictionary(&file_url(place, place)?, settings).map_err(|e| unknown(place, e))
+    let url = file_url(place, place)?;
+    match av::format::input_with_dictionary(&url, settings.clone()) {
+        // libav looks at all fragments of an MP4 file first, and gives up where one is cut off; read front to back, it
+        // gives those before.
+        Err(av::Error::InvalidData) if cut_off(place).is_some() => {
+            settings.set("seekable", "0");
+            av::format::input_with_dictionary(&url, settings)
+        }
+        opened => opened,
+    }
+    .map_err(|e| unknown(place, e))
 }
 
 fn open_address(place: &str) -> Result<av::format::context::Input, MediaError> {
@@ -358,14 +402,7 @@ fn open_stream(
     settings.set("protocol_whitelist", "file");
     let opened = io.and_then(|io| av::format::input_from_stream(io, None, Some(settings)));
     opened.map_err(|e| match e {
-        av::Error::InvalidData | av::Error::Eof if is_pipe => MediaError::new(
-            MediaErrorKind::Invalid,
-            place,
-            "neither y4m nor another video that libav knows. An MP4 or MOV file whose index (moov) is at its end cannot be \
-             read from a pipe: give its name, or move the index to the front (ffmpeg -i IN -c copy -movflags +faststart \
-             OUT). Send y4m (ffmpeg -i FILE -f yuv4mpegpipe -strict -1 -), or say what the bytes are with \
-             --raw WxH@FPS:PIXFMT",
-        ),
+        av::Error::InvalidData | av::Error::Eof if is_pipe => not_from_a_pipe(place),
         other => unknown(place, other),
     })
 }
