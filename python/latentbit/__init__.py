@@ -5,10 +5,10 @@
 ``latentbit.ray`` are for those libraries, and only they import them.
 """
 
+from ._bundle import Bundle
 from ._codec import Decoder, Encoder
 from ._file import Clip, File, open
 from ._latentbit import (
-    Bundle,
     BundleError,
     Chunk,
     FormatError,
@@ -19,6 +19,8 @@ from ._latentbit import (
     UnsupportedError,
     __version__,
 )
+from ._loss import FrameIterator, Frames, LossWarning
+from ._vae import Vae
 from ._video import Video
 from ._writer import Summary, Writer
 
@@ -31,12 +33,16 @@ __all__ = [
     "Encoder",
     "File",
     "FormatError",
+    "FrameIterator",
+    "Frames",
     "LatentBitError",
     "LimitsError",
+    "LossWarning",
     "LostChunkError",
     "Summary",
     "TruncatedError",
     "UnsupportedError",
+    "Vae",
     "Video",
     "Writer",
     "__version__",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -10,26 +11,34 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import as_depths, as_frames, as_tokens
+from ._arrays import FrameFormat, as_array, as_depths, as_tokens, is_array
+from ._bundle import Bundle
 from ._file import File, Source
-from ._latentbit import Bundle, Chunk, EncodeSession, FrameStream, __version__
+from ._latentbit import Chunk, EncodeSession, FrameStream, TruncatedError, __version__
+from ._loss import FrameIterator, Frames, warn
 from ._memory import Size, as_bytes
+from ._output import Output
+from ._parallel import Crew, Progress
 from ._video import Pair, Video, rate
 from ._writer import Summary, WritableFile, Writer
 
 Model = Bundle | str | os.PathLike[str] | None
 Rate = int | float | Fraction | Pair | None
+Tokens = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
 
 
-def _bundle(model: Model, dtype: str, device: str) -> Bundle:
+def as_bundle(model: Model, dtype: str, device: str) -> Bundle:
+    """A model, read if it is not one yet."""
     return model if isinstance(model, Bundle) else Bundle(model, dtype=dtype, device=device)
 
 
 class Encoder:
     """Frames to tokens.
 
-    Frames are arrays (frames, height, width, 3) of uint8, or of floats from 0 to 1, of numpy or of whatever speaks
-    DLPack; or anything that gives such arrays one after the other, for a video that does not fit into memory.
+    Frames are arrays of numpy, PyTorch or whatever speaks DLPack, or anything that gives such arrays one after the
+    other, for a video that does not fit into memory. ``layout`` says how their axes lie: ``THWC`` (frames, height,
+    width, channels), ``TCHW`` or ``CTHW``. ``value_range`` says what they hold: ``0..1``, ``-1..1`` or ``0..255``;
+    ``auto`` is 0..255 for uint8 and 0..1 for floats. Values outside of it, NaN, and other shapes raise an error.
     """
 
     def __init__(
@@ -50,13 +59,17 @@ class Encoder:
         bufsize: float | None = None,
         size: int | None = None,
         effort: int | None = None,
+        psnr: float | None = None,
+        layout: str = "THWC",
+        value_range: str = "auto",
     ):
-        """``model`` is a path or a ``Bundle``, the built-in one by default.
+        """``model`` is a path, the name of a kept model or a ``Bundle``, the built-in one by default.
 
         ``bits`` are kept of each token, all by default, and the same of each. With one of these, each token gets as
         many as it is worth: ``crf`` from 0, the best, to 63, the smallest; ``bitrate`` in bits per second, ``bpp`` in
         bits per pixel, both with a channel of ``maxrate`` and ``bufsize`` bits; ``size`` in bytes of the file that
-        ``write`` makes, whose tokens are kept in memory until then. ``effort`` from 1 to 3 says how closely the worth
+        ``write`` makes, whose tokens are kept in memory until then; ``psnr`` in dB of each chunk, and a ``LossWarning``
+        says where the model does not reach it. ``effort`` from 1 to 3 says how closely the worth
         of a bit is measured. They are those of ``latentbit encode``. ``group`` is the number of chunks from one
         random access point to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts.
         ``dtype`` is ``bf16``, ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is
@@ -67,12 +80,13 @@ class Encoder:
         program has already: frames that are too large for it are computed in tiles. It is kept by an estimate, and a
         ``ValueError`` says what the smallest tiles would take if that is too little.
         """
-        self.bundle = _bundle(model, dtype, device)
+        self.bundle = as_bundle(model, dtype, device)
         """The model."""
         self._limit = as_bytes(max_memory)
         self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
         self._options["max_memory"] = self._limit
-        self._rate = _Rate(crf, bitrate, bpp, maxrate, bufsize, size, effort)
+        self._format = FrameFormat(layout, value_range).check()
+        self._rate = _Rate(crf, bitrate, bpp, maxrate, bufsize, size, effort, psnr)
         self._rate.check(bits)
 
     def memory(self, width: int, height: int, frames: int | None = None) -> int:
@@ -82,20 +96,63 @@ class Encoder:
         """
         return self.bundle.memory(width, height, frames=frames, limit=self._limit)
 
-    def chunks(self, frames: Any) -> Iterator[Chunk]:
-        """The chunks of a video, each as soon as it is there."""
-        if self._rate.size is not None:
-            raise ValueError("size: it is that of a file, so only write() can keep it; give crf or bitrate instead")
-        _, chunks = self._start(frames, (0, 1), {})
+    def chunks(self, frames: Any, *, progress: Progress = None) -> Iterator[Chunk]:
+        """The chunks of a video, each as soon as it is there.
+
+        ``progress`` is called with the frames that are encoded, and with how many there are, if that is known.
+        """
+        self._refuse_size()
+        _, chunks = self._start(frames, (0, 1), {}, progress)
         return chunks
 
-    def encode(self, frames: Any) -> list[Chunk]:
+    def encode(self, frames: Any, *, progress: Progress = None) -> list[Chunk]:
         """All chunks of a video."""
-        return list(self.chunks(frames))
+        return list(self.chunks(frames, progress=progress))
 
-    def tokens(self, frames: Any) -> npt.NDArray[np.uint64] | npt.NDArray[np.uint32]:
-        """All tokens of a video: steps, height, width; without the depths that ``crf`` and the like give them."""
-        return np.concatenate([chunk.tokens for chunk in self.chunks(frames)])
+    def encode_batch(self, videos: Iterable[Any], *, progress: Progress = None) -> list[list[Chunk]]:
+        """All chunks of each video, which may be of different sizes. They are computed at the same time.
+
+        ``videos`` is an array with one more axis in front, or gives videos. ``progress`` counts frames of all.
+        """
+        self._refuse_size()
+        given = list(videos)
+        crew = Crew(self.bundle, self._options["threads"], len(given))
+        counted = _Count(progress)
+
+        def encode(video: Any) -> list[Chunk]:
+            _, chunks = self._start(video, (0, 1), {}, counted.of_one(), {"threads": crew.threads})
+            return list(crew.until_stopped(chunks))
+
+        return crew.map(encode, given)
+
+    def tokens(self, frames: Any, *, progress: Progress = None) -> Tokens:
+        """All tokens of a video: steps, height, width. Of an array of several videos: videos, steps, height, width.
+
+        An encoder with ``crf`` and the like gives tokens depths, which would get lost here: see
+        ``tokens_and_depths``.
+        """
+        if self._rate.is_given:
+            raise ValueError(
+                "tokens: this encoder gives each token a depth, without which its bits cannot be told from zeros; "
+                "call tokens_and_depths()"
+            )
+        return self.tokens_and_depths(frames, progress=progress)[0]
+
+    def tokens_and_depths(
+        self, frames: Any, *, progress: Progress = None
+    ) -> tuple[Tokens, npt.NDArray[np.uint8]]:
+        """As ``tokens``, and how many of its bits each token has, in an array of the same shape."""
+        if not self._format.is_batch(frames):
+            return _joined(self.chunks(frames, progress=progress))
+        videos = [_joined(chunks) for chunks in self.encode_batch(frames, progress=progress)]
+        steps = sorted({len(tokens) for tokens, _ in videos})
+        if len(steps) > 1:
+            raise ValueError(
+                f"frames: these videos have {', '.join(map(str, steps))} steps, because some are cut at a change of "
+                "scene, so their tokens are no single array; give the encoder scene_cuts=False, or call encode_batch()"
+            )
+        tokens, depths = zip(*videos, strict=True)
+        return np.stack(tokens), np.stack(depths)
 
     def write(
         self,
@@ -106,11 +163,12 @@ class Encoder:
         coder: str = "cm",
         level: int = 3,
         metadata: Mapping[str, str] | None = None,
+        progress: Progress = None,
     ) -> Summary:
         """Encodes a video into a file; see ``Writer``. Without a ``frame_rate`` a frame lasts a second."""
         entries = {"encoder": f"latentbit {__version__}", **(metadata or {})}
         file = {"coder": coder, "level": level, "metadata": list(entries.items())}
-        video, chunks = self._start(frames, rate(frame_rate), file)
+        video, chunks = self._start(frames, rate(frame_rate), file, progress)
         writer = Writer(output, video, coder=coder, level=level, metadata=entries)
         try:
             for chunk in chunks:
@@ -120,11 +178,24 @@ class Encoder:
             raise
         return writer.close()
 
+    def _refuse_size(self) -> None:
+        if self._rate.size is not None:
+            raise ValueError("size: it is that of a file, so only write() can keep it; give crf or bitrate instead")
+
     def _start(
-        self, frames: Any, frame_rate: Pair, file: Mapping[str, Any]
+        self,
+        frames: Any,
+        frame_rate: Pair,
+        file: Mapping[str, Any],
+        progress: Progress = None,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[Video, Iterator[Chunk]]:
-        parts, count = _parts(frames)
-        first = next(parts, None)
+        if self._format.is_batch(frames):
+            raise ValueError(
+                f"frames: expected one video, found an array of {len(frames)} (5 axes); call encode_batch() or tokens()"
+            )
+        parts, count = self._format.parts(frames)
+        first = next((part for part in parts if len(part)), None)
         if first is None:
             raise ValueError("frames: there is no frame to encode")
         _, height, width, _ = first.shape
@@ -135,7 +206,7 @@ class Encoder:
             frames=count,
             frame_rate=frame_rate,
             rate=self._rate.of(width * height, frame_rate, file),
-            **self._options,
+            **{**self._options, **(options or {})},
         )
 
         def chunks() -> Iterator[Chunk]:
@@ -143,9 +214,53 @@ class Encoder:
             for part in parts:
                 yield from session.ready()
                 session.push(part)
-            yield from session.finish()
+            session.finish()
+            while (chunk := session.wait()) is not None:
+                yield chunk
+            missed, lowest = session.below
+            if missed:
+                warn(
+                    f"{missed} chunks have a lower PSNR than the {self._rate.psnr:g} dB that was asked for, at least "
+                    f"{lowest:.2f} dB: it is what this model reaches with all bits"
+                )
 
-        return Video.from_fields(session.video), chunks()
+        return Video.from_fields(session.video), _told(chunks(), count, progress)
+
+
+def _told(chunks: Iterator[Chunk], count: int | None, progress: Progress) -> Iterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
+        if progress is not None:
+            progress(chunk.first_frame + chunk.frames, count)
+
+
+class _Count:
+    """Adds up what several videos tell of their progress."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def of_one(self) -> Progress:
+        progress, before = self._progress, 0
+        if progress is None:
+            return None
+
+        def told(done: int, _: int | None) -> None:
+            nonlocal before
+            with self._lock:
+                self._done += done - before
+                before = done
+                progress(self._done, None)
+
+        return told
+
+
+def _joined(chunks: Iterable[Chunk]) -> tuple[Tokens, npt.NDArray[np.uint8]]:
+    held = list(chunks)
+    tokens: Tokens = np.concatenate([chunk.tokens for chunk in held])
+    return tokens, np.concatenate([chunk.depths for chunk in held])
 
 
 class _Rate(NamedTuple):
@@ -158,26 +273,28 @@ class _Rate(NamedTuple):
     bufsize: float | None
     size: int | None
     effort: int | None
+    psnr: float | None = None
 
     def check(self, bits: int | None) -> None:
         """Raises a ``ValueError`` for what contradicts itself."""
-        asked = {name: getattr(self, name) for name in ("crf", "bitrate", "bpp", "size")} | {"bits": bits}
+        asked = {name: getattr(self, name) for name in ("crf", "bitrate", "bpp", "size", "psnr")} | {"bits": bits}
         given = [name for name, value in asked.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)}: each asks for another rate; keep one of them")
         channel = [name for name in ("maxrate", "bufsize") if getattr(self, name) is not None]
         if channel and self.bitrate is None and self.bpp is None:
             raise ValueError(f"{' and '.join(channel)}: without bitrate or bpp; drop it or give one of them")
-        if self.effort is not None and not self._is_given:
-            raise ValueError("effort: without crf, bitrate, bpp or size; drop it or give one of them")
+        if self.effort is not None and not self.is_given:
+            raise ValueError("effort: without crf, bitrate, bpp, size or psnr; drop it or give one of them")
 
     @property
-    def _is_given(self) -> bool:
-        return any(value is not None for value in (self.crf, self.bitrate, self.bpp, self.size))
+    def is_given(self) -> bool:
+        """Whether tokens get depths."""
+        return any(value is not None for value in (self.crf, self.bitrate, self.bpp, self.size, self.psnr))
 
     def of(self, pixels: int, frame_rate: Pair, file: Mapping[str, Any]) -> dict[str, Any] | None:
         """For a video with frames of so many pixels; ``file`` is what else goes into a file of a size."""
-        if not self._is_given:
+        if not self.is_given:
             return None
         bitrate = self.bitrate
         if self.bpp is not None:
@@ -193,21 +310,23 @@ class _Rate(NamedTuple):
             "maxrate": self.maxrate,
             "bufsize": self.bufsize,
             "size": self.size,
-            "effort": 1 if self.effort is None else self.effort,
+            "psnr": self.psnr,
+            # As the command has it.
+            "effort": (2 if self.psnr is not None else 1) if self.effort is None else self.effort,
         }
 
 
-def _parts(frames: Any) -> tuple[Iterator[npt.NDArray[Any]], int | None]:
-    """The arrays of frames that a caller gives, as one or one after the other; of one array, how many it has."""
-    if hasattr(frames, "ndim") or hasattr(frames, "__dlpack__"):
-        array = as_frames(frames)
-        return iter([array] if len(array) else []), len(array)
-    arrays = (as_frames(part) for part in frames)
-    return (array for array in arrays if len(array)), None
-
-
 class Decoder:
-    """Tokens to frames: arrays (frames, height, width, 3) of uint8, or of float32 from 0 to 1 with ``floats``."""
+    """Tokens to frames.
+
+    They come as arrays (frames, height, width, 3) of uint8, or with ``value_range="0..1"`` or ``"-1..1"`` of float32;
+    ``floats=True`` means 0..1. ``layout`` is ``THWC``, ``TCHW`` or ``CTHW``.
+
+    Where tokens are lost or damaged, decoding raises ``LostChunkError`` or another error, unless ``conceal`` says
+    what to show instead: ``freeze``, ``blend``, ``latent``, ``maskgit``, ``off`` (leave such frames out), or ``auto``,
+    which is ``maskgit`` if there is a ``predictor`` for the model, else ``freeze``. Then a ``LossWarning`` says how
+    much was lost, and ``fidelity`` tells it of each frame.
+    """
 
     def __init__(
         self,
@@ -223,7 +342,7 @@ class Decoder:
 
         ``max_memory`` is what the decoding of one video may take, without the array that ``decode`` returns.
         """
-        self.bundle = _bundle(model, dtype, device)
+        self.bundle = as_bundle(model, dtype, device)
         """The model."""
         self._limit = as_bytes(max_memory)
         self._options: dict[str, Any] = {"bits": bits, "threads": threads, "max_memory": self._limit}
@@ -233,23 +352,57 @@ class Decoder:
         return self.bundle.memory(width, height, frames=frames, decode=True, limit=self._limit)
 
     def frames(
-        self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False
-    ) -> Iterator[npt.NDArray[Any]]:
-        """Frames ``first`` up to but without ``end`` of a file, one at a time: height, width, 3.
-
-        Frames whose chunks are lost repeat the last good one.
-        """
-        file, first, end = self._range(source, first, end)
-        return FrameStream.of_file(
-            self.bundle, file._reader, first=first, end=end, floats=floats, **self._options
-        )
+        self,
+        source: File | Source,
+        first: int = 0,
+        end: int | None = None,
+        *,
+        floats: bool = False,
+        value_range: str | None = None,
+        layout: str = "THWC",
+        conceal: str | None = None,
+        predictor: str | os.PathLike[str] | None = None,
+    ) -> FrameIterator:
+        """Frames ``first`` up to but without ``end`` of a file, one at a time: height, width, 3."""
+        file, first, stop = self._range(source, first, end, conceal)
+        output = Output.of(layout, value_range, floats)
+        return FrameIterator(self._of_file(file, first, stop, output, conceal, predictor), file.name, output)
 
     def decode(
-        self, source: File | Source, first: int = 0, end: int | None = None, *, floats: bool = False
-    ) -> npt.NDArray[Any]:
-        """Frames ``first`` up to but without ``end`` of a file, in one array."""
-        file, first, end = self._range(source, first, end)
-        return _stacked(self.frames(file, first, end, floats=floats), end - first)
+        self,
+        source: File | Source,
+        first: int = 0,
+        end: int | None = None,
+        *,
+        floats: bool = False,
+        value_range: str | None = None,
+        layout: str = "THWC",
+        conceal: str | None = None,
+        predictor: str | os.PathLike[str] | None = None,
+        progress: Progress = None,
+    ) -> Frames:
+        """Frames ``first`` up to but without ``end`` of a file, in one array.
+
+        ``progress`` is called with the frames that are decoded, and how many there will be.
+        """
+        file, first, stop = self._range(source, first, end, conceal)
+        output = Output.of(layout, value_range, floats)
+        # Kept as they come, and laid out in the array.
+        plain = Output("THWC", "0..1" if output.floats else "0..255")
+        frames = FrameIterator(self._of_file(file, first, stop, output, conceal, predictor), file.name, plain)
+        fidelity, index = [], []
+
+        def told() -> Iterator[npt.NDArray[Any]]:
+            for number, frame in enumerate(frames):
+                fidelity.append(frames.fidelity)
+                index.append(frames.index)
+                yield frame
+                if progress is not None:
+                    progress(number + 1, stop - first)
+
+        video = file.video
+        array = _stacked(told(), stop - first, (video.height, video.width), output)
+        return Frames.of(array, fidelity, index)
 
     def decode_tokens(
         self,
@@ -259,36 +412,193 @@ class Decoder:
         width: int | None = None,
         height: int | None = None,
         floats: bool = False,
+        value_range: str | None = None,
+        layout: str = "THWC",
+        progress: Progress = None,
     ) -> npt.NDArray[Any]:
-        """The frames of an array of tokens (steps, height, width), such as a generator makes.
+        """The frames of tokens (steps, height, width), such as a generator makes.
 
-        ``depths``, an array of the same shape, says how many of its bits each token has, all by default.
+        ``tokens`` is an array, or gives the arrays of one video one after the other; or an array of several videos,
+        with one more axis in front, which are decoded at the same time and come back so. ``depths``, of the same
+        shape, says how many of its bits each token has, all by default.
 
         The first step must be the first one of a group. ``width`` and ``height`` are those of the frames in pixels,
         whole tokens by default.
         """
-        values = as_tokens(tokens)
-        stream = FrameStream.of_tokens(
-            self.bundle, values, as_depths(depths), width=width, height=height, floats=floats, **self._options
-        )
-        return np.stack(list(stream))
+        output = Output.of(layout, value_range, floats)
+        if is_array(tokens) and getattr(tokens, "ndim", 0) == 4:
+            return self._decode_batch(tokens, depths, width, height, output, progress)
+        pairs, count = _pairs(tokens, depths), self._frame_count(tokens)
+        frames = list(self._of_tokens(pairs, width, height, output, self._options, count))
+        if not frames:
+            raise ValueError("tokens: there are none to decode")
+        sides = (frames[0].shape[0], frames[0].shape[1])
 
-    def _range(self, source: File | Source, first: int, end: int | None) -> tuple[File, int, int]:
+        def told() -> Iterator[npt.NDArray[Any]]:
+            for number, frame in enumerate(frames):
+                yield frame
+                if progress is not None:
+                    progress(number + 1, len(frames))
+
+        return _stacked(told(), len(frames), sides, output)
+
+    def token_frames(
+        self,
+        tokens: Any,
+        depths: Any = None,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        floats: bool = False,
+        value_range: str | None = None,
+        layout: str = "THWC",
+    ) -> Iterator[npt.NDArray[Any]]:
+        """As ``decode_tokens``, one frame at a time, each as soon as its chunk of tokens is there."""
+        output = Output.of(layout, value_range, floats)
+        pairs, count = _pairs(tokens, depths), self._frame_count(tokens)
+        for frame in self._of_tokens(pairs, width, height, output, self._options, count):
+            yield output.one(frame)
+
+    def _frame_count(self, tokens: Any) -> int | None:
+        """How many frames an array of tokens stands for, which short videos take less memory for; else none."""
+        if not is_array(tokens) or not getattr(tokens, "shape", ()):
+            return None
+        latent = max(1, int(tokens.shape[0])) * self.bundle.patch[0]
+        return 1 + (latent - 1) * self.bundle.strides[0]
+
+    def _decode_batch(
+        self, tokens: Any, depths: Any, width: int | None, height: int | None, output: Output, progress: Progress
+    ) -> npt.NDArray[Any]:
+        videos = as_array(tokens, "tokens")
+        if not len(videos):
+            raise ValueError("tokens: there is no video to decode")
+        all_depths = [None] * len(videos) if depths is None else list(as_array(depths, "depths"))
+        if len(all_depths) != len(videos):
+            raise ValueError(f"depths: expected those of {len(videos)} videos, found {len(all_depths)}")
+        crew = Crew(self.bundle, self._options["threads"], len(videos))
+        options = {**self._options, "threads": crew.threads}
+        done, lock = 0, threading.Lock()
+
+        def decode(video: tuple[Any, Any]) -> npt.NDArray[Any]:
+            nonlocal done
+            stream = self._of_tokens(iter([video]), width, height, output, options)
+            frames = list(crew.until_stopped(stream))
+            with lock:
+                done += len(frames)
+                if progress is not None:
+                    progress(done, len(videos) * len(frames))
+            return _stacked(iter(frames), len(frames), (frames[0].shape[0], frames[0].shape[1]), output)
+
+        return np.stack(crew.map(decode, list(zip(videos, all_depths, strict=True))))
+
+    def _of_tokens(
+        self,
+        pairs: Iterator[tuple[Any, Any]],
+        width: int | None,
+        height: int | None,
+        output: Output,
+        options: Mapping[str, Any],
+        count: int | None = None,
+    ) -> Iterator[npt.NDArray[Any]]:
+        stream: FrameStream | None = None
+        for tokens, depths in _chunks(pairs, self.bundle):
+            if stream is None:
+                sides = [side * k * s for side, k, s in zip(
+                    tokens.shape, self.bundle.patch, self.bundle.strides, strict=True
+                )]
+                stream = FrameStream.of_tokens(
+                    self.bundle, width or sides[2], height or sides[1], frames=count, floats=output.floats, **options
+                )
+            for _ in range(stream.push_tokens(tokens, depths)):
+                frame = next(stream, None)
+                if frame is not None:
+                    yield frame[0]
+        if stream is not None:
+            stream.finish()
+            for frame in stream:
+                yield frame[0]
+
+    def _of_file(
+        self,
+        file: File,
+        first: int,
+        end: int,
+        output: Output,
+        conceal: str | None,
+        predictor: str | os.PathLike[str] | None,
+    ) -> FrameStream:
+        if predictor is not None and conceal not in ("auto", "maskgit"):
+            raise ValueError('predictor: it is for conceal="maskgit" or "auto"; leave it out, or ask for one of them')
+        return FrameStream.of_file(
+            self.bundle, file._reader, first=first, end=end, floats=output.floats, conceal=conceal,
+            predictor=predictor, **self._options,
+        )
+
+    def _range(self, source: File | Source, first: int, end: int | None, conceal: str | None) -> tuple[File, int, int]:
         file = source if isinstance(source, File) else File(source)
         count = file.frame_count
-        first, end, _ = slice(first, end).indices(count)
-        return file, first, max(first, end)
+        if file.truncated and (end is None or end > count):
+            what = f"{file.name}: the file stops before its end, after {count} frames"
+            if conceal is None:
+                raise TruncatedError(f"{what}; decode(..., end={count}) decodes these, and so does conceal=")
+            warn(f"{what}; what should come after them is unknown")
+        first, stop, _ = slice(first, end).indices(count)
+        return file, first, max(first, stop)
 
 
-def _stacked(frames: Iterable[npt.NDArray[Any]], count: int) -> npt.NDArray[Any]:
-    """The frames in one array of this length, filled as they come, so that no frame is held twice."""
-    out: npt.NDArray[Any] | None = None
+def _pairs(tokens: Any, depths: Any) -> Iterator[tuple[Any, Any]]:
+    """Arrays of tokens and of their depths, of one array or of what gives arrays."""
+    if is_array(tokens):
+        return iter([(tokens, depths)])
+    if isinstance(tokens, str | bytes | os.PathLike | File):
+        raise TypeError(f"tokens: expected arrays, found {type(tokens).__name__}; decode() takes files")
+    if depths is None:
+        return ((part, None) for part in tokens)
+    return zip(tokens, depths, strict=True)
+
+
+def _chunks(
+    pairs: Iterator[tuple[Any, Any]], bundle: Bundle
+) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]]:
+    """The same tokens, as many at a time as make a full chunk: the network sees one chunk at a time."""
+    full = -(-bundle.chunk_latent_frames // bundle.patch[0])
+    held: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]] = []
+    count = 0
+    for given_tokens, given_depths in pairs:
+        tokens, depths = as_tokens(given_tokens), as_depths(given_depths)
+        if depths is not None and depths.shape != tokens.shape:
+            raise ValueError(f"depths: expected the shape of the tokens, {tokens.shape}, found {depths.shape}")
+        if held and (held[0][0].shape[1:] != tokens.shape[1:]):
+            raise ValueError(f"tokens: expected (steps, {held[0][0].shape[1:]}) as before, found {tokens.shape}")
+        held.append((tokens, depths))
+        count += len(tokens)
+        while count >= full:
+            tokens, depths = _together(held)
+            yield tokens[:full], None if depths is None else depths[:full]
+            count -= full
+            held = [(tokens[full:], None if depths is None else depths[full:])] if count else []
+    if count:
+        yield _together(held)
+
+
+def _together(
+    held: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]:
+    tokens = np.concatenate([tokens for tokens, _ in held])
+    depths = [depths for _, depths in held if depths is not None]
+    return tokens, np.concatenate(depths) if depths else None
+
+
+def _stacked(
+    frames: Iterable[npt.NDArray[Any]], count: int, sides: tuple[int, int], output: Output
+) -> npt.NDArray[Any]:
+    """The frames in one array, filled as they come, so that no frame is held twice."""
+    whole, view = output.empty(count, *sides)
     found = 0
     for frame in frames:
-        if out is None:
-            out = np.empty((count, *frame.shape), frame.dtype)
-        out[found] = frame
+        view[found] = output.values(frame)
         found += 1
-    if out is None:
-        return np.empty((0, 0, 0, 3), np.uint8)
-    return out[:found]
+    if found == count:
+        return whole
+    axis = output.layout.index("T")
+    return whole[(slice(None),) * axis + (slice(found),)]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._arrays import as_array, is_tensor
+
 KINDS = ("tokens", "bits", "factors")
 
 
@@ -52,24 +54,55 @@ class Target:
         return ((tokens[..., None] >> (ends - sizes)) & masks).view(np.int64)
 
 
-def join_factors(values: npt.NDArray[Any], factors: Sequence[int]) -> npt.NDArray[np.uint64]:
-    """The tokens of numbers that ``Target`` made with these factors; for what a generator gives."""
-    if values.shape[-1] != len(factors):
-        raise ValueError(f"factors: expected a last axis of {len(factors)}, found {values.shape}")
-    out = np.zeros(values.shape[:-1], np.uint64)
+def join_factors(values: Any, factors: Sequence[int]) -> Any:
+    """The tokens of numbers that ``Target`` made with these factors; for what a generator gives.
+
+    Of an array an array of uint64; of a tensor of PyTorch a tensor of int64 with the same bits on the same device.
+    """
+    numbers = as_array(values, "factors")
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise TypeError(f"factors: expected integers, found {numbers.dtype}")
+    if not numbers.shape or numbers.shape[-1] != len(factors):
+        raise ValueError(f"factors: expected a last axis of {len(factors)}, found {numbers.shape}")
+    if not 1 <= sum(factors) <= 64 or min(factors) < 1:
+        raise ValueError(f"factors: expected 1 to 64 bits in all, found {tuple(factors)}")
+    out = np.zeros(numbers.shape[:-1], np.uint64)
     shift = 0
     for column, size in enumerate(factors):
-        part = values[..., column].astype(np.uint64)
-        if (part >> np.uint64(size)).any():
-            raise ValueError(f"factors: expected numbers below {1 << size} in column {column}, found larger ones")
-        out |= part << np.uint64(shift)
+        part = numbers[..., column]
+        # A number of 64 bits may have any value.
+        if part.size and (int(part.min()) < 0 or int(part.max()) >> size) and size < 64:
+            raise ValueError(
+                f"factors: expected numbers below {1 << size} in column {column}, found {int(part.min())} to "
+                f"{int(part.max())}"
+            )
+        out |= part.astype(np.uint64) << np.uint64(shift)
         shift += size
-    return out
+    return like(values, out)
 
 
-def join_bits(bits: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
-    """The tokens of bits, 0 or 1, in a last axis with the most important one first; for what a generator gives."""
-    if not 1 <= bits.shape[-1] <= 64:
-        raise ValueError(f"bits: expected a last axis of 1 to 64, found {bits.shape}")
-    shifts = np.arange(bits.shape[-1], dtype=np.uint64)
-    return np.bitwise_or.reduce((bits != 0).astype(np.uint64) << shifts, axis=-1)
+def join_bits(bits: Any) -> Any:
+    """The tokens of bits, 0 or 1, in a last axis with the most important one first; for what a generator gives.
+
+    Of an array an array of uint64; of a tensor of PyTorch a tensor of int64 with the same bits on the same device.
+    """
+    given = as_array(bits, "bits")
+    if not given.shape or not 1 <= given.shape[-1] <= 64:
+        raise ValueError(f"bits: expected a last axis of 1 to 64, found {given.shape}")
+    ones = given == 1
+    if not (ones | (given == 0)).all():
+        raise ValueError(
+            "bits: expected 0 and 1, found other values; probabilities and logits must be made bits first, with x > "
+            "0.5 or x > 0"
+        )
+    shifts = np.arange(given.shape[-1], dtype=np.uint64)
+    return like(bits, np.bitwise_or.reduce(ones.astype(np.uint64) << shifts, axis=-1))
+
+
+def like(given: Any, tokens: npt.NDArray[np.uint64]) -> Any:
+    """The tokens as a tensor, if ``given`` is one."""
+    if not is_tensor(given):
+        return tokens
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(tokens).view(np.int64)).to(given.device)

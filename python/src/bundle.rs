@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use latentbit_codec::pipeline::{self, MemoryPlan, Work};
+use latentbit_codec::pipeline::{self, Geometry, MemoryPlan, Work};
 use latentbit_codec::{self as codec, Device, Dtype};
 use latentbit_container::{PixelFrames, Rational, VideoStream};
 use pyo3::exceptions::PyValueError;
@@ -14,7 +14,7 @@ use crate::error;
 use crate::video;
 
 /// A model, built in or from a path. It never changes, so threads may share it.
-#[pyclass(frozen, module = "latentbit")]
+#[pyclass(frozen, subclass, module = "latentbit._latentbit")]
 pub struct Bundle {
     pub bundle: Arc<codec::Bundle>,
     /// A name for messages.
@@ -51,12 +51,12 @@ impl Bundle {
     /// already. Without a limit, frames are computed whole.
     pub fn plan(
         &self,
-        video: &VideoStream,
+        geometry: &Geometry,
         work: Work,
         frames: Option<u64>,
         limit: Option<u64>,
     ) -> PyResult<MemoryPlan> {
-        MemoryPlan::new(&self.bundle, &video.into(), work, frames.map(PixelFrames), limit)
+        MemoryPlan::new(&self.bundle, geometry, work, frames.map(PixelFrames), limit)
             .map_err(|error| error::codec(error, &self.place))
     }
 }
@@ -122,6 +122,60 @@ impl Bundle {
             .map_err(|error| error::codec(error, &self.place))
     }
 
+    /// Whether it makes tokens, or latents only.
+    #[getter]
+    fn has_tokenizer(&self) -> bool {
+        self.bundle.tokenizer.is_some()
+    }
+
+    /// Frames and pixels per latent position along time, height and width.
+    #[getter]
+    fn strides(&self) -> (usize, usize, usize) {
+        let [time, height, width] = self.bundle.vae.strides();
+        (time, height, width)
+    }
+
+    /// Latent positions per token along time, height and width.
+    #[getter]
+    fn patch(&self) -> PyResult<(usize, usize, usize)> {
+        let tokenizer = self.bundle.tokenizer();
+        let [time, height, width] = tokenizer
+            .map_err(|error| error::codec(error, &self.place))?
+            .config()
+            .patch;
+        Ok((time, height, width))
+    }
+
+    /// Latent frames of a full chunk.
+    #[getter]
+    fn chunk_latent_frames(&self) -> u16 {
+        Geometry::new(&self.bundle, 1, 1).chunk_latent_frames
+    }
+
+    /// Channels of the latent.
+    #[getter]
+    fn latent_channels(&self) -> usize {
+        self.bundle.vae.latent_channels()
+    }
+
+    /// The mean of each channel of a raw latent; none are given if its latents are of zero mean as they are.
+    #[getter]
+    fn latents_mean(&self) -> Vec<f32> {
+        self.bundle.vae.config().latent_mean.clone()
+    }
+
+    /// The standard deviation of each channel of a raw latent, as for `latents_mean`.
+    #[getter]
+    fn latents_std(&self) -> Vec<f32> {
+        self.bundle.vae.config().latent_std.clone()
+    }
+
+    /// Where it computes: cpu or cuda.
+    #[getter]
+    fn device(&self) -> &'static str {
+        self.bundle.device().kind()
+    }
+
     /// The number type of its computation.
     #[getter]
     fn dtype(&self) -> String {
@@ -148,22 +202,25 @@ impl Bundle {
     }
 
     /// Estimate of the bytes that encoding or decoding a video of this size and length takes, on top of what the process
-    /// uses already; at most `limit`.
-    #[pyo3(signature = (width, height, *, frames = None, decode = false, limit = None))]
+    /// uses already; at most `limit`. With `latents`, to and from latents and not tokens.
+    #[pyo3(signature = (width, height, *, frames = None, decode = false, latents = false, limit = None))]
     fn memory(
         &self,
         width: u32,
         height: u32,
         frames: Option<u64>,
         decode: bool,
+        latents: bool,
         limit: Option<u64>,
     ) -> PyResult<u64> {
-        let video = self.stream(width, height, (0, 1), None)?;
-        let work = match decode {
-            true => Work::Decode,
-            false => Work::Encode,
+        let geometry = Geometry::new(&self.bundle, width, height);
+        let work = match (decode, latents) {
+            (true, false) => Work::Decode,
+            (false, false) => Work::Encode,
+            (true, true) => Work::DecodeLatents,
+            (false, true) => Work::EncodeLatents,
         };
-        Ok(self.plan(&video, work, frames, limit)?.estimate)
+        Ok(self.plan(&geometry, work, frames, limit)?.estimate)
     }
 
     fn __repr__(&self) -> String {

@@ -1,43 +1,49 @@
 //! Frames to chunks.
 
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options, Work};
+use latentbit_codec as codec;
+use latentbit_codec::pipeline::{self, KeyFrames, Options, Work};
 use latentbit_codec::rate::{
     Bitrate, Effort, ElasticChunk, KeptFile, KeptItem, MAX_CRF, Measure, RateControl, Target, chunk_seconds,
     depth_step,
 };
-use latentbit_codec::{self as codec, Frame};
 use latentbit_container::{self as container, Header, Metadata, StreamId, WriterOptions};
-use numpy::{PyReadonlyArray4, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::bundle::Bundle;
 use crate::chunk::Chunk;
-use crate::error::{self, LatentBitError};
+use crate::error;
+use crate::session::Session;
 use crate::video;
 use crate::writer::compression;
 
 /// An encoder that takes frames and gives chunks.
 #[pyclass(frozen, module = "latentbit._latentbit")]
 pub struct EncodeSession {
-    place: String,
     video: container::VideoStream,
-    input: Mutex<Option<FrameInput>>,
-    /// Unbounded, because tokens are small: pushing never waits for a reader.
-    chunks: Mutex<Receiver<Result<container::Chunk, codec::Error>>>,
+    session: Session<container::Chunk>,
+    below: Arc<Mutex<Below>>,
 }
 
-/// What a caller asks of the size and quality of a video. At most one of `crf`, `bitrate` and `size` is given.
+/// How many chunks have a lower PSNR than was asked for, and the lowest, in dB.
+#[derive(Clone, Copy, Default)]
+struct Below {
+    chunks: u64,
+    lowest: f64,
+}
+
+/// What a caller asks of the size and quality of a video. At most one of `crf`, `bitrate`, `psnr` and `size` is given.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Rate {
     crf: Option<f64>,
     /// Bits per second.
     bitrate: Option<f64>,
+    /// Of each chunk, in dB.
+    psnr: Option<f64>,
     maxrate: Option<f64>,
     bufsize: Option<f64>,
     /// Bytes of the whole file, which has these metadata and is written by this coder.
@@ -66,7 +72,15 @@ impl Rate {
                 }
                 Target::Bitrate(rate)
             }
-            (None, None) => return Ok(None),
+            (None, None) => match self.psnr {
+                None => return Ok(None),
+                Some(psnr) if psnr > 0.0 && psnr.is_finite() => Target::Psnr(psnr),
+                Some(psnr) => {
+                    return Err(PyValueError::new_err(format!(
+                        "psnr: expected a number of dB above 0, found {psnr}"
+                    )));
+                }
+            },
         };
         Ok(Some(RateControl::new(
             target,
@@ -83,7 +97,8 @@ impl Rate {
 
 /// Shapes chunks as they come, or all at the end.
 enum Shaping {
-    Live(RateControl),
+    /// With the PSNR that is asked for, and what missed it.
+    Live(RateControl, Option<f64>, Arc<Mutex<Below>>),
     Size(u64, WriterOptions, KeptFile),
 }
 
@@ -96,9 +111,24 @@ impl Shaping {
     ) -> Option<Result<container::Chunk, codec::Error>> {
         elastic.chunk.times = video.constant_times(elastic.chunk.first_frame);
         match self {
-            Self::Live(control) => {
+            Self::Live(control, asked, below) => {
                 let seconds = chunk_seconds(&elastic.chunk, video);
-                Some(control.shape(&elastic, seconds).map(|shaped| shaped.chunk))
+                let shaped = match control.shape(&elastic, seconds) {
+                    Ok(shaped) => shaped,
+                    Err(error) => return Some(Err(error)),
+                };
+                if let (Some(asked), Some(found)) = (*asked, shaped.psnr)
+                    && found < asked
+                {
+                    let mut below = below.lock().unwrap_or_else(PoisonError::into_inner);
+                    below.lowest = if below.chunks == 0 {
+                        found
+                    } else {
+                        below.lowest.min(found)
+                    };
+                    below.chunks += 1;
+                }
+                Some(Ok(shaped.chunk))
             }
             Self::Size(_, _, kept) => {
                 kept.push(KeptItem::Elastic(Box::new(elastic)));
@@ -110,7 +140,7 @@ impl Shaping {
     /// The chunks that waited for the end.
     fn finish(self) -> Result<Vec<container::Chunk>, codec::Error> {
         match self {
-            Self::Live(_) => Ok(Vec::new()),
+            Self::Live(..) => Ok(Vec::new()),
             Self::Size(size, options, kept) => {
                 let (shaped, bytes) = kept.fit(size, options)?;
                 if bytes > size {
@@ -121,60 +151,6 @@ impl Shaping {
                 Ok(shaped.into_iter().map(|shaped| shaped.chunk).collect())
             }
         }
-    }
-}
-
-/// Frames from Python.
-#[derive(FromPyObject)]
-enum Frames<'py> {
-    Bytes(PyReadonlyArray4<'py, u8>),
-    Floats(PyReadonlyArray4<'py, f32>),
-}
-
-impl Frames<'_> {
-    /// Height, width and channels.
-    fn size(&self) -> (usize, [usize; 3]) {
-        let shape = match self {
-            Self::Bytes(array) => array.shape(),
-            Self::Floats(array) => array.shape(),
-        };
-        match shape {
-            [count, height, width, channels] => (*count, [*height, *width, *channels]),
-            _ => (0, [0; 3]),
-        }
-    }
-
-    fn frame(&self, index: usize) -> Frame {
-        let (_, [height, width, _]) = self.size();
-        let data = match self {
-            Self::Bytes(array) => {
-                let view = array.as_array();
-                let frame = view.index_axis(numpy::ndarray::Axis(0), index);
-                frame.iter().map(|&value| f32::from(value) / 255.0).collect()
-            }
-            Self::Floats(array) => {
-                let view = array.as_array();
-                let frame = view.index_axis(numpy::ndarray::Axis(0), index);
-                frame.iter().copied().collect()
-            }
-        };
-        Frame { width, height, data }
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl EncodeSession {
-    /// Why the pipeline stopped taking frames.
-    fn reason(&self) -> PyErr {
-        for chunk in locked(&self.chunks).iter() {
-            if let Err(error) = chunk {
-                return error::codec(error, &self.place);
-            }
-        }
-        error::codec(codec::Error::Closed, &self.place)
     }
 }
 
@@ -208,17 +184,21 @@ impl EncodeSession {
                 true => KeyFrames::AtCuts,
                 false => KeyFrames::None,
             })
-            .encoder_plan(Some(model.plan(&video, Work::Encode, frames, max_memory)?));
-        let (sender, chunks) = channel();
+            .encoder_plan(Some(model.plan(
+                &(&video).into(),
+                Work::Encode,
+                frames,
+                max_memory,
+            )?));
         let timed = video.clone();
         let place = |error| error::codec(error, &model.place);
-        let started = |error| error::failed(error, &model.place, "cannot start a thread");
-        let input = match rate {
+        let below = Arc::new(Mutex::new(Below::default()));
+        let session = match rate {
             None => {
                 let (input, output) = py
                     .detach(|| pipeline::encoder(&model.bundle, &video, &options))
                     .map_err(place)?;
-                let feeding = std::thread::Builder::new().spawn(move || {
+                Session::start(&model.place, input, move |sender| {
                     for chunk in output {
                         let chunk = chunk.map(|mut chunk| {
                             chunk.times = timed.constant_times(chunk.first_frame);
@@ -228,19 +208,18 @@ impl EncodeSession {
                             break;
                         }
                     }
-                });
-                feeding.map_err(started)?;
-                input
+                })?
             }
             Some(rate) => {
-                let effort = rate.effort()?;
-                let mut shaping = shaping(&rate, &video)?;
+                let mut measure = Measure::tokens(rate.effort()?);
+                if rate.psnr.is_some() {
+                    measure = measure.with_source();
+                }
+                let mut shaping = shaping(&rate, &video, &below)?;
                 let (input, output) = py
-                    .detach(|| {
-                        pipeline::elastic_encoder(&model.bundle, &video, &options, Measure::tokens(effort))
-                    })
+                    .detach(|| pipeline::elastic_encoder(&model.bundle, &video, &options, measure))
                     .map_err(place)?;
-                let feeding = std::thread::Builder::new().spawn(move || {
+                Session::start(&model.place, input, move |sender| {
                     for elastic in output {
                         let chunk = match elastic {
                             Ok(elastic) => shaping.take(elastic, &timed),
@@ -259,16 +238,13 @@ impl EncodeSession {
                         }
                         Err(error) => drop(sender.send(Err(error))),
                     }
-                });
-                feeding.map_err(started)?;
-                input
+                })?
             }
         };
         Ok(Self {
-            place: model.place.clone(),
             video,
-            input: Mutex::new(Some(input)),
-            chunks: Mutex::new(chunks),
+            session,
+            below,
         })
     }
 
@@ -279,59 +255,36 @@ impl EncodeSession {
 
     /// Encodes an array of (frames, height, width, RGB), u8 or f32 from 0 to 1. Waits while too many are in progress.
     fn push(&self, py: Python<'_>, frames: &Bound<'_, PyAny>) -> PyResult<()> {
-        let frames: Frames<'_> = frames.extract().map_err(|_| {
-            PyTypeError::new_err(
-                "frames: expected an array (frames, height, width, 3) of uint8, or of float32 from 0 to 1",
-            )
-        })?;
-        let (count, _) = frames.size();
-        for index in 0..count {
-            let frame = frames.frame(index);
-            py.detach(|| {
-                let mut input = locked(&self.input);
-                let input = input.as_mut().ok_or_else(ended)?;
-                input.push(&frame).map_err(|error| match error {
-                    codec::Error::Closed => self.reason(),
-                    error => error::codec(error, "frames"),
-                })
-            })?;
-            py.check_signals()?;
-        }
-        Ok(())
+        self.session.push(py, frames)
     }
 
     /// The chunks that are ready.
     fn ready(&self) -> PyResult<Vec<Chunk>> {
-        let chunks = locked(&self.chunks);
-        let mut all = Vec::new();
-        loop {
-            match chunks.try_recv() {
-                Ok(Ok(chunk)) => all.push(Chunk::in_memory(chunk)),
-                Ok(Err(error)) => return Err(error::codec(error, &self.place)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(all),
-            }
-        }
+        Ok(self.session.ready()?.into_iter().map(Chunk::in_memory).collect())
     }
 
-    /// Ends the video and waits for the remaining chunks.
-    fn finish(&self, py: Python<'_>) -> PyResult<Vec<Chunk>> {
-        py.detach(|| {
-            let input = locked(&self.input).take().ok_or_else(ended)?;
-            input.flush().map_err(|error| match error {
-                codec::Error::Closed => self.reason(),
-                error => error::codec(error, &self.place),
-            })?;
-            let chunks = locked(&self.chunks);
-            let all: Result<Vec<Chunk>, _> = chunks.iter().map(|chunk| chunk.map(Chunk::in_memory)).collect();
-            all.map_err(|error| error::codec(error, &self.place))
-        })
+    /// Ends the video.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        self.session.finish(py)
+    }
+
+    /// The next chunk; waits for it. None after the last one.
+    fn wait(&self, py: Python<'_>) -> PyResult<Option<Chunk>> {
+        Ok(self.session.wait(py)?.map(Chunk::in_memory))
+    }
+
+    /// How many chunks have a lower PSNR than was asked for, and the lowest one in dB.
+    #[getter]
+    fn below(&self) -> (u64, f64) {
+        let below = *self.below.lock().unwrap_or_else(PoisonError::into_inner);
+        (below.chunks, below.lowest)
     }
 }
 
 /// How the chunks of a video are shaped.
-fn shaping(rate: &Rate, video: &container::VideoStream) -> PyResult<Shaping> {
+fn shaping(rate: &Rate, video: &container::VideoStream, below: &Arc<Mutex<Below>>) -> PyResult<Shaping> {
     match (rate.control()?, rate.size) {
-        (Some(control), _) => Ok(Shaping::Live(control)),
+        (Some(control), _) => Ok(Shaping::Live(control, rate.psnr, below.clone())),
         (None, Some(size)) => {
             let options = WriterOptions::default().with_compression(compression(&rate.coder, rate.level)?);
             let mut kept = KeptFile::new(Header::from(video.clone()));
@@ -343,10 +296,6 @@ fn shaping(rate: &Rate, video: &container::VideoStream) -> PyResult<Shaping> {
             }
             Ok(Shaping::Size(size, options, kept))
         }
-        (None, None) => Err(PyValueError::new_err("rate: expected crf, bitrate or size")),
+        (None, None) => Err(PyValueError::new_err("rate: expected crf, bitrate, psnr or size")),
     }
-}
-
-fn ended() -> PyErr {
-    LatentBitError::new_err("this encoder was finished already; begin a new one")
 }

@@ -119,7 +119,11 @@ impl Opened {
     pub fn check_lost(&self, chunks: Range<usize>) -> PyResult<()> {
         let chunks = self.chunks.get(chunks).unwrap_or_default();
         let lost = chunks.iter().filter(|chunk| chunk.is_lost());
-        let frames = lost.fold(0u64, |frames, chunk| frames.saturating_add(chunk.frame_count.0));
+        self.check_made_up(lost.fold(0u64, |frames, chunk| frames.saturating_add(chunk.frame_count.0)))
+    }
+
+    /// Fails if making up so many frames would take more than the limits allow.
+    pub fn check_made_up(&self, frames: u64) -> PyResult<()> {
         match self.limits.max_missing_frames {
             Some(most) if frames > most => Err(LimitsError::new_err(format!(
                 "{}: {frames} of these frames are lost, and at most {most} are made up; ask for fewer, or open the file with \

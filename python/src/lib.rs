@@ -11,7 +11,9 @@ mod decode;
 mod encode;
 mod error;
 mod file;
+mod latents;
 mod reader;
+mod session;
 mod source;
 mod video;
 mod writer;
@@ -27,6 +29,7 @@ fn _latentbit(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<chunk::Chunk>()?;
     module.add_class::<decode::FrameStream>()?;
     module.add_class::<encode::EncodeSession>()?;
+    module.add_class::<latents::LatentSession>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()
 }

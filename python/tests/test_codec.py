@@ -169,6 +169,12 @@ def test_rates_are_kept(bundle: latentbit.Bundle) -> None:
             latentbit.Encoder(bundle, **wrong).encode(frames)
     with pytest.raises(ValueError, match="size"):
         latentbit.Encoder(bundle, size=5000).encode(frames)
+    # Tokens without their depths are no tokens.
+    with pytest.raises(ValueError, match="tokens_and_depths"):
+        latentbit.Encoder(bundle, crf=20).tokens(frames)
+    # Random weights reach no quality at all, which is told.
+    with pytest.warns(latentbit.LossWarning, match="60 dB"):
+        latentbit.Encoder(bundle, psnr=60).encode(frames)
 
 
 def test_tokens_with_depths_are_decoded(bundle: latentbit.Bundle) -> None:
@@ -196,7 +202,11 @@ def test_lost_frames_repeat_the_last_good_one(bundle: latentbit.Bundle) -> None:
     broken[data.index(b"CHNK", data.index(b"CHNK") + 1) + 24 + 45] ^= 1
     with pytest.raises(latentbit.FormatError, match="chunk 1"):
         latentbit.Decoder(bundle).decode(bytes(broken))
-    found = latentbit.Decoder(bundle).decode(without_index(bytes(broken)))
+    for lossy in (bytes(broken), without_index(bytes(broken))):
+        with pytest.raises(latentbit.LatentBitError, match="chunk 1"):
+            latentbit.Decoder(bundle).decode(lossy)
+        with pytest.warns(latentbit.LossWarning, match="1 lost chunks; of 39 frames 13 are concealed by freeze"):
+            found = latentbit.Decoder(bundle).decode(lossy, conceal="freeze")
     np.testing.assert_array_equal(found[:13], whole[:13])
     np.testing.assert_array_equal(found[13:26], np.broadcast_to(whole[12], whole[13:26].shape))
     np.testing.assert_array_equal(found[26:], whole[26:])
@@ -204,7 +214,7 @@ def test_lost_frames_repeat_the_last_good_one(bundle: latentbit.Bundle) -> None:
 
 def test_wrong_input_is_told(bundle: latentbit.Bundle) -> None:
     encoder = latentbit.Encoder(bundle)
-    with pytest.raises(ValueError, match="channels come last"):
+    with pytest.raises(ValueError, match="give layout='TCHW'"):
         encoder.tokens(np.zeros((4, 3, 16, 24), np.uint8))
     with pytest.raises(TypeError, match="int32"):
         encoder.tokens(np.zeros((4, 16, 24, 3), np.int32))
@@ -212,7 +222,7 @@ def test_wrong_input_is_told(bundle: latentbit.Bundle) -> None:
         encoder.tokens([])
     with pytest.raises(ValueError, match="frame"):
         encoder.tokens([clip(3), clip(3, height=20)])
-    with pytest.raises(TypeError, match="CPU"):
+    with pytest.raises(TypeError, match="detach"):
         encoder.tokens(torch.zeros((2, 16, 24, 3), requires_grad=True))
     out = io.BytesIO()
     encoder.write(clip(2), out)

@@ -114,6 +114,23 @@ def test_targets(folder_of: Folder) -> None:
     np.testing.assert_array_equal(join_factors(factors.numpy(), (9, 12, 15)), values[:2])
     fewer = TokenDataset(place, window=2, target="factors", bits=18, factors=(9, 9))[0]["factors"]
     np.testing.assert_array_equal(join_factors(fewer.numpy(), (9, 9)), values[:2] & np.uint64(2**18 - 1))
+    # Tensors give tensors, whose numbers have a sign and the same bits.
+    all_joined = [join_bits(given) for given in (bits, bits.bool(), bits.float())]
+    for joined in (*all_joined, join_factors(factors, (9, 12, 15))):
+        assert joined.dtype == torch.int64
+        np.testing.assert_array_equal(joined.numpy().view(np.uint64), values[:2])
+    ones = torch.ones(3, 64, dtype=torch.uint8)
+    assert join_bits(ones).tolist() == [-1] * 3
+    halves = torch.tensor([[2**32 - 1, 2**32 - 1]])
+    assert join_factors(halves, (32, 32)).tolist() == [-1]
+    for wrong in (bits.float() * 0.3, bits.int() * 2 - 1, torch.zeros(()), np.zeros((2, 65), np.uint8)):
+        with pytest.raises(ValueError, match="bits: expected"):
+            join_bits(wrong)
+    for wrong in (factors - 600, factors[..., :2], torch.zeros((), dtype=torch.int64)):
+        with pytest.raises(ValueError, match="factors: expected"):
+            join_factors(wrong, (9, 12, 15))
+    with pytest.raises(TypeError, match="integers"):
+        join_factors(factors.float(), (9, 12, 15))
     with pytest.raises(ValueError, match="sum of 36"):
         TokenDataset(place, target="factors", factors=(9, 9))
     with pytest.raises(ValueError, match=r"1 to 36.*a\.lbit"):
