@@ -9,8 +9,9 @@ import os
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from ._file import File
 from ._latentbit import BundleError, FormatError
+from ._remote import Remote, Store, expand, is_address, opened
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Cache = bool | str | os.PathLike[str] | None
@@ -44,32 +46,36 @@ class Member:
     length: int
     """Bytes that it has."""
 
-    def open(self) -> File:
-        """Opens it."""
-        return File(self.path, offset=self.offset, length=self.length)
+    def open(self, store: Store | None = None) -> File:
+        """Opens it; what is remote through a copy in ``store``, if there is one."""
+        path = store.fetch(self.path) if store is not None and is_address(self.path) else self.path
+        return File(path, offset=self.offset, length=self.length)
 
 
-def find(sources: Sources) -> list[Path]:
-    """The files and shards that are meant by paths, folders and patterns, in order.
+def find(sources: Sources) -> list[str]:
+    """The files and shards that are meant by paths, addresses, folders and patterns, in order.
 
     A folder means all ``.lbit`` and ``.tar`` files below it, but for hidden ones.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    found: list[Path] = []
+    found: list[str] = []
     for source in given:
+        if is_address(source):
+            found.extend(expand(str(source)))
+            continue
         path = Path(source)
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix in (SUFFIX, ".tar") and not _is_hidden(p, path))
             if not inside:
                 raise FileNotFoundError(f"{path}: expected files ending in {SUFFIX} or .tar in this folder, found none")
-            found.extend(inside)
+            found.extend(map(str, inside))
         elif path.exists():
-            found.append(path)
+            found.append(str(path))
         else:
             matches = sorted(glob.glob(str(source), recursive=True))
             if not matches:
                 raise FileNotFoundError(f"{path}: there is no such file or folder, and no file matches it as a pattern")
-            found.extend(Path(match) for match in matches)
+            found.extend(matches)
     return found
 
 
@@ -77,16 +83,18 @@ def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def members(path: Path) -> Iterator[Member]:
+def members(path: str) -> Iterator[Member]:
     """The files that a file or shard holds; of a shard only headers are read."""
-    if path.suffix != ".tar":
-        yield Member(str(path), path.name, 0, path.stat().st_size)
+    remote = Remote(path) if is_address(path) else None
+    if not path.endswith(".tar"):
+        size = os.stat(path).st_size if remote is None else remote.size
+        yield Member(path, PurePath(path).name, 0, size)
         return
     try:
-        with tarfile.open(path, "r:") as shard:
+        with tarfile.open(path if remote is None else None, "r:", opened(remote) if remote else None) as shard:
             for entry in shard:
                 if entry.isfile() and entry.name.endswith(SUFFIX):
-                    yield Member(str(path), entry.name, entry.offset_data, entry.size)
+                    yield Member(path, entry.name, entry.offset_data, entry.size)
                 # tarfile remembers every entry; a shard may have very many.
                 shard.members = []  # type: ignore[attr-defined]
     except tarfile.TarError as error:
@@ -147,16 +155,21 @@ def catalog(sources: Sources, cache: Cache = None) -> Catalog:
     parts = [_listed(path, cache) for path in paths]
     if not sum(len(part["offset"]) for part in parts):
         raise FileNotFoundError(f"{paths[0]}: expected files ending in {SUFFIX} in these shards, found none")
-    return Catalog(parts, [str(path) for path in paths])
+    return Catalog(parts, paths)
 
 
-def _listed(path: Path, cache: Cache) -> dict[str, npt.NDArray[Any]]:
+def _listed(path: str, cache: Cache) -> dict[str, npt.NDArray[Any]]:
     # A file of its own has an index of its own.
-    if not cache or path.suffix != ".tar":
+    if not cache or not path.endswith(".tar"):
         return _scan(path)
     kept = _place(path, cache)
-    about = path.stat()
-    signature = np.array([INDEX_VERSION, about.st_size, about.st_mtime_ns], np.int64)
+    if is_address(path):
+        remote = Remote(path)
+        size, changed = remote.size, zlib.crc32(remote.tag.encode())
+    else:
+        about = os.stat(path)
+        size, changed = about.st_size, about.st_mtime_ns
+    signature = np.array([INDEX_VERSION, size, changed], np.int64)
     known = _load(kept, signature)
     if known is None:
         known = _scan(path)
@@ -164,7 +177,7 @@ def _listed(path: Path, cache: Cache) -> dict[str, npt.NDArray[Any]]:
     return known
 
 
-def _scan(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _scan(path: str) -> dict[str, npt.NDArray[Any]]:
     files: list[tuple[Any, ...]] = []
     names: list[str] = []
     bundles: list[str] = []
@@ -189,11 +202,13 @@ def _scan(path: Path) -> dict[str, npt.NDArray[Any]]:
     return out
 
 
-def _place(path: Path, cache: Cache) -> Path:
+def _place(path: str, cache: Cache) -> Path:
     if cache is True:
-        return path.with_name(path.name + INDEX_SUFFIX)
-    whole = str(path.resolve()).encode()
-    return Path(str(cache)) / f"{path.stem}-{hashlib.sha256(whole).hexdigest()[:16]}{INDEX_SUFFIX}"
+        if is_address(path):
+            raise ValueError(f"cache: nothing is written beside {path}; name a folder on this machine")
+        return Path(path + INDEX_SUFFIX)
+    whole = (path if is_address(path) else str(Path(path).resolve())).encode()
+    return Path(str(cache)) / f"{PurePath(path).stem}-{hashlib.sha256(whole).hexdigest()[:16]}{INDEX_SUFFIX}"
 
 
 def _load(kept: Path, signature: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]] | None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._latentbit import Chunk, Reader
+from ._remote import Remote, is_address
 from ._video import Video
 
 FAR = 2.0**62
@@ -50,8 +51,9 @@ def open(
 ) -> File:
     """Open a file for reading.
 
-    ``source`` is a path, bytes, a file object that can seek, or an object with ``size`` and
-    ``read_range(offset, length)``. ``offset`` and ``length`` say which bytes of a path are the file, as in a tar.
+    ``source`` is a path, an address that fsspec knows (``s3://bucket/clip.lbit``), bytes, a file object that can seek,
+    or an object with ``size`` and ``read_range(offset, length)``. ``offset`` and ``length`` say which bytes of a
+    path or address are the file, as in a tar.
     ``stream`` is the number of a stream of video, the first by default. ``trusted`` lifts the limits on sizes that keep
     a bad file from taking memory.
 
@@ -78,7 +80,11 @@ class File(Sequence[Chunk]):
     ):
         self._source = source
         self._options: dict[str, Any] = {"offset": offset, "length": length, "stream": stream, "trusted": trusted}
-        self._reader = Reader(source, **self._options)
+        if is_address(source):
+            remote = Remote(str(source), offset, length)
+            self._reader = Reader(remote, stream=stream, trusted=trusted)
+        else:
+            self._reader = Reader(source, **self._options)
         self._video: Video | None = None
         self._about: tuple[dict[str, str], list[tuple[int, int, str]]] | None = None
         self._table: dict[str, npt.NDArray[Any]] | None = None

@@ -24,6 +24,7 @@ from ._catalog import SUFFIX, Cache, Member, Sources, catalog
 from ._codec import Encoder, Rate
 from ._file import File
 from ._latentbit import Bundle, LatentBitError
+from ._remote import is_address
 from .webdataset import windows
 
 Row = dict[str, Any]
@@ -104,7 +105,13 @@ def read_tokens(
             yield {**sample, "name": row["name"]}
 
     members = [listed.member(number) for number in range(len(listed))]
-    rows = [{"path": os.path.abspath(m.path), "name": m.name, "offset": m.offset, "length": m.length} for m in members]
+    rows = [
+        {
+            "path": m.path if is_address(m.path) else os.path.abspath(m.path), "name": m.name, "offset": m.offset,
+            "length": m.length,
+        }
+        for m in members
+    ]
     return ray.data.from_items(rows, override_num_blocks=len(rows)).flat_map(read)
 
 

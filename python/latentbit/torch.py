@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ._catalog import Cache, Sources, catalog
 from ._file import File
+from ._loss import warn
+from ._manifest import Columns, Manifest, Rows, rows_of
+from ._memory import Size, as_bytes
+from ._remote import Store
 from ._target import Target, join_bits, join_factors
 from ._windows import Windows
 
@@ -48,19 +53,32 @@ class TokenDataset(Dataset[Any]):
         cache: Cache = None,
         transform: Callable[[Sample], Any] | None = None,
         held_chunks: int = 8,
+        columns: Columns = False,
+        manifest: Manifest = None,
+        copies: str | os.PathLike[str] | None = None,
+        copies_size: Size = "50GiB",
     ):
         """Lists what there is; tokens are read later.
 
-        ``sources``: files, folders, ``.tar`` shards, patterns, or several of these. ``window``: latent frames of a
-        window, and ``stride`` from one to the next, a window by default; without a ``window`` each chunk is a sample.
+        ``sources``: files, folders, ``.tar`` shards, patterns, addresses that fsspec knows, or several of these.
+        ``window``: latent frames of a window, and ``stride`` from one to the next, a window by default; without a ``window`` each chunk is a sample.
         Windows never cross the border of a segment or a lost chunk, nor with ``groups`` the beginning of a group.
 
         ``target``: ``tokens``, ``bits`` or ``factors``, as ``factors=(9, 9, 9, 9)`` splits them. ``bits``: the most
         important ones of each token, by default as many as all tokens have. ``cache``: keep the list of a shard's files
         and chunks beside the shard (``True``), or in a folder. ``held_chunks`` stay unpacked in each process, for
         windows that overlap or share a chunk.
+
+        ``columns``: what else of the manifest goes into each sample, such as ``["caption", "label"]``, or all
+        (``True``); an empty string stands for what is missing. ``manifest`` is a table with a column ``key``
+        (``.parquet``, ``.csv``, ``.tsv``, ``.jsonl``) or a mapping from keys to rows, by default the
+        ``manifest.parquet`` of the archives.
+
+        Remote files are read in ranges, a chunk at a time; or whole, into the folder ``copies``, which keeps the last
+        ones of ``copies_size`` in all.
         """
         self.catalog = catalog(sources, cache)
+        self._store = None if copies is None else Store(copies, as_bytes(copies_size) or 0)
         files, chunks = self.catalog.files, self.catalog.chunks
         self._file_of = np.repeat(np.arange(len(self.catalog)), files["chunks"])
         length, step_stride = self._steps(window), self._steps(stride)
@@ -70,7 +88,28 @@ class TokenDataset(Dataset[Any]):
         self.target = Target(target, bits=self.bits, factors=factors)
         self.transform = transform
         self._held_chunks = held_chunks
+        self._rows: Rows | None = None
+        if columns or manifest is not None:
+            taken = {self.target.kind, "depths", "key", "segment", "first_frame", "name"}
+            self._rows = rows_of(manifest, self._folders(sources), columns or True, taken)
+            self._rows.check(self.catalog.names)
         self._forget()
+        self._tell_lost()
+
+    def _folders(self, sources: Sources) -> list[str]:
+        """Where manifests may be."""
+        given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+        named = [os.fspath(source).rstrip("/") for source in given]
+        return [*named, *(path.rpartition("/")[0] or "." for path in self.catalog.paths)]
+
+    def _tell_lost(self) -> None:
+        lost = np.flatnonzero(self.catalog.chunks["steps"] == 0)
+        if len(lost):
+            files = np.unique(self._file_of[lost])
+            warn(
+                f"{len(lost)} chunks in {len(files)} files are lost, the first one in "
+                f"{self.catalog.name(int(files[0]))}; samples leave them out"
+            )
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -93,6 +132,8 @@ class TokenDataset(Dataset[Any]):
             "first_frame": self._first_frame(first, window.first_step),
             "name": str(self.catalog.names[number]),
         }
+        if self._rows is not None:
+            sample.update(self._rows(sample["name"]))
         return sample if self.transform is None else self.transform(sample)
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
@@ -154,7 +195,7 @@ class TokenDataset(Dataset[Any]):
     def _file(self, number: int) -> File:
         file = self._files.get(number)
         if file is None:
-            file = self._files[number] = self.catalog.member(number).open()
+            file = self._files[number] = self.catalog.member(number).open(self._store)
             while len(self._files) > MOST_FILES:
                 self._files.popitem(last=False)
         self._files.move_to_end(number)
@@ -196,7 +237,7 @@ class TokenIterable(IterableDataset[Any]):
     """The samples of a ``TokenDataset`` one after the other, each one on one rank and in one worker only.
 
     With ``shuffle`` their order is another one in each epoch (``set_epoch``), which all ranks agree on; without, each
-    worker reads a stretch of neighbours. With ``even`` all ranks have as many samples, and what is left over is left
+    worker reads a stretch of neighbours. ``state_dict`` and ``load_state_dict`` resume a pass. With ``even`` all ranks have as many samples, and what is left over is left
     out.
     """
 
@@ -223,6 +264,9 @@ class TokenIterable(IterableDataset[Any]):
         self._rank, self._world_size = _distributed() if rank is None or world_size is None else (rank, world_size)
         # Shared, so that workers that live on see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        # Of this worker: samples that were given in this pass, and those that a state says were given before.
+        self._given = 0
+        self._resumed = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of the next pass."""
@@ -233,8 +277,41 @@ class TokenIterable(IterableDataset[Any]):
         return len(self._of_rank())
 
     def __iter__(self) -> Iterator[Any]:
-        for index in self._mine():
-            yield self.dataset[int(index)]
+        # A state is of one pass only.
+        self._given, self._resumed = self._resumed, 0
+        for index in self._mine()[self._given :]:
+            sample = self.dataset[int(index)]
+            self._given += 1
+            yield sample
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this worker stands in its pass, for ``load_state_dict``; torchdata's ``StatefulDataLoader`` calls it."""
+        return {**self._order(), "epoch": int(self._epoch), "given": self._given}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The next pass goes on where ``state`` was taken: with the same samples, ranks and workers, in the same order."""
+        for name, here in self._order().items():
+            if state.get(name) != here:
+                raise ValueError(
+                    f"{name}: the state was taken with {state.get(name)}, and here it is {here}; the order of samples "
+                    "depends on it, so make it the same, or begin the epoch anew"
+                )
+        self._epoch.fill_(int(state["epoch"]))
+        self._resumed = self._given = int(state["given"])
+
+    def _order(self) -> dict[str, Any]:
+        """What the order of samples depends on."""
+        worker = get_worker_info()
+        return {
+            "samples": len(self.dataset),
+            "seed": self._seed,
+            "shuffle": self._shuffle,
+            "even": self._even,
+            "rank": self._rank,
+            "world_size": self._world_size,
+            "worker": 0 if worker is None else worker.id,
+            "workers": 0 if worker is None else worker.num_workers,
+        }
 
     def _of_rank(self) -> range:
         """The places of this rank in the order of all samples."""
