@@ -81,14 +81,24 @@ def is_bundle(path: Path) -> bool:
         return "config" in (file.metadata() or {})
 
 
-def load(path: Path) -> tuple[BundleConfig, WanVae, Tokenizer | None]:
-    """Reads a bundle into f32 modules."""
+def config_of(path: Path) -> BundleConfig:
+    """The config of a bundle."""
     if not is_bundle(path):
         raise ValueError(f"{path} is no bundle: it has no config")
     with safe_open(str(path), "pt") as file:
-        config = BundleConfig.from_json(file.metadata()["config"])
-        raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
-    state = restored(raw)
+        return BundleConfig.from_json(file.metadata()["config"])
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """The tensors of a bundle as `stored` made them."""
+    with safe_open(str(path), "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
+
+
+def load(path: Path) -> tuple[BundleConfig, WanVae, Tokenizer | None]:
+    """Reads a bundle into f32 modules."""
+    config = config_of(path)
+    state = restored(tensors_of(path))
     vae = WanVae(config.vae)
     vae.load_state_dict({k.removeprefix("vae."): v for k, v in state.items() if k.startswith("vae.")})
     tokenizer = None

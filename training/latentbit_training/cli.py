@@ -37,6 +37,7 @@ COMMANDS = {
     "predictor": Command("train_maskgit", "train a predictor of tokens"),
     "slim": Command("slim", "a checkpoint small enough to carry, and back"),
     "export": Command("export", "join a VAE and a tokenizer into a bundle"),
+    "export-onnx": Command("export_onnx", "a bundle's networks as ONNX, for other runtimes"),
     "evaluate": Command("measure", "PSNR, SSIM and MS-SSIM of a bundle on whole files"),
     "elastic": Command("elastic", "PSNR against bits, with a depth for each token"),
     "likelihood": Command("likelihood", "bits that a predictor leaves"),
@@ -48,7 +49,7 @@ COMMANDS = {
 
 def usage() -> str:
     """The list of commands."""
-    rows = [f"  {name:<11} {command.about}" for name, command in COMMANDS.items()]
+    rows = [f"  {name:<12} {command.about}" for name, command in COMMANDS.items()]
     return "\n".join([f"usage: {PROGRAM} COMMAND [OPTIONS]", "", *rows, "", f"{PROGRAM} COMMAND --help tells more."])
 
 
