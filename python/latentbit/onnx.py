@@ -50,8 +50,9 @@ class Networks:
         ``providers`` are those of ONNX Runtime, all that it has by default; ``threads`` compute on a CPU, 0 for one per
         core.
         """
-        self._folder = Path(folder)
-        path = self._folder / MANIFEST
+        self.folder = Path(folder)
+        """Where they are."""
+        path = self.folder / MANIFEST
         self.about: dict[str, Any] = json.loads(path.read_text())
         """What ``networks.json`` says."""
         if self.about.get("format") != FORMAT:
@@ -75,7 +76,7 @@ class Networks:
         """Config of the tokenizer."""
         config: dict[str, Any] | None = self.about["config"]["tokenizer"]
         if config is None:
-            raise BundleError(f"{self._folder / MANIFEST}: the bundle has no tokenizer")
+            raise BundleError(f"{self.folder / MANIFEST}: the bundle has no tokenizer")
         return config
 
     def sides(self, network: str) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Networks:
                 raise ImportError("latentbit.onnx needs ONNX Runtime: pip install onnxruntime") from error
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
-            path = self._folder / self.sides(network)["files"][0]["name"]
+            path = self.folder / self.sides(network)["files"][0]["name"]
             self._sessions[network] = onnxruntime.InferenceSession(
                 str(path), options, providers=self._providers or onnxruntime.get_available_providers()
             )
@@ -223,7 +224,7 @@ class Decoder:
             if not chunk.lost:
                 return self.latent(chunk, file.video)
             if conceal is None:
-                raise LostChunkError(f'{file.name}: chunk {chunk.number} is lost; conceal="freeze" shows the last frame')
+                raise LostChunkError(f'{file.name}: chunk {chunk.number} is lost; conceal="freeze" repeats a frame')
         except FormatError:
             if conceal is None:
                 raise
