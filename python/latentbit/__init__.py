@@ -5,6 +5,8 @@
 ``latentbit.ray`` are for those libraries, and only they import them.
 """
 
+import mimetypes
+
 from ._bundle import Bundle
 from ._codec import Decoder, Encoder
 from ._file import Clip, File, open
@@ -20,6 +22,7 @@ from ._latentbit import (
     __version__,
 )
 from ._loss import FrameIterator, Frames, LossWarning
+from ._seeing import View, show
 from ._vae import Vae
 from ._video import Video
 from ._writer import Summary, Writer
@@ -44,7 +47,11 @@ __all__ = [
     "UnsupportedError",
     "Vae",
     "Video",
+    "View",
     "Writer",
     "__version__",
     "open",
+    "show",
 ]
+
+mimetypes.add_type("video/vnd.latentbit", ".lbit")

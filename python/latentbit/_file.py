@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import math
 import operator
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, overload
+from typing import Any, ClassVar, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,10 @@ class File(Sequence[Chunk]):
     objects one reading at a time is made.
     """
 
+    shown_by: ClassVar[Callable[[File], str] | None] = None
+    """What makes HTML of a file for notebooks. It needs models, which reading tokens does not, and so comes from
+    ``_seeing``."""
+
     def __init__(
         self,
         source: Source,
@@ -107,6 +112,9 @@ class File(Sequence[Chunk]):
     def __repr__(self) -> str:
         video = self.video
         return f"<File {self.name}: {len(self)} chunks of {video.width}x{video.height}, {video.bits} bits per token>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>" if File.shown_by is None else File.shown_by(self)
 
     @property
     def name(self) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._bundle import KNOWN, models_folder, resolve
-
-if TYPE_CHECKING:
-    from ._bundle import Bundle
+from ._latentbit import Bundle
+from ._models import KNOWN, models_folder, resolve
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 BUNDLE = "latentbit.safetensors"
@@ -89,6 +87,7 @@ def choose(files: list[str], place: str = "") -> tuple[str, ...]:
 
 def push(
     bundle: Bundle,
+    path: Path,
     repo: str,
     *,
     private: bool | None,
@@ -98,19 +97,20 @@ def push(
     card: str | None,
     endpoint: str | None,
 ) -> str:
-    """Puts a model into a repository; returns the address of the commit."""
-    if bundle.path is None:
-        raise ValueError("the built-in model is in every installation of latentbit; give a model of your own")
+    """Puts a model, which was read from ``path``, into a repository; returns the address of the commit."""
     hub = _library()
     api = hub.HfApi(endpoint=endpoint, token=token)
     name = api.create_repo(repo, private=private, exist_ok=True, repo_type="model").repo_id
-    files = {BUNDLE if bundle.has_tokenizer else bundle.path.name: bundle.path}
-    if bundle.path.is_dir():
-        files = {file: bundle.path / file for file in (CONFIG, WEIGHTS)}
-    operations = [hub.CommitOperationAdd(path_in_repo=file, path_or_fileobj=str(path)) for file, path in files.items()]
+    files = {BUNDLE if bundle.has_tokenizer else path.name: path}
+    if path.is_dir():
+        # As a pipeline has it, or as a VAE alone.
+        folder = path if (path / CONFIG).is_file() else path / "vae"
+        files = {file: folder / file for file in (CONFIG, WEIGHTS)}
+    add = hub.CommitOperationAdd
+    operations = [add(path_in_repo=file, path_or_fileobj=str(place)) for file, place in files.items()]
     if card is not None or not api.file_exists(name, CARD, revision=revision):
         text = model_card(bundle, name) if card is None else card
-        operations.append(hub.CommitOperationAdd(path_in_repo=CARD, path_or_fileobj=text.encode()))
+        operations.append(add(path_in_repo=CARD, path_or_fileobj=text.encode()))
     made = api.create_commit(name, operations, commit_message=message, revision=revision)
     return str(made.commit_url)
 

@@ -59,16 +59,20 @@ class Writer:
         latent_frames: int | None = None,
         start: int | None = None,
         depths: Any = None,
+        bits: int | None = None,
     ) -> None:
         """Write the next chunk: one of another file or of an encoder, or tokens as an array (steps, height, width).
 
         Tokens need ``key``: whether the network's state was reset before them. ``frames`` and ``latent_frames`` are
         what they stand for, as much as they can hold by default; ``start`` is when that is shown, in ticks. Where the
         video has a ``depth_step``, ``depths`` say how many of its bits each token has, in multiples of it or all; the
-        bits beyond must be zero. A chunk brings all of this along; only its ``segment`` can be set.
+        bits beyond must be zero. ``bits`` are there of each token of this chunk at most, where it has lost
+        some: the others are unknown then, and not zero. A chunk brings all of this along; only its ``segment`` can be
+        set.
         """
         if isinstance(what, Chunk):
-            given = {"key": key, "frames": frames, "latent_frames": latent_frames, "start": start, "depths": depths}
+            given = {"key": key, "frames": frames, "latent_frames": latent_frames, "start": start, "depths": depths,
+                     "bits": bits}
             for name, value in given.items():
                 if value is not None:
                     raise TypeError(f"{name}: a chunk has its own; leave it out")
@@ -78,7 +82,7 @@ class Writer:
             raise TypeError("key: say whether these tokens begin a group")
         self._writer.write_tokens(
             as_tokens(what), key=key, segment=segment or 0, frames=frames, latent_frames=latent_frames, start=start,
-            depths=as_depths(depths),
+            depths=as_depths(depths), bits=bits,
         )
 
     def close(self) -> Summary:

@@ -61,7 +61,8 @@ class TokenDataset(Dataset[Any]):
         """Lists what there is; tokens are read later.
 
         ``sources``: files, folders, ``.tar`` shards, patterns, addresses that fsspec knows, or several of these.
-        ``window``: latent frames of a window, and ``stride`` from one to the next, a window by default; without a ``window`` each chunk is a sample.
+        ``window``: latent frames of a window, and ``stride`` from one to the next, a window by default; without a
+        ``window`` each chunk is a sample.
         Windows never cross the border of a segment or a lost chunk, nor with ``groups`` the beginning of a group.
 
         ``target``: ``tokens``, ``bits`` or ``factors``, as ``factors=(9, 9, 9, 9)`` splits them. ``bits``: the most
@@ -237,8 +238,8 @@ class TokenIterable(IterableDataset[Any]):
     """The samples of a ``TokenDataset`` one after the other, each one on one rank and in one worker only.
 
     With ``shuffle`` their order is another one in each epoch (``set_epoch``), which all ranks agree on; without, each
-    worker reads a stretch of neighbours. ``state_dict`` and ``load_state_dict`` resume a pass. With ``even`` all ranks have as many samples, and what is left over is left
-    out.
+    worker reads a stretch of neighbours. ``state_dict`` and ``load_state_dict`` resume a pass. With ``even`` all
+    ranks have as many samples, and what is left over is left out.
     """
 
     def __init__(
@@ -285,11 +286,11 @@ class TokenIterable(IterableDataset[Any]):
             yield sample
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this worker stands in its pass, for ``load_state_dict``; torchdata's ``StatefulDataLoader`` calls it."""
+        """Where this worker stands in its pass; ``StatefulDataLoader`` of torchdata calls it."""
         return {**self._order(), "epoch": int(self._epoch), "given": self._given}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The next pass goes on where ``state`` was taken: with the same samples, ranks and workers, in the same order."""
+        """Makes the next pass go on where ``state`` was taken, with the same samples in the same order."""
         for name, here in self._order().items():
             if state.get(name) != here:
                 raise ValueError(

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tempfile::NamedTempFile;
 
-use crate::arrays::with_depths;
+use crate::arrays::{check_planes, with_depths};
 use crate::chunk::Chunk;
 use crate::error::{self, LatentBitError, failed};
 use crate::video::Fields;
@@ -107,7 +107,7 @@ impl Writer {
     }
 
     /// Writes tokens as a chunk.
-    #[pyo3(signature = (values, *, key, segment = 0, frames = None, latent_frames = None, start = None, depths = None))]
+    #[pyo3(signature = (values, *, key, segment = 0, frames = None, latent_frames = None, start = None, depths = None, bits = None))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn write_tokens(
         &self,
@@ -119,7 +119,9 @@ impl Writer {
         latent_frames: Option<u64>,
         start: Option<i64>,
         depths: Option<PyReadonlyArray3<'_, u8>>,
+        bits: Option<u8>,
     ) -> PyResult<()> {
+        let bits = check_planes(bits, self.video.bits)?;
         let view = values.as_array();
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let (t, h, w) = view.dim();
@@ -151,7 +153,7 @@ impl Writer {
             },
             times,
             tokens: with_depths(
-                Tokens::new(grid, self.video.bits, values),
+                Tokens::new(grid, bits, values),
                 self.video.depth_step,
                 depths.as_ref(),
             )?,
