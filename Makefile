@@ -145,7 +145,7 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python
 	MYPYPATH=training:scripts/bench:scripts/gpu $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/gpu
 	MYPYPATH=scripts/bench:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/quality
 	MYPYPATH=scripts/conceal:scripts/demo:scripts/quality $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/conceal
-	MYPYPATH=training:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
+	MYPYPATH=training:python:scripts/parity $(PYTHON) -m mypy --config-file training/pyproject.toml scripts/parity
 	cd training && ../$(PYTHON) -m mypy
 	cd spec/reader && ../../$(PYTHON) -m mypy --strict .
 	cd python && ../$(PYTHON) -m ruff check . && ../$(PYTHON) -m mypy

@@ -1,8 +1,8 @@
 """Video as tokens: reads, writes, encodes and decodes ``.lbit`` files.
 
 ``latentbit.open`` gives a file, a sequence of chunks whose tokens are numpy arrays; it needs no model.
-``Encoder`` and ``Decoder`` turn frames into tokens and back. ``latentbit.torch``, ``latentbit.webdataset`` and
-``latentbit.ray`` are for those libraries, and only they import them.
+``Encoder`` and ``Decoder`` turn frames into tokens and back. ``latentbit.torch``, ``latentbit.webdataset``,
+``latentbit.ray`` and ``latentbit.onnx`` are for those libraries, and only they import them.
 """
 
 import mimetypes

@@ -363,6 +363,19 @@ def as_bytes(frame: Array) -> npt.NDArray[np.uint8]:
     return np.clip(np.round((frame + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+def _save(path: Path, frames: Iterator[Array], shape: tuple[int, ...]) -> None:
+    """Writes frames as they come, under the file's name only when all are there."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        out = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        for index, frame in enumerate(frames):
+            out[index] = frame
+        out.flush()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latentbit.onnx", description=__doc__.split("\n\n")[0])
@@ -395,11 +408,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for frame in found:
                 sys.stdout.buffer.write(frame.tobytes())
             return 0
-        shape = (file.frame_count, file.video.height, file.video.width, 3)
-        out = np.lib.format.open_memmap(args.output, "w+", np.uint8, shape)
-        for index, frame in enumerate(found):
-            out[index] = frame
-        print(f"{args.output}: {len(out)} frames")
+        _save(Path(args.output), found, (file.frame_count, file.video.height, file.video.width, 3))
+        print(f"{args.output}: {file.frame_count} frames")
     except (OSError, ValueError, LatentBitError, ImportError) as error:
         print(f"latentbit.onnx: {error}", file=sys.stderr)
         return 1

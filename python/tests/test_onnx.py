@@ -140,6 +140,9 @@ def test_another_bundle_is_refused(tiny: Networks, tmp_path: Path) -> None:
     latentbit.Encoder(latentbit.Bundle(path)).write(clip(1, 32, 32), tmp_path / "a.lbit")
     with pytest.raises(latentbit.BundleError, match=r"of the bundle wan22 .* of int8"):
         Decoder(tiny).frames(tmp_path / "a.lbit")
+    export_onnx.export(TINY_BUNDLE.parent / "vae-tiny.safetensors", tmp_path / "vae")
+    with pytest.raises(latentbit.BundleError, match="no tokenizer"):
+        next(Encoder(Networks(tmp_path / "vae")).chunks(clip(1)))
     (tmp_path / "networks.json").write_text('{"format": "other"}')
     with pytest.raises(latentbit.BundleError, match=r"expected the format latentbit\.onnx/1, found 'other'"):
         Networks(tmp_path)
@@ -161,6 +164,11 @@ def test_the_command(tiny: Networks, tmp_path: Path) -> None:
     assert back.shape == (15, 16, 24, 3)
     raw = command("decode", networks, tmp_path / "a.lbit", "-").stdout
     assert raw == back.tobytes()
+    # What cannot be decoded leaves nothing behind, and what was there as it is.
+    (tmp_path / "bad.lbit").write_bytes(damaged((tmp_path / "a.lbit").read_bytes(), 1))
+    assert command("decode", networks, tmp_path / "bad.lbit", tmp_path / "b.npy").returncode == 1
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), back)
+    assert not list(tmp_path.glob(".*"))
     wrong = command("decode", networks, tmp_path / "a.npy", "-")
     assert wrong.returncode == 1
     assert b"a.npy" in wrong.stderr
