@@ -52,6 +52,10 @@ given-clip:
 demo/source.mp4: scripts/demo/make_clip.py $(VENV)/.demo-packages
 	$(PYTHON) $< $@
 
+.PHONY: web-reader
+web-reader: setup-rust setup-web ## Build the npm package in web/reader
+	scripts/web/reader.sh
+
 .PHONY: clean-demo
 clean-demo: ## Remove the demo's files
 	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
@@ -209,6 +213,10 @@ setup-system: setup-rust
 .PHONY: setup-rust
 setup-rust:
 	@scripts/setup/rust.sh
+
+.PHONY: setup-web
+setup-web: ## Install Node's packages for web/, and Chromium for their tests
+	@scripts/setup/web.sh
 
 .PHONY: setup-deny
 setup-deny: setup-rust

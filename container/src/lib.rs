@@ -10,8 +10,8 @@
 //! | read parts of a file, or look up what it holds | [`File`] |
 //! | check, repair, cut, join or shrink files | [`verify_file`], [`edit`] |
 //!
-//! Features: `zstd` (default) for planes stored as zstd frames; `bitvec` for planes and tokens as slices of bits. Without
-//! any, the crate is plain Rust and builds for any target.
+//! Features: `zstd` (default) for planes stored as zstd frames; `ruzstd` to read those in plain Rust; `bitvec` for planes
+//! and tokens as slices of bits. Without `zstd` the crate is plain Rust and builds for any target.
 //!
 //! ```
 //! use latentbit_container::{

@@ -9,6 +9,6 @@ for target in "$@"; do
       continue
     fi
   fi
-  cargo check --locked --quiet -p latentbit-container --no-default-features --target "$target"
+  cargo check --locked --quiet -p latentbit-container --no-default-features --features ruzstd --target "$target"
   echo "check-targets: $target compiles"
 done

@@ -1,8 +1,15 @@
 //! Payload coders: how the bytes of bit-planes are stored (LBIT §6).
 
 pub(crate) mod layers;
+#[cfg(any(test, all(feature = "ruzstd", not(feature = "zstd"))))]
+mod ruzstd;
 #[cfg(feature = "zstd")]
 mod zstd;
+
+#[cfg(all(feature = "ruzstd", not(feature = "zstd")))]
+use self::ruzstd::Decoder as ZstdDecoder;
+#[cfg(feature = "zstd")]
+use self::zstd::Decoder as ZstdDecoder;
 
 use crate::bits::{padding_is_zero, plane_len};
 use crate::cm;
@@ -141,15 +148,15 @@ fn one_zstd_frame(_: i32, _: &[u8]) -> Result<Option<Vec<u8>>> {
 
 /// Unpacks zstd frames whose length is not known before.
 #[derive(Default)]
-struct ZstdFrames(#[cfg(feature = "zstd")] zstd::Decoder);
+struct ZstdFrames(#[cfg(any(feature = "zstd", feature = "ruzstd"))] ZstdDecoder);
 
 impl ZstdFrames {
-    #[cfg(feature = "zstd")]
+    #[cfg(any(feature = "zstd", feature = "ruzstd"))]
     fn unpack(&mut self, frame: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
         self.0.decode_at_most(frame, most)
     }
 
-    #[cfg(not(feature = "zstd"))]
+    #[cfg(not(any(feature = "zstd", feature = "ruzstd")))]
     fn unpack(&mut self, _: &[u8], _: usize) -> Result<Vec<u8>, Broken> {
         Err(Broken::new(
             "coder",
@@ -176,8 +183,8 @@ pub(crate) fn decode(
 ) -> Result<(), Broken> {
     let tokens = grid.len();
     let len = plane_len(tokens);
-    #[cfg(feature = "zstd")]
-    let mut zstd = zstd::Decoder::default();
+    #[cfg(any(feature = "zstd", feature = "ruzstd"))]
+    let mut zstd = ZstdDecoder::default();
     let mut cm = (coder == Coder::Cm).then(|| cm::Decoder::new(grid));
     for (to, plane) in packed.chunks_exact_mut(len.max(1)).zip(planes) {
         let coded = plane.coded.then_some(&plane.bytes[..]);
@@ -191,7 +198,7 @@ pub(crate) fn decode(
         match (coder, &mut cm, coded) {
             // Later planes are coded with what this one holds, coded or not.
             (_, Some(cm), coded) => cm.decode_plane(coded, to)?,
-            #[cfg(feature = "zstd")]
+            #[cfg(any(feature = "zstd", feature = "ruzstd"))]
             (Coder::Zstd, _, Some(bytes)) => zstd.decode(bytes, to)?,
             (_, _, Some(_)) => return Err(Broken::new("coder", "one that this build has", coder.name())),
             (_, _, None) => {}
