@@ -3,7 +3,7 @@
 use crate::background::spawn_source;
 use crate::error::{MediaError, MediaErrorKind};
 #[cfg(feature = "libav")]
-use crate::libav::read::{LibavReader, Origin};
+use crate::libav::read::{LibavReader, Origin, is_pattern};
 use crate::options::{InputOptions, RawFormat, extension};
 use crate::raw::RawReader;
 use crate::still::{StillFormat, StillReader};
@@ -35,7 +35,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     }
     // A name for numbered pictures is not the name of a file; libav's image reader expands it.
     #[cfg(feature = "libav")]
-    if path.contains('%') && !std::path::Path::new(path).exists() && options.raw.is_none() {
+    if is_pattern(path) && options.raw.is_none() {
         return open_libav(path, Origin::File, options);
     }
     let file = File::open(path).map_err(|e| MediaError::io(path, "open", e))?;

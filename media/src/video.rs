@@ -148,6 +148,11 @@ pub(crate) fn check_size(place: &str, width: u64, height: u64) -> Result<(), Med
     if ok.contains(&width) && ok.contains(&height) {
         return Ok(());
     }
+    if (width, height) == (0, 0) {
+        let message =
+            "the size of its pictures cannot be found; it is damaged, or of a kind that is not known here";
+        return Err(MediaError::new(MediaErrorKind::Invalid, place, message));
+    }
     Err(MediaError::new(
         MediaErrorKind::Invalid,
         place,

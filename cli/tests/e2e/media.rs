@@ -286,6 +286,21 @@ fn names_chapters_and_purposes_come_back() {
 }
 
 #[test]
+fn what_has_no_place_is_named() {
+    let folder = folder();
+    clip(&folder, "a.mkv", "aac", "srt");
+    write(&folder, "font.ttf", b"a font");
+    tool(
+        &folder,
+        "ffmpeg",
+        "-i a.mkv -f lavfi -i testsrc2=s=32x32:r=5:d=1 -map 0 -map 1 -c copy -c:v:1 ffv1 -attach font.ttf -metadata:s:t mimetype=font/ttf b.mkv",
+    );
+    run(&folder, &tiny("encode b.mkv -o b.lbit"))
+        .expect(0)
+        .says(&["'font.ttf' (stream 4)", "another video (stream 3)"]);
+}
+
+#[test]
 fn light_is_described_in_what_is_written() {
     let folder = folder();
     let display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)";

@@ -77,6 +77,35 @@ pub fn carried<'a>(
     (carried, streams, all_tags)
 }
 
+/// Names the streams for which `.lbit` has no place: whatever is neither the video at index `video`, sound nor subtitles.
+pub fn warn_left_out(place: &str, input: &av::format::context::Input, video: usize) {
+    let others = input.streams().filter_map(|stream| {
+        let tags = stream.metadata();
+        let name = match stream.parameters().medium() {
+            _ if stream.index() == video => return None,
+            av::media::Type::Audio | av::media::Type::Subtitle => return None,
+            // A track of time codes, which are in the tags of the video, too.
+            av::media::Type::Data if tags.get("timecode").is_some() => return None,
+            av::media::Type::Video if stream.disposition().contains(Disposition::ATTACHED_PIC) => {
+                "the cover picture".to_owned()
+            }
+            av::media::Type::Video => "another video".to_owned(),
+            _ => match tags.get("filename") {
+                Some(name) => format!("'{}'", name.escape_debug()),
+                None => "data".to_owned(),
+            },
+        };
+        Some(format!("{name} (stream {})", stream.index()))
+    });
+    let others: Vec<String> = others.collect();
+    if !others.is_empty() {
+        tracing::warn!(
+            "{place}: a .lbit file has no place for {}, which is left out",
+            others.join(", ")
+        );
+    }
+}
+
 fn describe(
     stream: &av::format::stream::Stream<'_>,
     kind: PacketKind,

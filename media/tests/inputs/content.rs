@@ -31,6 +31,8 @@ fn names_do_not_matter() {
         ("a.mp4", "mp4", 5),
         ("a.y4m", "y4m.mp4", 5),
         ("lead.jpg", "lead2.jpg", 1),
+        ("a.bmp", "one%03d.bmp", 1),
+        ("a.png", "50%.png", 1),
     ] {
         files.write(to, &files.read(from));
         let seen = files.open(to, &InputOptions::default());

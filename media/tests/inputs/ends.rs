@@ -57,6 +57,26 @@ fn every_container_that_is_cut_off_is_told() {
     }
 }
 
+/// Some containers count places for frames, and a field each has one where the video could be interlaced.
+#[test]
+fn a_whole_file_with_empty_places_is_whole() {
+    let files = Files::new();
+    files.ffmpeg("-f lavfi -i testsrc2=s=64x48:r=25:d=4 -c:v libx264 a.mp4");
+    files.ffmpeg("-i a.mp4 -c copy a.avi");
+    files
+        .ffmpeg("-f lavfi -i testsrc2=s=64x48:r=25:d=4 -vf select=mod(n\\,3) -fps_mode vfr -c:v mpeg4 b.avi");
+    for name in ["a.avi", "b.avi"] {
+        let seen = files.open(name, &InputOptions::default());
+        assert!(seen.error.is_none() && seen.frames.len() > 60, "{name}: {seen:?}");
+        let bytes = files.read(name);
+        files.write(name, &bytes[..bytes.len() * 6 / 10]);
+        assert!(
+            files.open(name, &InputOptions::default()).error.is_some(),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn pictures_that_are_cut_off_are_told() {
     let files = Files::new();

@@ -171,6 +171,11 @@ fn transparent_pictures_lie_on_the_background() {
         ("b.mov", "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le"),
         ("a.mkv", "-c:v ffv1 -pix_fmt yuva420p"),
         ("b.mkv", "-c:v ffv1 -pix_fmt gbrap"),
+        (
+            "a.webm",
+            "-c:v libvpx -crf 4 -b:v 4M -pix_fmt yuva420p -auto-alt-ref 0",
+        ),
+        ("b.webm", "-c:v libvpx-vp9 -lossless 1 -pix_fmt yuva420p"),
     ] {
         let filter = match name {
             "a.gif" => format!("{source},split[a][b];[a]palettegen[p];[b][p]paletteuse"),

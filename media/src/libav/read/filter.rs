@@ -43,6 +43,8 @@ pub struct Chain {
     output: Option<Output>,
     ready: VecDeque<av::frame::Video>,
     changes: u64,
+    /// When the first frame is shown.
+    first_time: Option<i64>,
 }
 
 const SQUARE: Rational = Rational { num: 1, den: 1 };
@@ -71,6 +73,7 @@ impl Chain {
             output: None,
             ready: VecDeque::new(),
             changes: 0,
+            first_time: None,
         }
     }
 
@@ -212,6 +215,8 @@ impl Chain {
         let Some(made_for) = self.shape else {
             return Ok(());
         };
+        let time = frame.pts().unwrap_or(0);
+        let first = *self.first_time.get_or_insert(time);
         let shape = shape_of(input, stream, frame, self.time_base, made_for.rate);
         let resized = (shape.width, shape.height) != (made_for.width, made_for.height);
         let new_fields = !self.fields && self.deinterlaces && frame.is_interlaced();
@@ -228,7 +233,7 @@ impl Chain {
                     made_for.height,
                     shape.width,
                     shape.height,
-                    super::seconds(frame.pts().unwrap_or(0), to_av(self.time_base)),
+                    super::seconds(time.saturating_sub(first), to_av(self.time_base)),
                     output.width,
                     output.height,
                 );

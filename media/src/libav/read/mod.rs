@@ -26,7 +26,7 @@ use ffmpeg_next as av;
 use filter::Chain;
 use latentbit_codec::Frame;
 use latentbit_container::{Color, ColorRange, Rational, rescale};
-pub use open::{Origin, has_video};
+pub use open::{Origin, has_video, is_pattern};
 use std::collections::VecDeque;
 
 /// Decodes the best video stream of a file.

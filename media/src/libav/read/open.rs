@@ -1,6 +1,6 @@
 //! Opens inputs of libav: files, what comes through pipes, and addresses.
 
-use super::super::packets::{carried, needs_packet};
+use super::super::packets::{carried, needs_packet, warn_left_out};
 use super::super::{error, ffi, file_url, init, positive, seconds, tags};
 use super::clock::Clock;
 use super::filter::Chain;
@@ -16,6 +16,7 @@ use ffmpeg_next as av;
 use latentbit_container::Rational;
 use std::collections::VecDeque;
 use std::io::Read;
+use std::path::Path;
 
 /// Where the bytes of an input come from.
 pub enum Origin {
@@ -90,7 +91,14 @@ impl LibavReader {
             count: options.threads,
             ..Default::default()
         });
-        let decoder = context.decoder().video().map_err(|e| match e {
+        let opened = match decoder_with_alpha(&best) {
+            Some(with_alpha) => context
+                .decoder()
+                .open_as(with_alpha)
+                .and_then(|opened| opened.video()),
+            None => context.decoder().video(),
+        };
+        let decoder = opened.map_err(|e| match e {
             av::Error::DecoderNotFound => MediaError::new(
                 MediaErrorKind::Unsupported,
                 place,
@@ -100,7 +108,7 @@ impl LibavReader {
         })?;
         check_size(place, u64::from(decoder.width()), u64::from(decoder.height()))?;
         let format = input.format().name().to_owned();
-        let still = (format.ends_with("_pipe") || format == "image2") && !place.contains('%');
+        let still = (format.ends_with("_pipe") || format == "image2") && !is_pattern(place);
         let claimed = positive(best.avg_frame_rate());
         let doubtful = !still && rate::is_doubtful(claimed);
         let frame_rate = claimed
@@ -109,7 +117,10 @@ impl LibavReader {
         let whole = (input.duration() > 0 && !ffi::duration_is_guessed(&input))
             .then(|| input.duration() as f64 / f64::from(av::ffi::AV_TIME_BASE));
         let declared = (
-            u64::try_from(best.frames()).ok().filter(|n| *n > 0),
+            // AVI counts places for frames, which may be empty.
+            u64::try_from(best.frames())
+                .ok()
+                .filter(|n| *n > 0 && format != "avi"),
             (best.duration() > 0)
                 .then(|| seconds(best.duration(), best.time_base()))
                 // Of the whole file, so it speaks of the video only when there is nothing else.
@@ -129,6 +140,9 @@ impl LibavReader {
         };
         let peeked = peek_sound(&mut input);
         let (carried, packet_streams, packet_tags) = carried(place, &input, options, &peeked);
+        if options.audio || options.subtitles {
+            warn_left_out(place, &input, stream);
+        }
         let mut reader = Self {
             place: place.to_owned(),
             options: options.clone(),
@@ -273,6 +287,19 @@ impl LibavReader {
     }
 }
 
+/// The decoder of VP8 or VP9 that knows transparency, for a video that says that it has some; libav's own does not show it.
+fn decoder_with_alpha(stream: &av::format::stream::Stream<'_>) -> Option<av::Codec> {
+    let tags = stream.metadata();
+    let alpha = tags.get("alpha_mode").or_else(|| tags.get("ALPHA_MODE"));
+    let name = match stream.parameters().id() {
+        av::codec::Id::VP8 => "libvpx",
+        av::codec::Id::VP9 => "libvpx-vp9",
+        _ => return None,
+    };
+    alpha.filter(|alpha| *alpha == "1")?;
+    av::decoder::find_by_name(name)
+}
+
 /// Reads up to the first packet of each stream whose description lacks what only packets have.
 fn peek_sound(input: &mut av::format::context::Input) -> VecDeque<av::Packet> {
     let lacks = |stream: &av::format::stream::Stream<'_>| needs_packet(&stream.parameters());
@@ -333,6 +360,11 @@ pub fn has_video(path: &str) -> bool {
     })
 }
 
+/// Whether a name is that of numbered pictures, such as `frame-%04d.png`, rather than of a file.
+pub fn is_pattern(place: &str) -> bool {
+    place.contains('%') && !Path::new(place).exists()
+}
+
 /// What shows that the end of a file is missing, if anything does.
 fn cut_off(place: &str) -> Option<String> {
     whole::missing(std::fs::File::open(place).ok()?).ok()?
@@ -374,6 +406,10 @@ pub fn open_file(place: &str, network: bool) -> Result<av::format::context::Inpu
     let mut settings = av::Dictionary::new();
     // A playlist must not reach out into the network on its own.
     settings.set("protocol_whitelist", if network { NETWORK } else { "file" });
+    if !is_pattern(place) {
+        // The reader of numbered pictures would look for others than the one that has this name.
+        settings.set("pattern_type", "none");
+    }
     let url = file_url(place, place)?;
     match av::format::input_with_dictionary(&url, settings.clone()) {
         // libav looks at all fragments of an MP4 file first, and gives up where one is cut off; read front to back, it
