@@ -297,7 +297,7 @@ fn what_has_no_place_is_named() {
     );
     run(&folder, &tiny("encode b.mkv -o b.lbit"))
         .expect(0)
-        .says(&["'font.ttf' (stream 4)", "another video (stream 3)"]);
+        .says(&["'font.ttf' (stream 5)", "another video (stream 4)"]);
 }
 
 #[test]
