@@ -13,6 +13,7 @@ mod background;
 mod cadence;
 pub mod color;
 mod error;
+mod exif;
 mod filters;
 mod icc;
 #[cfg(feature = "libav")]
@@ -52,6 +53,17 @@ pub use source::{is_media, open_source};
 pub use start::Start;
 pub use tensor::{FRAMES, TensorWriter};
 pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
+
+/// A frame as the bytes of a PNG file of 8 bits a sample.
+///
+/// # Errors
+/// [`MediaErrorKind::Io`] for a frame whose data is not of its size.
+pub fn png(frame: &Frame) -> Result<Vec<u8>, MediaError> {
+    let mut bytes = Vec::new();
+    let written = still::Coding::default().write_png(&mut bytes, frame);
+    written.map_err(|error| MediaError::io("picture", "draw", error))?;
+    Ok(bytes)
+}
 
 /// Lets libav print its own messages on stderr, or not, which is the default. No effect without the feature `libav`.
 pub fn set_verbose(verbose: bool) {

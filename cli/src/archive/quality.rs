@@ -1,18 +1,16 @@
 //! Measures the quality of a finished clip.
 
-use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use image::{DynamicImage, ImageFormat, RgbImage, imageops};
 use latentbit_codec::metrics::Meter;
 use latentbit_codec::{Bundle, Frame};
 use latentbit_container::{ReadMode, VideoStream};
 
 use crate::streaming::decoding::{Decoding, Shown};
 use crate::streaming::lbit_input::{self, WantedFrames};
-use latentbit_media::{FrameSource, MediaError};
+use latentbit_media::{FrameSource, MediaError, Resize, png};
 
 /// Long side of each picture in a report, in pixels.
 const LONG_SIDE: u32 = 320;
@@ -58,8 +56,7 @@ pub fn measure(
     match (meter.quality(), worst) {
         (Some(quality), Some((_, frames))) => Ok(Measured {
             psnr: quality.psnr,
-            picture: side_by_side(&frames)
-                .map_err(|error| MediaError::io(&place, "draw", std::io::Error::other(error)))?,
+            picture: side_by_side(&frames)?,
         }),
         _ => anyhow::bail!("{place}: there is no frame to measure"),
     }
@@ -78,25 +75,24 @@ fn squares(a: &Frame, b: &Frame) -> f64 {
     differences.sum()
 }
 
-fn side_by_side(frames: &[Frame; 2]) -> image::ImageResult<Vec<u8>> {
-    let small = frames.each_ref().map(|frame| {
-        let bytes = frame
-            .data
-            .iter()
-            .map(|value| (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8);
+fn side_by_side(frames: &[Frame; 2]) -> Result<Vec<u8>, MediaError> {
+    let [left, right] = frames.each_ref().map(|frame| {
         let (width, height) = (frame.width as u32, frame.height as u32);
-        let picture = RgbImage::from_raw(width, height, bytes.collect()).unwrap_or_default();
-        let picture = DynamicImage::ImageRgb8(picture);
+        let side = |shown: bool| shown.then_some(LONG_SIDE);
         match width.max(height) > LONG_SIDE {
-            true => picture.thumbnail(LONG_SIDE, LONG_SIDE).into_rgb8(),
-            false => picture.into_rgb8(),
+            true => Resize::To([side(width >= height), side(width < height)]).picture(frame),
+            false => frame.clone(),
         }
     });
-    let (width, height) = small[0].dimensions();
-    let mut both = RgbImage::new(2 * width, height);
-    imageops::replace(&mut both, &small[0], 0, 0);
-    imageops::replace(&mut both, &small[1], i64::from(width), 0);
-    let mut png = Vec::new();
-    both.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)?;
-    Ok(png)
+    let line = left.width * 3;
+    let rows = left.data.chunks_exact(line).zip(right.data.chunks_exact(line));
+    png(&Frame {
+        width: 2 * left.width,
+        height: left.height,
+        data: rows
+            .flat_map(|(left, right)| [left, right])
+            .flatten()
+            .copied()
+            .collect(),
+    })
 }

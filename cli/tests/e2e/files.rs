@@ -1,7 +1,8 @@
 //! Files that libav reads and writes, and pictures.
 
 use crate::support::{digests, folder, names, read, run, run_with, testdata, tiny};
-use image::{ImageReader, Rgb, RgbImage};
+use latentbit_codec::Frame;
+use latentbit_media::{InputOptions, open_source, png};
 
 /// Makes a clip with the program `ffmpeg`.
 #[cfg(feature = "libav")]
@@ -62,18 +63,21 @@ fn files_of_many_kinds() {
 #[test]
 fn pictures_go_in_and_out() {
     let folder = folder();
-    let picture = RgbImage::from_fn(37, 23, |x, y| Rgb([(x * 6) as u8, (y * 10) as u8, 90]));
-    for name in ["a.png", "a.jpg"] {
-        picture.save(folder.path().join(name)).unwrap();
+    let pixels = (0..23).flat_map(|y| (0..37).map(move |x| [x as f32 / 37.0, y as f32 / 23.0, 0.35]));
+    let picture = Frame {
+        width: 37,
+        height: 23,
+        data: pixels.flatten().collect(),
+    };
+    std::fs::write(folder.path().join("a.png"), png(&picture).unwrap()).unwrap();
+    for name in ["a.png", "b.jpeg"] {
         run(&folder, &tiny(&format!("encode {name} -o a.lbit -y"))).expect(0);
         for back in ["b.png", "b.jpeg"] {
             let outcome = run(&folder, &tiny(&format!("decode a.lbit -o {back} -y"))).expect(0);
             assert_eq!(outcome.stderr, "");
-            let back = ImageReader::open(folder.path().join(back))
-                .unwrap()
-                .decode()
-                .unwrap();
-            assert_eq!((back.width(), back.height()), (37, 23));
+            let back = folder.path().join(back);
+            let back = open_source(back.to_str().unwrap(), &InputOptions::default()).unwrap();
+            assert_eq!((back.info().width, back.info().height), (37, 23));
         }
         let info = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
         assert_eq!(

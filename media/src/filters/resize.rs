@@ -76,18 +76,17 @@ impl Resize {
         let mut info = source.info().clone();
         let [width, height] = self.size(info.width, info.height);
         check_size(place, width, height)?;
-        let (columns, rows) = (
-            Taps::new(info.width as usize, width as usize),
-            Taps::new(info.height as usize, height as usize),
-        );
+        let scaler = Scaler::new((info.width as usize, info.height as usize), [width, height]);
         info.pixel_aspect = aspect(&info, width, height);
         (info.width, info.height) = (width as u32, height as u32);
-        Ok(Resized {
-            source,
-            info,
-            columns,
-            rows,
-        })
+        Ok(Resized { source, info, scaler })
+    }
+
+    /// A picture in the new size.
+    #[must_use]
+    pub fn picture(self, frame: &Frame) -> Frame {
+        let to = self.size(frame.width as u32, frame.height as u32);
+        Scaler::new((frame.width, frame.height), to).resize(frame)
     }
 }
 
@@ -150,11 +149,23 @@ impl Taps {
 pub struct Resized {
     source: Box<dyn FrameSource>,
     info: VideoInfo,
+    scaler: Scaler,
+}
+
+/// Brings pictures of one size to another.
+struct Scaler {
     columns: Taps,
     rows: Taps,
 }
 
-impl Resized {
+impl Scaler {
+    fn new((width, height): (usize, usize), [to_width, to_height]: [u64; 2]) -> Self {
+        Self {
+            columns: Taps::new(width, to_width as usize),
+            rows: Taps::new(height, to_height as usize),
+        }
+    }
+
     fn resize(&self, frame: &Frame) -> Frame {
         let (width, height) = (self.columns.lines.len(), self.rows.lines.len());
         let mut narrow = Vec::with_capacity(width * frame.height * 3);
@@ -191,7 +202,7 @@ impl FrameSource for Resized {
 
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
         let frame = self.source.next_frame()?;
-        Ok(frame.map(|frame| self.resize(&frame)))
+        Ok(frame.map(|frame| self.scaler.resize(&frame)))
     }
 
     fn take_extras(&mut self) -> Extras {
@@ -243,7 +254,7 @@ mod tests {
             height,
             data: data.collect(),
         };
-        (resized.resize(&frame), resized.info)
+        (resized.scaler.resize(&frame), resized.info)
     }
 
     #[test]

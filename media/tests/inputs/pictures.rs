@@ -51,24 +51,71 @@ fn pictures_are_turned_the_right_way_up() {
 fn turning_by_the_word_of_exif() {
     let files = Files::new();
     files.ffmpeg(&format!("{PATTERN} -frames:v 1 -q:v 1 -pix_fmt yuvj444p a.jpg"));
-    let jpeg = files.read("a.jpg");
+    files.ffmpeg("-i a.jpg -pix_fmt rgb24 -f rawvideo a.rgb");
+    let (jpeg, pixels) = (files.read("a.jpg"), files.read("a.rgb"));
     for (value, expected) in [
         (1, ["red", "green", "blue", "gray"]),
+        (2, ["green", "red", "gray", "blue"]),
         (3, ["gray", "blue", "green", "red"]),
+        (4, ["blue", "gray", "red", "green"]),
+        (5, ["red", "blue", "green", "gray"]),
         (6, ["blue", "red", "gray", "green"]),
+        (7, ["gray", "green", "blue", "red"]),
         (8, ["green", "gray", "red", "blue"]),
     ] {
-        // An Exif segment with that one field.
-        let mut exif = b"\xff\xe1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        // Exif data with that one field.
+        let mut exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         exif.extend([value, 0, 0, 0, 0, 0, 0]);
-        let bytes = [&jpeg[..2], &exif, &jpeg[2..]].concat();
+        let bytes = [&jpeg[..2], b"\xff\xe1\0\x22Exif\0\0", &exif, &jpeg[2..]].concat();
         // By whichever reader: libav takes what is called a video.
         for name in ["b.jpg", "b.mjpeg", "b"] {
             files.write(name, &bytes);
+        }
+        let mut info = png::Info::with_size(96, 64);
+        info.color_type = png::ColorType::Rgb;
+        info.exif_metadata = Some(exif.into());
+        let file = std::fs::File::create(files.path("b.png")).unwrap();
+        let mut writer = png::Encoder::with_info(file, info)
+            .unwrap()
+            .write_header()
+            .unwrap();
+        writer.write_image_data(&pixels).unwrap();
+        writer.finish().unwrap();
+        files.write("b.tif", &tiff(&pixels, value.into()));
+        for name in ["b.jpg", "b.mjpeg", "b", "b.png", "b.tif"] {
             let seen = files.open(name, &InputOptions::default());
             assert_eq!(corners(&seen.frames[0]), expected, "{name} {value}");
         }
     }
+}
+
+/// A TIFF file of 96 by 64 pixels of red, green and blue.
+fn tiff(pixels: &[u8], orientation: u32) -> Vec<u8> {
+    const ENTRIES: u32 = 10;
+    let bits = 8 + 2 + ENTRIES * 12 + 4;
+    let entries: [(u16, u16, u32, u32); ENTRIES as usize] = [
+        (256, 3, 1, 96),
+        (257, 3, 1, 64),
+        (258, 3, 3, bits),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, bits + 6),
+        (274, 3, 1, orientation),
+        (277, 3, 1, 3),
+        (278, 3, 1, 64),
+        (279, 4, 1, pixels.len() as u32),
+    ];
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    bytes.extend((ENTRIES as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    bytes.extend([8, 0, 8, 0, 8, 0]);
+    [&bytes, pixels].concat()
 }
 
 #[test]

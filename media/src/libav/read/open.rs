@@ -7,6 +7,7 @@ use super::filter::Chain;
 use super::{LibavReader, SOUND_SLACK, rate};
 use crate::along::Along;
 use crate::error::{MediaError, MediaErrorKind};
+use crate::exif::Directory;
 use crate::options::InputOptions;
 use crate::start::{Start, frames_after};
 use crate::video::{Extras, MediaKind, VideoInfo, check_size};
@@ -15,7 +16,7 @@ use av::format::context::StreamIo;
 use ffmpeg_next as av;
 use latentbit_container::Rational;
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// Where the bytes of an input come from.
@@ -212,6 +213,9 @@ impl LibavReader {
                 "not one frame could be decoded; the file is cut off or damaged",
             ));
         };
+        if still && is_file && reader.decoder.id() == av::codec::Id::TIFF {
+            tell_directory(place, &mut first);
+        }
         reader.describe(&mut first)?;
         reader.pending = Some(first);
         let ratio = |rate: Rational| f64::from(rate.num) / f64::from(rate.den.max(1));
@@ -284,6 +288,20 @@ impl LibavReader {
         };
         let rate = self.info.frame_rate;
         Some((duration * f64::from(rate.num) / f64::from(rate.den.max(1))).round() as u64)
+    }
+}
+
+/// Gives the picture of a TIFF file the orientation that its directory says, which libav leaves out.
+fn tell_directory(place: &str, picture: &mut av::frame::Video) {
+    let read = |file| Directory::read(BufReader::new(file)).ok().flatten();
+    let Some(directory) = std::fs::File::open(place).ok().and_then(read) else {
+        return;
+    };
+    let mut tags = av::Dictionary::new();
+    tags.set("Orientation", &directory.orientation.to_string());
+    picture.set_metadata(tags);
+    if directory.has_next {
+        tracing::warn!("{place}: it has several pages; the first one is taken");
     }
 }
 

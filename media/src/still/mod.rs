@@ -1,21 +1,20 @@
 //! PNG and JPEG pictures.
 
+mod coding;
+
 use crate::along::{Along, color_name, picture};
 use crate::atomic::AtomicFile;
 use crate::background::{PullSource, PushSink};
 use crate::color::code;
 use crate::error::{MediaError, MediaErrorKind};
 use crate::icc::is_srgb;
-use crate::video::{MAX_SIDE, MediaKind, VideoInfo, check_size};
+use crate::video::{MediaKind, VideoInfo};
 use base64::Engine;
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
-use image::{
-    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader, Limits,
-};
+pub use coding::Coding;
+use coding::{MAX_BYTES, Picture};
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Rational};
-use std::io::{BufWriter, Cursor, Read, Write};
+use std::io::{BufWriter, Read, Write};
 
 /// The formats that need no libav.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,65 +53,42 @@ pub struct StillReader {
     cut_off: bool,
 }
 
-/// No picture of at most [`MAX_SIDE`] squared needs a larger file.
-const MAX_FILE: u64 = 2 << 30;
-
 impl StillReader {
     /// Reads and decodes the picture.
     pub fn new(place: &str, input: Box<dyn Read>, background: [f32; 3]) -> Result<Self, MediaError> {
         let mut bytes = Vec::new();
         input
-            .take(MAX_FILE)
+            .take(MAX_BYTES as u64)
             .read_to_end(&mut bytes)
             .map_err(|e| MediaError::io(place, "read", e))?;
-        let invalid = |e: ImageError| picture_error(place, &e);
-        if StillFormat::from_magic(&bytes).is_none() {
-            let what = if bytes.is_empty() {
-                "the file is empty"
-            } else {
-                "these bytes are neither PNG nor JPEG"
-            };
-            return Err(MediaError::new(
-                MediaErrorKind::Invalid,
-                place,
-                format!("{what}; expected a PNG or JPEG picture"),
-            ));
-        }
-        let cut_off = is_cut_off(&bytes);
-        let mut reader = ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(|e| MediaError::io(place, "read", e))?;
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(MAX_SIDE);
-        limits.max_image_height = Some(MAX_SIDE);
-        limits.max_alloc = Some(MAX_FILE);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(invalid)?;
-        let (w, h) = decoder.dimensions();
-        check_size(place, u64::from(w), u64::from(h))?;
-        let color_type = decoder.color_type();
-        let orientation = decoder.orientation().map_err(invalid)?;
+        let picture = match StillFormat::from_magic(&bytes) {
+            Some(StillFormat::Png) => Picture::from_png(place, &bytes)?,
+            Some(StillFormat::Jpeg) => Picture::from_jpeg(place, &bytes)?,
+            None => {
+                let what = if bytes.is_empty() {
+                    "the file is empty"
+                } else {
+                    "these bytes are neither PNG nor JPEG"
+                };
+                return Err(MediaError::new(
+                    MediaErrorKind::Invalid,
+                    place,
+                    format!("{what}; expected a PNG or JPEG picture"),
+                ));
+            }
+        };
         let mut along = Along::default();
-        if let Some(profile) = decoder
-            .icc_profile()
-            .map_err(invalid)?
-            .filter(|profile| !is_srgb(profile))
-        {
+        if let Some(profile) = picture.profile.as_ref().filter(|profile| !is_srgb(profile)) {
             let text = base64::engine::general_purpose::STANDARD.encode(profile);
             along.video_tags.push((picture::ICC_PROFILE.to_owned(), text));
         }
-        let mut image = DynamicImage::from_decoder(decoder).map_err(invalid)?;
-        image.apply_orientation(orientation);
-        if color_type.has_alpha() {
+        if picture.alpha {
             let color = color_name(background);
             tracing::warn!("{place}: the picture has transparency; it is laid over {color} (--background)");
             along.video_tags.push((picture::BACKGROUND.to_owned(), color));
         }
-        let gray = matches!(
-            color_type,
-            ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16
-        );
-        let wide = u32::from(color_type.bits_per_pixel()) / u32::from(color_type.channel_count()) > 8;
+        let (gray, wide, alpha) = (picture.gray, picture.wide, picture.alpha);
+        let frame = picture.into_frame(background);
         let info = VideoInfo {
             color: Color {
                 primaries: code::BT709,
@@ -124,21 +100,19 @@ impl StillReader {
             bit_depth: if wide { 16 } else { 8 },
             frame_count: Some(1),
             kind: MediaKind::StillImage,
-            alpha: color_type.has_alpha(),
+            alpha,
             along,
-            ..VideoInfo::new(image.width(), image.height(), Rational { num: 25, den: 1 })
-        };
-        let data = to_rgb(image, color_type.has_alpha(), wide, background);
-        let frame = Frame {
-            width: info.width as usize,
-            height: info.height as usize,
-            data,
+            ..VideoInfo::new(
+                frame.width as u32,
+                frame.height as u32,
+                Rational { num: 25, den: 1 },
+            )
         };
         Ok(Self {
             place: place.to_owned(),
             info,
             frame: Some(frame),
-            cut_off,
+            cut_off: is_cut_off(&bytes),
         })
     }
 }
@@ -158,38 +132,6 @@ fn is_cut_off(bytes: &[u8]) -> bool {
         }
     }
     true
-}
-
-fn to_rgb(picture: DynamicImage, alpha: bool, wide: bool, background: [f32; 3]) -> Vec<f32> {
-    let laid_over = |px: &[f32]| [0, 1, 2].map(|i| px[i] * px[3] + background[i] * (1.0 - px[3]));
-    match (alpha, wide) {
-        (true, _) => picture
-            .into_rgba32f()
-            .chunks_exact(4)
-            .flat_map(laid_over)
-            .collect(),
-        (false, true) => picture
-            .into_rgb16()
-            .iter()
-            .map(|&v| f32::from(v) / 65535.0)
-            .collect(),
-        (false, false) => picture
-            .into_rgb8()
-            .iter()
-            .map(|&v| f32::from(v) / 255.0)
-            .collect(),
-    }
-}
-
-fn picture_error(place: &str, e: &ImageError) -> MediaError {
-    let kind = match e {
-        ImageError::Unsupported(_) => MediaErrorKind::Unsupported,
-        ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
-            MediaErrorKind::Truncated { frames: 0 }
-        }
-        _ => MediaErrorKind::Invalid,
-    };
-    MediaError::new(kind, place, format!("cannot decode the picture: {e}"))
 }
 
 impl PullSource for StillReader {
@@ -219,10 +161,7 @@ pub struct StillWriter {
     path: String,
     numbered: bool,
     format: StillFormat,
-    wide: bool,
-    gray: bool,
-    quality: u8,
-    profile: Option<Vec<u8>>,
+    coding: Coding,
     first: Option<AtomicFile>,
     written: Vec<std::path::PathBuf>,
     count: u64,
@@ -241,10 +180,12 @@ impl StillWriter {
             path: path.to_owned(),
             numbered,
             format,
-            wide: info.bit_depth > 8,
-            gray: info.chroma == Chroma::Gray,
-            quality: quality.clamp(1, 100),
-            profile: profile_of(info),
+            coding: Coding {
+                gray: info.chroma == Chroma::Gray,
+                wide: info.bit_depth > 8,
+                quality,
+                profile: profile_of(info),
+            },
             first: Some(first),
             written: Vec::new(),
             count: 0,
@@ -257,52 +198,13 @@ impl StillWriter {
         self.numbered
     }
 
-    fn encode(&self, file: impl Write, frame: &Frame) -> Result<(), ImageError> {
+    fn encode(&self, file: impl Write, frame: &Frame) -> std::io::Result<()> {
         let mut file = BufWriter::new(file);
-        let step = if self.gray { 3 } else { 1 };
-        let (w, h) = (frame.width as u32, frame.height as u32);
-        let wide = self.wide && self.format == StillFormat::Png;
-        let max = if wide { 65535.0 } else { 255.0 };
-        let codes = frame
-            .data
-            .iter()
-            .step_by(step)
-            .map(|&v| (v.clamp(0.0, 1.0) * max + 0.5) as u16);
-        let bytes: Vec<u8> = if wide {
-            codes.flat_map(u16::to_ne_bytes).collect()
-        } else {
-            codes.map(|c| c as u8).collect()
-        };
-        let color = match (self.gray, wide) {
-            (true, true) => ExtendedColorType::L16,
-            (true, false) => ExtendedColorType::L8,
-            (false, true) => ExtendedColorType::Rgb16,
-            (false, false) => ExtendedColorType::Rgb8,
-        };
         match self.format {
-            StillFormat::Png => {
-                let mut encoder = PngEncoder::new(&mut file);
-                self.set_profile(&mut encoder)?;
-                encoder.write_image(&bytes, w, h, color)?;
-            }
-            StillFormat::Jpeg => {
-                let mut encoder = JpegEncoder::new_with_quality(&mut file, self.quality);
-                self.set_profile(&mut encoder)?;
-                encoder.write_image(&bytes, w, h, color)?;
-            }
+            StillFormat::Png => self.coding.write_png(&mut file, frame)?,
+            StillFormat::Jpeg => self.coding.write_jpeg(&mut file, frame)?,
         }
-        file.flush().map_err(ImageError::IoError)
-    }
-}
-
-impl StillWriter {
-    fn set_profile(&self, encoder: &mut impl ImageEncoder) -> Result<(), ImageError> {
-        match &self.profile {
-            Some(profile) => encoder
-                .set_icc_profile(profile.clone())
-                .map_err(ImageError::Unsupported),
-            None => Ok(()),
-        }
+        file.flush()
     }
 }
 
@@ -335,14 +237,8 @@ impl PushSink for StillWriter {
                 (target, file)
             }
         };
-        self.encode(file, frame).map_err(|e| match e {
-            ImageError::IoError(io) => MediaError::io(&name, "write", io),
-            other => MediaError::new(
-                MediaErrorKind::Io,
-                &name,
-                format!("cannot encode the picture: {other}"),
-            ),
-        })?;
+        self.encode(file, frame)
+            .map_err(|e| MediaError::io(&name, "write", e))?;
         if self.numbered {
             target.commit()?;
             self.written.push(name.into());
@@ -494,9 +390,11 @@ mod tests {
     fn transparency_is_laid_over_black() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
-        image::RgbaImage::from_pixel(2, 2, image::Rgba([255, 128, 0, 0]))
-            .save(&path)
-            .unwrap();
+        let mut encoder = png::Encoder::new(fs::File::create(&path).unwrap(), 2, 2);
+        encoder.set_color(png::ColorType::Rgba);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[255, 128, 0, 0].repeat(4)).unwrap();
+        writer.finish().unwrap();
         let back = open(path.to_str().unwrap()).unwrap().pull().unwrap().unwrap();
         assert!(back.data.iter().all(|v| *v == 0.0));
     }
