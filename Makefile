@@ -56,6 +56,10 @@ demo/source.mp4: scripts/demo/make_clip.py $(VENV)/.demo-packages
 web-reader: setup-rust setup-web ## Build the npm package in web/reader
 	scripts/web/reader.sh
 
+.PHONY: web
+web: web-reader $(VENV)/.training-packages ## Build the player page into web/player/dist
+	PYTHON=$(PYTHON) scripts/web/player.sh
+
 .PHONY: clean-demo
 clean-demo: ## Remove the demo's files
 	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
@@ -99,7 +103,7 @@ bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with 
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python test-web-if-possible ## Run all checks and tests
 
 .PHONY: torture
 torture: setup-system ## Damage the conformance files in every byte and bit
@@ -200,6 +204,16 @@ test-python: setup-system $(VENV)/.training-packages $(VENV)/.python-packages ##
 	$(PYTHON) -m maturin build --quiet --locked --auditwheel skip -m python/Cargo.toml --out target/wheels/test
 	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/test/latentbit-*.whl
 	$(PYTHON) -m pytest -q python/tests
+
+.PHONY: test-web
+test-web: setup-web $(VENV)/.training-packages ## Build the reader and the page, and test them in Node and in Chromium
+	cargo build --quiet -p latentbit --locked
+	PYTHON=$(PYTHON) scripts/web/test.sh
+
+# The command is there from `test-python`.
+.PHONY: test-web-if-possible
+test-web-if-possible: $(VENV)/.training-packages
+	PYTHON=$(PYTHON) scripts/web/test.sh --if-possible
 
 # --- Set up ---
 

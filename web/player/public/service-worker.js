@@ -21,7 +21,9 @@ const isFixed = (url) => /-[\w-]{8}\.\w+$/.test(url.pathname) || url.searchParam
 
 async function answer(request, url) {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request);
+  // The page is the same whatever it is asked to open.
+  const key = request.mode === "navigate" ? url.origin + url.pathname : request;
+  const kept = await cache.match(key);
   if (kept && isFixed(url)) {
     return kept;
   }
@@ -31,7 +33,7 @@ async function answer(request, url) {
       return fresh;
     }
     const isolated = withHeaders(fresh);
-    await cache.put(request, isolated.clone());
+    await cache.put(key, isolated.clone());
     return isolated;
   } catch (error) {
     if (kept) {

@@ -10,7 +10,7 @@ import { Graph } from "./graph.js";
 import type { Ask, Decoded, Engine, Health, Opened, Tell } from "./protocol.js";
 import { Sound, playable } from "./sound.js";
 
-/** Memory for decoded frames: 17 minutes of 128×128 at 4 bytes a pixel and 4 frames/s, or 40 s of 256×256 at 25. */
+/** Memory for decoded frames: 40 s of 256×256 at 25 frames/s. */
 const CACHE_BYTES = 256 * 2 ** 20;
 /** Chunks to decode ahead of what is shown. */
 const AHEAD = 6;
@@ -100,7 +100,7 @@ class Player {
   private async findSound(): Promise<void> {
     const { streams } = this.opened.header;
     const found = await playable(streams);
-    page.sound.disabled = page.sound.checked = found === null;
+    page.sound.disabled = found === null;
     page.sound.checked = found !== null;
     const any = streams.some((stream) => stream.kind === "packets" && stream.purpose === "audio");
     page.sound.parentElement?.setAttribute(
@@ -388,7 +388,7 @@ function open(input: Blob | string, name: string): void {
   page.picture.dataset["frame"] = "";
   document.title = `${name} – LatentBit player`;
   say(`Opening ${name}…`);
-  ask({ type: "open", input });
+  ask({ type: "open", input, models: new URL("models/", document.baseURI).href });
 }
 
 function list(lines: string[], kind: string): HTMLUListElement {
@@ -527,11 +527,14 @@ async function install(): Promise<void> {
     return;
   }
   await navigator.serviceWorker.register(new URL("service-worker.js", document.baseURI));
+  const installed = navigator.serviceWorker.controller !== null;
   await navigator.serviceWorker.ready;
-  // The page was loaded without the headers that the service worker adds; only once, lest it go round in circles.
-  if (!crossOriginIsolated && sessionStorage.getItem("isolated") === null) {
-    sessionStorage.setItem("isolated", "tried");
+  // The page came past the service worker, so that nothing of it is kept and the headers are not there; it is loaded anew,
+  // but only once, lest it go round in circles.
+  if ((!installed || !crossOriginIsolated) && sessionStorage.getItem("installed") === null) {
+    sessionStorage.setItem("installed", "tried");
     location.reload();
+    await new Promise(() => undefined);
   }
 }
 

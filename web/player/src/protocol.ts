@@ -3,7 +3,8 @@ import type { Chapter, ChunkInfo, Header, Metadata, Packet, Problem, Verificatio
 
 /** From the page. */
 export type Ask =
-  | { type: "open"; input: Blob | string }
+  /** `models` is the address of the folder with the networks. */
+  | { type: "open"; input: Blob | string; models: string }
   /** Bits per token to decode with, from now on. */
   | { type: "bits"; bits: number }
   /** Chunks to decode, the most urgent first. Replaces what was wanted before. */

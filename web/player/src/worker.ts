@@ -5,8 +5,6 @@ import type { Chunk, ChunkInfo, LbitFile, VideoStream } from "@latentbit/reader"
 import { Networks } from "./networks.js";
 import type { Ask, Decoded, Health, Tell } from "./protocol.js";
 
-const MODELS = new URL("models/", new URL(import.meta.env.BASE_URL, self.location.href));
-
 function tell(message: Tell, transfer: Transferable[] = []): void {
   self.postMessage(message, { transfer });
 }
@@ -176,7 +174,7 @@ let file: LbitFile | null = null;
 let show: Show | null = null;
 let opening = 0;
 
-async function open(input: Blob | string): Promise<void> {
+async function open(input: Blob | string, models: URL): Promise<void> {
   const mine = ++opening;
   const current = (): boolean => mine === opening;
   show?.close();
@@ -210,7 +208,7 @@ async function open(input: Blob | string): Promise<void> {
     },
   });
   if (networks?.sha256 !== video.sha256) {
-    const loaded = Networks.load(MODELS, video, (done, total) => tell({ type: "loading", loaded: done, total }));
+    const loaded = Networks.load(models, video, (done, total) => tell({ type: "loading", loaded: done, total }));
     networks = { sha256: video.sha256, loaded };
     loaded.catch(() => (networks = null));
   }
@@ -226,7 +224,7 @@ self.onmessage = async ({ data }: MessageEvent<Ask>) => {
   try {
     switch (data.type) {
       case "open":
-        return await open(data.input);
+        return await open(data.input, new URL(data.models));
       case "bits":
         return show?.setBits(data.bits);
       case "want":
