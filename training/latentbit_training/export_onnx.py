@@ -28,7 +28,7 @@ FORMAT = "latentbit.onnx/1"
 MANIFEST = "networks.json"
 DTYPES = ("f32", "f16")
 LARGEST_FILE = 2_000_000_000
-"""Bytes that a file can hold (a message of protobuf is below 2 GiB); larger networks have their weights beside."""
+"""Bytes of weights that a file can hold (a message of protobuf is below 2 GiB); more of them lie beside it."""
 Built = list[onnx_vae.State] | None
 
 
@@ -73,10 +73,13 @@ def _save(model: onnx.ModelProto, path: Path) -> list[Path]:
     beside = path.with_name(path.name + ".data")
     # onnx would append to what is there.
     beside.unlink(missing_ok=True)
-    if model.ByteSize() <= LARGEST_FILE:
+    # The size of the message itself cannot be asked for where it is too large.
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= LARGEST_FILE:
         onnx.save_model(model, str(path))
         return [path]
     onnx.save_model(model, str(path), save_as_external_data=True, location=beside.name)
+    # onnx keeps it to its owner.
+    beside.chmod(path.stat().st_mode)
     return [path, beside]
 
 

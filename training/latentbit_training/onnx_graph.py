@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ class Graph:
     def constant(self, values: Array, name: str | None = None) -> str:
         """An array as it is; equal ones are stored once."""
         values = np.ascontiguousarray(values)
-        key = (str(values.dtype), values.tobytes(), values.shape)
+        key = (str(values.dtype), hashlib.sha256(values.data).digest(), values.shape)
         if key not in self._known:
             self._known[key] = name or f"constant.{len(self._constants)}"
             self._constants[self._known[key]] = numpy_helper.from_array(values, self._known[key])

@@ -253,6 +253,8 @@ def test_weights_beyond_a_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest
         networks = exported(path, tmp_path / "onnx")
         files = networks.about["networks"]["vae-encoder"]["files"]
         assert [file["name"] for file in files] == ["vae-encoder.onnx", "vae-encoder.onnx.data"]
+        modes = {(tmp_path / "onnx" / file["name"]).stat().st_mode for file in files}
+        assert len(modes) == 1
         # Written anew, not behind what was there.
         assert files[1]["bytes"] < 200_000
         np.testing.assert_allclose(networks.stream("vae-encoder", "frames", clip, (8, 8), (1,)), latent, atol=1e-4)
