@@ -37,9 +37,11 @@ build: setup-system ## Build target/release/latentbit
 	cargo build --release --locked -p latentbit
 
 .PHONY: wheel
-wheel: setup-rust $(VENV)/.python-packages ## Build the Python package into target/wheels
+wheel: setup-rust $(VENV)/.python-packages ## Build the Python package into target/wheels, with a command that needs no libav
 	rm -f target/wheels/latentbit-*.whl
 	$(PYTHON) -m maturin build --release --locked -m python/Cargo.toml --out target/wheels
+	cargo build --release --locked -p latentbit --no-default-features
+	$(PYTHON) scripts/package/add_command.py target/wheels/latentbit-*.whl target/release/latentbit
 
 .PHONY: demo
 demo: setup-system $(PYTHON) $(DEMO_CLIP) build ## Encode, decode and measure a clip; results in demo/
@@ -202,7 +204,9 @@ test-python: setup-system $(VENV)/.training-packages $(VENV)/.python-packages ##
 	cargo build --quiet --workspace --locked
 	rm -f target/wheels/test/latentbit-*.whl
 	$(PYTHON) -m maturin build --quiet --locked --auditwheel skip -m python/Cargo.toml --out target/wheels/test
+	$(PYTHON) scripts/package/add_command.py target/wheels/test/latentbit-*.whl target/debug/latentbit
 	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/test/latentbit-*.whl
+	cd python && ../$(PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml latentbit._latentbit
 	$(PYTHON) -m pytest -q python/tests
 
 .PHONY: test-web

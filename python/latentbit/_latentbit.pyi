@@ -6,7 +6,25 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Chunk",
+    "EncodeSession",
+    "FormatError",
+    "FrameStream",
+    "LatentBitError",
+    "LatentSession",
+    "LimitsError",
+    "LostChunkError",
+    "Reader",
+    "TruncatedError",
+    "UnsupportedError",
+    "Writer",
+    "__version__",
+]
 
 __version__: str
 
@@ -18,6 +36,7 @@ class LimitsError(LatentBitError): ...
 class LostChunkError(LatentBitError): ...
 class BundleError(LatentBitError): ...
 
+@disjoint_base
 class Bundle:
     def __new__(
         cls, model: str | os.PathLike[str] | None = None, *, dtype: str = "auto", device: str = "auto"
@@ -49,7 +68,7 @@ class Bundle:
     @property
     def kernels(self) -> str: ...
     def video(
-        self, width: int, height: int, frame_rate: tuple[int, int] = (0, 1), bits: int | None = None
+        self, width: int, height: int, frame_rate: tuple[int, int] = ..., bits: int | None = None
     ) -> dict[str, Any]: ...
     def memory(
         self,

@@ -14,6 +14,7 @@ import pytest
 import latentbit
 from conftest import TINY_BUNDLE, clip, file_bytes, tokens, video, without_index
 from latentbit.convert import records_of, write_files
+from latentbit.convert.__main__ import main
 
 Reader = Callable[[Path], dict[str, dict[str, Any]]]
 
@@ -141,6 +142,19 @@ def test_a_feature_opens_files_as_they_are_asked_for(files: Path, tmp_path: Path
     assert raw["bytes"] == paths[0].read_bytes()
     with pytest.raises(TypeError, match="found int"):
         feature().encode_example(3)
+
+
+def test_a_shell_converts(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    library("zarr")
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"key": key, **row}) + "\n" for key, row in CAPTIONS.items()))
+    line = ["to", "zarr", str(files), "-o", str(tmp_path / "z"), "--columns", "--manifest", str(tmp_path / "t.jsonl")]
+    assert main(line) == 0
+    assert main(["from", "zarr", str(tmp_path / "z"), "-o", str(tmp_path / "back")]) == 0
+    assert "2 clips" in capsys.readouterr().out
+    for key in CAPTIONS:
+        same(files / f"{key}.lbit", tmp_path / f"back/{key}.lbit")
+    assert main(["to", "zarr", str(tmp_path / "none"), "-o", str(tmp_path / "z")]) == 1
+    assert "none" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_told(files: Path, tmp_path: Path) -> None:
