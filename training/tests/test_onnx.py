@@ -16,13 +16,42 @@ import torch
 from torch import Tensor, nn
 
 from latentbit_training import bundle, export_onnx, golden
-from latentbit_training.config import TOKENIZER_PRESETS, VAE_PRESETS, BundleConfig, TokenizerConfig, VaeConfig
+from latentbit_training.config import (
+    FULL,
+    SPATIAL,
+    TOKENIZER_PRESETS,
+    VAE_PRESETS,
+    BundleConfig,
+    StageConfig,
+    TokenizerConfig,
+    VaeConfig,
+)
 from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
 
 Array = npt.NDArray[Any]
 DEFAULT = Path(__file__).resolve().parents[2] / "models/default.safetensors"
 VAES = {"wan21": golden.small_wan, "wan22": VAE_PRESETS["tiny22"], "tiny": VAE_PRESETS["tiny"]}
+# What the presets have not: other strides in time, kernels of other lengths, stages without blocks.
+OTHERS = {
+    "strides 1x4x4": VaeConfig((StageConfig(8, 2, 1),), latent_channels=3, patch=4, moments=False),
+    "strides 8x8x8": VaeConfig(
+        (
+            StageConfig(8, 1, 1, (FULL, FULL), down_space=True, down_time=True),
+            StageConfig(8, 1, 1, (SPATIAL, FULL), down_time=True),
+            StageConfig(12, 1, 1, (FULL, (1, 1, 1)), down_space=True, down_time=True),
+            StageConfig(12, 0, 1, decoder_channels=6),
+        ),
+        latent_channels=3, patch=2,
+    ),
+    "kernels": VaeConfig(
+        (
+            StageConfig(8, 1, 1, ((5, 3, 3), (2, 1, 1)), down_space=True, down_time=True),
+            StageConfig(8, 0, 1, ((3, 5, 1), SPATIAL)),
+        ),
+        latent_channels=3, mid_blocks=1, mid_attention=False,
+    ),
+}
 NUMBERS = {"f32": np.float32, "f16": np.float16}
 SIZES = ((1, 1, 1), (1, 5, 7), (4, 9, 14), (3, 12, 3), (5, 6, 6))
 
@@ -112,6 +141,19 @@ def test_steps_of_a_vae_are_its_whole_clip(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(found, latent, atol=1e-4)
         found = networks.stream("vae-decoder", "latent", latent, size, latent_cuts)
         np.testing.assert_allclose(found, decoded, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_steps_of_other_vaes(tmp_path: Path, name: str) -> None:
+    path = made(tmp_path / "a.safetensors", OTHERS[name])
+    networks = exported(path, tmp_path / "onnx")
+    time, rows, _ = networks.about["strides"]
+    size = (2 * rows, 3 * rows)
+    clip, latent, decoded = vae_pair(path, size, 1 + 3 * time)
+    found = networks.stream("vae-encoder", "frames", clip, size, (1, time, 2 * time))
+    np.testing.assert_allclose(found, latent, atol=1e-4)
+    found = networks.stream("vae-decoder", "latent", latent, size, (1, 2, 1))
+    np.testing.assert_allclose(found, decoded, atol=1e-4)
 
 
 @torch.no_grad()
