@@ -83,7 +83,7 @@ def test_episodes_that_share_a_video_are_cut_apart(robot: Path, tmp_path: Path) 
     lerobot._film(tmp_path / "v.mp4", np.stack(pictures), Fraction(10), "libx264")
     part = list(lerobot._cut(tmp_path / "v.mp4", 1.3, 5, Fraction(10)))
     assert [round(float(picture.mean()) / 8) for picture in part] == [13, 14, 15, 16, 17]
-    with pytest.raises(ValueError, match="expected 5 frames from 2.8 s on, found 2"):
+    with pytest.raises(ValueError, match=r"expected 5 frames from 2\.8 s on, found 2"):
         list(lerobot._cut(tmp_path / "v.mp4", 2.8, 5, Fraction(10)))
 
 

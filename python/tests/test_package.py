@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import latentbit
+from conftest import ROOT
 
 
 def installed() -> importlib.metadata.Distribution:
@@ -33,3 +35,12 @@ def test_it_brings_the_command() -> None:
         pytest.skip("the wheel was built without the command; scripts/package/add_command.py puts it in")
     out = subprocess.run([Path(str(commands[0].locate())), "--version"], check=True, stdout=subprocess.PIPE, text=True)
     assert out.stdout.split() == ["latentbit", latentbit.__version__]
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other Pythons write signatures in another way")
+def test_the_reference_is_that_of_the_docstrings() -> None:
+    page = (ROOT / "docs/python-reference.md").read_text("utf-8")
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "python/reference.py")], check=True, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    assert page == made.stdout, "make it again: python python/reference.py > docs/python-reference.md"
