@@ -132,11 +132,13 @@ package: setup-system ## Package the crates, and install the command from the pa
 fmt: setup-rust ## Format the Rust code
 	cargo fmt --all
 	cargo fmt --all --manifest-path fuzz/Cargo.toml
+	cargo fmt --all --manifest-path web/reader/Cargo.toml
 
 .PHONY: check-fmt
 check-fmt: setup-rust ## Check the format of the Rust code
 	cargo fmt --all --check
 	cargo fmt --all --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --all --manifest-path web/reader/Cargo.toml --check
 
 .PHONY: lint
 lint: lint-rust lint-python lint-shell ## Run clippy, ruff, mypy and shellcheck
