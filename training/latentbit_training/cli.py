@@ -55,6 +55,19 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; the exit code."""
+    try:
+        try:
+            return run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` has; nothing must be flushed into the closed pipe at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """The command that is named; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
@@ -66,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f".{COMMANDS[name].module}", __package__)
     try:
         command.main(rest)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError, FloatingPointError) as error:
         # What users can mend is told in a line; LATENTBIT_TRACEBACK shows where it came from.
         if os.environ.get("LATENTBIT_TRACEBACK"):

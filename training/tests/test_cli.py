@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert cli.main(["encode"]) == 2
     assert "no command encode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["vae", "--help"]])
+def test_a_reader_that_goes_away_is_no_fault(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "latentbit_training", *words]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, cwd=Path(__file__).parents[1])
+    os.close(writing)
+    assert ended.stderr == b""
+    assert ended.returncode == 0
 
 
 def test_a_fault_of_the_input_is_one_line(tmp_path: Path) -> None:
