@@ -12,7 +12,7 @@ for dtype in f32 f16; do
   folder=$models/$dtype-int8
   if ! [[ $folder/networks.json -nt $bundle ]]; then
     made=$(mktemp -d)
-    PYTHONPATH=training "$python" -m latentbit_training.cli export-onnx "$bundle" "$made" --dtype "$dtype" --storage int8
+    PYTHONPATH=training "$python" -m latentbit_training export-onnx "$bundle" "$made" --dtype "$dtype" --storage int8
     mkdir -p "$folder"
     # A page only decodes.
     mv "$made"/*-decoder.onnx "$folder"
