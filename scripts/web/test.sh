@@ -13,4 +13,4 @@ scripts/web/reader.sh
 scripts/web/player.sh
 cd web
 # One file at a time: each of them starts a browser.
-exec node --test --test-concurrency=1 reader/test/ player/test/
+exec node --test --test-concurrency=1 reader/test/*.test.mjs player/test/*.test.mjs

@@ -1,7 +1,7 @@
 /** The page. */
 import "./style.css";
 
-import type { PacketStream, Packet, VideoStream } from "@latentbit/reader";
+import type { PacketStream, Packet, Problem, VideoStream } from "@latentbit/reader";
 
 import { Cache } from "./cache.js";
 import { Clock } from "./clock.js";
@@ -243,6 +243,18 @@ class Player {
     this.draw();
   }
 
+  /** Marks what a check found damaged, before it is decoded. */
+  mark(found: Problem[]): void {
+    const videos = this.opened.header.streams.filter(({ kind }) => kind === "video");
+    for (const { chunk } of found) {
+      // A problem does not say which stream it is in.
+      if (chunk !== null && videos.length === 1 && this.opened.chunks[chunk]) {
+        this.health.set(chunk, "lost");
+      }
+    }
+    this.draw();
+  }
+
   private showBits(): void {
     page.bitsText.textContent = `${this.bits} of ${this.video.bits}`;
   }
@@ -435,6 +447,7 @@ worker.onmessage = ({ data }: MessageEvent<Tell>) => {
       const sentence = document.createElement("p");
       sentence.textContent = verdict(verification);
       sentence.className = verification.whole ? "good" : "bad";
+      current?.mark(verification.problems);
       page.verified.replaceChildren(
         sentence,
         list(problems(verification.problems, verification.moreProblems), "small"),
