@@ -378,6 +378,8 @@ class Player {
 }
 
 let current: Player | null = null;
+/** Whether a file was asked for. */
+let used = false;
 
 const answers = new Map<number, (packets: Packet[]) => void>();
 let asked = 0;
@@ -392,6 +394,7 @@ function packets(stream: number, from: bigint, to: bigint): Promise<Packet[]> {
 }
 
 function open(input: Blob | string, name: string): void {
+  used = true;
   current?.pause();
   current = null;
   page.player.hidden = true;
@@ -543,8 +546,8 @@ async function install(): Promise<void> {
   const installed = navigator.serviceWorker.controller !== null;
   await navigator.serviceWorker.ready;
   // The page came past the service worker, so that nothing of it is kept and the headers are not there; it is loaded anew,
-  // but only once, lest it go round in circles.
-  if ((!installed || !crossOriginIsolated) && sessionStorage.getItem("installed") === null) {
+  // but only once, lest it go round in circles, and not under the hands of somebody who has opened a file.
+  if (!used && (!installed || !crossOriginIsolated) && sessionStorage.getItem("installed") === null) {
     sessionStorage.setItem("installed", "tried");
     location.reload();
     await new Promise(() => undefined);

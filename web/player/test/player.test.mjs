@@ -54,6 +54,8 @@ async function opened(context, url, options) {
   const page = await chromium.newPage();
   page.setDefaultTimeout(120_000);
   await page.goto(url);
+  // The first visit loads the page twice.
+  await page.waitForFunction(() => crossOriginIsolated);
   return page;
 }
 
