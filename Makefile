@@ -208,7 +208,8 @@ test-python: setup-system $(VENV)/.training-packages $(VENV)/.python-packages ##
 	$(PYTHON) -m maturin build --quiet --locked --auditwheel skip -m python/Cargo.toml --out target/wheels/test
 	$(PYTHON) scripts/package/add_command.py target/wheels/test/latentbit-*.whl target/debug/latentbit
 	$(PIP_INSTALL) --force-reinstall --no-deps target/wheels/test/latentbit-*.whl
-	cd python && ../$(PYTHON) -m mypy.stubtest --mypy-config-file pyproject.toml latentbit._latentbit
+	# Not in python/, where the sources would hide the module that is installed.
+	$(PYTHON) -m mypy.stubtest --mypy-config-file python/pyproject.toml latentbit._latentbit
 	$(PYTHON) -m pytest -q python/tests
 
 .PHONY: test-web
