@@ -1,4 +1,4 @@
-"""Writes the reference of the package from its docstrings: python python/reference.py > docs/python-reference.md."""
+"""Writes the reference of the package from its docstrings: python -P python/reference.py > docs/python-reference.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def lines() -> Iterator[str]:
     """The page."""
     yield "# Python reference"
     yield ""
-    yield "Made from docstrings by `python python/reference.py > docs/python-reference.md`. [python.md](python.md) is a"
+    yield "Made from docstrings by `python -P python/reference.py > docs/python-reference.md`. [python.md](python.md) is a"
     yield "tour."
     for name in MODULES:
         module = importlib.import_module(name)

@@ -41,6 +41,6 @@ def test_it_brings_the_command() -> None:
 def test_the_reference_is_that_of_the_docstrings() -> None:
     page = (ROOT / "docs/python-reference.md").read_text("utf-8")
     made = subprocess.run(
-        [sys.executable, str(ROOT / "python/reference.py")], check=True, stdout=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-P", str(ROOT / "python/reference.py")], check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    assert page == made.stdout, "make it again: python python/reference.py > docs/python-reference.md"
+    assert page == made.stdout, "make it again: python -P python/reference.py > docs/python-reference.md"
