@@ -20,8 +20,8 @@ def lines() -> Iterator[str]:
     """The page."""
     yield "# Python reference"
     yield ""
-    yield "Made from docstrings by `python -P python/reference.py > docs/python-reference.md`. [python.md](python.md) is a"
-    yield "tour."
+    yield "Made from docstrings by `python -P python/reference.py > docs/python-reference.md`. [python.md](python.md)"
+    yield "is a tour."
     for name in MODULES:
         module = importlib.import_module(name)
         yield ""
