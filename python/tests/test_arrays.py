@@ -232,7 +232,12 @@ def test_progress_is_told(bundle: latentbit.Bundle, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("work", ["encode", "decode", "batch"])
-def test_ctrl_c_ends_work(bundle: latentbit.Bundle, tmp_path: Path, work: str) -> None:
+def test_ctrl_c_ends_work(
+    bundle: latentbit.Bundle, tmp_path: Path, work: str, request: pytest.FixtureRequest
+) -> None:
+    # A shell that starts something in the background has it ignore this signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     frames = clip(60)
     encoder(bundle).write(frames, tmp_path / "a.lbit")
 
