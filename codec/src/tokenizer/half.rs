@@ -1,7 +1,7 @@
 //! One of the tokenizer's two transformers, for calls from any thread.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bundle::Weights;
 use crate::error::{Error, Result};
@@ -13,13 +13,15 @@ use crate::vit::{Buffers, Vit, VitConfig};
 /// pixels. More of them fill a GPU by themselves.
 const TOKENS: usize = 4 * 30 * 52;
 
+/// Buffers that no call works in at the moment. Both halves take from them: they seldom work at the same time, and are alike.
+pub(super) type Spare = Arc<Mutex<Vec<Buffers>>>;
+
 /// A transformer, and the memory that it works in.
 pub(super) struct Half {
     vit: Vit,
     outputs: usize,
     on_gpu: bool,
-    /// Those that no call works in at the moment.
-    buffers: Mutex<Vec<Buffers>>,
+    spare: Spare,
     /// Calls that wait for their turn on a GPU. Those of the same grid are computed together, as chunks of several clips
     /// are: a small picture does not fill it.
     calls: Together<Call, Result<Output>, Buffers>,
@@ -53,12 +55,13 @@ impl Half {
         config: &VitConfig,
         sides: [usize; 2],
         layers: usize,
+        spare: &Spare,
     ) -> Self {
         Self {
             on_gpu: matches!(weights.backend(), Backend::Gpu(_)),
             vit: Vit::load(weights, name, config, sides, layers),
             outputs: sides[1],
-            buffers: Mutex::default(),
+            spare: Arc::clone(spare),
             calls: Together::default(),
         }
     }
@@ -111,7 +114,7 @@ impl Half {
             let done = self.calls.run(call, most.max(1), alike, run);
             return done.unwrap_or_else(|| Err(Error::device("a chunk was lost to an error before")));
         }
-        let spare = || self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = spare().pop().unwrap_or_default();
         fill(&mut buffers.patches);
         let output = self.forward(grid, 1, wanted, &mut buffers);

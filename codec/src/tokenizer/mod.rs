@@ -12,7 +12,7 @@ use crate::bundle::{Halves, TokenizerConfig, Weights};
 use crate::error::{Error, Result};
 use crate::vit::VitConfig;
 use crate::volume::Volume;
-use half::Half;
+use half::{Half, Spare};
 use patch::{patchify, unpatchify};
 
 /// The depths that tokens of `bits` planes may have: 0, `step`, twice that … and `bits`.
@@ -34,9 +34,10 @@ impl Tokenizer {
         let patch = config.patch.iter().product::<usize>() * config.latent_channels;
         let bits = config.bits;
         let vit_config = VitConfig::from(config);
+        let spare = Spare::default();
         let mut half = |half, name: &str, sides, layers| {
             weights.half(half, |weights| {
-                Half::load(weights, name, &vit_config, sides, layers)
+                Half::load(weights, name, &vit_config, sides, layers, &spare)
             })
         };
         let mut encoder = half(
