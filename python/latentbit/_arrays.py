@@ -102,6 +102,14 @@ class FrameFormat(NamedTuple):
             raise TypeError(f"frames: expected an array of frames, found {_named(given)}") from None
         return (stretch for part in parts for stretch in self._stretches(self._frames(part))), None
 
+    def begun(self, given: Any) -> tuple[npt.NDArray[Any], Iterator[npt.NDArray[Any]], int | None]:
+        """As ``parts``, with the first one that has frames apart: it tells their size."""
+        parts, count = self.parts(given)
+        first = next((part for part in parts if len(part)), None)
+        if first is None:
+            raise ValueError("frames: there is no frame to encode")
+        return first, parts, count
+
     def _frames(self, given: Any) -> npt.NDArray[Any]:
         """As a view (frames, height, width, 3) of any type and range; a single frame may lack the first axis."""
         frames = as_array(given, "frames")

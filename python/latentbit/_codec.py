@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,14 @@ from ._latentbit import Chunk, EncodeSession, FrameStream, TruncatedError, __ver
 from ._loss import FrameIterator, Frames, warn
 from ._memory import Size, as_bytes
 from ._output import Output
-from ._parallel import Crew, Progress
+from ._parallel import Counter, Crew, Progress
 from ._video import Pair, Video, rate
 from ._writer import Summary, WritableFile, Writer
 
 Model = Bundle | str | os.PathLike[str] | None
 Rate = int | float | Fraction | Pair | None
 Tokens = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
+Made = TypeVar("Made")
 
 
 def as_bundle(model: Model, dtype: str, device: str) -> Bundle:
@@ -102,8 +103,8 @@ class Encoder:
         ``progress`` is called with the frames that are encoded, and with how many there are, if that is known.
         """
         self._refuse_size()
-        _, chunks = self._start(frames, (0, 1), {}, progress)
-        return chunks
+        _, count, chunks = self._start(frames, (0, 1), {})
+        return Counter(progress, count)(chunks, _FRAMES)
 
     def encode(self, frames: Any, *, progress: Progress = None) -> list[Chunk]:
         """All chunks of a video."""
@@ -117,11 +118,11 @@ class Encoder:
         self._refuse_size()
         given = list(videos)
         crew = Crew(self.bundle, self._options["threads"], len(given))
-        counted = _Count(progress)
+        counted = Counter(progress)
 
         def encode(video: Any) -> list[Chunk]:
-            _, chunks = self._start(video, (0, 1), {}, counted.of_one(), {"threads": crew.threads})
-            return list(crew.until_stopped(chunks))
+            _, _, chunks = self._start(video, (0, 1), {}, {"threads": crew.threads})
+            return list(crew.until_stopped(counted(chunks, _FRAMES)))
 
         return crew.map(encode, given)
 
@@ -168,10 +169,10 @@ class Encoder:
         """Encodes a video into a file; see ``Writer``. Without a ``frame_rate`` a frame lasts a second."""
         entries = {"encoder": f"latentbit {__version__}", **(metadata or {})}
         file = {"coder": coder, "level": level, "metadata": list(entries.items())}
-        video, chunks = self._start(frames, rate(frame_rate), file, progress)
+        video, count, chunks = self._start(frames, rate(frame_rate), file)
         writer = Writer(output, video, coder=coder, level=level, metadata=entries)
         try:
-            for chunk in chunks:
+            for chunk in Counter(progress, count)(chunks, _FRAMES):
                 writer.write(chunk)
         except BaseException:
             writer.discard()
@@ -187,17 +188,14 @@ class Encoder:
         frames: Any,
         frame_rate: Pair,
         file: Mapping[str, Any],
-        progress: Progress = None,
         options: Mapping[str, Any] | None = None,
-    ) -> tuple[Video, Iterator[Chunk]]:
+    ) -> tuple[Video, int | None, Iterator[Chunk]]:
+        """The video, how many frames it has if that is known, and its chunks."""
         if self._format.is_batch(frames):
             raise ValueError(
                 f"frames: expected one video, found an array of {len(frames)} (5 axes); call encode_batch() or tokens()"
             )
-        parts, count = self._format.parts(frames)
-        first = next((part for part in parts if len(part)), None)
-        if first is None:
-            raise ValueError("frames: there is no frame to encode")
+        first, parts, count = self._format.begun(frames)
         _, height, width, _ = first.shape
         session = EncodeSession(
             self.bundle,
@@ -210,13 +208,7 @@ class Encoder:
         )
 
         def chunks() -> Iterator[Chunk]:
-            session.push(first)
-            for part in parts:
-                yield from session.ready()
-                session.push(part)
-            session.finish()
-            while (chunk := session.wait()) is not None:
-                yield chunk
+            yield from made_of(session, first, parts)
             missed, lowest = session.below
             if missed:
                 warn(
@@ -224,37 +216,30 @@ class Encoder:
                     f"{lowest:.2f} dB: it is what this model reaches with all bits"
                 )
 
-        return Video.from_fields(session.video), _told(chunks(), count, progress)
+        return Video.from_fields(session.video), count, chunks()
 
 
-def _told(chunks: Iterator[Chunk], count: int | None, progress: Progress) -> Iterator[Chunk]:
-    for chunk in chunks:
-        yield chunk
-        if progress is not None:
-            progress(chunk.first_frame + chunk.frames, count)
+class Session(Protocol[Made]):
+    """What takes the frames of a video and gives its chunks, while it computes."""
+
+    def push(self, frames: npt.NDArray[Any]) -> None: ...
+    def ready(self) -> list[Made]: ...
+    def finish(self) -> None: ...
+    def wait(self) -> Made | None: ...
 
 
-class _Count:
-    """Adds up what several videos tell of their progress."""
+def made_of(session: Session[Made], first: npt.NDArray[Any], parts: Iterable[npt.NDArray[Any]]) -> Iterator[Made]:
+    """What a session makes of frames, each as soon as it is there."""
+    session.push(first)
+    for part in parts:
+        yield from session.ready()
+        session.push(part)
+    session.finish()
+    while (made := session.wait()) is not None:
+        yield made
 
-    def __init__(self, progress: Progress):
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._done = 0
 
-    def of_one(self) -> Progress:
-        progress, before = self._progress, 0
-        if progress is None:
-            return None
-
-        def told(done: int, _: int | None) -> None:
-            nonlocal before
-            with self._lock:
-                self._done += done - before
-                before = done
-                progress(self._done, None)
-
-        return told
+_FRAMES = attrgetter("frames")
 
 
 def _joined(chunks: Iterable[Chunk]) -> tuple[Tokens, npt.NDArray[np.uint8]]:
@@ -392,16 +377,15 @@ class Decoder:
         frames = FrameIterator(self._of_file(file, first, stop, output, conceal, predictor), file.name, plain)
         fidelity, index = [], []
 
-        def told() -> Iterator[npt.NDArray[Any]]:
-            for number, frame in enumerate(frames):
+        def noted() -> Iterator[npt.NDArray[Any]]:
+            for frame in frames:
                 fidelity.append(frames.fidelity)
                 index.append(frames.index)
                 yield frame
-                if progress is not None:
-                    progress(number + 1, stop - first)
 
-        video = file.video
-        array = _stacked(told(), stop - first, (video.height, video.width), output)
+        video, count = file.video, stop - first
+        shown = Counter(progress, count)(noted())
+        array = output.stacked(shown, file.name, count, (video.height, video.width))
         return Frames.of(array, fidelity, index)
 
     def decode_tokens(
@@ -429,18 +413,8 @@ class Decoder:
         if is_array(tokens) and getattr(tokens, "ndim", 0) == 4:
             return self._decode_batch(tokens, depths, width, height, output, progress)
         pairs, count = _pairs(tokens, depths), self._frame_count(tokens)
-        frames = list(self._of_tokens(pairs, width, height, output, self._options, count))
-        if not frames:
-            raise ValueError("tokens: there are none to decode")
-        sides = (frames[0].shape[0], frames[0].shape[1])
-
-        def told() -> Iterator[npt.NDArray[Any]]:
-            for number, frame in enumerate(frames):
-                yield frame
-                if progress is not None:
-                    progress(number + 1, len(frames))
-
-        return _stacked(told(), len(frames), sides, output)
+        frames = self._of_tokens(pairs, width, height, output, self._options, count)
+        return output.stacked(Counter(progress, count)(frames), "tokens", count)
 
     def token_frames(
         self,
@@ -477,17 +451,12 @@ class Decoder:
             raise ValueError(f"depths: expected those of {len(videos)} videos, found {len(all_depths)}")
         crew = Crew(self.bundle, self._options["threads"], len(videos))
         options = {**self._options, "threads": crew.threads}
-        done, lock = 0, threading.Lock()
+        count = self._frame_count(videos[0])
+        counted = Counter(progress, count and len(videos) * count)
 
         def decode(video: tuple[Any, Any]) -> npt.NDArray[Any]:
-            nonlocal done
             stream = self._of_tokens(iter([video]), width, height, output, options)
-            frames = list(crew.until_stopped(stream))
-            with lock:
-                done += len(frames)
-                if progress is not None:
-                    progress(done, len(videos) * len(frames))
-            return _stacked(iter(frames), len(frames), (frames[0].shape[0], frames[0].shape[1]), output)
+            return output.stacked(counted(crew.until_stopped(stream)), "tokens", count)
 
         return np.stack(crew.map(decode, list(zip(videos, all_depths, strict=True))))
 
@@ -587,18 +556,3 @@ def _together(
     tokens = np.concatenate([tokens for tokens, _ in held])
     depths = [depths for _, depths in held if depths is not None]
     return tokens, np.concatenate(depths) if depths else None
-
-
-def _stacked(
-    frames: Iterable[npt.NDArray[Any]], count: int, sides: tuple[int, int], output: Output
-) -> npt.NDArray[Any]:
-    """The frames in one array, filled as they come, so that no frame is held twice."""
-    whole, view = output.empty(count, *sides)
-    found = 0
-    for frame in frames:
-        view[found] = output.values(frame)
-        found += 1
-    if found == count:
-        return whole
-    axis = output.layout.index("T")
-    return whole[(slice(None),) * axis + (slice(found),)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +50,35 @@ class Output(NamedTuple):
             frame *= 2
             frame -= 1
         return frame
+
+    def stacked(
+        self, frames: Iterable[npt.NDArray[Any]], what: str, count: int | None = None,
+        sides: tuple[int, int] | None = None,
+    ) -> npt.NDArray[Any]:
+        """The frames in one array.
+
+        It is filled as they come if their ``count`` is known, at most, so that no frame is held twice. Without their
+        ``sides`` there must be one; ``what`` they are made of is named where there is none.
+        """
+        if count is None:
+            frames = list(frames)
+            count = len(frames)
+        given = iter(frames)
+        if sides is None:
+            first = next(given, None)
+            if first is None:
+                raise ValueError(f"{what}: there are none to decode")
+            sides = (first.shape[0], first.shape[1])
+            given = chain([first], given)
+        whole, view = self.empty(count, *sides)
+        found = 0
+        for frame in given:
+            view[found] = self.values(frame)
+            found += 1
+        if found == count:
+            return whole
+        axis = self.layout.index("T")
+        return whole[(slice(None),) * axis + (slice(found),)]
 
     def one(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A frame (height, width, 3) in this layout and range."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -18,6 +18,24 @@ ON_GPU = 32
 
 Progress = Callable[[int, "int | None"], object] | None
 """Called with the frames that are done, and how many there are if that is known."""
+
+
+class Counter:
+    """Tells how far the frames of one video are, or those of several as one; ``total`` is how many there are."""
+
+    def __init__(self, progress: Progress, total: int | None = None):
+        self._progress, self._total = progress, total
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def __call__(self, parts: Iterable[T], frames: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
+        """The same parts; each counts for ``frames`` of it once the next one is asked for."""
+        for part in parts:
+            yield part
+            if self._progress is not None:
+                with self._lock:
+                    self._done += frames(part)
+                    self._progress(self._done, self._total)
 
 
 class Crew:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrays import FrameFormat, as_array, is_array
-from ._codec import Model, as_bundle
+from ._codec import Model, as_bundle, made_of
 from ._latentbit import FrameStream, LatentSession
 from ._memory import Size, as_bytes
 from ._output import Output
-from ._parallel import Crew, Progress
+from ._parallel import Counter, Crew, Progress
 
 SCALES = ("raw", "normalised")
 
@@ -73,30 +72,21 @@ class Vae:
         last one or the last row or column of positions, the edge is repeated. ``progress`` counts latent frames.
         """
         if not self._format.is_batch(frames):
-            return _joined(_counted(self._encode(frames, self._options), progress))
+            return _joined(Counter(progress)(self._encode(frames, self._options), _latent_frames))
         crew = Crew(self.bundle, self._options["threads"], len(frames))
         options = {**self._options, "threads": crew.threads}
-        counted = _Counter(progress)
+        counted = Counter(progress)
 
         def encode(video: Any) -> npt.NDArray[np.float32]:
-            return _joined(counted(crew.until_stopped(self._encode(video, options))))
+            return _joined(counted(crew.until_stopped(self._encode(video, options)), _latent_frames))
 
         return np.stack(crew.map(encode, list(frames)))
 
     def _encode(self, frames: Any, options: Mapping[str, Any]) -> Iterator[npt.NDArray[np.float32]]:
-        parts, count = self._format.parts(frames)
-        first = next((part for part in parts if len(part)), None)
-        if first is None:
-            raise ValueError("frames: there is no frame to encode")
+        first, parts, count = self._format.begun(frames)
         _, height, width, _ = first.shape
         session = LatentSession(self.bundle, width, height, frames=count, **options)
-        session.push(first)
-        for part in parts:
-            yield from map(self._outward, session.ready())
-            session.push(part)
-        session.finish()
-        while (latents := session.wait()) is not None:
-            yield self._outward(latents)
+        yield from map(self._outward, made_of(session, first, parts))
 
     def decode(
         self,
@@ -118,15 +108,15 @@ class Vae:
         output = Output.of(layout, value_range, floats)
         if not (is_array(latents) and getattr(latents, "ndim", 0) == 5):
             stream = self._decode(latents, frames, width, height, output, self._options)
-            return _stacked(_counted(stream, progress), output)
+            return output.stacked(Counter(progress)(stream), "latents")
         videos = as_array(latents, "latents")
         crew = Crew(self.bundle, self._options["threads"], len(videos))
         options = {**self._options, "threads": crew.threads}
-        counted = _Counter(progress)
+        counted = Counter(progress)
 
         def decode(video: Any) -> npt.NDArray[Any]:
             stream = self._decode(video, frames, width, height, output, options)
-            return _stacked(counted(crew.until_stopped(stream)), output)
+            return output.stacked(counted(crew.until_stopped(stream)), "latents")
 
         return np.stack(crew.map(decode, list(videos)))
 
@@ -214,39 +204,9 @@ class Vae:
         return np.ascontiguousarray(values)
 
 
-class _Counter:
-    """Tells the progress of several videos as one."""
-
-    def __init__(self, progress: Progress):
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._done = 0
-
-    def __call__(self, parts: Any) -> Iterator[Any]:
-        for part in parts:
-            yield part
-            if self._progress is not None:
-                with self._lock:
-                    self._done += _frames_in(part)
-                    self._progress(self._done, None)
-
-
-def _counted(parts: Any, progress: Progress) -> Iterator[Any]:
-    return iter(parts) if progress is None else _Counter(progress)(parts)
-
-
-def _frames_in(part: npt.NDArray[Any]) -> int:
-    """Latents have an axis of frames, and frames come one at a time."""
-    return int(part.shape[1]) if part.ndim == 4 else 1
+def _latent_frames(part: npt.NDArray[np.float32]) -> int:
+    return int(part.shape[1])
 
 
 def _joined(parts: Iterator[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     return np.concatenate(list(parts), axis=1)
-
-
-def _stacked(frames: Iterator[npt.NDArray[Any]], output: Output) -> npt.NDArray[Any]:
-    held = list(frames)
-    whole, view = output.empty(len(held), *held[0].shape[:2])
-    for number, frame in enumerate(held):
-        view[number] = output.values(frame)
-    return whole

@@ -222,6 +222,12 @@ def test_progress_is_told(bundle: latentbit.Bundle, tmp_path: Path) -> None:
     told.clear()
     encoder(bundle).encode_batch([clip(20), clip(30)], progress=progress)
     assert told.pop()[0] == 50
+    tokens = encoder(bundle).tokens(clip(21))
+    for given, videos in [(tokens, 1), (np.stack([tokens, tokens]), 2)]:
+        told.clear()
+        frames = latentbit.Decoder(bundle).decode_tokens(given, progress=progress)
+        assert told == [(done, 21 * videos) for done in range(1, 21 * videos + 1)]
+        assert frames.shape[-4] == 21
 
     def stop(done: int, _: int | None) -> None:
         raise RuntimeError("enough")
