@@ -225,7 +225,7 @@ test-web-if-possible: $(VENV)/.training-packages
 # --- Set up ---
 
 .PHONY: setup
-setup: setup-system setup-rust setup-deny setup-shellcheck $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python-packages ## Install what is missing
+setup: setup-system setup-rust setup-deny setup-shellcheck setup-packaging $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python-packages ## Install what is missing
 
 .PHONY: setup-system
 setup-system: setup-rust
@@ -246,6 +246,10 @@ setup-deny: setup-rust
 .PHONY: setup-shellcheck
 setup-shellcheck:
 	@scripts/setup/shellcheck.sh
+
+.PHONY: setup-packaging
+setup-packaging:
+	@scripts/setup/packaging.sh
 
 $(PYTHON):
 	scripts/setup/venv.sh
