@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from .noise_scale import square_of
+
 PARALLEL = ("auto", "ddp", "fsdp")
 SHARDED_FROM = 200_000_000
 """Weights from which `auto` shards a model: weights, gradients and optimizer of it take more than 3 GB."""
@@ -180,6 +182,21 @@ class Parallel:
             self.whole = DistributedDataParallel(
                 self.whole, device_ids=[ranks.device] if ranks.device.type == "cuda" else None,
                 find_unused_parameters=partly, gradient_as_bucket_view=True)
+            self.whole.register_comm_hook(None, lambda _, bucket: self._averaged(bucket))
+        self._own_squares: list[Tensor] = []
+
+    def _averaged(self, bucket: Any) -> Any:
+        """DDP's own average over ranks, after a look at what this rank brings to it."""
+        from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+        self._own_squares.append(square_of([bucket.buffer()]))
+        assert dist.group.WORLD is not None
+        return allreduce_hook(dist.group.WORLD, bucket)
+
+    def own_square(self) -> Tensor | None:
+        """The squared length of this rank's own gradient of the step that ends, where DDP has averaged it."""
+        squares, self._own_squares = self._own_squares, []
+        return torch.stack(squares).sum() if squares else None
 
     def wrap(
         self, function: Callable[..., Value], compiled: bool, usual: Callable[..., bool] | None = None

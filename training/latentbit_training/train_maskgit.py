@@ -212,7 +212,7 @@ def train(args: argparse.Namespace, start: Start) -> Predictor:
             with autocast(device, args.precision):
                 bits, latent_error = run(code, known, starts, steps)
             training.backward(bits + args.latent * latent_error, bits=bits, latent=latent_error)
-        told = training.update()
+        told = training.update("window", args.batch)
         if training.logs:
             means = training.averages(12)
             training.log(**told, bits_per_bit=round(means["bits"] / float(np.log(2)), 4),

@@ -27,7 +27,7 @@ from .feed import Steps
 from .latents import LatentSampler, frozen, sensitivity
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .options import Parser
-from .perceptual import perceptual_loss
+from .perceptual import add_perceptual, perceptual_of
 from .pixels import add_data, feed_of, sampler_of
 from .quantize import Balance, entropy_term
 from .tokenizer import Tokenizer
@@ -136,8 +136,7 @@ def parser() -> argparse.ArgumentParser:
                    help="part of the samples whose depths the depth head chooses, with --depths token")
     p.add_argument("--elastic-every", type=int, default=0, metavar="N",
                    help="steps between reports on depth chosen per token; 0: at the end alone, with a depth head")
-    p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
-    p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
+    add_perceptual(p)
     p.add_argument("--storage", choices=STORAGES, default="int8", help="how the VAE's weights will be stored")
     p.add_argument("--recompute", action=argparse.BooleanOptionalAction, default=False,
                    help="the pixel phase keeps less of the VAE's decoder in memory and computes it once more")
@@ -200,11 +199,12 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
     latents = LatentSampler(args.latents, args.seed + 2000 + training.step) if args.latents else None
     if latents is not None:
         training.draws_from("latents", latents)
-    perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
+    perceptual = perceptual_of(args, start.ranks)
     balances = {clips: Balance(config.bits, device, mean=mean) for clips in (False, True)}
     for clips, running in training.extra.get("balances", {}).items():
         balances[clips].running = running.to(device)
-    training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3))
+    training.log_size(least_weight=round(weights.min().item(), 3), most_weight=round(weights.max().item(), 3),
+                      **({"perceptual_network": perceptual.name} if perceptual else {}))
 
     def latent_terms(latent: Tensor, means: Tensor, depths: Tensor, chosen: Tensor) -> Step:
         chunks = split_chunks(latent, min(chunk, latent.shape[2]))
@@ -279,12 +279,13 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
                         found = pixel_errors(frames.detach(), drawn, vae.config.strides)
                         errors = token_means(split_chunks(found, min(chunk, found.shape[2])), config.patch)
                     if perceptual is not None:
-                        loss = loss + args.perceptual * perceptual(frames, drawn)
+                        terms["perceptual"] = perceptual.distance(frames, drawn)
+                        loss = loss + args.perceptual * terms["perceptual"]
                 if step.log_errors is not None:
                     terms["depth"] = depth_loss(step.log_errors, step.depths, errors, config.depths)
                     loss = loss + args.depth * terms["depth"]
             training.backward(loss, **{f"{'clip' if clip_turn else 'image'}_{name}": v for name, v in terms.items()})
-        told = training.update()
+        told = training.update("clip" if clip_turn else "image", count)
         if training.logs:
             u = start.ranks.gathered(step.u.detach().float())
             training.log(**told, **training.averages(5), **bit_report(u), **feed.told())

@@ -21,7 +21,7 @@ from .feed import Steps
 from .init import init_near_linear
 from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .options import Parser
-from .perceptual import perceptual_loss
+from .perceptual import add_perceptual, perceptual_of
 from .pixels import add_data, feed_of, sampler_of
 from .training import Start, Training, add_options
 from .vae import WanVae
@@ -65,8 +65,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--clip-start", type=float, default=0.0, help="part of the run that trains on images alone")
     p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how the errors of samples are averaged")
     p.add_argument("--noise", type=float, default=0.3, help="largest latent noise, relative to a channel's spread")
-    p.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual term")
-    p.add_argument("--perceptual-weights", type=Path, help="SqueezeNet 1.1 weights (.npz) for the perceptual term")
+    add_perceptual(p)
     add_options(p, rate=1.2e-3)
     return p
 
@@ -97,15 +96,15 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
     sampler = sampler_of(args, args.seed + training.step)
     feed = feed_of(sampler, Steps(image_counts, clip_counts, args.clip_frames, args.clip_share), args, start.ranks)
     training.draws_from("pixels", feed)
-    perceptual = perceptual_loss(args.perceptual_weights, device) if args.perceptual else None
-    training.log_size()
+    perceptual = perceptual_of(args, start.ranks)
+    training.log_size(**({"perceptual_network": perceptual.name} if perceptual else {}))
 
     def objective(video: Tensor) -> tuple[Tensor, Tensor]:
         latent = model.encode(video)
         output = model.decode(noisy(latent, args.noise)).float()
         loss, error = pixel_loss(output, video, args.objective, mean=mean)
         if perceptual is not None:
-            loss = loss + args.perceptual * perceptual(output, video)
+            loss = loss + args.perceptual * perceptual.distance(output, video)
         return loss, error
 
     run_objective = training.wrap(objective)
@@ -115,7 +114,7 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
             with autocast(device, args.precision):
                 loss, error = run_objective(video.to(device, non_blocking=True))
             training.backward(loss, **{"clip_mse" if turn.clips else "image_mse": error})
-        told = training.update()
+        told = training.update("clip" if turn.clips else "image", turn.samples)
         if training.logs:
             training.log(**told, **training.averages(6), **feed.told())
         if training.saves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from .loop import (
     optimizer_for,
     share,
 )
+from .noise_scale import NoiseScale, square_of
 from .ranks import APART, PARALLEL, Parallel, Ranks, gathered_state, load_model, load_optimizer
 from .seeing import Seeing
 from .warm import Past
@@ -174,6 +176,8 @@ class Training(Generic[Model]):
         self.sources: dict[str, Source] = {}
         self.extra: dict[str, Any] = {}
         """What else a run needs to go on, in checkpoints."""
+        self.noise = NoiseScale()
+        self._part_square: Tensor | None = None
         self._random: dict[str, Any] = {}
         self._sums: dict[str, list[Tensor]] = {}
         if start.state:
@@ -198,6 +202,7 @@ class Training(Generic[Model]):
             load_optimizer(self.optimizer, state["optimizer"])
         self.step = state["step"]
         self.extra = state.get("extra", {})
+        self.noise.state = state.get("noise", {})
         seed, rank = self.args.seed + self.step, self.ranks.rank
         torch.manual_seed(seed + APART * rank * self.own_noise)
         # Another seed is a wish for other numbers.
@@ -263,20 +268,34 @@ class Training(Generic[Model]):
         check_loss(self.ranks.means([loss.item()])[0], self.step)
         self.parallel.last_pass(self._passes == passes)
         (loss / passes if passes > 1 else loss).backward()
+        if self._passes == 1 and passes > 1 and self.ranks.size == 1:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self._part_square = square_of(gradients) * passes**2
         for name, value in terms.items():
             self._sums.setdefault(name, []).append(value.detach())
 
-    def update(self) -> dict[str, float]:
-        """Ends a step; returns what the log tells of it."""
+    def _take_noise(self, kind: str, samples: int, norm: float) -> None:
+        """Compares the gradient of a step with that of its first pass or, on copies of the model, of each rank."""
+        parts = self.ranks.size if self.ranks.size > 1 else self.args.accumulate
+        square = self._part_square if self.ranks.size == 1 else self.parallel.own_square()
+        self._part_square = None
+        if square is not None:
+            mean = self.ranks.means([float(square)])[0]
+            if math.isfinite(mean) and math.isfinite(norm):
+                self.noise.take(kind, samples // parts, mean, samples, norm**2)
+
+    def update(self, kind: str, samples: int) -> dict[str, float]:
+        """Ends a step of so many samples of a kind, all ranks together; returns what the log tells of it."""
         rate = self.schedule.rate(self.step, self.seconds)
         norm = descend(self.optimizer, rate)
+        self._take_noise(kind, samples, norm)
         if self.ema is not None:
             self.ema.update(self.model, self.step)
         self.step += 1
         self._passes = 0
         if self.seeing is not None:
             self.seeing.advance(self.progress, self.step, f"rate {rate:.2g} norm {norm:.2g}")
-        return {"rate": round(rate, 6), "norm": round(norm, 3)}
+        return {"rate": round(rate, 6), "norm": round(norm, 3), **self.noise.told()}
 
     def averages(self, digits: int) -> dict[str, float]:
         """Means of the terms since the last line of the log, over all ranks."""
@@ -338,4 +357,4 @@ class Training(Generic[Model]):
             self.run.annealing = self.schedule.annealing(self.step, self.seconds)
             return
         self.run.save(self.schedule, self.step, seconds=self.seconds, model=model, ema=averages, optimizer=optimizer,
-                      random=random, extra=self.extra, **more)
+                      random=random, extra=self.extra, noise=self.noise.state, **more)

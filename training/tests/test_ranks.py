@@ -64,7 +64,13 @@ def two_ranks(commands: list[list[str]]) -> list[subprocess.CompletedProcess[str
 
 def curve(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "minutes"} for line in lines if "norm" in line]
+    return [{k: v for k, v in line.items() if k != "minutes" and not k.endswith("noise_scale")}
+            for line in lines if "norm" in line]
+
+
+def noise(run: Path) -> dict[str, float]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {k: v for line in lines for k, v in line.items() if k.endswith("noise_scale")}
 
 
 def state(run: Path) -> dict[str, Any]:
@@ -131,6 +137,9 @@ def test_two_ranks_are_one_with_twice_the_batch(alone: Path, together: Together)
     assert '"ranks": 2' in together.ranks[0].stdout
     assert together.ranks[1].stdout == ""
     same_run(alone, together.tokenizer)
+    # Copies of the model know what each rank brings; one rank with one pass has nothing to compare.
+    assert set(noise(together.tokenizer)) == {"image_noise_scale", "clip_noise_scale"}
+    assert noise(alone) == noise(together.spread) == {}
 
 
 def test_spread_weights_and_a_resume_on_one_rank(tokenizer_words: list[str], alone: Path, together: Together) -> None:
@@ -162,6 +171,7 @@ def test_passes_of_a_step(tokenizer_words: list[str], tmp_path: Path) -> None:
     for one, two in zip(curve(tmp_path / "one"), curve(tmp_path / "two"), strict=True):
         wanted = {k: v for k, v in one.items() if k not in report}
         assert {k: v for k, v in two.items() if k not in report} == pytest.approx(wanted, abs=2e-4, rel=2e-3)
+    assert noise(tmp_path / "two")
 
 
 def test_batches_that_cannot_be_shared_are_refused(tokenizer_words: list[str], tmp_path: Path) -> None:
