@@ -52,6 +52,10 @@ def card(config: BundleConfig, file: Path, digest: str, runs: dict[str, Path]) -
                      f"{token.width}, {token.encoder_layers} + {token.decoder_layers} layers{elastic}")
     for part, past in config.training.items():
         parts.append(f"- {part}: {', '.join(f'{value} {name}' for name, value in past.items())} of training")
+    if "decoder" in config.training:
+        parts.append("- the decoder is a copy of the VAE's that was fine-tuned on tokens: the bits are those of the "
+                     "VAE's own encoder, but what it decodes is not what the VAE's own decoder makes of them, nor of "
+                     "latents of others")
     parts += ["", "```sh", f"latentbit models add {file.name} --name {config.name}",
               f"latentbit encode in.mp4 -o out.lbit --model {config.name}", "```"]
     for part, run in runs.items():

@@ -34,6 +34,7 @@ COMMANDS = {
     "tokens": Command("tokens", "encode the clips of a cache to tokens"),
     "vae": Command("train_vae", "train a VAE"),
     "tokenizer": Command("train_tokenizer", "train a tokenizer on a frozen VAE"),
+    "decoder": Command("train_decoder", "fine-tune a copy of a VAE's decoder on tokens"),
     "predictor": Command("train_maskgit", "train a predictor of tokens"),
     "slim": Command("slim", "a checkpoint small enough to carry, and back"),
     "export": Command("export", "join a VAE and a tokenizer into a bundle"),

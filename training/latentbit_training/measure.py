@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .bundle import STORAGES
+from .bundle import STORAGES, round_weights
 from .cache import IMAGES, VIDEOS, read_image, read_video
 from .config import TokenizerConfig
 from .data import to_unit
@@ -31,6 +31,7 @@ from .options import Parser
 from .perceptual import lpips_distance
 from .ranks import device_of
 from .tokenizer import Tokenizer
+from .train_decoder import read_decoder
 from .vae import WanVae
 from .warm import VAE_HELP, read_part
 
@@ -79,6 +80,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     p.add_argument("--bundle", type=Path, help="bundle whose VAE and tokenizer to measure")
     p.add_argument("--vae", type=Path, help=f"instead of the bundle's: {VAE_HELP}")
     p.add_argument("--tokenizer", type=Path, help="tokenizer.pt or a bundle, instead of that of --bundle")
+    p.add_argument("--decoder", type=Path, help="decoder.pt of latentbit-train decoder, instead of the VAE's decoder")
     p.add_argument("--bits", type=int, nargs="+", default=[], metavar="N",
                    help="how many bits of a token to keep; half of them and all by default")
     p.add_argument("--storage", choices=STORAGES, default="f32", help="how the VAE's weights will be stored")
@@ -93,12 +95,17 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     device = device_of(args.device)
     if not (args.vae or args.bundle):
         p.error("--bundle is missing, or --vae")
-    vae = frozen(args.vae or args.bundle, args.storage).to(device)
+    vae = frozen(args.vae or args.bundle, args.storage)
     tokenizer, chunk = None, TokenizerConfig().chunk_latent_frames
     if args.tokenizer or args.bundle:
         config, state, _ = read_part(args.tokenizer or args.bundle, TokenizerConfig)
         tokenizer, chunk = Tokenizer(config).to(device).eval().requires_grad_(False), config.chunk_latent_frames
         tokenizer.load_state_dict(state)
+    if args.decoder:
+        decoder, _ = read_decoder(args.decoder, vae, tokenizer.state_dict() if tokenizer else None)
+        round_weights(decoder, args.storage)
+        decoder.requires_grad_(False).put_into(vae)
+    vae = vae.to(device)
     rates = args.bits or ([max(1, tokenizer.config.bits // 2), tokenizer.config.bits] if tokenizer else [])
     lpips = lpips_distance(device)
     found: dict[str, dict[str, dict[str, float]]] = {}

@@ -323,6 +323,30 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
     return x.permute(0, 1, 4, 3, 5, 2).reshape(n, c // patch**2, h * patch, w * patch)
 
 
+def _frames(config: VaeConfig, conv: nn.Module, decoder: nn.Module, latent: Tensor) -> Tensor:
+    time = latent.shape[2]
+    h, time = decoder(conv(fold(latent), time), time)
+    return unfold(unpatchify(h, config.patch), time)
+
+
+class VaeDecoder(nn.Module):
+    """The half of a VAE that makes frames of a latent, with the names that its weights have in `WanVae`."""
+
+    def __init__(self, vae: WanVae) -> None:
+        """Shares the weights of `vae`."""
+        super().__init__()
+        self.config = vae.config
+        self.conv2, self.decoder = vae.conv2, vae.decoder
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """As `WanVae.decode`."""
+        return _frames(self.config, self.conv2, self.decoder, latent)
+
+    def put_into(self, vae: WanVae) -> None:
+        """Makes `vae` decode with these weights."""
+        vae.conv2, vae.decoder = self.conv2, self.decoder
+
+
 class WanVae(nn.Module):
     """(B, 3, T, H, W) in -1…1 to a latent (B, C, T', H', W') and back, T = 1 + 4 (T' - 1) for a time stride of 4."""
 
@@ -344,10 +368,7 @@ class WanVae(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Frames, not clamped, from a latent in the VAE's own scale."""
-        time = latent.shape[2]
-        h = self.conv2(fold(latent), time)
-        h, time = self.decoder(h, time)
-        return unfold(unpatchify(h, self.config.patch), time)
+        return _frames(self.config, self.conv2, self.decoder, latent)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent channel, shaped to broadcast over a latent."""

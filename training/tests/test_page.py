@@ -18,6 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 TINY = {
     "tokenizer": "--preset tiny --bits 10 --size 16 --steps 3 --minutes 0 --no-compile --device cpu --log-every 1 "
                  "--workers 0",
+    "decoder": "--size 16 --steps 1 --minutes 0 --no-compile --device cpu",
     "throughput": "--workers 0 --seconds 0.1 --size 16 --batch 1 --clip-frames 5",
     "evaluate": "--bits 3 10 --limit 1 --device cpu",
     "latents": "--device cpu",
@@ -45,7 +46,8 @@ def test_the_page(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         name, *rest = words[start + 1 :]
         assert cli.main([name, *rest, *shlex.split(TINY.get(name, ""))]) == 0, words
         run.append(name)
-    assert run == ["cache", "latents", "tokenizer", "shard", "throughput", "tokenizer", "evaluate", "export"]
+    assert run == ["cache", "latents", "tokenizer", "shard", "throughput", "tokenizer", "decoder",
+                   "evaluate", "export"]
 
     config, _, tokenizer = bundle.load(tmp_path / "models" / "wan21-small.safetensors")
     assert tokenizer is not None
