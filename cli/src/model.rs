@@ -16,6 +16,42 @@ use crate::models::{Cache, Name};
 
 /// Loads the bundle of `--model`, else the built-in one, on the device of `--device`. Only the wanted halves take memory.
 pub fn load(args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
+    let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
+    load_choice(&choice, args, halves)
+}
+
+/// Loads the bundle that made a stream, which messages call `place`: that of `--model`, else the built-in one, else the one
+/// among the models on this machine whose SHA-256 the stream names.
+///
+/// # Errors
+/// As for [`load`], and if none of these made the stream.
+pub fn load_for(
+    args: &ModelArgs,
+    halves: Halves,
+    video: &VideoStream,
+    place: &str,
+) -> anyhow::Result<Arc<Bundle>> {
+    let bundle = load(args, halves)?;
+    let Err(mismatch) = check(&bundle, video, place) else {
+        return Ok(bundle);
+    };
+    if args.model.is_some() || bundle.id.sha256 == video.bundle.sha256 {
+        return Err(mismatch);
+    }
+    // Where no folder for models is known, none is on this machine.
+    let stored = match Cache::from_env() {
+        Ok(cache) => cache.bundle_with(&video.bundle.sha256_hex())?,
+        Err(_) => None,
+    };
+    let Some(path) = stored else {
+        return Err(mismatch);
+    };
+    let bundle = load_choice(&Choice::Path(path), args, halves)?;
+    check(&bundle, video, place)?;
+    Ok(bundle)
+}
+
+fn load_choice(choice: &Choice, args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
     let device = device(&args.device)?;
     let dtype = match args.dtype {
         DtypeChoice::Auto => device.dtype()?,
@@ -23,8 +59,7 @@ pub fn load(args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
         DtypeChoice::F32 => Dtype::F32,
         DtypeChoice::F16 => Dtype::F16,
     };
-    let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
-    let bundle = match &choice {
+    let bundle = match choice {
         Choice::Path(path) => {
             Bundle::open_with(path, halves, &device, dtype).with_context(|| path.display().to_string())?
         }
@@ -53,11 +88,13 @@ fn built_in(halves: Halves, device: &Device, dtype: Dtype) -> anyhow::Result<Bun
 }
 
 /// Fails unless a stream, which messages call `place`, was made with `bundle`.
-pub fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Result<()> {
+fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Result<()> {
     pipeline::check_bundle(bundle, video)
         .with_context(|| place.to_owned())
         .map_err(|error| match error.downcast_ref() {
-            Some(Error::WrongBundle { .. }) => error.context("another model is needed; give it with --model"),
+            Some(Error::WrongBundle { .. }) => error.context(
+                "another model is needed; give it with --model, or keep it once with `latentbit models add`",
+            ),
             _ => error,
         })
 }

@@ -129,9 +129,9 @@ def parser() -> argparse.ArgumentParser:
                    help="planes between the depths that a token can have; above 0 the encoder gets a head that "
                    "estimates the error at each depth, 0 takes it away; default: as the configuration has it")
     p.add_argument("--depth", type=float, default=0.05, help="weight of the depth head's term")
-    p.add_argument("--depth-error", choices=DEPTH_ERRORS, default="latent",
-                   help="what the head estimates: what a token's latent error means for pixels (the error that it adds "
-                   "to the VAE's), or, as soon as there are pixels, their whole error")
+    p.add_argument("--depth-error", choices=DEPTH_ERRORS, default="pixel",
+                   help="what the head estimates: the error that a token adds in pixels, beside a decode of the exact latent, "
+                   "as soon as there are pixels; or always what its latent error means for pixels")
     p.add_argument("--chosen", type=float, default=0.25,
                    help="part of the samples whose depths the depth head chooses, with --depths token")
     p.add_argument("--elastic-every", type=int, default=0, metavar="N",
@@ -276,7 +276,9 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
                     pixel, terms["pixel_mse"] = pixel_loss(frames, drawn, args.objective, mean=mean)
                     loss = loss + args.pixel * pixel
                     if step.log_errors is not None and args.depth_error == "pixel":
-                        found = pixel_errors(frames.detach(), drawn, vae.config.strides)
+                        with torch.no_grad():
+                            exact = pixels(latent)
+                        found = pixel_errors(frames.detach(), exact, vae.config.strides)
                         errors = token_means(split_chunks(found, min(chunk, found.shape[2])), config.patch)
                     if perceptual is not None:
                         terms["perceptual"] = perceptual.distance(frames, drawn)

@@ -204,6 +204,9 @@ impl Workshop<'_> {
             remove(&lbit);
             return Err(fault);
         }
+        if let Some(text) = encoded.below_psnr(rate, &item.path) {
+            tracing::warn!("{text}");
+        }
         let totals = encoded.summary.totals.first().copied().unwrap_or_default();
         let frames = totals.frames.0;
         if frames < recipe.min_frames {

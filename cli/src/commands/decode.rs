@@ -113,8 +113,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let mut input = lbit_input::open(&args.input, mode)?;
     let notes = input.notes();
     let video = input.video.clone();
-    let bundle = model::load(&args.model, Halves::Decoder)?;
-    model::check(&bundle, &video, &input.place)?;
+    let bundle = model::load_for(&args.model, Halves::Decoder, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let carry = &args.carry;
     let streams = packet_streams(input.source.header(), |stream| match stream.kind {

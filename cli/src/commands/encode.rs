@@ -168,7 +168,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     let encoded = encoding.run(source.as_mut(), &video, &|frames| bar.inc(frames))?;
     bar.finish_and_clear();
-    let summary = encoded.summary;
+    let summary = &encoded.summary;
     let totals = summary.totals.first().copied().unwrap_or_default();
     let frames = totals.frames.0;
 
@@ -178,12 +178,12 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         tracing::error!("{text}");
         warnings.push(text);
     }
-    let exit = match encoded.fault {
+    let exit = match &encoded.fault {
         Some(error) => {
-            let exit = Exit::of(&error);
+            let exit = Exit::of(error);
             let text = format!(
                 "{}; the {} frames before it are in {}",
-                message(&error),
+                message(error),
                 frames,
                 encoded.output
             );
@@ -193,11 +193,7 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => early.unwrap_or(Exit::Success),
     };
-    if let (Some((chunks, lowest)), Some(asked)) = (encoded.below, rate.psnr()) {
-        let text = format!(
-            "{}: {chunks} of {} chunks do not reach {asked} dB with all bits of the model; the lowest has {lowest:.1} dB",
-            args.output.output, totals.chunks
-        );
+    if let Some(text) = encoded.below_psnr(rate, &args.output.output) {
         tracing::warn!("{text}");
         warnings.push(text);
     }

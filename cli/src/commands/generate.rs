@@ -95,10 +95,10 @@ pub fn run(args: &GenerateArgs, quiet: bool) -> anyhow::Result<Exit> {
         .as_ref()
         .map(|file| lbit_input::open(file, ReadMode::Strict))
         .transpose()?;
-    let bundle = model::load(&args.model, Halves::Both)?;
-    if let Some(input) = &input {
-        model::check(&bundle, &input.video, &input.place)?;
-    }
+    let bundle = match &input {
+        Some(input) => model::load_for(&args.model, Halves::Both, &input.video, &input.place)?,
+        None => model::load(&args.model, Halves::Both)?,
+    };
     let predictor = model::load_predictor(args.fill.predictor.as_deref(), &bundle)?;
     let video = describe(args, &bundle, input.as_ref())?;
     let output = LbitOutput::create(

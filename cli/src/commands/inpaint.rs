@@ -78,8 +78,7 @@ pub fn run(args: &InpaintArgs) -> anyhow::Result<Exit> {
     }
     let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model, Halves::Both)?;
-    model::check(&bundle, &video, &input.place)?;
+    let bundle = model::load_for(&args.model, Halves::Both, &video, &input.place)?;
     let predictor = model::load_predictor(args.fill.predictor.as_deref(), &bundle)?;
     if let Some(mask) = args.mask
         && (mask.x >= video.width || mask.y >= video.height)

@@ -74,8 +74,7 @@ struct ScoreReport<'a> {
 /// Runs the command.
 pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
     let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
-    let bundle = model::load(&args.model, Halves::Both)?;
-    model::check(&bundle, &input.video, &input.place)?;
+    let bundle = model::load_for(&args.model, Halves::Both, &input.video, &input.place)?;
     let predictor = model::load_predictor(args.predictor.as_deref(), &bundle)?;
     let threads = threads::pool(args.model.threads)?;
     let video = input.video.clone();

@@ -85,8 +85,7 @@ fn cut_planes(args: &TrimArgs, bits: u8) -> anyhow::Result<Exit> {
 /// Chooses depths for tokens that are there already, by what the decoder makes of them.
 fn shape(args: &TrimArgs) -> anyhow::Result<Exit> {
     let mut input = lbit_input::open(&args.input, ReadMode::Strict)?;
-    let bundle = model::load(&args.model, Halves::Decoder)?;
-    model::check(&bundle, &input.video, &input.place)?;
+    let bundle = model::load_for(&args.model, Halves::Decoder, &input.video, &input.place)?;
     let rate = args.rate.rate(&input.video, None)?;
     let effort = rate.measure().unwrap_or_default().effort;
     let mut header = input.source.header().clone();

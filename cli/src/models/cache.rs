@@ -10,7 +10,7 @@ use etcetera::BaseStrategy;
 
 use super::error::{FOLDER_VARIABLE, io_error, missing};
 use super::name::{BUILT_IN, Name};
-use super::record::{RECORD_FILE, Record};
+use super::record::{Kind, RECORD_FILE, Record};
 
 /// The models on this machine.
 #[derive(Clone, Debug)]
@@ -124,6 +124,20 @@ impl Cache {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// The file of a stored bundle that has this SHA-256, in hexadecimal digits. Models whose records cannot be read are
+    /// passed over: `models list` tells about them.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn bundle_with(&self, sha256: &str) -> anyhow::Result<Option<PathBuf>> {
+        let found = self.list()?.into_iter().find_map(|model| {
+            let record = model.record.ok()?;
+            let is_it = record.kind == Kind::Bundle && record.files.iter().any(|file| file.sha256 == sha256);
+            is_it.then(|| record.path(&self.folder(&model.name)))
+        });
+        Ok(found)
     }
 
     /// Waits until no other process changes the model `name`, and keeps others from it.

@@ -82,6 +82,17 @@ pub struct Encoded {
     pub fault: Option<anyhow::Error>,
 }
 
+impl Encoded {
+    /// What to say of chunks of `output` that miss the PSNR of `rate`, if there are any.
+    pub fn below_psnr(&self, rate: Rate, output: &str) -> Option<String> {
+        let ((chunks, lowest), asked) = (self.below?, rate.psnr()?);
+        let all = self.summary.totals.first().map_or(chunks, |totals| totals.chunks);
+        Some(format!(
+            "{output}: {chunks} of {all} chunks do not reach {asked} dB with all bits of the model; the lowest has {lowest:.1} dB"
+        ))
+    }
+}
+
 impl Encoding<'_> {
     /// Reads here, writes on a thread of its own. `progress` is told of frames that were written.
     pub fn run(

@@ -56,8 +56,7 @@ impl From<&Meter> for FramesOfKind {
 pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let input = lbit_input::open(&args.file, ReadMode::Resync)?;
     let video = input.video.clone();
-    let bundle = model::load(&args.model, Halves::Both)?;
-    model::check(&bundle, &video, &input.place)?;
+    let bundle = model::load_for(&args.model, Halves::Both, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let mut source = open_source(&args.reference, &args.source.input_options(args.model.threads))?;
     let info = source.info();

@@ -103,6 +103,31 @@ fn other_options_and_other_lists_are_refused() {
 }
 
 #[test]
+fn rates_that_contradict_themselves_are_refused_before_anything_is_made() {
+    let folder = clips(1);
+    for (options, word) in [
+        ("--effort 2", "--effort"),
+        ("--bufsize 100k", "--bufsize"),
+        ("--crf 20 --bits 4", "--bits"),
+        ("--crf 20 --psnr 30", "--psnr"),
+        ("--size 5M", "--size"),
+    ] {
+        archive(&folder, &format!("clips -o out {options}"))
+            .expect(2)
+            .says(&[word]);
+        assert!(!folder.path().join("out").exists(), "{options}");
+    }
+}
+
+#[test]
+fn clips_that_miss_a_psnr_are_named() {
+    let folder = clips(2);
+    archive(&folder, "clips -o out --psnr 60")
+        .expect(0)
+        .says(&["clips/000.y4m", "clips/001.y4m", "do not reach 60 dB"]);
+}
+
+#[test]
 fn what_is_lost_between_runs_is_made_again() {
     let folder = clips(6);
     for form in ["lbit", "webdataset --shard-clips 2"] {

@@ -25,6 +25,32 @@ fn model_takes_names_and_paths() {
 }
 
 #[test]
+fn files_find_the_stored_model_that_made_them() {
+    let folder = folder();
+    let run = Run::new(&folder);
+    write(&folder, "a.y4m", &Y4m::SMALL.video(2));
+    let bundle = tiny_bundle();
+    let bundle = bundle.to_str().unwrap();
+    run.args(&["encode", "a.y4m", "-o", "a.lbit", "--model", bundle])
+        .expect(0);
+    run.run("decode a.lbit -o b.y4m")
+        .expect(6)
+        .says(&["a.lbit", "latentbit models add"]);
+    run.args(&["models", "add", bundle, "--name", "tiny"]).expect(0);
+    // A model that cannot be read keeps nobody from the right one.
+    std::fs::create_dir(folder.path().join("cache/broken")).unwrap();
+    write(&folder, "cache/broken/model.json", b"junk");
+    run.run("decode a.lbit -o b.y4m").expect(0);
+    run.run("decode a.lbit -o c.y4m --model tiny").expect(0);
+    assert_eq!(read(&folder, "b.y4m"), read(&folder, "c.y4m"));
+    run.run("eval a.y4m a.lbit").expect(0);
+    // What --model says is taken at its word.
+    run.run("decode a.lbit -o d.y4m --model built-in")
+        .expect(6)
+        .says(&["another model is needed"]);
+}
+
+#[test]
 fn a_wrong_name_lists_those_that_there_are() {
     let folder = folder();
     let run = Run::new(&folder);
