@@ -167,8 +167,13 @@ impl ArchiveArgs {
         }
     }
 
-    /// How clips are made, with `workers` at once.
-    fn recipe(&self, workers: usize) -> anyhow::Result<Recipe> {
+    /// Refuses options that contradict each other, before a folder is made for them.
+    fn check_usage(&self) -> anyhow::Result<()> {
+        if self.tokens.is_some() && self.format != Form::Webdataset {
+            return usage(
+                "--tokens puts arrays into shards; add --format webdataset, or export tokens with `latentbit tokens export`",
+            );
+        }
         self.rate.check(self.bits)?;
         if self.rate.size.is_some() {
             return usage("--size: an archive has many files; give --bpp, --bitrate or --crf instead");
@@ -179,6 +184,11 @@ impl ArchiveArgs {
                  --bitrate or --bpp",
             );
         }
+        Ok(())
+    }
+
+    /// How clips are made, with `workers` at once.
+    fn recipe(&self, workers: usize) -> anyhow::Result<Recipe> {
         Ok(Recipe {
             full: Full {
                 bytes: self.shard_size,
@@ -263,11 +273,7 @@ pub fn run(args: &ArchiveArgs, quiet: bool) -> anyhow::Result<Exit> {
 /// Archives the clips that are asked for.
 fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<Exit> {
     let part = args.shard.unwrap_or(ListPart::WHOLE);
-    if args.tokens.is_some() && args.format != Form::Webdataset {
-        return usage(
-            "--tokens puts arrays into shards; add --format webdataset, or export tokens with `latentbit tokens export`",
-        );
-    }
+    args.check_usage()?;
     let options = ListOptions {
         id_path: args.id_path.clone(),
     };

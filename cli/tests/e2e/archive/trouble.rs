@@ -122,7 +122,7 @@ fn rates_that_contradict_themselves_are_refused_before_anything_is_made() {
 #[test]
 fn clips_that_miss_a_psnr_are_named() {
     let folder = clips(2);
-    archive(&folder, "clips -o out --psnr 60")
+    run(&folder, &tiny("archive clips -o out --psnr 60"))
         .expect(0)
         .says(&["clips/000.y4m", "clips/001.y4m", "do not reach 60 dB"]);
 }
