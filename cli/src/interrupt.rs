@@ -1,9 +1,12 @@
 //! Signals that end the program: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 //!
 //! A command that can end its input early does so at the first one and finishes its output. Others end at once, and so does
-//! every command at the second one; hidden files of outputs are removed first.
+//! every command at the second one; hidden files of outputs are removed first, and a program that was started is ended.
 
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use latentbit_media::remove_unfinished;
 
@@ -17,6 +20,15 @@ static ENDS_INPUT: AtomicBool = AtomicBool::new(false);
 
 /// Whether input was ended early for a signal.
 static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// A program that ends when this one does.
+static COMPANION: Mutex<Option<Child>> = Mutex::new(None);
+
+/// How often it is looked whether a program has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often it is looked before a program that got the same signal is ended by force: half a second.
+const PATIENCE: u32 = 25;
 
 /// Stands for a signal where the system has none, or where the program ends its input by itself.
 const BY_ITSELF: i32 = 2;
@@ -53,6 +65,44 @@ pub fn ended_early() -> Option<Exit> {
     ended.then(|| Exit::by_signal(CAUGHT.load(Ordering::Relaxed)))
 }
 
+/// Has a program end when this one is ended by a signal, and until [`part`] gives its end.
+pub fn accompany(program: Child) {
+    *COMPANION.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
+}
+
+/// Waits for the program's end.
+///
+/// # Errors
+/// If the system does not tell, or there is no such program.
+pub fn part() -> std::io::Result<ExitStatus> {
+    loop {
+        // A signal must find the lock free most of the time.
+        let mut companion = COMPANION.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = companion.as_mut().ok_or(std::io::ErrorKind::NotFound)?;
+        if let Some(status) = program.try_wait()? {
+            *companion = None;
+            return Ok(status);
+        }
+        drop(companion);
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Sees to the end of the program, if there is one.
+fn end_companion() {
+    let mut companion = COMPANION.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(program) = companion.as_mut() else { return };
+    // A terminal sends Ctrl-C to both, and a program that ends by itself leaves things in order.
+    for _ in 0..PATIENCE {
+        if !matches!(program.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+    let _ = program.kill();
+    let _ = program.wait();
+}
+
 /// What to do about a signal.
 fn take(signal: i32) {
     let first = CAUGHT
@@ -62,6 +112,7 @@ fn take(signal: i32) {
         return;
     }
     remove_unfinished();
+    end_companion();
     end(Exit::by_signal(signal) as i32);
 }
 

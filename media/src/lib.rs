@@ -48,7 +48,7 @@ pub use latentbit_container::{
 };
 pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, parse_rate};
 pub use pixel::{Packing, PixelLayout};
-pub use sink::open_sink;
+pub use sink::{open_player, open_sink};
 pub use source::{is_media, open_source};
 pub use start::Start;
 pub use tensor::{FRAMES, TensorWriter};

@@ -14,7 +14,7 @@ use crate::y4m::Y4mWriter;
 use latentbit_codec::Frame;
 use latentbit_container::{Packet, PacketKind, Rational};
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
@@ -25,23 +25,9 @@ const BUFFER: usize = 1 << 20;
 /// [`MediaErrorKind::Io`] if it cannot be created, [`MediaErrorKind::Usage`] for options that do not go with it,
 /// [`MediaErrorKind::Unsupported`] if this build cannot write such a file.
 pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn FrameSink>, MediaError> {
-    let mut options = options.clone();
     let dash = path_or_dash == "-";
     let place = if dash { "stdout" } else { path_or_dash };
-    check_size(
-        place,
-        u64::from(options.info.width),
-        u64::from(options.info.height),
-    )?;
-    let rate = &mut options.info.frame_rate;
-    if rate.num == 0 || rate.den == 0 {
-        tracing::warn!("{place}: the frame rate is not known; taking 25 frames per second");
-        *rate = Rational { num: 25, den: 1 };
-    }
-    let aspect = &mut options.info.pixel_aspect;
-    if aspect.num == 0 || aspect.den == 0 {
-        *aspect = Rational { num: 1, den: 1 };
-    }
+    let options = completed(place, options)?;
     if options.filters.change_pictures() {
         return open_filtered(path_or_dash, place, &options);
     }
@@ -134,6 +120,79 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
         ));
     }
     open_libav(place, &options)
+}
+
+/// Opens what a player reads from a pipe, as uncompressed pictures: Matroska with sound and subtitles in a build with libav,
+/// else YUV4MPEG2, of pictures alone. `place` is the player's name in messages.
+///
+/// # Errors
+/// As for [`open_sink`]. Once the player has closed the pipe, [`MediaErrorKind::BrokenPipe`].
+pub fn open_player(
+    place: &str,
+    pipe: impl Write + Send + 'static,
+    options: &OutputOptions,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    start_player(place, pipe, completed(place, options)?)
+}
+
+#[cfg(feature = "libav")]
+fn start_player(
+    place: &str,
+    pipe: impl Write + Send + 'static,
+    options: OutputOptions,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    let (name, info) = (place.to_owned(), options.info.clone());
+    spawn_sink(place, &info, move || {
+        crate::libav::write::LibavWriter::to_pipe(&name, pipe, &options)
+    })
+}
+
+#[cfg(not(feature = "libav"))]
+fn start_player(
+    place: &str,
+    pipe: impl Write + Send + 'static,
+    options: OutputOptions,
+) -> Result<Box<dyn FrameSink>, MediaError> {
+    let left_out = left_out(&options, true, false, "");
+    if !left_out.is_empty() {
+        let parts = left_out.join(", no ");
+        tracing::warn!("{place}: this build plays no {parts}; they are left out");
+    }
+    let rate = options.constant_rate();
+    let info = VideoInfo {
+        frame_rate: rate,
+        ..options.info.clone()
+    };
+    let even = Even {
+        rate: Some(rate),
+        time_base: options.time_base,
+        frame_duration: options.frame_duration,
+    };
+    let name = place.to_owned();
+    spawn_sink(place, &options.info, move || {
+        let pipe = BufWriter::with_capacity(BUFFER, pipe);
+        Ok(even.of(Y4mWriter::new(&name, pipe, &info)?))
+    })
+}
+
+/// Checks options, and fills in what every output needs.
+fn completed(place: &str, options: &OutputOptions) -> Result<OutputOptions, MediaError> {
+    let mut options = options.clone();
+    check_size(
+        place,
+        u64::from(options.info.width),
+        u64::from(options.info.height),
+    )?;
+    let rate = &mut options.info.frame_rate;
+    if rate.num == 0 || rate.den == 0 {
+        tracing::warn!("{place}: the frame rate is not known; taking 25 frames per second");
+        *rate = Rational { num: 25, den: 1 };
+    }
+    let aspect = &mut options.info.pixel_aspect;
+    if aspect.num == 0 || aspect.den == 0 {
+        *aspect = Rational { num: 1, den: 1 };
+    }
+    Ok(options)
 }
 
 /// An output with filters before it.

@@ -224,7 +224,7 @@ fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
 }
 
 /// Nanoseconds of a video before a start.
-fn skipped(start: Option<Start>, video: &VideoStream) -> u64 {
+pub fn skipped(start: Option<Start>, video: &VideoStream) -> u64 {
     let time = match start {
         None => 0,
         Some(Start::Seconds(seconds)) => (seconds * 1e9) as i64,
@@ -237,8 +237,8 @@ fn skipped(start: Option<Start>, video: &VideoStream) -> u64 {
     u64::try_from(time).unwrap_or(0)
 }
 
-/// What the header says about the output.
-fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
+/// The video that the header describes, for an output.
+pub fn output_info(video: &VideoStream) -> VideoInfo {
     let still = video.frame_count == Some(PixelFrames(1));
     let frame_rate = match video.frame_rate {
         // The rate only matters for a picture that is written as a video.
@@ -255,8 +255,12 @@ fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     if still {
         info.kind = MediaKind::StillImage;
     }
+    info
+}
+
+fn output_options(args: &DecodeArgs, video: &VideoStream) -> OutputOptions {
     args.sink
-        .options(info)
+        .options(output_info(video))
         .with_filters(args.filters.filters())
         .with_times(video.time_base, video.frame_duration)
         .with_threads(args.model.threads)

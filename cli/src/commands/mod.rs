@@ -13,8 +13,10 @@ pub mod info;
 pub mod inpaint;
 pub mod latents;
 pub mod models;
+pub mod play;
 pub mod recover;
 pub mod score;
+pub mod thumbnail;
 pub mod tokens;
 pub mod trim;
 pub mod verify;
@@ -38,8 +40,10 @@ use info::InfoArgs;
 use inpaint::InpaintArgs;
 use latents::LatentsCommand;
 use models::ModelsCommand;
+use play::PlayArgs;
 use recover::RecoverArgs;
 use score::ScoreArgs;
+use thumbnail::ThumbnailArgs;
 use tokens::TokensCommand;
 use trim::TrimArgs;
 use verify::VerifyArgs;
@@ -78,6 +82,15 @@ pub enum Command {
     /// Turn tokens back into a video or a picture.
     #[command(after_help = EXIT_CODES)]
     Decode(DecodeArgs),
+    /// Play a .lbit file in a player that is installed, ffplay or mpv.
+    ///
+    /// Frames are decoded as they are played: faster machines than the video needs wait, slower ones stutter. A build with
+    /// libav plays sound and subtitles too.
+    #[command(after_help = EXIT_CODES)]
+    Play(PlayArgs),
+    /// Make a small PNG of a .lbit file, as file managers show it.
+    #[command(after_help = EXIT_CODES)]
+    Thumbnail(ThumbnailArgs),
     /// Tell what a .lbit file holds, and whether it is whole.
     #[command(after_help = EXIT_CODES)]
     Info(InfoArgs),
@@ -161,6 +174,8 @@ impl Command {
         match self {
             Self::Encode(args) => encode::run(args, quiet),
             Self::Decode(args) => decode::run(args, quiet),
+            Self::Play(args) => play::run(args, quiet),
+            Self::Thumbnail(args) => thumbnail::run(args),
             Self::Info(args) => info::run(args),
             Self::Eval(args) => eval::run(args, quiet),
             Self::Verify(args) => verify::run(args),

@@ -15,5 +15,5 @@ pub mod notes;
 pub mod presentation;
 pub mod rate;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod threads;

@@ -14,6 +14,7 @@ mod endings;
 mod failures;
 mod files;
 mod latents;
+mod looking;
 mod media;
 mod models;
 mod outputs;

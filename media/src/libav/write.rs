@@ -11,11 +11,13 @@ use crate::error::{MediaError, MediaErrorKind};
 use crate::options::{FpsMode, OutputOptions, extension};
 use crate::pixel::{Packing, PixelLayout};
 use av::format::Pixel;
+use av::format::context::StreamIo;
 use av::software::scaling;
 use ffmpeg_next as av;
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Packet, Rational};
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// Encodes frames into a file.
 pub struct LibavWriter {
@@ -45,7 +47,8 @@ pub struct LibavWriter {
     /// How long frames in the encoder are shown, by their times.
     durations: BTreeMap<i64, i64>,
     packets: Vec<Option<Written>>,
-    target: AtomicFile,
+    /// None for a pipe.
+    target: Option<AtomicFile>,
 }
 
 /// How times of frames become those of an output.
@@ -135,8 +138,6 @@ impl LibavWriter {
     /// Opens the encoder and writes the file's header.
     pub fn new(place: &str, options: &OutputOptions) -> Result<Self, MediaError> {
         init();
-        let info = &options.info;
-        let size = (info.width as usize, info.height as usize);
         let target = AtomicFile::new(place)?;
         // Fails with the plain message of the operating system, where libav has only a number.
         drop(target.create()?);
@@ -147,7 +148,7 @@ impl LibavWriter {
                 "the name is not valid UTF-8",
             ));
         };
-        let mut output = av::format::output(&file_url(place, path)?).map_err(|e| match e {
+        let output = av::format::output(&file_url(place, path)?).map_err(|e| match e {
             av::Error::Other {
                 errno: av::error::EINVAL,
             }
@@ -179,6 +180,35 @@ impl LibavWriter {
             ));
         }
         let codec = find_encoder(place, path, options.codec.as_deref(), &output)?;
+        Self::begin(place, output, Some(target), codec, options)
+    }
+
+    /// Writes the header of a stream of uncompressed pictures, with sound and subtitles.
+    pub fn to_pipe(
+        place: &str,
+        pipe: impl Write + Send + 'static,
+        options: &OutputOptions,
+    ) -> Result<Self, MediaError> {
+        init();
+        let opened = StreamIo::from_write(pipe);
+        let opened = opened.and_then(|pipe| av::format::output_to_stream(pipe, None, Some("matroska")));
+        let output = opened.map_err(|e| error(place, "write", e))?;
+        let Some(codec) = encoder_called("rawvideo") else {
+            let message = "this libav has no encoder of uncompressed pictures";
+            return Err(MediaError::new(MediaErrorKind::Unsupported, place, message));
+        };
+        Self::begin(place, output, None, codec, options)
+    }
+
+    fn begin(
+        place: &str,
+        mut output: av::format::context::Output,
+        target: Option<AtomicFile>,
+        codec: av::Codec,
+        options: &OutputOptions,
+    ) -> Result<Self, MediaError> {
+        let info = &options.info;
+        let size = (info.width as usize, info.height as usize);
         let name = codec.name().to_owned();
         let choice = choose_format(place, codec, options)?;
 
@@ -491,6 +521,9 @@ impl PushSink for LibavWriter {
         // A failing stream of sound should not cost the pictures.
         if let Err(e) = packet.write_interleaved(output) {
             let why = error(&self.place, "write a packet of sound or subtitles", e);
+            if why.kind() == MediaErrorKind::BrokenPipe {
+                return Err(why);
+            }
             tracing::warn!("{why}; the rest of that stream is left out");
             if let Some(written) = self.packets.get_mut(stream) {
                 *written = None;
@@ -529,7 +562,7 @@ impl PushSink for LibavWriter {
                 .write_trailer()
                 .map_err(|e| error(&self.place, "write", e))?;
         }
-        self.target.commit()
+        self.target.as_mut().map_or(Ok(()), AtomicFile::commit)
     }
 }
 
