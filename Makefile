@@ -105,7 +105,7 @@ bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with 
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python test-web-if-possible ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell check-workflows docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python test-web-if-possible ## Run all checks and tests
 
 .PHONY: torture
 torture: setup-system ## Damage the conformance files in every byte and bit
@@ -127,6 +127,10 @@ public-api: setup-rust ## Compare the public items of the library crates with CR
 .PHONY: package
 package: setup-system ## Package the crates, and install the command from the packages: some 15 minutes
 	scripts/package/check.sh $(PACKAGE)
+
+.PHONY: deb
+deb: build ## Make a Debian package in target/debian; needs cargo-deb
+	scripts/package/deb.sh
 
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
@@ -165,6 +169,10 @@ lint-python: $(VENV)/.training-packages $(VENV)/.report-packages $(VENV)/.python
 .PHONY: lint-shell
 lint-shell: setup-shellcheck
 	shellcheck -x .ci/run scripts/*/*.sh scripts/gpu/bundle scripts/gpu/train scripts/gpu/verify
+
+.PHONY: check-workflows
+check-workflows: $(VENV)/.package-packages ## Check the files of hosted CI and of issue forms
+	scripts/setup/workflows.sh $(PYTHON)
 
 .PHONY: docs
 docs: setup-system ## Build the API documentation; warnings are errors
@@ -260,6 +268,10 @@ $(VENV)/.demo-packages: scripts/demo/requirements.txt | $(PYTHON)
 	touch $@
 
 $(VENV)/.report-packages: scripts/quality/requirements.txt | $(PYTHON)
+	$(PIP_INSTALL) -r $<
+	touch $@
+
+$(VENV)/.package-packages: scripts/package/requirements.txt | $(PYTHON)
 	$(PIP_INSTALL) -r $<
 	touch $@
 
