@@ -36,6 +36,23 @@ help: ## Show this list
 build: setup-system ## Build target/release/latentbit
 	cargo build --release --locked -p latentbit
 
+# Where `make install` puts things; DESTDIR comes in front of it, for those who make packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# Whoever runs `sudo make install` has built it as themselves.
+.PHONY: install
+install: $(if $(SUDO_USER),,build) ## Install the command, man pages and completions: make install PREFIX=~/.local
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/package/install.sh install "$${CARGO_TARGET_DIR:-target}/release/latentbit"
+
+.PHONY: uninstall
+uninstall: ## Take away what `make install` with the same PREFIX installed
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/package/install.sh uninstall
+
+.PHONY: cli-docs
+cli-docs: setup-system ## Make docs/cli.md anew from the definitions of the options
+	LATENTBIT_WRITE_DOCS=1 cargo test --quiet --locked -p latentbit --test e2e the_page_of_all_options
+
 .PHONY: wheel
 wheel: setup-rust $(VENV)/.python-packages ## Build the Python package into target/wheels, with a command that needs no libav
 	rm -f target/wheels/latentbit-*.whl

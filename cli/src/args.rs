@@ -13,6 +13,23 @@ use latentbit_media::{
     VideoInfo, parse_rate,
 };
 
+/// Headings of `--help`, man pages and `docs/cli.md`: options are grouped by purpose. Those of all commands come last.
+pub mod headings {
+    pub const PART: &str = "Part of the video";
+    pub const INPUT: &str = "Input";
+    pub const FILTERS: &str = "Filters";
+    pub const CARRY: &str = "Sound and subtitles";
+    pub const MODEL: &str = "Model and machine";
+    pub const STORAGE: &str = "Storage of tokens";
+    pub const SINK: &str = "Form of the output";
+    pub const LOSSES: &str = "Lost chunks";
+    pub const PREDICTOR: &str = "Predictor";
+    pub const RATE: &str = "Size and quality";
+    pub const ARCHIVE: &str = "Form of the archive";
+    pub const CLIPS: &str = "Choice of clips";
+    pub const GENERAL: &str = "General";
+}
+
 /// Where the output goes.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
@@ -35,6 +52,7 @@ pub struct OutputArgs {
 
 /// Which part of the video.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::PART)]
 pub struct RangeArgs {
     /// Where to begin: seconds (12.5), HH:MM:SS.ms or a number of frames (40f).
     #[arg(long, value_name = "TIME")]
@@ -57,6 +75,7 @@ impl RangeArgs {
 
 /// How to read a video, and which part of it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::INPUT)]
 pub struct SourceArgs {
     /// The video is raw: its size, frame rate and ffmpeg's name of its pixel format.
     #[arg(long, value_name = "WxH@FPS:PIXFMT")]
@@ -83,6 +102,7 @@ impl SourceArgs {
 
 /// What is done to frames.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = headings::FILTERS)]
 pub struct FilterArgs {
     /// Bring the video to this frame rate: 12, 29.97, 30000/1001.
     #[arg(long, value_name = "R", value_parser = rate)]
@@ -114,6 +134,7 @@ impl FilterArgs {
 
 /// How media files are taken.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = headings::INPUT)]
 pub struct InputArgs {
     /// Leave pictures as they are coded, whatever way up their file says that they are shown.
     #[arg(long)]
@@ -168,6 +189,7 @@ pub fn color(text: &str) -> Result<Background, String> {
 
 /// What is copied beside the pictures.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::CARRY)]
 pub struct CarryArgs {
     /// Leave sound out (also -an, as ffmpeg has it).
     #[arg(long)]
@@ -180,6 +202,7 @@ pub struct CarryArgs {
 
 /// The model and what it runs on.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::MODEL)]
 pub struct ModelArgs {
     /// Model to use instead of the built-in one: a path, or a name that `latentbit models list` prints.
     #[arg(long, value_name = "MODEL")]
@@ -202,6 +225,7 @@ pub struct ModelArgs {
 
 /// How much memory to take.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::MODEL)]
 pub struct MemoryArgs {
     /// Take at most so much memory (8GiB, 500MB): large frames are then computed in tiles. What will be taken is printed
     /// before the run.
@@ -211,6 +235,7 @@ pub struct MemoryArgs {
 
 /// Where random access points are.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::STORAGE)]
 pub struct GroupArgs {
     /// Chunks from one random access point to the next; 0 for a single one at the start.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
@@ -235,6 +260,7 @@ impl GroupArgs {
 
 /// How tokens are stored.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::STORAGE)]
 pub struct CoderArgs {
     /// Payload coder of the bit-planes.
     #[arg(long, value_name = "CODER", value_enum, default_value_t = CoderChoice::Cm)]
@@ -259,6 +285,7 @@ impl CoderArgs {
 
 /// How to write a video.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::SINK)]
 pub struct SinkArgs {
     /// Write raw video in this pixel format (yuv420p, rgb24, ...) instead of what the name of the output says.
     #[arg(long, value_name = "PIXFMT", value_parser = pixel_layout)]
@@ -322,6 +349,7 @@ impl SinkArgs {
 
 /// What is done about lost chunks.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::LOSSES)]
 pub struct ConcealArgs {
     /// What to put in the place of lost chunks. `eval` takes a damaged file only with this, and then measures exact, affected
     /// and concealed frames apart. By default `decode` takes maskgit if there is a predictor for the model, else freeze.
@@ -355,6 +383,7 @@ pub struct ModelNameArgs {
 
 /// How tokens are filled.
 #[derive(Debug, Args)]
+#[command(next_help_heading = headings::PREDICTOR)]
 pub struct FillArgs {
     /// Predictor to use instead of the built-in one: a file that `training/` made for this model.
     #[arg(long, value_name = "FILE")]

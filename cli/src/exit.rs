@@ -7,17 +7,26 @@ use latentbit_container::{Error as ContainerError, ErrorKind};
 
 use latentbit_media::{MediaError, MediaErrorKind};
 
-/// What `--help` says of exit codes.
-pub const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  error (reading, writing, a feature that is missing)
-  2  wrong usage
-  3  the input is damaged or not what it should be; what could be read was written
-  4  the input is cut off; what there was of it was written
-  5  chunks are lost and their frames were concealed (decode; not with --allow-conceal)
-  6  the model is missing, or another one is needed
-  129, 130, 143  ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; encode, latents encode and archive finish what they have first";
+/// What users are told of exit codes.
+pub const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done"),
+    ("1", "error (reading, writing, a feature that is missing)"),
+    ("2", "wrong usage"),
+    (
+        "3",
+        "the input is damaged or not what it should be; what could be read was written",
+    ),
+    ("4", "the input is cut off; what there was of it was written"),
+    (
+        "5",
+        "chunks are lost and their frames were concealed (decode; not with --allow-conceal)",
+    ),
+    ("6", "the model is missing, or another one is needed"),
+    (
+        "129, 130, 143",
+        "ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM; encode, latents encode and archive finish what they have first",
+    ),
+];
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

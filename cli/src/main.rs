@@ -9,6 +9,7 @@ mod exit;
 mod interrupt;
 mod latents;
 mod limits;
+mod manual;
 mod model;
 mod models;
 mod overwrite;
@@ -20,7 +21,6 @@ mod tokens;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
 use latentbit_codec::EndingAllocator;
 
 use commands::Arguments;
@@ -33,7 +33,7 @@ static ALLOCATOR: EndingAllocator = EndingAllocator;
 fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
     EndingAllocator::at_the_end(latentbit_media::remove_unfinished);
-    let arguments = Arguments::parse_from(commands::as_ffmpeg_has_it(std::env::args_os()));
+    let arguments = commands::parse();
     start_log(&arguments);
     if arguments.trusted {
         limits::trust();

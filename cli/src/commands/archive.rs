@@ -19,6 +19,7 @@ use crate::archive::resume::begin_or_go_on;
 use crate::archive::run::{Ended, Run, Shelf};
 use crate::archive::store::{Full, Store};
 use crate::archive::{Folder, Form, ListPart, check, merge, write_manifest};
+use crate::args::headings;
 use crate::args::{
     CarryArgs, CoderArgs, FilterArgs, GroupArgs, InputArgs, MemoryArgs, ModelArgs, ShardTokens, bits, bytes,
     threads,
@@ -48,28 +49,28 @@ pub struct ArchiveArgs {
     pub merge: Option<PathBuf>,
 
     /// Form of the archive: a .lbit file for each clip, or tar shards that WebDataset reads.
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Lbit)]
+    #[arg(help_heading = headings::ARCHIVE, long, value_name = "FORM", value_enum, default_value_t = Form::Lbit)]
     pub format: Form,
 
     /// Put the tokens of each clip into shards as an array, too.
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    #[arg(help_heading = headings::ARCHIVE, long, value_name = "FORMAT", value_enum)]
     pub tokens: Option<ShardTokens>,
 
     /// Begin a new shard when one has reached this size.
-    #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB")]
+    #[arg(help_heading = headings::ARCHIVE, long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB")]
     pub shard_size: u64,
 
     /// Begin a new shard when one has this many clips.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = headings::ARCHIVE, long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub shard_clips: u64,
 
     /// Archive one part of the list, such as 1/4: several machines can write to one folder so, and --merge writes the
     /// manifest when all are done.
-    #[arg(long, value_name = "I/N")]
+    #[arg(help_heading = headings::CLIPS, long, value_name = "I/N")]
     pub shard: Option<ListPart>,
 
     /// Where clips are that a list has by their ids alone: a path with {id} in it.
-    #[arg(long, value_name = "PATH")]
+    #[arg(help_heading = headings::CLIPS, long, value_name = "PATH")]
     pub id_path: Option<String>,
 
     #[command(flatten)]
@@ -79,11 +80,11 @@ pub struct ArchiveArgs {
     pub input: InputArgs,
 
     /// Leave clips out that have fewer frames.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(help_heading = headings::CLIPS, long, value_name = "N", default_value_t = 1)]
     pub min_frames: u64,
 
     /// Leave clips out whose pictures have a short side of fewer pixels, before scaling.
-    #[arg(long, value_name = "PIXELS", default_value_t = 1)]
+    #[arg(help_heading = headings::CLIPS, long, value_name = "PIXELS", default_value_t = 1)]
     pub min_size: u32,
 
     /// Measure the PSNR of every N-th clip: the report shows the worst ones.
@@ -91,22 +92,22 @@ pub struct ArchiveArgs {
     pub quality_sample: u64,
 
     /// Stop when more than this many clips failed.
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = headings::CLIPS, long, value_name = "N")]
     pub max_errors: Option<u64>,
 
     /// Clips that are made at once; 0 for one on each core, or 32 on a GPU, which computes small ones together.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
+    #[arg(help_heading = headings::MODEL, long, value_name = "N", default_value_t = 0, value_parser = threads)]
     pub workers: usize,
 
     /// Bits to keep of each token, the most important ones; all by default.
-    #[arg(long, value_name = "N", value_parser = bits)]
+    #[arg(help_heading = headings::RATE, long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
     #[command(flatten)]
     pub rate: RateArgs,
 
     /// Latent frames of a chunk; what the model was trained with by default.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(help_heading = headings::STORAGE, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub chunk: Option<u16>,
 
     #[command(flatten)]
@@ -125,7 +126,7 @@ pub struct ArchiveArgs {
     pub memory: MemoryArgs,
 
     /// Print a summary as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

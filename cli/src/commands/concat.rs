@@ -7,6 +7,7 @@ use clap::Args;
 use latentbit_container::{Error, WriterOptions, edit};
 
 use crate::args::OutputArgs;
+use crate::args::headings;
 use crate::exit::Exit;
 use crate::limits::limits;
 use crate::overwrite::{self, Decision};
@@ -24,7 +25,7 @@ pub struct ConcatArgs {
     pub output: OutputArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

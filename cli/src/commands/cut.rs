@@ -6,6 +6,7 @@ use latentbit_container::{File, PixelFrames, WriterOptions, edit, ticks_of};
 use serde::Serialize;
 
 use crate::args::OutputArgs;
+use crate::args::headings;
 use crate::exit::{Exit, usage};
 use crate::limits::limits;
 use crate::overwrite::{self, Decision};
@@ -30,7 +31,7 @@ pub struct CutArgs {
     pub to: Option<Start>,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -9,6 +9,7 @@ use latentbit_codec::pipeline::{Conceal, Options};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream, rescale};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{
     CarryArgs, ConcealArgs, FilterArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits,
 };
@@ -50,26 +51,26 @@ pub struct DecodeArgs {
     pub bits: Option<u8>,
 
     /// Colour the pictures by the depths of their tokens: dark where few bits are kept, bright where many are.
-    #[arg(long)]
+    #[arg(help_heading = headings::SINK, long)]
     pub show_depth: bool,
 
     #[command(flatten)]
     pub conceal: ConcealArgs,
 
     /// Exit with 0 if frames were concealed and nothing else is wrong.
-    #[arg(long)]
+    #[arg(help_heading = headings::LOSSES, long)]
     pub allow_conceal: bool,
 
     /// Write to this file, as JSON, which frames are exact, affected, concealed and left out.
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(help_heading = headings::LOSSES, long, value_name = "FILE", allow_hyphen_values = true)]
     pub loss_report: Option<String>,
 
     /// Stop at the first damage instead of concealing it.
-    #[arg(long, conflicts_with_all = ["conceal", "low_delay", "allow_conceal"])]
+    #[arg(help_heading = headings::LOSSES, long, conflicts_with_all = ["conceal", "low_delay", "allow_conceal"])]
     pub strict: bool,
 
     /// Join a running stream: start at the first copy of the header and the first key chunk after it.
-    #[arg(long, conflicts_with_all = ["strict", "start", "frames"])]
+    #[arg(help_heading = headings::LOSSES, long, conflicts_with_all = ["strict", "start", "frames"])]
     pub join: bool,
 
     #[command(flatten)]
@@ -79,7 +80,7 @@ pub struct DecodeArgs {
     pub memory: MemoryArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -8,6 +8,7 @@ use latentbit_container::edit::{self, Bursts, Degraded, Loss};
 use latentbit_container::{ChunkInfo, Reader, Summary, Totals, WriterOptions};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::limits::limits;
@@ -49,7 +50,7 @@ pub struct DegradeArgs {
     pub planes: Option<u8>,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

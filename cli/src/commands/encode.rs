@@ -8,6 +8,7 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::Work;
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{
     CarryArgs, CoderArgs, FilterArgs, GroupArgs, MemoryArgs, ModelArgs, OutputArgs, SourceArgs, bits,
 };
@@ -40,7 +41,7 @@ pub struct EncodeArgs {
     pub carry: CarryArgs,
 
     /// Keep the same bits of all tokens, the N most important ones, instead of those that each is worth.
-    #[arg(long, value_name = "N", value_parser = bits)]
+    #[arg(help_heading = headings::RATE, long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
     #[command(flatten)]
@@ -59,7 +60,7 @@ pub struct EncodeArgs {
     pub memory: MemoryArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

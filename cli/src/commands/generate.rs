@@ -16,6 +16,7 @@ use latentbit_container::{
 };
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::Exit;
 use crate::overwrite::{self, Decision};
@@ -58,7 +59,7 @@ pub struct GenerateArgs {
     pub continue_file: Option<String>,
 
     /// Chunks from one random access point to the next; 0 for a single one at the start.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
+    #[arg(help_heading = headings::STORAGE, long, value_name = "N", default_value_t = DEFAULT_CHUNKS_PER_GROUP)]
     pub group: u32,
 
     #[command(flatten)]
@@ -71,7 +72,7 @@ pub struct GenerateArgs {
     pub coder: CoderArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -12,6 +12,7 @@ use latentbit_codec::maskgit::{FillOptions, Piece, Predictor};
 use latentbit_container::{Chunk, Event, ReadMode, StoredChunk, VideoStream, bit_mask};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{CoderArgs, FillArgs, ModelArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::model;
@@ -55,7 +56,7 @@ pub struct InpaintArgs {
     pub coder: CoderArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -12,6 +12,7 @@ pub mod index;
 pub mod info;
 pub mod inpaint;
 pub mod latents;
+pub mod manual;
 pub mod models;
 pub mod play;
 pub mod recover;
@@ -23,9 +24,11 @@ pub mod verify;
 
 use std::ffi::OsString;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::exit::{EXIT_CODES, Exit};
+use crate::args::headings::GENERAL;
+use crate::exit::Exit;
+use crate::manual::afterword;
 
 use archive::ArchiveArgs;
 use concat::ConcatArgs;
@@ -39,6 +42,7 @@ use index::IndexArgs;
 use info::InfoArgs;
 use inpaint::InpaintArgs;
 use latents::LatentsCommand;
+use manual::ManualCommand;
 use models::ModelsCommand;
 use play::PlayArgs;
 use recover::RecoverArgs;
@@ -50,26 +54,26 @@ use verify::VerifyArgs;
 
 /// Streaming neural video codec: video to .lbit tokens and back.
 #[derive(Debug, Parser)]
-#[command(name = "latentbit", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "latentbit", version, max_term_width = 100)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 
     /// Print errors only, and no progress bar.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = GENERAL, conflicts_with = "verbose")]
     pub quiet: bool,
 
     /// Print more; twice for debugging.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = GENERAL, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// Lift the limits on what files may ask for, such as memory and work. Only for files from people you trust.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub trusted: bool,
 
     /// Do not wait until outputs are on the disk. A loss of power may then cost them, and those that they replace.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub no_fsync: bool,
 }
 
@@ -77,10 +81,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Turn a video or a picture into tokens.
-    #[command(after_help = EXIT_CODES)]
     Encode(EncodeArgs),
     /// Turn tokens back into a video or a picture.
-    #[command(after_help = EXIT_CODES)]
     Decode(DecodeArgs),
     /// Play a .lbit file in a player that is installed, ffplay or mpv.
     ///
@@ -92,45 +94,36 @@ pub enum Command {
     #[command(after_help = EXIT_CODES)]
     Thumbnail(ThumbnailArgs),
     /// Tell what a .lbit file holds, and whether it is whole.
-    #[command(after_help = EXIT_CODES)]
     Info(InfoArgs),
     /// Compare a .lbit file with the video that it was made of: PSNR, SSIM, MS-SSIM, bits per pixel.
     ///
     /// The same figures are given for the model's VAE without quantization, the upper bound of what tokens can reach.
-    #[command(after_help = EXIT_CODES)]
     Eval(EvalArgs),
     /// Check .lbit files in every byte: checksums, lengths, order, tokens, totals, digests and index.
-    #[command(after_help = EXIT_CODES)]
     Verify(VerifyArgs),
     /// Make a whole file of what is left of a damaged or truncated one.
     ///
     /// Every intact chunk, packet and other record is copied as it is. Chunks that are lost between others are marked as
     /// lost, so that all frames keep their numbers and times. Ends with code 3 or 4 if anything was lost.
-    #[command(after_help = EXIT_CODES)]
     Recover(RecoverArgs),
     /// Write a new index to a file whose own is missing or damaged.
-    #[command(after_help = EXIT_CODES)]
     Index(IndexArgs),
     /// Leave the least important bits of all tokens out: a smaller file of lower quality, without encoding again.
-    #[command(after_help = EXIT_CODES)]
     Trim(TrimArgs),
     /// Copy a part of a file, without encoding again: it begins and ends on chunk borders.
     ///
     /// It begins at the last key chunk that is not after --from, because decoding cannot begin elsewhere, and ends with
     /// the chunk that holds the last frame before --to. What was kept is printed.
-    #[command(after_help = EXIT_CODES)]
     Cut(CutArgs),
     /// Join files one after the other, without encoding again.
     ///
     /// They must have the same model, size and kinds of streams. Each begins a new segment, so that nobody who trains on
     /// the tokens joins across.
-    #[command(after_help = EXIT_CODES)]
     Concat(ConcatArgs),
     /// Lose chunks of a file on purpose, for tests and research: by number or at random.
     ///
     /// Their records are left out, as a channel does that loses packets; nothing else of the file changes. With --hold the
     /// places of lost chunks are held, as `recover` does; with --planes their most important planes stay.
-    #[command(after_help = EXIT_CODES)]
     Degrade(DegradeArgs),
     /// Tokens out of a file as arrays for other programs (npy, safetensors, raw), and back into one.
     #[command(subcommand)]
@@ -139,16 +132,13 @@ pub enum Command {
     #[command(subcommand)]
     Latents(LatentsCommand),
     /// Make a video from nothing, or go on from a file: tokens that the predictor holds likely.
-    #[command(after_help = EXIT_CODES)]
     Generate(GenerateArgs),
     /// Make a rectangle or a span of time of a file anew, from what is around it.
     ///
     /// All other tokens stay as they are, to the bit.
-    #[command(after_help = EXIT_CODES)]
     Inpaint(InpaintArgs),
     /// Tell how likely the tokens of a file are: bits per token under the predictor, for each chunk. Much more than other
     /// files have means that this one is unlike what the predictor was trained on.
-    #[command(after_help = EXIT_CODES)]
     Score(ScoreArgs),
     /// Turn many clips into an archive of tokens, with a manifest: for data sets to train on.
     ///
@@ -159,13 +149,15 @@ pub enum Command {
     /// A run that ended for whatever reason goes on when the same command is given again. The same list gives the same
     /// files, byte for byte. Clips that cannot be made are listed in the manifest with the reason; the command then ends
     /// with code 3.
-    #[command(after_help = EXIT_CODES)]
     Archive(ArchiveArgs),
     /// Models that are kept on this machine: list, add, pull, verify, path.
     ///
     /// They are in the folder for caches of your system, or in that of LATENTBIT_MODELS. `--model NAME` uses one.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Write this manual: man pages, completions for shells, or one page of Markdown.
+    #[command(subcommand)]
+    Manual(ManualCommand),
 }
 
 impl Command {
@@ -192,8 +184,21 @@ impl Command {
             Self::Inpaint(args) => inpaint::run(args),
             Self::Score(args) => score::run(args),
             Self::Models(command) => models::run(command, quiet),
+            Self::Manual(command) => manual::run(command, definition()),
         }
     }
+}
+
+/// All commands and options, with examples and exit codes after them.
+pub fn definition() -> clap::Command {
+    afterword::add(Arguments::command())
+}
+
+/// Reads the command line; prints what is wrong with it, or the help, and ends there.
+pub fn parse() -> Arguments {
+    let words = as_ffmpeg_has_it(std::env::args_os());
+    let matches = definition().get_matches_from(words);
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// The options that ffmpeg writes with one dash, in the form that others have here: `-an`, `-c:v libx264`, `-crf 20`,

@@ -6,6 +6,7 @@ use latentbit_container::{Lost, Problems, WriterOptions, edit};
 use serde::Serialize;
 
 use crate::args::OutputArgs;
+use crate::args::headings;
 use crate::exit::Exit;
 use crate::limits::limits;
 use crate::overwrite::{self, Decision};
@@ -22,7 +23,7 @@ pub struct RecoverArgs {
     pub output: OutputArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

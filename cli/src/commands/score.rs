@@ -10,6 +10,7 @@ use latentbit_codec::maskgit::{Piece, Predictor};
 use latentbit_container::{Event, ReadMode, StoredChunk};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{ModelArgs, RangeArgs};
 use crate::exit::{Exit, usage};
 use crate::model;
@@ -27,12 +28,12 @@ pub struct ScoreArgs {
     pub input: String,
 
     /// Predictor to use instead of the built-in one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = headings::PREDICTOR, long, value_name = "FILE")]
     pub predictor: Option<PathBuf>,
 
     /// Parts into which the tokens of a chunk are divided; each is predicted from those before it. More parts take more
     /// time and give a tighter bound.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(help_heading = headings::PREDICTOR, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub parts: u32,
 
     #[command(flatten)]
@@ -42,7 +43,7 @@ pub struct ScoreArgs {
     pub model: ModelArgs,
 
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -9,6 +9,7 @@ use latentbit_codec::rate::{
 use latentbit_container::{Event, ReadMode, StoredChunk, Stream, VideoStream, WriterOptions, edit};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{CoderArgs, ModelArgs, OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::limits::limits;
@@ -29,7 +30,7 @@ pub struct TrimArgs {
     pub output: OutputArgs,
 
     /// Bits to keep of each token, the most important ones. The chunks are copied without these planes; no model is needed.
-    #[arg(long, value_name = "N", value_parser = bits)]
+    #[arg(help_heading = headings::RATE, long, value_name = "N", value_parser = bits)]
     pub bits: Option<u8>,
 
     #[command(flatten)]
@@ -42,7 +43,7 @@ pub struct TrimArgs {
     pub model: ModelArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

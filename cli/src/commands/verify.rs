@@ -5,6 +5,7 @@ use clap::Args;
 use latentbit_container::{Error, ErrorKind, Status, Verification, verify, verify_file};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::digest::hex;
 use crate::exit::{Exit, message};
 use crate::limits::limits;
@@ -19,7 +20,7 @@ pub struct VerifyArgs {
     pub files: Vec<String>,
 
     /// Print JSON: one line for each file.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -5,10 +5,12 @@ use latentbit_codec::Bundle;
 use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step};
 use latentbit_container::{Tokens, VideoStream, WriterOptions};
 
+use crate::args::headings;
 use crate::exit::usage;
 
 /// How many bits to spend.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = headings::RATE)]
 pub struct RateArgs {
     /// Constant quality: 0 (best) to 63 (smallest). Each part of a picture gets the bits that it is worth. `encode` takes 12
     /// where nothing else is asked for.

@@ -11,6 +11,7 @@ use std::path::Path;
 use clap::Args;
 use latentbit_container::MAGIC;
 
+use crate::args::headings;
 use crate::args::{ConcealArgs, ModelArgs, SourceArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::report::QualityReport;
@@ -33,7 +34,7 @@ pub struct EvalArgs {
 
     /// Where to start in FILE, if it holds more than the part that --start and --frames take of the reference: seconds (12.5),
     /// HH:MM:SS.ms or a number of frames (40f).
-    #[arg(long, value_name = "TIME")]
+    #[arg(help_heading = headings::PART, long, value_name = "TIME")]
     pub file_start: Option<Start>,
 
     /// Bits to look at of each token, the most important ones; all by default.
@@ -51,7 +52,7 @@ pub struct EvalArgs {
     pub model: ModelArgs,
 
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

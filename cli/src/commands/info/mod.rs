@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use latentbit_container::{ReadMode, Reader};
 
+use crate::args::headings;
 use crate::exit::Exit;
 use crate::limits::limits;
 use crate::report::{print, print_text};
@@ -32,7 +33,7 @@ pub struct InfoArgs {
     pub chunks: bool,
 
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

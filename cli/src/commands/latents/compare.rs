@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::exit::Exit;
 use crate::latents::TensorFile;
 use crate::report;
@@ -18,7 +19,7 @@ pub struct LatentsCompareArgs {
     pub b: String,
 
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

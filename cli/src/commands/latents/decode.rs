@@ -9,6 +9,7 @@ use latentbit_codec::{Bundle, Volume};
 use latentbit_container::{PixelFrames, Rational};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SinkArgs};
 use crate::exit::{Exit, usage};
 use crate::latents::{LATENTS, Scale, Scaling, TensorFile};
@@ -42,7 +43,7 @@ pub struct LatentsDecodeArgs {
     pub memory: MemoryArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

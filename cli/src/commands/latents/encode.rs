@@ -8,6 +8,7 @@ use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{self, Geometry, LatentChunk, Options, Output, Work};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{MemoryArgs, ModelArgs, OutputArgs, SourceArgs};
 use crate::exit::{Exit, message};
 use crate::latents::{About, LATENTS, Scale, Scaling};
@@ -44,7 +45,7 @@ pub struct LatentsEncodeArgs {
     pub memory: MemoryArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

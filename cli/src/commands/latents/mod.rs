@@ -6,7 +6,7 @@ mod encode;
 
 use clap::Subcommand;
 
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::Exit;
 
 use compare::LatentsCompareArgs;
 use decode::LatentsDecodeArgs;
@@ -19,14 +19,11 @@ pub enum LatentsCommand {
     ///
     /// The video is one group: its first latent frame stands for one frame, each later one for four. What is missing to a
     /// whole latent frame at the end is padded with copies of the last frame, and left out again by `decode`.
-    #[command(after_help = EXIT_CODES)]
     Encode(LatentsEncodeArgs),
     /// Turn latents back into a video or a picture; into a tensor `frames` [1, 3, T, H, W] of -1 to 1 if the name of the
     /// output ends in .safetensors.
-    #[command(after_help = EXIT_CODES)]
     Decode(LatentsDecodeArgs),
     /// Tell how far two files of latents or frames are from each other.
-    #[command(after_help = EXIT_CODES)]
     Compare(LatentsCompareArgs),
 }
 

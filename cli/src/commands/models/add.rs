@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::report;
 use crate::args::ModelNameArgs;
+use crate::args::headings;
 use crate::exit::Exit;
 use crate::models::error::io_error;
 use crate::models::kind::{self, Found, VAE};
@@ -30,7 +31,7 @@ pub struct ModelsAddArgs {
     pub link: bool,
 
     /// Print what was added as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -5,6 +5,7 @@ use latentbit_codec::{Bundle, Device, Dtype};
 use serde::Serialize;
 
 use super::report::{ModelReport, size};
+use crate::args::headings;
 use crate::exit::{Exit, message, usage};
 use crate::models::{BUILT_IN, Cache, Kind};
 use crate::report::{self, BundleReport};
@@ -13,7 +14,7 @@ use crate::report::{self, BundleReport};
 #[derive(Debug, Args)]
 pub struct ModelsListArgs {
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

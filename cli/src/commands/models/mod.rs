@@ -8,7 +8,7 @@ mod verify;
 
 use clap::Subcommand;
 
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::Exit;
 
 use add::ModelsAddArgs;
 use list::{ModelsListArgs, ModelsPathArgs};
@@ -19,13 +19,11 @@ use verify::ModelsVerifyArgs;
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// List the built-in model and those that are kept on this machine.
-    #[command(after_help = EXIT_CODES)]
     List(ModelsListArgs),
     /// Keep a model that is on this machine already, under a name.
     ///
     /// PATH is a LatentBit bundle (.safetensors), an official VAE of Wan (.pth), or the folder of a diffusers VAE or
     /// pipeline.
-    #[command(after_help = EXIT_CODES)]
     Add(ModelsAddArgs),
     /// Fetch a model from the Hugging Face hub.
     ///
@@ -33,13 +31,10 @@ pub enum ModelsCommand {
     /// it is the model. A pull that was interrupted goes on where it stopped, and what comes is checked against the SHA-256
     /// that the hub tells. HF_ENDPOINT names a mirror, HF_TOKEN a token, HTTPS_PROXY a proxy; with HF_HUB_OFFLINE=1
     /// nothing is fetched.
-    #[command(after_help = EXIT_CODES)]
     Pull(ModelsPullArgs),
     /// Compute the SHA-256 of every file anew and compare. Ends with code 3 if one is damaged.
-    #[command(after_help = EXIT_CODES)]
     Verify(ModelsVerifyArgs),
     /// Print the path of a model, for --model or other programs.
-    #[command(after_help = EXIT_CODES)]
     Path(ModelsPathArgs),
 }
 

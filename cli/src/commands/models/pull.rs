@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::report;
 use crate::args::ModelNameArgs;
+use crate::args::headings;
 use crate::exit::{Exit, usage};
 use crate::models::cache::remove;
 use crate::models::hub::{self, Hub};
@@ -33,7 +34,7 @@ pub struct ModelsPullArgs {
     pub offline: bool,
 
     /// Print what was pulled as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

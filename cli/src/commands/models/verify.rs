@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::exit::{Exit, message, usage};
 use crate::models::{BUILT_IN, Cache, FileRecord, Name, Record, digest};
 use crate::{progress, report};
@@ -14,7 +15,7 @@ pub struct ModelsVerifyArgs {
     pub name: Option<String>,
 
     /// Print JSON: one line for each model.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

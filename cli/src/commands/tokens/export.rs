@@ -9,6 +9,7 @@ use clap::Args;
 use latentbit_container::{Error as ContainerError, Reader, StreamId, Tokens, VideoStream};
 use serde::Serialize;
 
+use crate::args::headings;
 use crate::args::{OutputArgs, bits};
 use crate::exit::{Exit, usage};
 use crate::limits::limits;
@@ -44,7 +45,7 @@ pub struct TokensExportArgs {
     pub bits: Option<u8>,
 
     /// Print a summary as JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use latentbit_container::{DepthMap, Header, LatentFrames};
 
+use crate::args::headings;
 use crate::args::{CoderArgs, OutputArgs};
 use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
@@ -43,7 +44,7 @@ pub struct TokensImportArgs {
     pub coder: CoderArgs,
 
     /// Print a summary as JSON on stdout (on stderr when stdout carries the output).
-    #[arg(long)]
+    #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
 

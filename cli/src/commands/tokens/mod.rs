@@ -5,7 +5,7 @@ mod import;
 
 use clap::Subcommand;
 
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::Exit;
 
 use export::TokensExportArgs;
 use import::TokensImportArgs;
@@ -18,12 +18,10 @@ pub enum TokensCommand {
     ///
     /// Of a damaged file it writes what is intact; a chunk that is lost has an entry without steps. Two files are written,
     /// so the output can be no pipe.
-    #[command(after_help = EXIT_CODES)]
     Export(TokensExportArgs),
     /// Make a file of an array and its JSON, bit for bit. Sound and subtitles are not part of them.
     ///
     /// Chunks that are lost keep their places, as with `recover`. Ends with code 4 if the array is cut off.
-    #[command(after_help = EXIT_CODES)]
     Import(TokensImportArgs),
 }
 
