@@ -60,8 +60,12 @@ wheel: setup-rust $(VENV)/.python-packages ## Build the Python package into targ
 	cargo build --release --locked -p latentbit --no-default-features
 	$(PYTHON) scripts/package/add_command.py target/wheels/latentbit-*.whl target/release/latentbit
 
+.PHONY: demo-plan
+demo-plan:
+	@echo "demo: installs what is missing, builds the command (minutes, the first time), then encodes, decodes and measures a clip"
+
 .PHONY: demo
-demo: setup-system $(PYTHON) $(DEMO_CLIP) build ## Encode, decode and measure a clip; results in demo/
+demo: demo-plan setup-system $(PYTHON) $(DEMO_CLIP) build ## Encode, decode and measure a clip; results in demo/
 	scripts/demo/run.sh "$$CLIP"
 
 .PHONY: given-clip
@@ -81,7 +85,7 @@ web: web-reader $(VENV)/.training-packages ## Build the player page into web/pla
 
 .PHONY: clean-demo
 clean-demo: ## Remove the demo's files
-	rm -f demo/{source,clip}.mp4 demo/clip.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
+	rm -f demo/{source,clip,depths}.mp4 demo/{clip,small}.lbit demo/{encode,decode,eval}.json demo/side-by-side.png
 	if [[ -d demo ]]; then rmdir --ignore-fail-on-non-empty demo; fi
 
 # --- Measure ---

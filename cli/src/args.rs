@@ -31,9 +31,9 @@ pub mod headings {
 }
 
 /// Where the output goes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// Output file, or - for stdout.
+    /// Output file, or - for stdout; of commands that take several inputs also a folder.
     #[arg(short, long, value_name = "OUT", allow_hyphen_values = true)]
     pub output: String,
 

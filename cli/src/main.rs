@@ -6,6 +6,7 @@ mod commands;
 mod digest;
 mod escape;
 mod exit;
+mod hints;
 mod interrupt;
 mod latents;
 mod limits;
@@ -15,6 +16,7 @@ mod models;
 mod overwrite;
 mod progress;
 mod report;
+mod several;
 mod streaming;
 mod tokens;
 
@@ -69,7 +71,8 @@ fn start_log(arguments: &Arguments) {
     };
     let asked = std::env::var("LATENTBIT_LOG").ok();
     let filter = asked.and_then(|text| text.parse::<Targets>().ok());
-    let colours = std::io::stderr().is_terminal();
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !unwanted;
     let output = tracing_subscriber::fmt::layer()
         .with_writer(move || Escaping::new(std::io::stderr(), colours))
         .with_ansi(colours)

@@ -1,6 +1,10 @@
-//! Progress bars on stderr, if that is a terminal.
+//! Progress bars on stderr, if that is a terminal, and the summary that takes their place.
+
+use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::escape::escaped;
 
 /// Shows frames per second and, if the total is known, the time left.
 pub fn bar(frames: Option<u64>, quiet: bool) -> ProgressBar {
@@ -21,6 +25,13 @@ pub fn clips(clips: u64, quiet: bool) -> ProgressBar {
 pub fn bytes(name: &str, bytes: u64, quiet: bool) -> ProgressBar {
     let template = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
     styled(Some(bytes), template, quiet).with_message(name.to_owned())
+}
+
+/// Prints how long work ended, in the place of its bar: to people, and not into logs.
+pub fn summary(text: &str, quiet: bool) {
+    if !quiet && std::io::stderr().is_terminal() {
+        eprintln!("{}", escaped(text));
+    }
 }
 
 fn styled(length: Option<u64>, template: &str, quiet: bool) -> ProgressBar {

@@ -84,10 +84,11 @@ impl RunReport {
     }
 }
 
-/// PSNR in dB, SSIM and MS-SSIM; null where frames are too small for a measure.
+/// PSNR of R, G, B and of luma in dB, SSIM and MS-SSIM; null where frames are too small for a measure.
 #[derive(Debug, Serialize)]
 pub struct QualityReport {
     pub psnr: f64,
+    pub psnr_y: f64,
     pub ssim: Option<f64>,
     pub ms_ssim: Option<f64>,
 }
@@ -96,6 +97,7 @@ impl From<Quality> for QualityReport {
     fn from(quality: Quality) -> Self {
         Self {
             psnr: quality.psnr,
+            psnr_y: quality.psnr_y,
             ssim: quality.ssim,
             ms_ssim: quality.ms_ssim,
         }

@@ -49,7 +49,7 @@ pub use latentbit_container::{
 pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, parse_rate};
 pub use pixel::{Packing, PixelLayout};
 pub use sink::{open_player, open_sink};
-pub use source::{is_media, open_source};
+pub use source::{is_address, is_media, open_source};
 pub use start::Start;
 pub use tensor::{FRAMES, TensorWriter};
 pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};

@@ -259,7 +259,8 @@ fn refuse_tokens(place: &str, head: &[u8]) -> Result<(), MediaError> {
 }
 
 /// Whether a name is an address, such as `https://host/clip.mp4`.
-fn is_address(name: &str) -> bool {
+#[must_use]
+pub fn is_address(name: &str) -> bool {
     let scheme = name.split_once("://").map_or("", |(scheme, _)| scheme);
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     scheme.len() > 1 && scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(legal)
@@ -270,7 +271,7 @@ fn open_address(address: &str, options: &InputOptions) -> Result<Box<dyn FrameSo
         return Err(MediaError::new(
             MediaErrorKind::Usage,
             address,
-            "this is an address, and nothing is read over the network without --allow-network",
+            "this is an address, and nothing is read over the network without --allow-network; add that option",
         ));
     }
     #[cfg(feature = "libav")]

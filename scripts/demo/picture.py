@@ -3,7 +3,7 @@
     make demo/source.mp4 build
     .venv/bin/python scripts/demo/picture.py --out docs/front.png
 
-The clip is that of `make demo`: photographs by Stefan van der Walt, Rachel Michetti (both CC0) and NASA (public domain).
+The clip is that of `make demo`: photographs by Stefan van der Walt and Rachel Michetti (both CC0), and by NASA.
 """
 
 from __future__ import annotations
@@ -39,23 +39,25 @@ def frame(video: Path, number: int) -> Image.Image:
     return Image.frombytes("RGB", (SIDE, SIDE), pixels)
 
 
-def panels(latentbit: Path, clip: Path, number: int, work: Path) -> list[tuple[str, Image.Image]]:
+def panels(latentbit: Path, clip: Path, first: int, frames: int, work: Path) -> list[tuple[str, Image.Image]]:
     """Pictures, and what stands above them."""
     whole, half, back, depths = (work / name for name in ("whole.lbit", "half.lbit", "back.mkv", "depths.mkv"))
+    part = ("--start", f"{first}f", "--frames", str(frames))
+    middle = frames // 2
     # Without loss, so that the picture shows our error and not that of another codec.
     lossless = ("-c:v", "libx264rgb", "--crf", "0", "-y")
 
     def decoded(tokens: Path, *options: str) -> Image.Image:
         target = depths if options else back
         run(latentbit, "decode", tokens, "-o", target, *lossless, *options)
-        return frame(target, number)
+        return frame(target, middle)
 
-    first = run(latentbit, "encode", clip, "-o", whole, "-an")
-    run(latentbit, "encode", clip, "-o", half, "-an", "--size", str(first["bytes"] // 2))
-    rates = [run(latentbit, "eval", clip, file, "--no-vae") for file in (whole, half)]
+    default = run(latentbit, "encode", clip, "-o", whole, "-an", *part)
+    run(latentbit, "encode", clip, "-o", half, "-an", *part, "--size", str(default["bytes"] // 2))
+    rates = [run(latentbit, "eval", clip, file, "--no-vae", *part) for file in (whole, half)]
     labels = [f"{rate['bpp']:.3f} bits per pixel, {rate['tokens']['psnr']:.1f} dB" for rate in rates]
     return [
-        ("source", frame(clip, number)),
+        ("source", frame(clip, first + middle)),
         (f"default: {labels[0]}", decoded(whole)),
         (f"half: {labels[1]}", decoded(half)),
         ("bits of its tokens: dark few, bright many", decoded(half, "--show-depth")),
@@ -67,11 +69,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--clip", type=Path, default=Path("demo/source.mp4"))
-    parser.add_argument("--frame", type=int, default=125, help="which frame of the clip to show, from 0")
+    parser.add_argument("--first", type=int, default=112, help="where the part that is encoded begins, in frames")
+    parser.add_argument("--frames", type=int, default=17, help="how many frames it has; the middle one is shown")
     parser.add_argument("--latentbit", type=Path, default=Path("target/release/latentbit"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        shown = panels(arguments.latentbit.resolve(), arguments.clip, arguments.frame, Path(folder))
+        shown = panels(arguments.latentbit.resolve(), arguments.clip, arguments.first, arguments.frames, Path(folder))
     width = len(shown) * (SIDE + GAP) - GAP
     sheet = Image.new("RGB", (width, LABEL + SIDE), "white")
     draw = ImageDraw.Draw(sheet)

@@ -53,6 +53,9 @@ tell_desktop() {
   if [[ -z ${DESTDIR:-} && -d $share/mime/packages ]] && command -v update-mime-database >/dev/null; then
     update-mime-database "$share/mime"
   fi
+  if [[ -z ${DESTDIR:-} && -d $share/applications ]] && command -v update-desktop-database >/dev/null; then
+    update-desktop-database "$share/applications"
+  fi
 }
 
 install_all() {

@@ -1,9 +1,11 @@
 //! `latentbit decode`.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use latentbit_codec::Bundle;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{Conceal, Options};
 use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream, rescale};
@@ -13,9 +15,10 @@ use crate::args::headings;
 use crate::args::{
     CarryArgs, ConcealArgs, FilterArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits,
 };
-use crate::exit::{Exit, UsageError};
+use crate::exit::{Exit, UsageError, usage};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
+use crate::several::{self, Job};
 use crate::streaming::decoding::{Decoded, Decoding, Shown, concealment, concealment_memory};
 use crate::streaming::depth_view::DepthView;
 use crate::streaming::lbit_input::{self, AFTER_THE_END};
@@ -27,9 +30,10 @@ use latentbit_media::{MediaKind, OutputOptions, Start, VideoInfo, open_sink};
 /// Options of `decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
-    /// .lbit file, or - for stdin.
-    #[arg(allow_hyphen_values = true)]
-    pub input: String,
+    /// .lbit files, or - for stdin. Several go to a folder, each under its own name: pictures as PNG, videos as MP4 (as y4m
+    /// by a build without libav).
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<String>,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -100,21 +104,55 @@ struct DecodeReport<'a> {
 
 /// Runs the command.
 pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
-    if overwrite::check(&args.output)? == Decision::Skip {
+    if args.loss_report.is_some() && args.inputs.len() > 1 {
+        return usage("--loss-report: it is about one file; decode one at a time");
+    }
+    let jobs = several::jobs(&args.inputs, &args.output, |input| extension(args, input))?;
+    let mut loaded = None;
+    several::run_each(&jobs, |job| one(args, job, &mut loaded, quiet))
+}
+
+/// The extension of an output that is named after its input.
+fn extension(args: &DecodeArgs, input: &str) -> &'static str {
+    // An input that cannot be read tells why when its turn comes.
+    let frames = || Some(lbit_input::open(input, ReadMode::Resync).ok()?.frames);
+    match &args.sink.raw {
+        Some(layout) if layout.ffmpeg_name().starts_with("yuv") => "yuv",
+        Some(layout) if layout.ffmpeg_name().contains("rgb") => "rgb",
+        Some(_) => "raw",
+        None if frames() == Some(Some(1)) => "png",
+        None if cfg!(feature = "libav") => "mp4",
+        None => "y4m",
+    }
+}
+
+/// Decodes one input, with the model that the one before it loaded.
+fn one(
+    args: &DecodeArgs,
+    job: &Job<'_>,
+    loaded: &mut Option<Arc<Bundle>>,
+    quiet: bool,
+) -> anyhow::Result<Exit> {
+    if overwrite::check(&job.output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
     if let Some(path) = &args.loss_report {
-        overwrite::check_beside(path, &args.output)?;
+        overwrite::check_beside(path, &job.output)?;
     }
     let mode = match (args.strict, args.join) {
         (true, _) => ReadMode::Strict,
         (false, true) => ReadMode::Join,
         (false, false) => ReadMode::Resync,
     };
-    let mut input = lbit_input::open(&args.input, mode)?;
+    let mut input = lbit_input::open(job.input, mode)?;
     let notes = input.notes();
     let video = input.video.clone();
-    let bundle = model::load_for(&args.model, Halves::Decoder, &video, &input.place)?;
+    let bundle = match loaded.take() {
+        Some(bundle) if bundle.id.sha256 == video.bundle.sha256 => bundle,
+        // The first one, or made with another model than the one before.
+        _ => model::load_for(&args.model, Halves::Decoder, &video, &input.place)?,
+    };
+    *loaded = Some(bundle.clone());
     lbit_input::check_bits(args.bits, &video)?;
     let carry = &args.carry;
     let streams = packet_streams(input.source.header(), |stream| match stream.kind {
@@ -138,7 +176,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .low_delay(args.conceal.low_delay);
     let options = decoding.options.clone();
     let planned = decoding.plan_memory(&args.memory, quiet)?;
-    let mut sink = open_sink(&args.output.output, &options_of_sink)?;
+    let mut sink = open_sink(&job.output.output, &options_of_sink)?;
 
     let started = Instant::now();
     let bar = progress::bar(decoding.frames(), quiet);
@@ -168,7 +206,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     sink.finish()?;
     bar.finish_and_clear();
     feed.damage.iter().for_each(|damage| tracing::error!("{damage}"));
-    let output = &args.output.output;
+    let output = &job.output.output;
     let totals = losses.totals();
     losses.log(output);
     if feed.exit.is_some() {
@@ -187,9 +225,16 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     };
     run.estimated_mem_bytes = Some(planned.estimate + filled);
     run.log();
+    let written = std::fs::metadata(output).ok().filter(std::fs::Metadata::is_file);
+    let written = written.map_or_else(String::new, |about| format!("; {} bytes", about.len()));
+    let text = format!(
+        "{output}: {} frames in {:.1} s, {:.1} frames/s{written}",
+        run.frames, run.seconds, run.fps
+    );
+    progress::summary(&text, quiet);
     if let Some(path) = &args.loss_report {
         let head = LossReportHead {
-            input: &args.input,
+            input: job.input,
             output,
             bundle: &bundle.id,
             conceal: &options.conceal,
@@ -201,7 +246,7 @@ pub fn run(args: &DecodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     if args.json {
         let report = DecodeReport {
             schema: "latentbit.decode/1",
-            input: &args.input,
+            input: job.input,
             output,
             lost_frames: totals.concealed + totals.left_out,
             concealed_frames: totals.concealed,

@@ -1,9 +1,11 @@
 //! `latentbit encode`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use latentbit_codec::Bundle;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::Work;
 use serde::Serialize;
@@ -15,6 +17,7 @@ use crate::args::{
 use crate::exit::{Exit, message, usage};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport, bits_per_pixel};
+use crate::several::{self, Job};
 use crate::streaming::encoding::{Encoding, describe};
 use crate::streaming::memory;
 use crate::streaming::rate::RateArgs;
@@ -24,9 +27,9 @@ use latentbit_media::open_source;
 /// Options of `encode`.
 #[derive(Debug, Args)]
 pub struct EncodeArgs {
-    /// Video or picture, or - for stdin (y4m, PNG, JPEG, or raw video with --raw).
-    #[arg(allow_hyphen_values = true)]
-    pub input: String,
+    /// Videos and pictures, or - for stdin. Several go to a folder, each under its own name.
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<String>,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -120,8 +123,21 @@ fn check_name(output: &str) -> anyhow::Result<()> {
 
 /// Runs the command.
 pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
-    check_name(&args.output.output)?;
-    if overwrite::check(&args.output)? == Decision::Skip {
+    let jobs = several::jobs(&args.inputs, &args.output, |_| "lbit")?;
+    let mut loaded = None;
+    several::run_each(&jobs, |job| one(args, job, &mut loaded, quiet))
+}
+
+/// Encodes one input, with the model that the one before it loaded.
+fn one(
+    args: &EncodeArgs,
+    job: &Job<'_>,
+    loaded: &mut Option<Arc<Bundle>>,
+    quiet: bool,
+) -> anyhow::Result<Exit> {
+    let output = &job.output;
+    check_name(&output.output)?;
+    if overwrite::check(output)? == Decision::Skip {
         return Ok(Exit::Success);
     }
     let input_options = args
@@ -129,14 +145,18 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         .input_options(args.model.threads)
         .with_filters(args.filters.filters())
         .with_packets(!args.carry.no_audio, !args.carry.no_subtitles);
-    let mut source = open_source(&args.input, &input_options)?;
+    let mut source = open_source(job.input, &input_options)?;
     let info = source.info().clone();
     let asked = args.rate.clone().or_default(args.bits);
     let halves = match asked.is_given() {
         true => Halves::Both,
         false => Halves::Encoder,
     };
-    let bundle = model::load(&args.model, halves)?;
+    let bundle = match loaded.take() {
+        Some(bundle) => bundle,
+        None => model::load(&args.model, halves)?,
+    };
+    *loaded = Some(bundle.clone());
     let video = describe(&bundle, &info, args.bits)?;
     let rate = asked.rate(&video, args.bits)?;
     let video = rate.describe(video, &bundle);
@@ -156,8 +176,8 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bar = progress::bar(info.frame_count, quiet);
     let encoding = Encoding {
         bundle: &bundle,
-        place: &args.input,
-        output: &args.output.output,
+        place: job.input,
+        output: &output.output,
         options: args
             .groups
             .options()
@@ -194,33 +214,45 @@ pub fn run(args: &EncodeArgs, quiet: bool) -> anyhow::Result<Exit> {
         }
         None => early.unwrap_or(Exit::Success),
     };
-    if let Some(text) = encoded.below_psnr(rate, &args.output.output) {
+    if let Some(text) = encoded.below_psnr(rate, &output.output) {
         tracing::warn!("{text}");
         warnings.push(text);
     }
     let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, warnings);
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
+    let video_bytes = summary.bytes.saturating_sub(encoded.packet_bytes);
+    let pixels = frames as f64 * f64::from(video.width) * f64::from(video.height);
+    let seconds = match video.frame_rate.num {
+        0 => 0.0,
+        rate => frames as f64 * f64::from(video.frame_rate.den) / f64::from(rate),
+    };
+    let file_bpp = bits_per_pixel(summary.bytes, frames, video.width, video.height);
+    let reached = asked.reached(summary.bytes, video_bytes as f64 * 8.0, pixels, seconds);
+    let text = format!(
+        "{}: {frames} frames in {:.1} s, {:.1} frames/s; {} bytes, {file_bpp:.4} bits per pixel{}",
+        encoded.output,
+        run.seconds,
+        run.fps,
+        summary.bytes,
+        reached.map_or_else(String::new, |reached| format!("; {reached}"))
+    );
+    progress::summary(&text, quiet);
     if args.json {
         let report = EncodeReport {
             schema: "latentbit.encode/1",
-            input: &args.input,
+            input: job.input,
             output: &encoded.output,
             interrupted: early.is_some(),
             chunks: totals.chunks,
             bytes: summary.bytes,
             bits: video.bits,
             mean_depth: encoded.mean_depth,
-            bpp: bits_per_pixel(
-                summary.bytes.saturating_sub(encoded.packet_bytes),
-                frames,
-                video.width,
-                video.height,
-            ),
-            file_bpp: bits_per_pixel(summary.bytes, frames, video.width, video.height),
+            bpp: bits_per_pixel(video_bytes, frames, video.width, video.height),
+            file_bpp,
             run,
         };
-        report::print(&report, args.output.output == "-")?;
+        report::print(&report, output.output == "-")?;
     }
     Ok(exit)
 }

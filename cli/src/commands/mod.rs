@@ -28,6 +28,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::args::headings::GENERAL;
 use crate::exit::Exit;
+use crate::hints;
 use crate::manual::afterword;
 
 use archive::ArchiveArgs;
@@ -88,10 +89,8 @@ pub enum Command {
     ///
     /// Frames are decoded as they are played: faster machines than the video needs wait, slower ones stutter. A build with
     /// libav plays sound and subtitles too.
-    #[command(after_help = EXIT_CODES)]
     Play(PlayArgs),
     /// Make a small PNG of a .lbit file, as file managers show it.
-    #[command(after_help = EXIT_CODES)]
     Thumbnail(ThumbnailArgs),
     /// Tell what a .lbit file holds, and whether it is whole.
     Info(InfoArgs),
@@ -196,9 +195,14 @@ pub fn definition() -> clap::Command {
 
 /// Reads the command line; prints what is wrong with it, or the help, and ends there.
 pub fn parse() -> Arguments {
-    let words = as_ffmpeg_has_it(std::env::args_os());
-    let matches = definition().get_matches_from(words);
-    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut definition = definition();
+    if let Some(error) = hints::before(&mut definition, &words) {
+        error.exit();
+    }
+    let matches = definition.try_get_matches_from(as_ffmpeg_has_it(words.clone()));
+    let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    arguments.unwrap_or_else(|error| hints::after(error, &words).exit())
 }
 
 /// The options that ffmpeg writes with one dash, in the form that others have here: `-an`, `-c:v libx264`, `-crf 20`,

@@ -74,6 +74,7 @@ pub fn run(args: &TrimArgs) -> anyhow::Result<Exit> {
 }
 
 fn cut_planes(args: &TrimArgs, bits: u8) -> anyhow::Result<Exit> {
+    lbit_input::refuse_others(&args.input)?;
     let (place, input) = lbit_input::open_bytes(&args.input)?;
     let output = &args.output.output;
     let (_, summary) = lbit_output::write_file(output, |inner| {

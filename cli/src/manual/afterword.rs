@@ -73,6 +73,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "play",
+        &[
+            ("latentbit play in.lbit", "in ffplay or mpv"),
+            (
+                "latentbit play in.lbit --start 1:30 --show-depth",
+                "where the bits are",
+            ),
+        ],
+    ),
+    (
+        "thumbnail",
+        &[("latentbit thumbnail in.lbit -o small.png", "one picture")],
+    ),
+    (
         "eval",
         &[
             ("latentbit eval in.mp4 out.lbit", "a file of tokens"),

@@ -136,7 +136,7 @@ fn meaning(arg: &Arg) -> String {
     let values = values.collect::<Vec<_>>().join(", ");
     match values.is_empty() {
         true => help,
-        false => format!("{help} {values}"),
+        false => format!("{help}: {values}"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,7 @@ use latentbit_container::{
 use crate::exit::{UsageError, usage};
 use crate::limits::limits;
 use crate::streaming::notes::Notes;
-use latentbit_media::{MediaError, MediaErrorKind, Start};
+use latentbit_media::{MediaError, MediaErrorKind, Start, is_address, is_media};
 
 /// Counts the bytes that are read.
 pub struct Counted<R> {
@@ -202,6 +203,30 @@ pub fn open_bytes(path_or_dash: &str) -> anyhow::Result<(String, Box<dyn Read + 
     Ok((path_or_dash.to_owned(), Box::new(file)))
 }
 
+/// Fails for what cannot hold tokens: an address, a video, a picture. What may be a damaged file of tokens passes.
+///
+/// # Errors
+/// A wrong usage that says what to type instead.
+pub fn refuse_others(path_or_dash: &str) -> anyhow::Result<()> {
+    let path = Path::new(path_or_dash);
+    if is_address(path_or_dash) && !path.exists() {
+        return usage(format!(
+            "{path_or_dash}: this is an address, and tokens are read from files and pipes only; send it through stdin: \
+             curl -fsSL {path_or_dash} | latentbit ... -"
+        ));
+    }
+    let named = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("lbit"));
+    if path_or_dash == "-" || named || !path.is_file() || !is_media(path_or_dash) {
+        return Ok(());
+    }
+    usage(format!(
+        "{path_or_dash}: this is a video or a picture and holds no tokens; make some of it: latentbit encode {path_or_dash} -o {}",
+        path.with_extension("lbit").display()
+    ))
+}
+
 /// A file that can be read more than once, unless it is stdin or a pipe.
 pub fn seekable(path_or_dash: &str) -> anyhow::Result<Option<BufReader<File>>> {
     if path_or_dash == "-" {
@@ -217,6 +242,7 @@ pub fn seekable(path_or_dash: &str) -> anyhow::Result<Option<BufReader<File>>> {
 
 /// A file that is read more than once.
 pub fn open_file(path: &str) -> anyhow::Result<BufReader<File>> {
+    refuse_others(path)?;
     match seekable(path)? {
         Some(file) => Ok(file),
         None => usage(format!(
@@ -227,6 +253,7 @@ pub fn open_file(path: &str) -> anyhow::Result<BufReader<File>> {
 
 /// Opens a stream and reads its header.
 pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
+    refuse_others(path_or_dash)?;
     let (place, inner) = open_bytes(path_or_dash)?;
     let bytes = Arc::new(AtomicU64::new(0));
     let count = bytes.clone();

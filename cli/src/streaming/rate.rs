@@ -167,6 +167,24 @@ impl RateArgs {
         Ok(())
     }
 
+    /// What was asked for and what came of it, for people: `bytes` is the whole file, `video_bits` what its `pixels` in
+    /// `seconds` take; 0 seconds are not known.
+    pub fn reached(&self, bytes: u64, video_bits: f64, pixels: f64, seconds: f64) -> Option<String> {
+        if let Some(crf) = self.crf {
+            return Some(format!("crf {crf}"));
+        }
+        if let Some(asked) = self.size {
+            return Some(format!("asked for {asked} bytes, reached {bytes}"));
+        }
+        if let Some(asked) = self.bpp {
+            let reached = video_bits / pixels.max(1.0);
+            return Some(format!("asked for {asked} bits per pixel, reached {reached:.4}"));
+        }
+        let asked = self.bitrate.filter(|_| seconds > 0.0)?;
+        let [asked, reached] = [asked, video_bits / seconds].map(|rate| rate / 1e3);
+        Some(format!("asked for {asked:.1} kbit/s, reached {reached:.1}"))
+    }
+
     /// What was asked for, of video of a size and rate.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn another_model_is_refused_and_named() {
     let info = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
     let needed = info["bundle"]["sha256"].as_str().unwrap();
     outcome.says(&["a.lbit", "\"int8\"", needed, "\"bf16\"", "--model"]);
-    run(&folder, &["eval", "a.lbit", "a.lbit", "--model", other]).expect(6);
+    run(&folder, &["eval", "a.y4m", "a.lbit", "--model", other]).expect(6);
     assert_eq!(names(&folder), ["a.lbit"]);
 }
 

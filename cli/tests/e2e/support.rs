@@ -92,6 +92,27 @@ pub fn run(folder: &TempDir, args: &[impl AsRef<OsStr>]) -> Outcome {
     run_with(folder, args, Vec::new())
 }
 
+/// What the command shows on a terminal, which the program `script` makes; none if that is not installed. The words of `line`
+/// are those of a shell.
+pub fn on_terminal(folder: &TempDir, line: &str, variable: (&str, &str)) -> Option<String> {
+    let line = format!("{} {line}", env!("CARGO_BIN_EXE_latentbit"));
+    let output = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env(variable.0, variable.1)
+        .env("TERM", "xterm")
+        .env_remove("LATENTBIT_LOG")
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(_) => {
+            eprintln!("script is not installed");
+            None
+        }
+    }
+}
+
 /// Splits a line into arguments and adds the tiny bundle.
 pub fn tiny(line: &str) -> Vec<String> {
     let mut args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

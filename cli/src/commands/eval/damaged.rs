@@ -8,6 +8,7 @@ use latentbit_codec::pipeline::{Fidelity, Options};
 use latentbit_container::ReadMode;
 use serde::Serialize;
 
+use super::frame_table::FrameTable;
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport};
@@ -73,6 +74,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         .kept_bits(args.bits)
         .conceal(conceal.clone())
         .low_delay(args.conceal.low_delay);
+    let mut lines = FrameTable::open(args)?;
     let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
     let mut read = 0;
     let Decoded { losses, feed, .. } = decoding.run(|shown| {
@@ -94,13 +96,16 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             read += 1;
             bar.inc(1);
         }
-        let meter = match fidelity {
-            Fidelity::Exact => &mut exact,
-            Fidelity::Affected => &mut affected,
-            Fidelity::Concealed(_) => &mut concealed,
+        let (name, meter) = match fidelity {
+            Fidelity::Exact => ("exact", &mut exact),
+            Fidelity::Affected => ("affected", &mut affected),
+            Fidelity::Concealed(_) => ("concealed", &mut concealed),
         };
         if let Some(reference) = reference {
-            meter.add(&reference, &frame)?;
+            let quality = meter.add(&reference, &frame)?;
+            if let Some(lines) = &mut lines {
+                lines.add(offset, name, &quality)?;
+            }
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -110,6 +115,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if measured == 0 {
         return usage(format!("{} has no frames", args.file));
     }
+    lines.map_or(Ok(()), FrameTable::finish)?;
     let report = ConcealmentReport {
         schema: "latentbit.eval-conceal/1",
         reference: &args.reference,

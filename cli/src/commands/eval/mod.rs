@@ -1,6 +1,7 @@
 //! `latentbit eval`.
 
 mod damaged;
+mod frame_table;
 mod pictures;
 mod tokens;
 
@@ -51,6 +52,14 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub model: ModelArgs,
 
+    /// Write PSNR, SSIM and MS-SSIM of each frame to this file, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub frames_csv: Option<String>,
+
+    /// Overwrite that file if it exists.
+    #[arg(short = 'y', long, requires = "frames_csv")]
+    pub overwrite: bool,
+
     /// Print JSON.
     #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
@@ -74,6 +83,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if args.reference == "-" && args.file == "-" {
         return usage("only one of reference and file can be stdin");
     }
+    refuse_tokens_as_reference(args)?;
     if args.conceal.low_delay && args.conceal.conceal.is_none() {
         return usage("--low-delay is for files that lost chunks: say with --conceal what to do about them");
     }
@@ -86,6 +96,21 @@ pub fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     }
 }
 
+/// Fails if the reference, which comes first, holds tokens.
+fn refuse_tokens_as_reference(args: &EvalArgs) -> anyhow::Result<()> {
+    let (reference, file) = (&args.reference, &args.file);
+    if !begins_like_tokens(reference) {
+        return Ok(());
+    }
+    let better = match holds_tokens(file) {
+        true => format!("VIDEO {file}"),
+        false => format!("{file} {reference}"),
+    };
+    usage(format!(
+        "{reference} holds tokens, and the video that they were made of comes first; type: latentbit eval {better}"
+    ))
+}
+
 /// Whether to read a path as .lbit, by its name or its first bytes. Stdin and pipes are .lbit; a file that cannot be read
 /// counts as .lbit too, so that reading it reports the error.
 fn holds_tokens(path: &str) -> bool {
@@ -95,8 +120,14 @@ fn holds_tokens(path: &str) -> bool {
     if path == "-" || named || !Path::new(path).is_file() {
         return true;
     }
+    begins_like_tokens(path)
+}
+
+fn begins_like_tokens(path: &str) -> bool {
     let mut head = [0; MAGIC.len()];
-    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
+    // Looking into a pipe would take what is in it.
+    Path::new(path).is_file()
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
 }
 
 /// The error for a file with fewer or more frames than its reference.
@@ -114,13 +145,27 @@ fn other_size<T>(reference: &str, size: (u32, u32), file: &str, found: (u32, u32
     ))
 }
 
-/// Quality as a table.
+/// Quality as a table, and why a figure is missing from it.
 fn table<'a>(rows: impl IntoIterator<Item = (String, &'a QualityReport)>) -> String {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-    let head = format!("{:<22}{:>9} {:>8} {:>8}", "", "PSNR dB", "SSIM", "MS-SSIM");
-    let rows = rows.into_iter().map(|(label, q)| {
+    let mut lines = vec![format!(
+        "{:<22}{:>9} {:>9} {:>8} {:>8}",
+        "", "PSNR RGB", "PSNR Y", "SSIM", "MS-SSIM"
+    )];
+    let mut small = Vec::new();
+    for (label, q) in rows {
         let [ssim, ms_ssim] = [q.ssim, q.ms_ssim].map(number);
-        format!("{label:<22}{:>9.2} {ssim:>8} {ms_ssim:>8}", q.psnr)
-    });
-    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+        lines.push(format!(
+            "{label:<22}{:>6.2} dB {:>6.2} dB {ssim:>8} {ms_ssim:>8}",
+            q.psnr, q.psnr_y
+        ));
+        small.extend(q.ssim.is_none().then_some("SSIM needs 11 pixels a side"));
+        small.extend(q.ms_ssim.is_none().then_some("MS-SSIM needs 176 pixels a side"));
+    }
+    small.sort_unstable_by_key(|reason| reason.len());
+    small.dedup();
+    if !small.is_empty() {
+        lines.push(format!("-: {}", small.join(", ")));
+    }
+    lines.join("\n")
 }

@@ -3,6 +3,7 @@
 use latentbit_codec::metrics::Meter;
 use serde::Serialize;
 
+use super::frame_table::FrameTable;
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::progress;
@@ -40,13 +41,17 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if size != found {
         return other_size(&args.reference, size, &args.file, found);
     }
+    let mut lines = FrameTable::open(args)?;
     let bar = progress::bar(source.info().frame_count, quiet);
     let mut meter = Meter::default();
     while let Some(frame) = source.next_frame()? {
         let Some(original) = reference.next_frame()? else {
             return ends_early(&args.reference, meter.frames(), &args.file);
         };
-        meter.add(&original, &frame)?;
+        let quality = meter.add(&original, &frame)?;
+        if let Some(lines) = &mut lines {
+            lines.add(meter.frames() - 1, "", &quality)?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -56,6 +61,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let Some(quality) = meter.quality() else {
         return usage(format!("{} has no frames", args.file));
     };
+    lines.map_or(Ok(()), FrameTable::finish)?;
     let bytes = std::fs::metadata(&args.file)
         .map_err(|error| MediaError::io(&args.file, "look at", error))?
         .len();

@@ -12,6 +12,7 @@ use latentbit_codec::{Bundle, Frame};
 use latentbit_container::{PixelFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
+use super::frame_table::FrameTable;
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
@@ -60,6 +61,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         .threads(args.model.threads)
         .kept_bits(args.bits)
         .chunks_per_group(chunks_per_group);
+    let mut lines = FrameTable::open(args)?;
     let mut vae_options = decoding.options.clone();
     let bar = progress::bar(decoding.frames(), quiet);
     let chunk_bytes = decoding.chunk_bytes();
@@ -72,7 +74,10 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         let Some(reference) = source.next_frame()? else {
             return ends_early(&args.reference, tokens.frames(), &args.file);
         };
-        tokens.add(&reference, &frame)?;
+        let quality = tokens.add(&reference, &frame)?;
+        if let Some(lines) = &mut lines {
+            lines.add(tokens.frames() - 1, "exact", &quality)?;
+        }
         if !args.no_vae {
             let begun = match alone.take() {
                 Some(alone) => alone,
@@ -98,6 +103,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let Some(tokens_quality) = tokens.quality() else {
         return usage(format!("{} has no frames", args.file));
     };
+    lines.map_or(Ok(()), FrameTable::finish)?;
     let frames = tokens.frames();
     let bytes = chunk_bytes.unwrap_or_else(|| read.load(Ordering::Relaxed));
     let report = TokensReport {

@@ -13,6 +13,7 @@ use crate::args::headings;
 use crate::exit::Exit;
 use crate::limits::limits;
 use crate::report::{print, print_text};
+use crate::several;
 use crate::streaming::lbit_input::{self, Counted};
 
 use report::{Contents, InfoReport, text};
@@ -20,19 +21,19 @@ use report::{Contents, InfoReport, text};
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// .lbit file, or - for stdin.
-    #[arg(allow_hyphen_values = true, required_unless_present = "device")]
-    pub file: Option<String>,
+    /// .lbit files, or - for stdin.
+    #[arg(value_name = "FILE", required_unless_present = "device")]
+    pub files: Vec<String>,
 
     /// Tell what a device computes with, instead of what a file holds: auto, cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", conflicts_with = "file")]
+    #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
     pub device: Option<String>,
 
     /// List every chunk too.
     #[arg(long, conflicts_with = "device")]
     pub chunks: bool,
 
-    /// Print JSON.
+    /// Print JSON: one line for each file.
     #[arg(long, help_heading = headings::GENERAL)]
     pub json: bool,
 }
@@ -42,7 +43,18 @@ pub fn run(args: &InfoArgs) -> anyhow::Result<Exit> {
     if let Some(device) = &args.device {
         return device::run(device, args.json);
     }
-    let file = args.file.as_deref().unwrap_or("-");
+    let mut first = true;
+    several::run_each(&args.files, |file| {
+        // A line between those of two files.
+        if !std::mem::take(&mut first) && !args.json {
+            print_text("")?;
+        }
+        one(args, file)
+    })
+}
+
+fn one(args: &InfoArgs, file: &str) -> anyhow::Result<Exit> {
+    lbit_input::refuse_others(file)?;
     let (place, input) = lbit_input::open_bytes(file)?;
     let (input, bytes) = Counted::new(input);
     let reader = Reader::with_mode(input, limits(), ReadMode::Resync).with_context(|| place.clone())?;
