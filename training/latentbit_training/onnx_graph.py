@@ -148,15 +148,16 @@ class Graph:
             raise ValueError(f"{name} has values that f16 cannot hold; export f32")
         return narrow
 
-    def weight(self, name: str, weight: Weight) -> str:
-        """A weight in the type that networks compute in."""
-        full = self._narrowed(weight.full, name)
+    def weight(self, name: str, weight: Weight, wide: bool = False) -> str:
+        """A weight in the type that networks compute in, or in f32."""
+        full = weight.full.astype(np.float32) if wide else self._narrowed(weight.full, name)
         if not self.int8 or weight.scale is None:
             return self.constant(full, name)
         # In f32 at first: runtimes on a CPU can fold that into a constant, but hardly know f16.
         scale = weight.scale.reshape(-1, *[1] * (weight.values.ndim - 1)).astype(np.float32)
         values = self.op("Cast", self.constant(weight.values, name), to=TYPES["f32"])
-        return self.narrow(self.op("Mul", values, self.constant(scale, f"{name}.scale")))
+        values = self.op("Mul", values, self.constant(scale, f"{name}.scale"))
+        return values if wide else self.narrow(values)
 
     def widen(self, x: str) -> str:
         """In f32, from the type that networks compute in."""

@@ -2,6 +2,9 @@
 
 Convolutions over time become 2D ones over the frames that each output frame sees, one after the other in channels: no
 runtime in a browser has 3D ones. Frames are the batch axis, so any number of steps can be computed at once.
+
+In f16 networks the convolutions at both ends stay in f32: they take little, and pixels and latents see each of their
+roundings.
 """
 
 from __future__ import annotations
@@ -17,8 +20,6 @@ from .config import Kernel, StageConfig, VaeConfig
 from .onnx_graph import REST, Graph, Weight, Weights
 
 Vector = npt.NDArray[Any]
-HALF = 60000.0
-"""Hardly less than what f16 can hold."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +67,32 @@ class VaeGraph:
         return self.graph.op("Sub", self.graph.ints(1), self.first)
 
     def conv(self, x: str, name: str, weight: Weight | None = None, bias: Vector | None = None,
-             pads: tuple[int, ...] = (), stride: int = 1) -> str:
-        """A 2D convolution, with the weight and bias of that name unless others are given."""
+             pads: tuple[int, ...] = (), stride: int = 1, wide: bool = False) -> str:
+        """A 2D convolution, with the weight and bias of that name unless others are given; `wide`: in f32."""
         if weight is None:
             weight = self.weights[f"{name}.weight"]
         if bias is None:
             bias = self.weights.vector(f"{name}.bias")
-        side = list(weight.values.shape[2:])
-        return self.graph.op(
-            "Conv", x, self.graph.weight(f"{name}.weight", weight), self.graph.real(bias),
+        side, g = list(weight.values.shape[2:]), self.graph
+        return g.op(
+            "Conv", g.widen(x) if wide else x, g.weight(f"{name}.weight", weight, wide),
+            g.wide(bias) if wide else g.real(bias),
             kernel_shape=side, pads=list(pads) or [side[0] // 2, side[1] // 2] * 2, strides=[stride, stride],
         )
 
-    def causal(self, x: str, name: str, weight: Weight | None = None, bias: Vector | None = None) -> str:
-        """A convolution that sees the present and the past."""
+    def causal(self, x: str, name: str, weight: Weight | None = None, bias: Vector | None = None,
+               wide: bool = False) -> str:
+        """A convolution that sees the present and the past; `wide`: in f32, but for what is remembered."""
         weight = over_channels(self.weights[f"{name}.weight"] if weight is None else weight)
         time = self.kernel(name)[0]
         if time > 1:
             path = name.removeprefix("vae.")
+            x = self.graph.narrow(x) if wide else x
             seen = self.graph.op("Concat", self.remembered(path, time - 1, weight.values.shape[1] // time), x, axis=0)
             self.remember(path, self.graph.cut(seen, 1 - time, REST))
             taps = [self.graph.cut(seen, tap, tap + 1 - time) for tap in range(time - 1)]
             x = self.graph.op("Concat", *taps, x, axis=1)
-        return self.conv(x, name, weight, bias)
+        return self.conv(x, name, weight, bias, wide=wide)
 
     def kernel(self, name: str) -> Kernel:
         """The extent of a convolution along time, rows and columns."""
@@ -101,12 +105,9 @@ class VaeGraph:
         wide = g.widen(x)
         power = g.op("ReduceSum", g.op("Mul", wide, wide), g.ints(1), keepdims=1)
         inverse = g.op("Div", g.wide(1), g.op("Sqrt", g.op("Max", power, g.wide(1e-24))))
-        if g.dtype == "f16":
-            # Else the inverse of nothing would be infinite, and nothing times that is not a number.
-            inverse = g.narrow(g.op("Min", inverse, g.wide(HALF)))
         gamma = self.weights.vector(f"{name}.gamma")
         gain = (gamma * math.sqrt(gamma.size)).reshape(1, -1, 1, 1)
-        return g.op("Mul", g.op("Mul", x, inverse), g.real(gain))
+        return g.op("Mul", g.narrow(g.op("Mul", wide, inverse)), g.real(gain))
 
     def norm_silu(self, x: str, name: str) -> str:
         """A norm and SiLU."""
@@ -258,7 +259,7 @@ def _statistics(config: VaeConfig) -> tuple[Vector, Vector]:
 def encoder(graph: Graph, weights: Weights, config: VaeConfig) -> list[State]:
     """Frames (T, H, W, 3) in -1…1 to the normalised latent (T', h, w, C)."""
     g, name, p = graph, "vae.encoder", config.patch
-    x = g.narrow(g.input("frames", "f32", ["frames", "height", "width", 3]))
+    x = g.input("frames", "f32", ["frames", "height", "width", 3])
     build = VaeGraph(g, weights, config, p)
     if p == 1:
         x = g.op("Transpose", x, perm=[0, 3, 1, 2])
@@ -266,7 +267,7 @@ def encoder(graph: Graph, weights: Weights, config: VaeConfig) -> list[State]:
         rows, columns = (g.op("Div", g.side(x, axis), g.ints(p)) for axis in (1, 2))
         x = g.op("Transpose", g.reshape(x, 0, rows, p, columns, p, 3), perm=[0, 5, 4, 2, 1, 3])
         x = g.reshape(x, 0, 3 * p * p, rows, columns)
-    x = build.causal(x, f"{name}.conv1")
+    x = g.narrow(build.causal(x, f"{name}.conv1", wide=True))
     channels, number = config.stages[0].channels, 0
     for index, stage in enumerate(config.stages):
         if config.shortcuts:
@@ -282,8 +283,8 @@ def encoder(graph: Graph, weights: Weights, config: VaeConfig) -> list[State]:
     matrix = weights["vae.conv1.weight"].full[:count, :, 0, 0, 0] / std[:, None]
     kernel = np.tensordot(matrix, weights[f"{name}.head.2.weight"].full.astype(np.float64), 1)
     bias = matrix @ weights.vector(f"{name}.head.2.bias") + (weights.vector("vae.conv1.bias")[:count] - mean) / std
-    x = build.causal(x, f"{name}.head.2", Weight(kernel.astype(np.float32)), bias.astype(np.float32))
-    x = g.widen(g.op("Transpose", x, perm=[0, 2, 3, 1]))
+    x = build.causal(x, f"{name}.head.2", Weight(kernel.astype(np.float32)), bias.astype(np.float32), wide=True)
+    x = g.op("Transpose", x, perm=[0, 2, 3, 1])
     g.output(x, "latent", "f32", ["steps", "rows", "columns", count])
     return build.states
 
@@ -292,15 +293,16 @@ def decoder(graph: Graph, weights: Weights, config: VaeConfig) -> list[State]:
     """The normalised latent (T', h, w, C) to frames (T, H, W, 3), about -1…1 but not clamped."""
     g, name, p = graph, "vae.decoder", config.patch
     count = config.latent_channels
-    x = g.narrow(g.input("latent", "f32", ["steps", "rows", "columns", count]))
+    x = g.input("latent", "f32", ["steps", "rows", "columns", count])
     x = g.op("Transpose", x, perm=[0, 3, 1, 2])
     build = VaeGraph(g, weights, config, config.strides[1])
     mean, std = _statistics(config)
     inner = weights["vae.conv2.weight"].full[:, :, 0, 0, 0].astype(np.float64)
     bias = weights.vector("vae.conv2.bias") + inner @ mean
-    x = build.conv(x, "vae.conv2", Weight((inner * std)[:, :, None, None].astype(np.float32)), bias.astype(np.float32))
+    matrix = Weight((inner * std)[:, :, None, None].astype(np.float32))
+    x = build.conv(x, "vae.conv2", matrix, bias.astype(np.float32), wide=True)
     channels = config.stages[-1].channels_up
-    x = build.middle(build.causal(x, f"{name}.conv1"), name, channels)
+    x = build.middle(g.narrow(build.causal(x, f"{name}.conv1", wide=True)), name, channels)
     number = 0
     for index, coarse in enumerate(reversed(range(len(config.stages)))):
         stage = config.stages[coarse]
@@ -315,12 +317,12 @@ def decoder(graph: Graph, weights: Weights, config: VaeConfig) -> list[State]:
         else:
             x, channels, number = build.up_stage(x, f"{name}.upsamples", number, channels, stage, space, time)
             channels = channels // 2 if space else channels
-    x = build.causal(build.norm_silu(x, f"{name}.head.0"), f"{name}.head.2")
+    x = build.causal(build.norm_silu(x, f"{name}.head.0"), f"{name}.head.2", wide=True)
     if p == 1:
         x = g.op("Transpose", x, perm=[0, 2, 3, 1])
     else:
         rows, columns = g.side(x, 2), g.side(x, 3)
         x = g.op("Transpose", g.reshape(x, 0, 3, p, p, rows, columns), perm=[0, 4, 3, 5, 2, 1])
         x = g.reshape(x, 0, *(g.op("Mul", side, g.ints(p)) for side in (rows, columns)), 3)
-    g.output(g.widen(x), "frames", "f32", ["frames", "height", "width", 3])
+    g.output(x, "frames", "f32", ["frames", "height", "width", 3])
     return build.states

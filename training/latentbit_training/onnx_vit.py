@@ -68,8 +68,8 @@ class VitGraph:
         self.windows: dict[tuple[int, ...], Windows] = {}
 
     def linear(self, x: str, name: str, order: npt.NDArray[np.int64] | None = None,
-               factors: npt.NDArray[np.float32] | None = None, into: float = 1.0) -> str:
-        """A matrix and a bias; `order` and `factors` are of its outputs, `into` is of all inputs."""
+               factors: npt.NDArray[np.float32] | None = None, into: float = 1.0, wide: bool = False) -> str:
+        """A matrix and a bias; `order` and `factors` are of its outputs, `into` is of all inputs; `wide`: in f32."""
         weight, bias = self.weights[f"{name}.weight"], self.weights.vector(f"{name}.bias")
         if order is not None:
             weight, bias = weight.rows(order), bias[order]
@@ -77,7 +77,9 @@ class VitGraph:
             weight, bias = weight.times(factors), bias * factors
         if into != 1:
             weight = weight.times(np.full(len(bias), into, np.float32))
-        return self.graph.op("Gemm", x, self.graph.weight(f"{name}.weight", weight), self.graph.real(bias), transB=1)
+        g = self.graph
+        return g.op("Gemm", g.widen(x) if wide else x, g.weight(f"{name}.weight", weight, wide),
+                    g.wide(bias) if wide else g.real(bias), transB=1)
 
     def norm(self, x: str, name: str) -> str:
         """Unit RMS times a learned gain, in the steps that runtimes know as one operator."""
@@ -245,22 +247,23 @@ def encoder(graph: Graph, weights: Weights, config: TokenizerConfig) -> None:
     latent = g.input("latent", "f32", ["steps", "rows", "columns", channels])
     kt, kh, kw = config.patch
     sides = [g.side(latent, axis) for axis in range(3)]
-    x, grid = g.narrow(latent), sides
+    x, grid = latent, sides
     if config.patch != (1, 1, 1):
         grid = [g.op("Div", g.op("Add", side, g.ints(k - 1)), g.ints(k))
                 for side, k in zip(sides, config.patch, strict=True)]
         missing = [g.op("Sub", g.op("Mul", count, g.ints(k)), side)
                    for count, k, side in zip(grid, config.patch, sides, strict=True)]
-        x = g.op("Pad", x, g.op("Concat", g.ints(0, 0, 0, 0), *missing, g.ints(0), axis=0), g.real(0))
+        x = g.op("Pad", x, g.op("Concat", g.ints(0, 0, 0, 0), *missing, g.ints(0), axis=0), g.wide(0))
         x = g.reshape(x, grid[0], kt, grid[1], kh, grid[2], kw * channels)
         x = g.op("Transpose", x, perm=[0, 2, 4, 1, 3, 5])
     x = g.reshape(x, -1, kt * kh * kw * channels)
     vit = VitGraph(g, weights, name, config, grid)
-    x = vit.trunk(vit.linear(x, f"{name}.embed"), config.encoder_layers)
-    bits = g.op("Greater", vit.linear(x, f"{name}.head"), g.real(0))
+    # Both ends are in f32, as those of the VAE.
+    x = vit.trunk(g.narrow(vit.linear(x, f"{name}.embed", wide=True)), config.encoder_layers)
+    bits = g.op("Greater", vit.linear(x, f"{name}.head", wide=True), g.wide(0))
     g.output(g.reshape(bits, *grid, config.bits), "bits", "bool", ["t", "h", "w", config.bits])
     if config.depth_step:
-        estimates = g.widen(vit.linear(x, "tokenizer.depth_head"))
+        estimates = vit.linear(x, "tokenizer.depth_head", wide=True)
         count = len(config.depths)
         g.output(g.reshape(estimates, *grid, count), "estimates", "f32", ["t", "h", "w", count])
 
@@ -277,11 +280,11 @@ def decoder(graph: Graph, weights: Weights, config: TokenizerConfig) -> None:
     code = g.op("Where", kept, signs, g.real(0))
     scale = QUANTIZERS[config.quantizer](config.bits).scale
     x = vit.trunk(vit.linear(code, f"{name}.embed", into=scale), config.decoder_layers)
-    x = vit.linear(x, f"{name}.head")
+    x = vit.linear(x, f"{name}.head", wide=True)
     channels = config.latent_channels
     kt, kh, kw = config.patch
     if config.patch != (1, 1, 1):
         x = g.reshape(x, *grid, kt, kh, kw * channels)
         x = g.op("Transpose", x, perm=[0, 3, 1, 4, 2, 5])
     sides = [side if k == 1 else g.op("Mul", side, g.ints(k)) for side, k in zip(grid, config.patch, strict=True)]
-    g.output(g.widen(g.reshape(x, *sides, channels)), "latent", "f32", ["steps", "rows", "columns", channels])
+    g.output(g.reshape(x, *sides, channels), "latent", "f32", ["steps", "rows", "columns", channels])
