@@ -16,8 +16,10 @@ async function reading(bytes) {
   const file = await openLbit(bytes);
   const { stream } = file.firstVideo;
   let packed = 0;
+  let chunks = 0;
   const before = process.cpuUsage();
   for (const { number, lost } of file.chunks(stream)) {
+    chunks++;
     if (!lost) {
       const { tokens, bits } = await file.read(stream, number);
       packed += Math.ceil(tokens.length / 8) * bits;
@@ -26,7 +28,7 @@ async function reading(bytes) {
   const seconds = process.cpuUsage(before).user / 1e6;
   const again = process.cpuUsage();
   await file.verify();
-  return { packed, seconds, verify: process.cpuUsage(again).user / 1e6 };
+  return { packed, chunks, seconds, verify: process.cpuUsage(again).user / 1e6 };
 }
 
 /** CPU time of the networks for a later chunk of a clip: 16 frames. */
@@ -80,10 +82,12 @@ async function playing(url, serviceWorkers) {
 
 for (const path of process.argv.slice(2)) {
   const bytes = await readFile(path);
-  const { packed, seconds, verify } = await reading(bytes);
+  const { packed, chunks, seconds, verify } = await reading(bytes);
   const rate = (packed / 1e6 / seconds).toFixed(2);
-  console.log(`${basename(path)}: ${bytes.length} bytes; tokens read in ${seconds.toFixed(2)} s of CPU time, ${rate} MB/s of`);
-  console.log(`  unpacked planes; verified in ${verify.toFixed(2)} s of CPU time (compare: time latentbit verify)`);
+  console.log(`${basename(path)}: ${bytes.length} bytes, ${chunks} chunks; tokens read in ${seconds.toFixed(2)} s of CPU time, ${rate} MB/s of`);
+  const verified = (bytes.length / 1e6 / verify).toFixed(1);
+  console.log(`  unpacked planes; verified in ${verify.toFixed(2)} s of CPU time, ${verified} MB/s of file`);
+  console.log(`  (compare: time latentbit verify ${path})`);
   const { video } = await openLbit(bytes).then((file) => file.firstVideo);
   const perSecond = await decoding(video.width, video.height);
   console.log(`  decoded: ${perSecond.toFixed(1)} frames for a second of CPU time at ${video.width}x${video.height}`);
