@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
     module: str
     about: str
+    function: str = "main"
 
 
 COMMANDS = {
@@ -39,11 +40,14 @@ COMMANDS = {
     "slim": Command("slim", "a checkpoint small enough to carry, and back"),
     "export": Command("export", "join a VAE and a tokenizer into a bundle"),
     "export-onnx": Command("export_onnx", "a bundle's networks as ONNX, for other runtimes"),
+    "push": Command("hub", "publish a bundle on the Hugging Face hub", "push"),
+    "pull": Command("hub", "get a bundle or weights from the Hugging Face hub", "pull"),
     "evaluate": Command("measure", "PSNR, SSIM and MS-SSIM of a bundle on whole files"),
     "elastic": Command("elastic", "PSNR against bits, with a depth for each token"),
     "likelihood": Command("likelihood", "bits that a predictor leaves"),
     "search": Command("search", "train several VAEs with the same number of operations"),
     "cost": Command("cost", "weights and operations of each part"),
+    "estimate": Command("estimate", "what training a tokenizer takes on given GPUs: memory, operations, time"),
     "golden": Command("golden", "write the tensors that the tests of the codec compare with"),
 }
 
@@ -79,7 +83,7 @@ def run(argv: Sequence[str] | None) -> int:
         return 2
     command = importlib.import_module(f".{COMMANDS[name].module}", __package__)
     try:
-        command.main(rest)
+        getattr(command, COMMANDS[name].function)(rest)
     except BrokenPipeError:
         raise
     except (OSError, ValueError, FloatingPointError) as error:

@@ -20,8 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import bundle
 from .config import TOKENIZER_PRESETS, VAE_PRESETS, vae_config
 from .options import Parser
-from .tokenizer import Tokenizer, patchify
-from .train_tokenizer import split_chunks
+from .tokenizer import Tokenizer, patchify, split_chunks
 from .vae import WanVae
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,11 @@ class Seeing:
     def __init__(self, folder: Path, tensorboard: bool, step: int) -> None:
         self._board = _writer(folder, step) if tensorboard else None
         self._bar = _bar()
-        self._since, self._step = time.monotonic(), step
 
     def scalars(self, step: int, values: dict[str, Any]) -> None:
-        """The numbers of a line of the log, and the steps per second since the one before."""
+        """The numbers of a line of the log."""
         if self._board is None:
             return
-        now = time.monotonic()
-        if step > self._step:
-            values = values | {"steps_per_second": (step - self._step) / (now - self._since)}
-        self._since, self._step = now, step
         if torch.cuda.is_available():
             values = values | {"gpu_gigabytes": torch.cuda.max_memory_allocated() / 1e9}
         for name, value in values.items():

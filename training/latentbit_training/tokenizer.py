@@ -36,6 +36,18 @@ def unpatchify(x: Tensor, grid: Grid, patch: tuple[int, int, int], size: tuple[i
     return x[:, :, : size[0], : size[1], : size[2]]
 
 
+def split_chunks(latent: Tensor, frames: int) -> Tensor:
+    """(B, C, n*frames, H, W) to (B*n, C, frames, H, W)."""
+    b, c, t, h, w = latent.shape
+    return latent.reshape(b, c, t // frames, frames, h, w).transpose(1, 2).reshape(-1, c, frames, h, w)
+
+
+def join_chunks(chunks: Tensor, batch: int) -> Tensor:
+    """The way back of `split_chunks`."""
+    n, c, t, h, w = chunks.shape
+    return chunks.reshape(batch, n // batch, c, t, h, w).transpose(1, 2).reshape(batch, c, -1, h, w)
+
+
 class Tokenizer(nn.Module):
     """One chunk of normalised latent (B, C, T, H, W) to bits and back. Chunks know nothing of each other."""
 

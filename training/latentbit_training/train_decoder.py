@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
 from .options import Parser
 from .perceptual import add_perceptual, perceptual_of
 from .pixels import add_data, feed_of, sampler_of
-from .tokenizer import Tokenizer
-from .train_tokenizer import join_chunks, split_chunks, token_grid
+from .tokenizer import Tokenizer, join_chunks, split_chunks
+from .train_tokenizer import token_grid
 from .training import Start, Training, add_options
 from .vae import VaeDecoder, WanVae
 from .warm import VAE_HELP, Past, State, past_of, read_part
+from .work import Counted, Shape, decoder_step
 
 
 def fingerprint(state: State) -> str:
@@ -178,6 +180,7 @@ def train(args: argparse.Namespace, start: Start) -> VaeDecoder:
     if args.compile:
         encode = torch.compile(encode, dynamic=False)
     run_objective = training.wrap(objective)
+    counted = Counted(decoder_step, vae.config, config, learns="decoder")
     while training.goes_on:
         clips, size, count = feed.turn()
         chunks = args.clip_chunks if clips else 1
@@ -192,9 +195,10 @@ def train(args: argparse.Namespace, start: Start) -> VaeDecoder:
                     latent = tokens.through(encode(video).float(), means[kept], depths[kept])
                 loss, terms = run_objective(latent, video)
             training.backward(loss, **{f"{'clip' if clips else 'image'}_{name}": v for name, v in terms.items()})
-        told = training.update("clip" if clips else "image", count)
+        work = partial(counted.flops, Shape(count, clip_frames if clips else 1, size))
+        told = training.update("clip" if clips else "image", count, work)
         if training.logs:
-            training.log(**told, **training.averages(6), **feed.told())
+            training.log(**told, **training.averages(6), **training.pace(), **feed.told())
         if training.saves:
             training.save()
             if args.val and shown() is not None:

@@ -215,7 +215,7 @@ def train(args: argparse.Namespace, start: Start) -> Predictor:
         told = training.update("window", args.batch)
         if training.logs:
             means = training.averages(12)
-            training.log(**told, bits_per_bit=round(means["bits"] / float(np.log(2)), 4),
+            training.log(**told, **training.pace(), bits_per_bit=round(means["bits"] / float(np.log(2)), 4),
                          latent_mse=round(means["latent"], 5))
         if training.saves:
             save()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,10 +31,11 @@ from .options import Parser
 from .perceptual import add_perceptual, perceptual_of
 from .pixels import add_data, feed_of, sampler_of
 from .quantize import Balance, entropy_term
-from .tokenizer import Tokenizer
+from .tokenizer import Tokenizer, join_chunks, split_chunks
 from .training import Start, Training, add_options
 from .vit import Grid
 from .warm import VAE_HELP, warm_start_tokenizer
+from .work import Counted, Shape, tokenizer_step
 
 
 def bit_report(u: Tensor) -> dict[str, float]:
@@ -47,18 +49,6 @@ def bit_report(u: Tensor) -> dict[str, float]:
         "code_use": round(len(bits.unique(dim=0)) / len(bits), 3),
         "magnitude": round(u.abs().mean().item(), 3),
     }
-
-
-def split_chunks(latent: Tensor, frames: int) -> Tensor:
-    """(B, C, n*frames, H, W) to (B*n, C, frames, H, W)."""
-    b, c, t, h, w = latent.shape
-    return latent.reshape(b, c, t // frames, frames, h, w).transpose(1, 2).reshape(-1, c, frames, h, w)
-
-
-def join_chunks(chunks: Tensor, batch: int) -> Tensor:
-    """The way back of `split_chunks`."""
-    n, c, t, h, w = chunks.shape
-    return chunks.reshape(batch, n // batch, c, t, h, w).transpose(1, 2).reshape(batch, c, -1, h, w)
 
 
 class Step(NamedTuple):
@@ -226,6 +216,7 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
         encode = torch.compile(encode, dynamic=False)
         pixels = torch.compile(pixels, dynamic=False)
     run_terms = training.wrap(latent_terms)
+    counted = Counted(tokenizer_step, vae.config, config)
 
     def save() -> None:
         training.extra["balances"] = {clips: balance.running for clips, balance in balances.items()}
@@ -287,10 +278,11 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
                     terms["depth"] = depth_loss(step.log_errors, step.depths, errors, config.depths)
                     loss = loss + args.depth * terms["depth"]
             training.backward(loss, **{f"{'clip' if clip_turn else 'image'}_{name}": v for name, v in terms.items()})
-        told = training.update("clip" if clip_turn else "image", count)
+        shape = Shape(count, clip_frames if clip_turn else 1, size, not of_latents, progress >= args.pixel_start)
+        told = training.update("clip" if clip_turn else "image", count, partial(counted.flops, shape))
         if training.logs:
             u = start.ranks.gathered(step.u.detach().float())
-            training.log(**told, **training.averages(5), **bit_report(u), **feed.told())
+            training.log(**told, **training.averages(5), **training.pace(), **bit_report(u), **feed.told())
             if training.seeing is not None:
                 training.seeing.histogram(training.step, "bit_balance", (u > 0).float().flatten(0, -2).mean(0))
         if training.saves:

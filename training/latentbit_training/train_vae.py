@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from .pixels import add_data, feed_of, sampler_of
 from .training import Start, Training, add_options
 from .vae import WanVae
 from .warm import warm_start_vae, with_blocks
+from .work import Counted, Shape, vae_step
 
 
 def noisy(latent: Tensor, strength: float) -> Tensor:
@@ -108,15 +110,17 @@ def train(args: argparse.Namespace, start: Start) -> WanVae:
         return loss, error
 
     run_objective = training.wrap(objective)
+    counted = Counted(vae_step, config, learns="vae")
     while training.goes_on:
         turn = feed.turn(training.progress >= args.clip_start)
         for video in feed.batch(training.parts(turn.samples)):
             with autocast(device, args.precision):
                 loss, error = run_objective(video.to(device, non_blocking=True))
             training.backward(loss, **{"clip_mse" if turn.clips else "image_mse": error})
-        told = training.update("clip" if turn.clips else "image", turn.samples)
+        shape = Shape(turn.samples, args.clip_frames if turn.clips else 1, turn.size)
+        told = training.update("clip" if turn.clips else "image", turn.samples, partial(counted.flops, shape))
         if training.logs:
-            training.log(**told, **training.averages(6), **feed.told())
+            training.log(**told, **training.averages(6), **training.pace(), **feed.told())
         if training.saves:
             training.save(before=before)
             averaged = training.averaged()

@@ -32,6 +32,7 @@ from .noise_scale import NoiseScale, square_of
 from .ranks import APART, PARALLEL, Parallel, Ranks, gathered_state, load_model, load_optimizer
 from .seeing import Seeing
 from .warm import Past
+from .work import Pace, peak_of
 
 Value = TypeVar("Value")
 
@@ -57,6 +58,8 @@ def add_options(p: argparse.ArgumentParser, rate: float) -> None:
     p.add_argument("--precision", choices=PRECISIONS, default="auto",
                    help="of what gains from bf16; auto: bf16 where the processor has instructions for it")
     p.add_argument("--threads", type=int, default=1, help="of each rank, on a CPU")
+    p.add_argument("--peak-tflops", type=float, metavar="N",
+                   help="what a device does at most, for the log's mfu; by default as the data sheets of some GPUs say")
     p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="compile the model")
     p.add_argument("--seed", type=int, default=1, help="of everything random")
     p.add_argument("--log-every", type=int, default=50, metavar="N", help="steps between lines of the log")
@@ -190,8 +193,11 @@ class Training(Generic[Model]):
         if self.ranks.first:
             self.seeing = start.seeing = Seeing(self.args.out, self.args.tensorboard, self.step)
         self.seconds = self.run.seconds
-        self._loss = 0.0
         self._passes = 0
+        peak = self.args.peak_tflops * 1e12 if self.args.peak_tflops else None
+        if peak is None and self.ranks.device.type == "cuda":
+            peak = peak_of(torch.cuda.get_device_name(self.ranks.device))
+        self._pace = Pace(peak * self.ranks.size if peak else None)
 
     def _take(self, state: dict[str, Any]) -> None:
         load_model(self.model, state["model"])
@@ -251,6 +257,7 @@ class Training(Generic[Model]):
         done = self.args.pause_steps and self.step - self.first_step >= self.args.pause_steps
         paused = done or self.run.paused(self.args.pause_after)
         self.seconds, ends = self.ranks.agreed(self.run.seconds, float(paused))
+        self._pace.begin()
         return self.progress < 1 and not ends
 
     @property
@@ -284,8 +291,8 @@ class Training(Generic[Model]):
             if math.isfinite(mean) and math.isfinite(norm):
                 self.noise.take(kind, samples // parts, mean, samples, norm**2)
 
-    def update(self, kind: str, samples: int) -> dict[str, float]:
-        """Ends a step of so many samples of a kind, all ranks together; returns what the log tells of it."""
+    def update(self, kind: str, samples: int, work: Callable[[], float] | None = None) -> dict[str, float]:
+        """Ends a step of so many samples of a kind, whose FLOP `work` counts, of all ranks; what the log tells."""
         rate = self.schedule.rate(self.step, self.seconds)
         norm = descend(self.optimizer, rate)
         self._take_noise(kind, samples, norm)
@@ -293,6 +300,7 @@ class Training(Generic[Model]):
             self.ema.update(self.model, self.step)
         self.step += 1
         self._passes = 0
+        self._pace.end(samples, work)
         if self.seeing is not None:
             self.seeing.advance(self.progress, self.step, f"rate {rate:.2g} norm {norm:.2g}")
         return {"rate": round(rate, 6), "norm": round(norm, 3), **self.noise.told()}
@@ -303,6 +311,10 @@ class Training(Generic[Model]):
         self._sums = {}
         means = self.ranks.means(list(own.values()))
         return {name: round(value, digits) for name, value in zip(own, means, strict=True)}
+
+    def pace(self) -> dict[str, float]:
+        """How fast the steps since the last line of the log went."""
+        return self._pace.told()
 
     @property
     def logs(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from latentbit_training.tokenizer import Tokenizer
 from latentbit_training.vae import WanVae
 
 Frames = npt.NDArray[np.uint8]
+ROOT = Path(__file__).parents[2]
+COMMAND = next((path for path in (Path(os.environ.get("LATENTBIT", "-")), ROOT / "target" / "release" / "latentbit",
+                                  ROOT / "target" / "debug" / "latentbit") if path.is_file()), None)
+"""The codec's command, where it is built."""
 CLIP_FRAMES, CLIP_SIZE = 20, (48, 64)
 
 
@@ -117,3 +123,23 @@ def trained(cached: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
                          "--image-batch", "4", "--clip-batch", "1"]
     train_tokenizer.main([*tokenizer_command, "--out", str(folder / "tokenizer"), "--steps", "12"])
     return Trained(folder / "vae", folder / "tokenizer", vae_command, tokenizer_command)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty hub: what it has and was asked for (`python/tests/hub_server.py`)."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="huggingface_hub is not installed")
+    spec = importlib.util.spec_from_file_location("hub_server", ROOT / "python" / "tests" / "hub_server.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.hub_server() as (endpoint, handler):
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        # Read once, when the library is loaded.
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+                            endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
+        yield handler

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import Trained, picture, write_clip
+from conftest import COMMAND, Trained, picture, write_clip
 from PIL import Image
 from torch import Tensor
 
 from latentbit_training import export, measure
 from latentbit_training.metrics import Meter, rounded, ssim
-
-ROOT = Path(__file__).parents[2]
-COMMAND = next((path for path in (Path(os.environ.get("LATENTBIT", "-")), ROOT / "target" / "release" / "latentbit",
-                                  ROOT / "target" / "debug" / "latentbit") if path.is_file()), None)
 
 
 def plain_ssim(a: np.ndarray, b: np.ndarray) -> float:

@@ -64,7 +64,8 @@ def two_ranks(commands: list[list[str]]) -> list[subprocess.CompletedProcess[str
 
 def curve(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "minutes" and not k.endswith("noise_scale")}
+    apart = ("minutes", "tflops", "per_second", "noise_scale")
+    return [{k: v for k, v in line.items() if not k.endswith(apart)}
             for line in lines if "norm" in line]
 
 

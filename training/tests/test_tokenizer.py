@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from latentbit_training.evaluate import through_tokens
-from latentbit_training.tokenizer import Tokenizer, patchify, unpatchify
-from latentbit_training.train_tokenizer import join_chunks, split_chunks
+from latentbit_training.tokenizer import Tokenizer, join_chunks, patchify, split_chunks, unpatchify
 
 Make = Callable[..., Tokenizer]
 
