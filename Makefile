@@ -126,7 +126,7 @@ bench-archive: build wheel $(VENV)/.training-packages ## Compare archiving with 
 # --- Check ---
 
 .PHONY: test
-test: setup check-fmt lint-rust lint-shell check-workflows docs test-rust check-targets check-fuzz check-deps lint-python test-scripts test-training test-python test-web-if-possible ## Run all checks and tests
+test: setup check-fmt lint-rust lint-shell check-workflows docs test-rust check-targets check-fuzz check-capi-header check-deps lint-python test-scripts test-training test-python test-web-if-possible ## Run all checks and tests
 
 .PHONY: torture
 torture: setup-system ## Damage the conformance files in every byte and bit
@@ -158,12 +158,14 @@ fmt: setup-rust ## Format the Rust code
 	cargo fmt --all
 	cargo fmt --all --manifest-path fuzz/Cargo.toml
 	cargo fmt --all --manifest-path web/reader/Cargo.toml
+	cargo fmt --all --manifest-path capi/header/Cargo.toml
 
 .PHONY: check-fmt
 check-fmt: setup-rust ## Check the format of the Rust code
 	cargo fmt --all --check
 	cargo fmt --all --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --all --manifest-path web/reader/Cargo.toml --check
+	cargo fmt --all --manifest-path capi/header/Cargo.toml --check
 
 .PHONY: lint
 lint: lint-rust lint-python lint-shell ## Run clippy, ruff, mypy and shellcheck
@@ -214,6 +216,14 @@ fuzz: setup-system ## Run each fuzz target for a minute; needs cargo-fuzz
 .PHONY: check-fuzz
 check-fuzz: setup-system ## Check that the fuzz targets compile
 	RUSTFLAGS="--cfg fuzzing" cargo check --manifest-path fuzz/Cargo.toml --locked
+
+.PHONY: capi-header
+capi-header: setup-rust ## Make the header of the library for C anew
+	cargo run --quiet --locked --manifest-path capi/header/Cargo.toml -- --write
+
+.PHONY: check-capi-header
+check-capi-header: setup-rust ## Check that the header of the library for C is that of its sources
+	cargo run --quiet --locked --manifest-path capi/header/Cargo.toml
 
 .PHONY: check-deps
 check-deps: setup-deny ## Check licences and sources of the dependencies

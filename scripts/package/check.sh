@@ -20,7 +20,7 @@ fail() {
 scripts/package/halves.sh
 rm -f "$target"/package/latentbit*.crate
 # Installing builds every crate from its package, which is what --no-verify leaves out.
-cargo package --workspace --exclude latentbit-python --no-verify --allow-dirty --locked "$@"
+cargo package --workspace --exclude latentbit-python --exclude latentbit-capi --no-verify --allow-dirty --locked "$@"
 
 for crate in "$target"/package/latentbit*.crate; do
   name=$(basename "$crate")
