@@ -105,7 +105,10 @@ unsafe impl Sized for Picture {
 
 /// When frames are shown: noted where chunks are read, and asked where frames come out.
 #[derive(Clone, Default)]
-struct Shown(Arc<Mutex<VecDeque<(Range<u64>, Times)>>>);
+struct Shown(Arc<Mutex<VecDeque<Noted>>>);
+
+/// The frames of a chunk, and when they are shown.
+type Noted = (Range<u64>, Times);
 
 impl Shown {
     fn note(&self, frames: Range<u64>, times: Times) {
@@ -303,8 +306,9 @@ pub unsafe extern "C" fn lbit_decoder_open(
     decoder: *mut *mut Decoder,
 ) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         unsafe { expect(decoder, "decoder")? };
+        // SAFETY: as the header asks of the caller.
         let (file, model) = unsafe { (borrowed(file, "file")?, borrowed(model, "model")?) };
         let options = match options.is_null() {
             true => DecodeOptions {
@@ -317,9 +321,11 @@ pub unsafe extern "C" fn lbit_decoder_open(
                 bits: 0,
                 reserved: 0,
             },
+            // SAFETY: as the header asks of the caller.
             false => unsafe { read(options, "options")? },
         };
         let opened = Decoder::new(file.0.clone(), &model.bundle, &options)?;
+        // SAFETY: as the header asks of the caller.
         unsafe { give(decoder, opened, "decoder")? };
         Ok(LBIT_OK)
     })
@@ -329,9 +335,10 @@ pub unsafe extern "C" fn lbit_decoder_open(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lbit_decoder_next(decoder: *mut Decoder, frame: *mut Picture) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         let decoder = unsafe { borrowed_mut(decoder, "decoder")? };
         // A frame that cannot be handed over is not taken.
+        // SAFETY: as the header asks of the caller.
         unsafe { fill(frame, &NO_PICTURE, "frame")? };
         let Some((index, fidelity, picture)) = decoder.next()? else {
             return Ok(LBIT_END);
@@ -356,6 +363,7 @@ pub unsafe extern "C" fn lbit_decoder_next(decoder: *mut Decoder, frame: *mut Pi
             },
             ..NO_PICTURE
         };
+        // SAFETY: as the header asks of the caller.
         unsafe { fill(frame, &given, "frame")? };
         Ok(LBIT_OK)
     })

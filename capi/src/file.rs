@@ -269,13 +269,15 @@ impl Opened {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lbit_file_open(path: *const c_char, flags: u32, file: *mut *mut File) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         unsafe { expect(file, "file")? };
+        // SAFETY: as the header asks of the caller.
         let path = unsafe { pointers::path(path, "path")? };
         let place = path.display().to_string();
         let source = Source::open(&path)
             .map_err(|error| Failure::new(LBIT_ERROR_IO, format!("{place}: cannot open: {error}")))?;
         let opened = Opened::new(source, place, flags)?;
+        // SAFETY: as the header asks of the caller.
         unsafe { give(file, File(Arc::new(opened)), "file")? };
         Ok(LBIT_OK)
     })
@@ -290,7 +292,7 @@ pub unsafe extern "C" fn lbit_file_open_memory(
     file: *mut *mut File,
 ) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         unsafe { expect(file, "file")? };
         let bytes = match length {
             0 => Vec::new(),
@@ -299,10 +301,12 @@ pub unsafe extern "C" fn lbit_file_open_memory(
                 if isize::try_from(length).is_err() {
                     return Err(Failure::argument(format!("length: {length} is too large")));
                 }
+                // SAFETY: as the header asks of the caller.
                 unsafe { std::slice::from_raw_parts(data, length) }.to_vec()
             }
         };
         let opened = Opened::new(Source::Bytes(bytes), "memory".to_owned(), flags)?;
+        // SAFETY: as the header asks of the caller.
         unsafe { give(file, File(Arc::new(opened)), "file")? };
         Ok(LBIT_OK)
     })
@@ -322,8 +326,9 @@ pub unsafe extern "C" fn lbit_file_free(file: *mut File) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lbit_file_info(file: *const File, info: *mut Info) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         let file = unsafe { borrowed(file, "file")? };
+        // SAFETY: as the header asks of the caller.
         unsafe { fill(info, &file.0.info(), "info")? };
         Ok(LBIT_OK)
     })
@@ -343,11 +348,12 @@ pub unsafe extern "C" fn lbit_file_model_name(file: *const File) -> *const c_cha
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lbit_file_chunk(file: *const File, number: u64, chunk: *mut ChunkFacts) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         let file = unsafe { borrowed(file, "file")? };
         let Ok(found) = file.0.chunk(number) else {
             return Ok(LBIT_END);
         };
+        // SAFETY: as the header asks of the caller.
         unsafe { fill(chunk, &file.0.facts(found), "chunk")? };
         Ok(LBIT_OK)
     })
@@ -368,7 +374,7 @@ pub unsafe extern "C" fn lbit_file_tokens(
     capacity: usize,
 ) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         let opened = &unsafe { borrowed(file, "file")? }.0;
         let info = opened.chunk(number)?;
         if info.is_lost() {

@@ -24,10 +24,11 @@ pub unsafe extern "C" fn lbit_model_open(
     model: *mut *mut Model,
 ) -> c_int {
     run(|| {
-        // SAFETY: as the header asks of the caller, here and below.
+        // SAFETY: as the header asks of the caller.
         unsafe { expect(model, "model")? };
         let device = match device.is_null() {
             true => "auto",
+            // SAFETY: as the header asks of the caller.
             false => unsafe { text(device, "device")? },
         };
         let device: Device = device.parse().map_err(|error| Failure::codec(&error, "device"))?;
@@ -37,6 +38,7 @@ pub unsafe extern "C" fn lbit_model_open(
             true => Bundle::embedded_with(Halves::Decoder, &device, dtype)
                 .map_err(|error| place(error, "the built-in model"))?,
             false => {
+                // SAFETY: as the header asks of the caller.
                 let path = unsafe { pointers::path(path, "path")? };
                 Bundle::open_with(&path, Halves::Decoder, &device, dtype)
                     .map_err(|error| place(error, &path.display().to_string()))?
@@ -47,6 +49,7 @@ pub unsafe extern "C" fn lbit_model_open(
             bundle: Arc::new(bundle),
             name,
         };
+        // SAFETY: as the header asks of the caller.
         unsafe { give(model, opened, "model")? };
         Ok(LBIT_OK)
     })

@@ -117,6 +117,7 @@ pub unsafe trait Sized {
 /// # Safety
 /// Unless it is null, `pointer` must be valid for reading as many bytes as its `size` says.
 pub unsafe fn read<T: Sized + Copy>(pointer: *const T, name: &str) -> Result<T, Failure> {
+    // SAFETY: as the caller promises.
     let size = unsafe { size_of_caller::<T>(pointer.cast(), name)? };
     let mut ours = std::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the caller has `size` bytes there, and no more are read than ours has.
@@ -141,6 +142,7 @@ pub unsafe fn read<T: Sized + Copy>(pointer: *const T, name: &str) -> Result<T, 
 /// # Safety
 /// Unless it is null, `pointer` must be valid for reading and writing as many bytes as its `size` says.
 pub unsafe fn fill<T: Sized + Copy>(pointer: *mut T, value: &T, name: &str) -> Result<(), Failure> {
+    // SAFETY: as the caller promises.
     let size = unsafe { size_of_caller::<T>(pointer.cast_const().cast(), name)? };
     let front = size_of::<usize>();
     let bytes = size.min(size_of::<T>()) - front;
@@ -225,7 +227,7 @@ mod tests {
             );
             // One that was built before the second field came.
             newer.ours.size = Ours::LEAST;
-            assert_eq!((*read(pointer, "a").as_ref().unwrap()).second, 0);
+            assert_eq!(read(pointer, "a").unwrap().second, 0);
             (*pointer).second = 9;
             fill(pointer, &value, "a").unwrap();
             assert_eq!(((*pointer).first, (*pointer).second), (7, 9));

@@ -149,7 +149,7 @@ fn text(output: &Output) -> (String, String) {
 #[test]
 fn a_program_in_c_reads_and_decodes() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = Arc::new(Bundle::open(&model(), &Device::Cpu, Device::Cpu.dtype().unwrap()).unwrap());
+    let bundle = Arc::new(Bundle::open(model(), &Device::Cpu, Device::Cpu.dtype().unwrap()).unwrap());
     let whole = encoded(&bundle);
     let program = compile(&folder, "examples/dump.c");
     let run = |bytes: &[u8]| {
@@ -193,7 +193,7 @@ fn a_program_in_c_reads_and_decodes() {
 #[test]
 fn what_is_wrong_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let bundle = Arc::new(Bundle::open(&model(), &Device::Cpu, Device::Cpu.dtype().unwrap()).unwrap());
+    let bundle = Arc::new(Bundle::open(model(), &Device::Cpu, Device::Cpu.dtype().unwrap()).unwrap());
     let path = folder.path().join("a.lbit");
     std::fs::write(&path, encoded(&bundle)).unwrap();
     let program = compile(&folder, "tests/refusals.c");
