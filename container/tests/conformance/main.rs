@@ -35,10 +35,14 @@ fn all() -> Vec<File> {
 
 /// What is expected of a file, as its JSON file has it.
 fn expected(file: &File) -> String {
+    expected_of(file.what, &file.bytes)
+}
+
+fn expected_of(what: &str, bytes: &[u8]) -> String {
     let outcome = serde_json::json!({
-        "what": file.what,
-        "strict": summary::strict_error(&file.bytes),
-        "recover": summary::summary(&file.bytes),
+        "what": what,
+        "strict": summary::strict_error(bytes),
+        "recover": summary::summary(bytes),
     });
     serde_json::to_string_pretty(&outcome).unwrap() + "\n"
 }
@@ -107,4 +111,34 @@ fn classes_are_what_they_say() {
             file.name
         );
     }
+}
+
+/// What released versions wrote, made by `scripts/release/corpus.py`.
+#[test]
+fn releases_are_read() {
+    let releases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/releases");
+    let files = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.collect::<BTreeSet<_>>()
+    };
+    let mut read = 0;
+    for folder in files(&releases).iter().filter(|path| path.is_dir()) {
+        let manifest = fs::read(folder.join("release.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        for path in files(folder) {
+            if path.extension() != Some("lbit".as_ref()) {
+                continue;
+            }
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let what = manifest["files"][name]["made_by"].as_str().unwrap();
+            let found = expected_of(what, &fs::read(&path).unwrap());
+            let json = path.with_extension("json");
+            if std::env::var_os("LATENTBIT_WRITE_RELEASES").is_some() && !json.exists() {
+                fs::write(&json, &found).unwrap();
+            }
+            assert_eq!(found, fs::read_to_string(&json).unwrap(), "{}", path.display());
+            read += 1;
+        }
+    }
+    assert!(read > 0);
 }

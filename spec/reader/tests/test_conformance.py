@@ -1,4 +1,5 @@
-"""The conformance files, as this reader sees them, and as the first one does: `testdata/conformance/*/*.json`."""
+"""The conformance files, and what releases wrote, as this reader sees them and as the first one does: the JSON beside
+each."""
 
 from __future__ import annotations
 
@@ -11,8 +12,12 @@ import pytest
 from lbit import read, summary
 from scan import File
 
-FOLDER = Path(__file__).parents[3] / "testdata" / "conformance"
-FILES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("*/*.lbit"))
+FOLDER = Path(__file__).parents[3] / "testdata"
+FILES = sorted(
+    path.relative_to(FOLDER).with_suffix("").as_posix()
+    for pattern in ("conformance/*/*.lbit", "releases/*/*.lbit")
+    for path in FOLDER.glob(pattern)
+)
 
 STREAM_KEYS = (
     *("width", "height", "bits", "frames", "frame_rate", "frame_duration", "pixel_aspect", "chunk_latent_frames"),
@@ -25,9 +30,8 @@ CHUNK_KEYS = (
     *("grid", "sha256", "depths", "depths_sha256"),
 )
 
-def facts(path: Path) -> dict[str, Any]:
+def facts(data: bytes) -> dict[str, Any]:
     """What this reader finds, in the words of the first one as far as both say it."""
-    data = path.read_bytes()
     strict, file = read(data).error, read(data, recover=True)
     result = summary(file)
     missing = result["missing"] + [
@@ -65,8 +69,8 @@ def how_it_ended(file: File) -> str | None:
     return "truncated" if file.totals is None else None
 
 
-def facts_of_the_first(path: Path) -> dict[str, Any]:
-    whole = json.loads(path.read_text(encoding="utf-8"))
+def facts_of_the_first(whole: dict[str, Any]) -> dict[str, Any]:
+    """The same of its JSON."""
     found = whole["recover"]
     return {
         "strict": whole["strict"],
@@ -78,8 +82,12 @@ def facts_of_the_first(path: Path) -> dict[str, Any]:
         "chunks": [[c[key] for key in (*CHUNK_KEYS, "offset")] for c in found["chunks"]],
         "lost": [[lost["offset"], lost["bytes"], lost["kind"]] for lost in found["lost"]],
         "missing": sorted([m["stream"], m["chunks"], m["frames"]] for m in found["missing"]),
+        # A later value of a key replaces an earlier one (§7.2).
         "metadata": sorted(
-            [str(m["stream"]), key, value] for m in found["metadata"] for key, value in m["entries"]
+            [*key, value]
+            for key, value in {
+                (str(m["stream"]), key): value for m in found["metadata"] for key, value in m["entries"]
+            }.items()
         ),
         "chapters": [[c["start"], c["end"], c["title"]] for c in found["chapters"]],
         "packets": sorted(
@@ -91,13 +99,17 @@ def facts_of_the_first(path: Path) -> dict[str, Any]:
 
 
 def test_there_are_files() -> None:
-    assert FILES
+    assert {name.split("/")[0] for name in FILES} == {"conformance", "releases"}
+
+
+def differences(data: bytes, theirs: dict[str, Any]) -> dict[str, Any]:
+    """What the readers disagree on, first this one's view."""
+    mine, others = json.loads(json.dumps(facts(data))), facts_of_the_first(theirs)
+    return {key: (mine[key], others[key]) for key in others if mine[key] != others[key]}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_both_readers_agree(name: str) -> None:
     path = FOLDER / name
-    mine = json.loads(json.dumps(facts(path.with_suffix(".lbit"))))
-    theirs = facts_of_the_first(path.with_suffix(".json"))
-    different = {key for key in theirs if mine[key] != theirs[key]}
-    assert not different, {key: (mine[key], theirs[key]) for key in different}
+    theirs = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert not differences(path.with_suffix(".lbit").read_bytes(), theirs)
