@@ -119,10 +119,12 @@ fn run<R: Read>(mut input: R, limits: &Limits, mut lenient: Parser) -> Result<Ve
     found.version = lenient.version();
     found.totals = lenient.ended().map(<[Totals]>::to_vec);
     found.status = lenient.status();
-    if found.is_whole()
-        && let Some(error) = strict.error
-    {
-        found.problems.push(error);
+    // What is wrong with the index is, also where the file holds places of lost chunks.
+    if found.problems.is_empty() {
+        let error = strict
+            .index_error
+            .or(strict.error.filter(|_| found.lost_chunks == 0));
+        error.into_iter().for_each(|error| found.problems.push(error));
     }
     Ok(found)
 }
@@ -156,6 +158,8 @@ struct Strict {
     parser: Parser,
     chunks: Vec<ChunkInfo>,
     error: Option<Error>,
+    /// Of a file without any other.
+    index_error: Option<Error>,
 }
 
 impl Strict {
@@ -167,11 +171,12 @@ impl Strict {
             parser,
             chunks: Vec::new(),
             error: None,
+            index_error: None,
         }
     }
 
     fn run(&mut self) {
-        while self.error.is_none() {
+        while self.error.is_none() && self.index_error.is_none() {
             match self.parser.poll() {
                 Ok(Next::Event(Event::Stored(_))) => {
                     self.chunks.extend(self.parser.last_chunk().copied());
@@ -179,7 +184,7 @@ impl Strict {
                 Ok(Next::Event(_)) => {}
                 Ok(Next::NeedInput) => return,
                 Ok(Next::End) => {
-                    self.error = self.compare_index().err();
+                    self.index_error = self.compare_index().err();
                     return;
                 }
                 Err(error) => self.error = Some(error),

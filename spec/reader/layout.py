@@ -121,9 +121,51 @@ class Fields:
         require(self.left() == 0, "something follows the last field")
 
 
-def crc(data: bytes) -> int:
-    """§3.3: zlib's CRC-32 is CRC-32/ISO-HDLC."""
-    return zlib.crc32(data)
+def crc(data: bytes, before: int = 0) -> int:
+    """§3.3: zlib's CRC-32 is CRC-32/ISO-HDLC. That of what came before the data, if anything did, is `before`."""
+    return zlib.crc32(data, before)
+
+
+def _times(a: int, b: int) -> int:
+    """The product of two polynomials modulo that of the CRC, both reflected: bit 31 is the coefficient of x^0."""
+    product = 0
+    while a:
+        if a >> 31:
+            product ^= b
+        a = a << 1 & 0xFFFF_FFFF
+        b = b >> 1 ^ 0xEDB8_8320 if b & 1 else b >> 1
+    return product
+
+
+class Checksums:
+    """Checksums of any stretches of some bytes, at a bounded cost for each (§9.1): that of a stretch follows from those
+    of the bytes before its start and before its end."""
+
+    BLOCK = 256
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.blocks = [0]  # of all bytes before each block, as far as they were asked for
+        self.powers = [1 << 30]  # x to the power of 1, 2, 4, 8, ...
+
+    def before(self, end: int) -> int:
+        while len(self.blocks) <= end // self.BLOCK:
+            at = (len(self.blocks) - 1) * self.BLOCK
+            self.blocks.append(crc(self.data[at : at + self.BLOCK], self.blocks[-1]))
+        whole = end // self.BLOCK
+        return crc(self.data[whole * self.BLOCK : end], self.blocks[whole])
+
+    def of(self, start: int, end: int) -> int:
+        if end - start <= 2 * self.BLOCK:
+            return crc(self.data[start:end])
+        shift, bits, number = 1 << 31, 8 * (end - start), 0
+        while bits:
+            if len(self.powers) == number:
+                self.powers.append(_times(self.powers[-1], self.powers[-1]))
+            if bits & 1:
+                shift = _times(shift, self.powers[number])
+            bits, number = bits >> 1, number + 1
+        return self.before(end) ^ _times(shift, self.before(start))
 
 
 def wrap(value: int) -> int:
@@ -414,13 +456,13 @@ def record_at(data: bytes, offset: int) -> Record:
     return Record(offset, name.decode("ascii"), version, flags, stream, length, sequence)
 
 
-def payload_of(data: bytes, record: Record) -> bytes:
+def payload_of(sums: Checksums, record: Record) -> bytes:
     """The payload, with the right checksum."""
+    data, payload = sums.data, record.payload
     require(record.end <= len(data), "the input ends in a record", "truncated")
-    payload = data[record.payload]
-    require(crc(payload) == int.from_bytes(data[record.end - CHECKSUM_BYTES : record.end], "little"),
-            "the checksum of a payload is wrong")  # fmt: skip
-    return payload
+    stored = int.from_bytes(data[record.end - CHECKSUM_BYTES : record.end], "little")
+    require(sums.of(payload.start, payload.stop) == stored, "the checksum of a payload is wrong")
+    return data[payload]
 
 
 def is_record(data: bytes, offset: int) -> bool:
@@ -559,15 +601,16 @@ def parse_index(payload: bytes, header: Header) -> list[Entry]:
     return entries
 
 
-def index_from_behind(data: bytes, header: Header) -> tuple[int, int, list[Entry]] | None:
+def index_from_behind(sums: Checksums, header: Header) -> tuple[int, int, list[Entry]] | None:
     """§8.3: offset, length and entries of the index that the tail at the end of the file points to."""
+    data = sums.data
     try:
         tail = record_at(data, max(0, len(data) - HEADER_BYTES - 12 - CHECKSUM_BYTES))
         require(tail.type == "tail" and tail.known and tail.length == 12, "no tail")
-        fields = Fields(payload_of(data, tail))
+        fields = Fields(payload_of(sums, tail))
         offset, length = fields.uint(8), fields.uint(4)
         record = record_at(data, offset)
         require(record.type == "indx" and record.known and record.end - offset == length, "no index")
-        return offset, length, parse_index(payload_of(data, record), header)
+        return offset, length, parse_index(payload_of(sums, record), header)
     except LbitError:
         return None

@@ -15,6 +15,7 @@ from layout import (
     NO_STREAM,
     TIMES,
     Chapter,
+    Checksums,
     Chunk,
     Entry,
     Fields,
@@ -43,7 +44,7 @@ from layout import (
     wrap,
 )
 
-ABOUT_NO_STREAM = ("HEAD", "ENDS", "chap", "head", "indx", "tail")  # §3.2
+OF_A_STREAM = ("CHNK", "pack")  # §3.2
 BEFORE_ENDS = ("CHNK", "ENDS", "pack")  # §2, rule 3 and the picture above it
 
 
@@ -105,6 +106,7 @@ class Scan:
 
     def __init__(self, data: bytes, limits: Limits, recover: bool) -> None:
         self.data, self.limits, self.recover = data, limits, recover
+        self.sums = Checksums(data)
         self.metadata_bytes = self.metadata_entries = 0
         self.file = File()
         self.header: Header
@@ -147,7 +149,7 @@ class Scan:
             record = record_at(self.data, offset)
             require(record.type == "HEAD", "the first record is not HEAD")
             self.check_known(record)
-            self.set_header(parse_header(payload_of(self.data, record), self.limits))
+            self.set_header(parse_header(payload_of(self.sums, record), self.limits))
             return offset
         except LbitError as error:
             self.fault(error, offset, record)
@@ -157,7 +159,7 @@ class Scan:
             try:
                 require(record.type in ("HEAD", "head") and record.known, "not a header")
                 self.check_known(record)
-                self.set_header(parse_header(payload_of(self.data, record), self.limits))
+                self.set_header(parse_header(payload_of(self.sums, record), self.limits))
                 return len(MAGIC) if whole_magic else 0
             except LbitError as error:
                 if error.kind in ("unsupported", "limits"):
@@ -188,7 +190,7 @@ class Scan:
             self.check_known(record)
             if record.end > len(self.data) and self.file.totals is not None:
                 self.check_place(record)
-            payload = payload_of(self.data, record)
+            payload = payload_of(self.sums, record)
             search_from, go_on = None, record.end
             self.take(record, payload)
         except LbitError as error:
@@ -215,14 +217,19 @@ class Scan:
         if not record.known:
             return
         name, ended = record.type, self.file.totals is not None
+        if self.is_of_unknown_kind(record):  # §4.1
+            return
         require(name != "HEAD" or not self.head_seen, "a second HEAD")
         require(name not in BEFORE_ENDS or not ended, f"{name} after ENDS")
         require(name not in ("indx", "tail") or ended, f"{name} before ENDS")
         require(name != "indx" or self.index_record is None, "a second index")
-        if name in ABOUT_NO_STREAM:
-            require(record.stream == NO_STREAM, f"{name} is of a stream")
-        elif name != "meta" or record.stream != NO_STREAM:
+        if name in OF_A_STREAM or name == "meta" and record.stream != NO_STREAM:
             require(record.stream < len(self.tracks), f"{name} is of no stream")
+
+    def is_of_unknown_kind(self, record: Record) -> bool:
+        streams = self.header.streams
+        stream = streams[record.stream] if record.stream < len(streams) else None
+        return record.type in OF_A_STREAM and isinstance(stream, UnknownStream)
 
     def take(self, record: Record, payload: bytes) -> None:
         """Reads a record whose checksums are right."""
@@ -463,7 +470,7 @@ class Scan:
         """§8.3: a reader that seeks finds the same index."""
         record = self.index_record
         if self.file.error is None and self.tail_seen and record and record.known:
-            behind = index_from_behind(self.data, self.header)
+            behind = index_from_behind(self.sums, self.header)
             assert behind == (record.offset, record.end - record.offset, self.file.index)
 
 

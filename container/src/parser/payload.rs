@@ -87,6 +87,13 @@ impl Parser {
         let offset = self.input.offset();
         let (stream, number) = (record.stream, Some(record.sequence));
         let in_file = |broken: Broken| broken.in_file(offset, number);
+        // Of a kind that this crate does not know, its chunks may not be what they seem.
+        if let Some(Stream::Unknown { .. }) = self
+            .header()
+            .and_then(|header| header.streams.get(stream.index()))
+        {
+            return Ok(Step::Again);
+        }
         if self.ended.is_some() && !self.any_order {
             return Err(in_file(Broken::new(
                 "record",
@@ -273,7 +280,11 @@ impl Parser {
             let (expected, found) = (text(&so_far), text(totals));
             return Err(in_file(Broken::new("totals of a stream", expected, found)));
         }
-        if let Some(promised) = promised.filter(|&promised| strict && promised != totals.frames) {
+        if packets.is_some() && totals.frames.0 != 0 {
+            let what = "number of frames of a stream of packets";
+            return Err(in_file(Broken::new(what, 0, totals.frames)));
+        }
+        if let Some(promised) = promised.filter(|&promised| promised != totals.frames) {
             let expected = format!("{promised} as in the header");
             return Err(in_file(Broken::new("number of frames", expected, totals.frames)));
         }

@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 
-from layout import Fields, LbitError, Limits, TokenStream, crc, find_record, index_from_behind, parse_header, record_at
+from layout import (
+    Checksums,
+    Fields,
+    LbitError,
+    Limits,
+    TokenStream,
+    crc,
+    find_record,
+    index_from_behind,
+    parse_header,
+    record_at,
+)
 from lbit import read, summary
 from scan import File, Missing
 from writer import (
@@ -112,8 +123,8 @@ def test_index_from_behind() -> None:
     writer = rich()
     file = read(writer.data)
     assert file.header
-    assert index_from_behind(writer.data, file.header) == (*writer.index_place, file.index)
-    assert index_from_behind(writer.data[:-1], file.header) is None
+    assert index_from_behind(Checksums(writer.data), file.header) == (*writer.index_place, file.index)
+    assert index_from_behind(Checksums(writer.data[:-1]), file.header) is None
 
 
 @pytest.mark.parametrize(
@@ -750,3 +761,12 @@ def test_exit_codes(tmp_path: Path, data: bytes, code: int) -> None:
 
 def test_no_such_file(tmp_path: Path) -> None:
     assert run(tmp_path / "none").returncode == 1
+
+
+def test_checksums_of_stretches() -> None:
+    chance = random.Random(3)
+    data = chance.randbytes(20_000)
+    sums = Checksums(data)
+    for _ in range(300):
+        start, end = sorted(chance.randrange(len(data) + 1) for _ in range(2))
+        assert sums.of(start, end) == crc(data[start:end])
