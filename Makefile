@@ -18,6 +18,13 @@ endif
 # Passed through the environment, so that names may contain any characters.
 export CLIP DATA
 
+# Of `make differential`: how many files, and where chance begins.
+MUTATIONS := 20000
+SEED := 1
+
+# Options of `make power-loss`: names of scenarios, --states N.
+POWER :=
+
 # Options of `make parity`; its own virtual environment keeps diffusers out of the other one.
 PARITY :=
 PARITY_VENV := target/parity/venv
@@ -136,6 +143,17 @@ torture: setup-system ## Damage the conformance files in every byte and bit
 archive-kills: setup-system ## Kill archive runs at 50 random moments for each format, and compare
 	LATENTBIT_KILLS=50 cargo test --release --locked -p latentbit --test e2e killed -- --nocapture
 
+.PHONY: power-loss
+power-loss: setup-system ## Cut the power, in a simulation, at every moment of what commands do to files; needs strace
+	cargo build --quiet --locked -p latentbit
+	python3 scripts/torture/power_loss.py target/debug/latentbit $(POWER)
+
+.PHONY: differential
+differential: $(VENV)/.training-packages ## Compare both readers on mutated files: MUTATIONS=20000 SEED=1
+	cargo build --quiet --locked -p latentbit-container --example verdicts
+	cd spec/reader && LATENTBIT_VERDICTS=$(CURDIR)/target/debug/examples/verdicts LATENTBIT_MUTATIONS=$(MUTATIONS) \
+		LATENTBIT_SEED=$(SEED) ../../$(PYTHON) -m pytest -q tests/test_differential.py
+
 .PHONY: conformance
 conformance: setup-system ## Rewrite the files of testdata/conformance
 	LATENTBIT_WRITE_CONFORMANCE=1 cargo test --locked -p latentbit-container --test conformance files_are
@@ -232,7 +250,8 @@ check-deps: setup-deny ## Check licences and sources of the dependencies
 .PHONY: test-scripts
 test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scripts and of the second reader
 	cd scripts && ../$(PYTHON) -m pytest -q
-	cd spec/reader && ../../$(PYTHON) -m pytest -q
+	cargo build --quiet --locked -p latentbit-container --example verdicts
+	cd spec/reader && LATENTBIT_VERDICTS=$(CURDIR)/target/debug/examples/verdicts ../../$(PYTHON) -m pytest -q
 
 .PHONY: test-training
 test-training: $(VENV)/.training-packages ## Run the tests of the training recipe

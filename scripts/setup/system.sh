@@ -23,6 +23,7 @@ has_libclang() {
 need_command c++ build-essential
 need_command pkg-config pkg-config
 need_command ffmpeg ffmpeg
+need_command strace strace
 need_library libavcodec
 need_library libavfilter
 need_library libavformat
