@@ -10,7 +10,7 @@ use latentbit_container::{Compression, WriterOptions};
 use crate::streaming::lbit_input::WantedFrames;
 use latentbit_media::{
     Crop, Filters, FpsMode, InputOptions, OutputOptions, PixelLayout, Rational, RawFormat, Resize, Start,
-    VideoInfo, parse_rate,
+    VideoInfo, parse_rate, path_of,
 };
 
 /// Headings of `--help`, man pages and `docs/cli.md`: options are grouped by purpose. Those of all commands come last.
@@ -205,7 +205,7 @@ pub struct CarryArgs {
 #[command(next_help_heading = headings::MODEL)]
 pub struct ModelArgs {
     /// Model to use instead of the built-in one: a path, or a name that `latentbit models list` prints.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", value_parser = path)]
     pub model: Option<PathBuf>,
 
     /// Where to compute: auto (a GPU if this build can use one and there is one, else the CPU), cpu, cuda or cuda:N.
@@ -357,7 +357,7 @@ pub struct ConcealArgs {
     pub conceal: Option<ConcealChoice>,
 
     /// Predictor for maskgit to use instead of the built-in one: a file that `training/` made for this model.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub predictor: Option<PathBuf>,
 
     /// Passes of maskgit through the predictor for each lost chunk.
@@ -386,7 +386,7 @@ pub struct ModelNameArgs {
 #[command(next_help_heading = headings::PREDICTOR)]
 pub struct FillArgs {
     /// Predictor to use instead of the built-in one: a file that `training/` made for this model.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     pub predictor: Option<PathBuf>,
 
     /// Passes through the predictor for each chunk: in each the surest tokens are settled.
@@ -456,6 +456,11 @@ pub enum DtypeChoice {
     F32,
     /// IEEE half precision operands, f32 sums; on GPUs only.
     F16,
+}
+
+/// A path that is opened by others than `latentbit-media`.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(path_of(text))
 }
 
 pub fn bytes(text: &str) -> Result<u64, String> {

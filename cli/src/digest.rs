@@ -1,5 +1,6 @@
 //! SHA-256 of what is read, and digests as text.
 
+use latentbit_media::path_of;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -36,7 +37,7 @@ impl<R: Read> Digested<R> {
 impl Digested<File> {
     /// Opens the file at `path`.
     pub fn open(path: &str) -> Result<Self, MediaError> {
-        let file = File::open(path).map_err(|error| MediaError::io(path, "open", error))?;
+        let file = File::open(path_of(path)).map_err(|error| MediaError::io(path, "open", error))?;
         Ok(Self::new(file))
     }
 }

@@ -10,8 +10,15 @@ fn acts(character: char) -> bool {
         // Direction of text, and what is not seen at all.
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
         '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => true,
+        // Bytes of names that are no UTF-8.
+        '\u{ef80}'..='\u{efff}' => true,
         other => other.is_control(),
     }
+}
+
+/// A text for people: `\u202e` and the like for characters that act, and `\xff` for bytes of names that are no UTF-8.
+pub fn shown(text: &str) -> String {
+    escaped(&latentbit_media::shown(text))
 }
 
 /// The text with `\u202e` and the like for characters that act. Inside of JSON it means the same as before.
@@ -47,7 +54,7 @@ impl<W: Write> Escaping<W> {
 impl<W: Write> Write for Escaping<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let parts = text.split('\x1b').map(escaped);
+        let parts = text.split('\x1b').map(shown);
         let text = parts.collect::<Vec<_>>().join(match self.colours {
             true => "\x1b",
             false => "\\u001b",
@@ -80,6 +87,10 @@ mod tests {
             .write_all("\x1b[31mERROR\x1b[0m \u{202e}x".as_bytes())
             .unwrap();
         assert_eq!(out, b"\x1b[31mERROR\x1b[0m \\u202ex");
+        out.clear();
+        let name = latentbit_media::text_of("caf\u{ef80}");
+        Escaping::new(&mut out, false).write_all(name.as_bytes()).unwrap();
+        assert_eq!(out, br"caf\xee\xbe\x80");
         out.clear();
         Escaping::new(&mut out, false).write_all(b"\x1b[31m").unwrap();
         assert_eq!(out, b"\\u001b[31m");

@@ -126,7 +126,6 @@ impl Exit {
 
     fn of_media(error: &MediaError) -> Self {
         match error.kind() {
-            MediaErrorKind::BrokenPipe if error.place() == "stdout" => Self::Success,
             MediaErrorKind::Truncated { .. } => Self::Truncated,
             MediaErrorKind::Invalid => Self::Damaged,
             MediaErrorKind::Usage => Self::Usage,
@@ -167,7 +166,7 @@ mod tests {
         let io = |kind: std::io::ErrorKind| MediaError::io("stdout", "write", kind.into());
         let cases = [
             (anyhow::Error::from(UsageError("x".into())), Exit::Usage),
-            (io(std::io::ErrorKind::BrokenPipe).into(), Exit::Success),
+            (io(std::io::ErrorKind::BrokenPipe).into(), Exit::Error),
             (io(std::io::ErrorKind::StorageFull).into(), Exit::Error),
             (
                 MediaError::new(MediaErrorKind::Truncated { frames: 3 }, "a", "b").into(),

@@ -1,5 +1,6 @@
 //! Latents and frames as files of safetensors: `latents` and `frames`, each [1, C, T, H, W].
 
+use latentbit_media::path_of;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -43,7 +44,7 @@ impl TensorFile {
     pub fn open(path: &str) -> anyhow::Result<Self> {
         let failed = |error| MediaError::io(path, "read", error);
         let invalid = |message: String| MediaError::new(MediaErrorKind::Invalid, path, message);
-        let mut file = File::open(path).map_err(|error| MediaError::io(path, "open", error))?;
+        let mut file = File::open(path_of(path)).map_err(|error| MediaError::io(path, "open", error))?;
         let len = file.metadata().map_err(failed)?.len();
         let mut size = [0; 8];
         file.read_exact(&mut size).map_err(failed)?;

@@ -20,7 +20,7 @@ mod several;
 mod streaming;
 mod tokens;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use latentbit_codec::EndingAllocator;
@@ -35,7 +35,10 @@ static ALLOCATOR: EndingAllocator = EndingAllocator;
 fn main() -> ExitCode {
     latentbit_codec::return_large_blocks();
     EndingAllocator::at_the_end(latentbit_media::remove_unfinished);
-    let arguments = commands::parse();
+    let arguments = match commands::parse() {
+        Ok(arguments) => arguments,
+        Err(other) => return told(&other).into(),
+    };
     start_log(&arguments);
     if arguments.trusted {
         limits::trust();
@@ -48,14 +51,29 @@ fn main() -> ExitCode {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
         .unwrap_or_else(|_| anyhow::bail!("this is a bug; please report it with what is printed above"));
     let exit = result.unwrap_or_else(|error| {
-        let exit = Exit::of(&error);
-        // Whoever closed the pipe has seen enough.
-        if exit != Exit::Success {
-            tracing::error!("{}", exit::message(&error));
-        }
-        exit
+        tracing::error!("{}", exit::message(&error));
+        Exit::of(&error)
     });
     exit.into()
+}
+
+/// Tells what clap has to say in the place of arguments: help and version on stdout, wrong usage on stderr.
+fn told(other: &clap::Error) -> Exit {
+    if other.use_stderr() {
+        let _ = other.print();
+        return Exit::Usage;
+    }
+    let printed = latentbit_media::stdout().and_then(|mut out| {
+        let printed = other.print().and_then(|()| out.flush());
+        printed.map_err(report::stdout_failed)
+    });
+    match printed {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            report::tell(&format!("error: {error}"));
+            Exit::Error
+        }
+    }
 }
 
 /// Messages go to stderr, so that stdout carries data only.
@@ -77,6 +95,8 @@ fn start_log(arguments: &Arguments) {
         .with_writer(move || Escaping::new(std::io::stderr(), colours))
         .with_ansi(colours)
         .without_time()
+        // It would tell them on stderr, which is what failed.
+        .log_internal_errors(false)
         .with_target(false);
     tracing_subscriber::registry()
         .with(filter.unwrap_or_else(|| Targets::new().with_default(level)))

@@ -1,5 +1,6 @@
 //! Resolves `--model` and `--device`, and loads the model.
 
+use latentbit_media::text_of;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ fn load_choice(choice: &Choice, args: &ModelArgs, halves: Halves) -> anyhow::Res
     };
     let bundle = match choice {
         Choice::Path(path) => {
-            Bundle::open_with(path, halves, &device, dtype).with_context(|| path.display().to_string())?
+            Bundle::open_with(path, halves, &device, dtype).with_context(|| text_of(&path))?
         }
         Choice::BuiltIn => built_in(halves, &device, dtype)?,
     };
@@ -104,7 +105,7 @@ pub fn find_predictor(path: Option<&Path>, bundle: &Bundle) -> anyhow::Result<Op
     let found = match path {
         Some(path) => {
             let predictor = Predictor::open(path, bundle, bundle.dtype());
-            Some(predictor.with_context(|| path.display().to_string())?)
+            Some(predictor.with_context(|| text_of(&path))?)
         }
         None => Predictor::embedded(bundle, bundle.dtype()).context("the built-in predictor")?,
     };
@@ -159,7 +160,7 @@ fn resolve_in(cache: &Cache, given: &Path) -> anyhow::Result<Choice> {
     };
     missing(format!(
         "{}: there is no such file, and it {}{advice}",
-        given.display(),
+        text_of(given),
         cache.lacks()?
     ))
 }

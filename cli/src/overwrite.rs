@@ -1,7 +1,7 @@
 //! Whether an output may be written.
 
+use latentbit_media::path_of;
 use std::io::IsTerminal;
-use std::path::Path;
 
 use crate::args::OutputArgs;
 use crate::exit::usage;
@@ -25,7 +25,7 @@ pub fn check(args: &OutputArgs) -> anyhow::Result<Decision> {
         return Ok(Decision::Write);
     }
     // Devices and pipes are there to be written to.
-    let exists = Path::new(&args.output).metadata().is_ok_and(|m| m.is_file());
+    let exists = path_of(&args.output).metadata().is_ok_and(|m| m.is_file());
     if !exists || args.overwrite {
         return Ok(Decision::Write);
     }
@@ -44,7 +44,7 @@ pub fn check_beside(path: &str, args: &OutputArgs) -> anyhow::Result<()> {
     if path == "-" && args.output == "-" {
         return usage("stdout carries the output already; name a file");
     }
-    let exists = path != "-" && Path::new(path).metadata().is_ok_and(|m| m.is_file());
+    let exists = path != "-" && path_of(path).metadata().is_ok_and(|m| m.is_file());
     if exists && !args.overwrite {
         anyhow::bail!("{path}: exists already; overwrite it with -y");
     }

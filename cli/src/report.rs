@@ -1,13 +1,16 @@
 //! Summaries as JSON, and what they share.
 
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Instant;
 
 use latentbit_codec::Bundle;
 use latentbit_codec::metrics::Quality;
 use latentbit_container::BundleId;
+use latentbit_media::{MediaError, stdout, text_of};
 use serde::Serialize;
 
-use crate::escape::escaped;
+use crate::escape::{escaped, shown};
 
 /// The bundle of a run.
 #[derive(Debug, Serialize)]
@@ -108,19 +111,39 @@ impl From<Quality> for QualityReport {
 pub fn print(report: &impl Serialize, stdout_is_data: bool) -> anyhow::Result<()> {
     let text = serde_json::to_string(report)?;
     if stdout_is_data {
-        eprintln!("{}", escaped(&text));
-        return Ok(());
+        let written = writeln!(std::io::stderr(), "{}", escaped(&text));
+        return written.map_err(|error| MediaError::io("stderr", "write", error).into());
     }
-    print_text(&text)
+    print_bytes(escaped(&text).as_bytes())
 }
 
-/// Prints a line on stdout. A closed pipe is no error.
+/// Prints a line on stdout.
 pub fn print_text(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{}", escaped(text)) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+    print_bytes(shown(text).as_bytes())
+}
+
+/// Prints a path on stdout: to programs as it is, whatever is in it; on a terminal as text.
+pub fn print_path(path: &Path) -> anyhow::Result<()> {
+    match std::io::stdout().is_terminal() {
+        true => print_text(&text_of(path)),
+        false => print_bytes(path.as_os_str().as_encoded_bytes()),
     }
+}
+
+fn print_bytes(line: &[u8]) -> anyhow::Result<()> {
+    let mut out = stdout()?;
+    let written = out.write_all(&[line, b"\n"].concat()).and_then(|()| out.flush());
+    Ok(written.map_err(stdout_failed)?)
+}
+
+/// Prints a line on stderr that is no message of the log. If that fails there is nobody to tell.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", shown(text));
+}
+
+/// Why nothing can be written to stdout.
+pub fn stdout_failed(error: std::io::Error) -> MediaError {
+    MediaError::io("stdout", "write", error)
 }
 
 /// The line that stands for `more` problems that are not told one by one.

@@ -6,6 +6,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 use crate::args::OutputArgs;
 use crate::exit::{Exit, message, usage};
 use crate::interrupt;
+use latentbit_media::{path_of, text_of};
 
 /// An input, and where its output goes.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub fn jobs<'a>(
     output: &OutputArgs,
     extension: impl Fn(&str) -> &'static str,
 ) -> anyhow::Result<Vec<Job<'a>>> {
-    let folder = Path::new(&output.output);
+    let folder = &path_of(&output.output);
     let named = output.output.ends_with(['/', MAIN_SEPARATOR]);
     if let [input] = inputs
         && !named
@@ -61,7 +62,7 @@ pub fn jobs<'a>(
             ));
         }
         let output = OutputArgs {
-            output: folder.join(name).display().to_string(),
+            output: text_of(folder.join(path_of(&name))),
             ..output.clone()
         };
         jobs.push(Job { input, output });

@@ -58,7 +58,7 @@ mod volume;
 pub use device::{CpuInfo, Cuda, Device};
 pub use error::{Error, Result};
 pub use frame::Frame;
-pub use kernels::{Dtype, EndingAllocator, OperatorTime, return_large_blocks};
+pub use kernels::{Dtype, EndingAllocator, OperatorTime, return_large_blocks, stdout_is_closed};
 pub use maskgit::Predictor;
 pub use model::Bundle;
 pub use volume::Volume;

@@ -1,6 +1,7 @@
 //! Files that appear under their name only when they are complete, and are on the disk by then.
 
 use crate::error::{MediaError, MediaErrorKind};
+use crate::name::{path_of, text_of};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -59,7 +60,7 @@ impl AtomicFile {
     pub fn new(path: &str) -> Result<Self, MediaError> {
         let failed = |e| MediaError::io(path, "write", e);
         // Renaming must replace the file behind a symbolic link, not the link.
-        let target = behind_links(Path::new(path)).map_err(failed)?;
+        let target = behind_links(&path_of(path)).map_err(failed)?;
         let temp = match fs::metadata(&target) {
             Ok(meta) if meta.is_dir() => return Err(failed(ErrorKind::IsADirectory.into())),
             Ok(meta) if !meta.is_file() => None,
@@ -116,7 +117,7 @@ impl AtomicFile {
                 name.push(extension);
             }
             self.target.set_file_name(name);
-            self.place = self.target.display().to_string();
+            self.place = text_of(&self.target);
         }
         self.place.clone()
     }
@@ -302,6 +303,18 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Stdout, for data and reports alike. Whoever writes to it flushes it, and tells errors.
+///
+/// # Errors
+/// [`MediaErrorKind::Io`] if it was closed when the program began.
+pub fn stdout() -> Result<io::Stdout, MediaError> {
+    if latentbit_codec::stdout_is_closed() {
+        let message = "it is closed, or open for reading only; send the output to a file or a pipe";
+        return Err(MediaError::new(MediaErrorKind::Io, "stdout", message));
+    }
+    Ok(io::stdout())
+}
+
 /// Where an output goes. A file gets its name when it is complete.
 pub struct Target {
     /// The file's name, or "stdout".
@@ -327,7 +340,7 @@ impl Target {
     ) -> Result<(Self, Box<dyn Write + Send>), MediaError> {
         if path_or_dash == "-" {
             let place = "stdout".to_owned();
-            return Ok((Self { place, atomic: None }, Box::new(io::stdout())));
+            return Ok((Self { place, atomic: None }, Box::new(stdout()?)));
         }
         let mut atomic = AtomicFile::new(path_or_dash)?;
         let file = create(&mut atomic)?;

@@ -8,7 +8,7 @@ use std::io;
 pub enum MediaErrorKind {
     /// Reading or writing failed in the operating system.
     Io,
-    /// The reader of our output went away; for a pipe this is a normal end.
+    /// The reader of our output went away before it had all of it.
     BrokenPipe,
     /// The input ends in the middle of a frame.
     Truncated {
@@ -50,7 +50,7 @@ impl MediaError {
         let (kind, message) = match source.kind() {
             io::ErrorKind::BrokenPipe => (
                 MediaErrorKind::BrokenPipe,
-                "the reader of this output closed it".to_owned(),
+                "the reader of this output closed it before all was written".to_owned(),
             ),
             io::ErrorKind::StorageFull => (
                 MediaErrorKind::Io,

@@ -18,6 +18,7 @@ mod filters;
 mod icc;
 #[cfg(feature = "libav")]
 mod libav;
+mod name;
 mod options;
 mod pixel;
 mod raw;
@@ -39,13 +40,14 @@ mod y4m;
 struct Readme;
 
 pub use along::{Along, Tags, picture};
-pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync};
+pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync, stdout};
 pub use error::{MediaError, MediaErrorKind};
 pub use filters::{Crop, Filters, Resize};
 pub use latentbit_codec::Frame;
 pub use latentbit_container::{
     Chapter, Chroma, Color, ColorRange, Packet, PacketKind, PacketStream, Rational,
 };
+pub use name::{is_utf8, path_of, shown, text_of, text_of_bytes};
 pub use options::{FpsMode, InputOptions, OutputOptions, RawFormat, parse_rate};
 pub use pixel::{Packing, PixelLayout};
 pub use sink::{open_player, open_sink};

@@ -1,10 +1,11 @@
 //! Opens outputs: chooses the writer by name.
 
 use crate::along::picture;
-use crate::atomic::AtomicFile;
+use crate::atomic::{AtomicFile, stdout};
 use crate::background::{PushSink, spawn_sink};
 use crate::cadence::AtConstantRate;
 use crate::error::{MediaError, MediaErrorKind};
+use crate::name::path_of;
 use crate::options::{FpsMode, OutputOptions, extension};
 use crate::raw::RawWriter;
 use crate::still::{StillFormat, StillWriter};
@@ -15,7 +16,6 @@ use latentbit_codec::Frame;
 use latentbit_container::{Packet, PacketKind, Rational};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
 
@@ -72,10 +72,10 @@ pub fn open_sink(path_or_dash: &str, options: &OutputOptions) -> Result<Box<dyn 
     if dash {
         return match raw {
             Some(layout) => spawn_sink(place, info, move || {
-                Ok(even.of(RawWriter::new(&name, stdout(), &owned, layout)))
+                Ok(even.of(RawWriter::new(&name, buffered(stdout()?), &owned, layout)))
             }),
             None => spawn_sink(place, info, move || {
-                Ok(even.of(Y4mWriter::new(&name, stdout(), &owned)?))
+                Ok(even.of(Y4mWriter::new(&name, buffered(stdout()?), &owned)?))
             }),
         };
     }
@@ -336,19 +336,19 @@ impl<S: PushSink> PushSink for MaybeEven<S> {
     }
 }
 
-fn stdout() -> BufWriter<std::io::Stdout> {
-    BufWriter::with_capacity(BUFFER, std::io::stdout())
+fn buffered<W: Write>(inner: W) -> BufWriter<W> {
+    BufWriter::with_capacity(BUFFER, inner)
 }
 
 fn create(place: &str) -> Result<(AtomicFile, BufWriter<File>), MediaError> {
     let mut target = AtomicFile::new(place)?;
     let file = target.create_unnamed()?;
-    Ok((target, BufWriter::with_capacity(BUFFER, file)))
+    Ok((target, buffered(file)))
 }
 
 /// Devices and pipes have no use for an extension.
 fn is_special(path: &str) -> bool {
-    std::fs::metadata(Path::new(path)).is_ok_and(|m| !m.is_file() && !m.is_dir())
+    std::fs::metadata(path_of(path)).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
 /// A writer whose file gets its name at the end.

@@ -4,6 +4,7 @@ use crate::background::spawn_source;
 use crate::error::{MediaError, MediaErrorKind};
 #[cfg(feature = "libav")]
 use crate::libav::read::{LibavReader, Origin, is_pattern};
+use crate::name::path_of;
 use crate::options::{InputOptions, RawFormat, extension};
 use crate::raw::RawReader;
 use crate::still::{StillFormat, StillReader};
@@ -30,7 +31,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
         };
     }
     let path = path_or_dash;
-    if is_address(path) && !std::path::Path::new(path).exists() {
+    if is_address(path) && !path_of(path).exists() {
         return open_address(path, options);
     }
     // A name for numbered pictures is not the name of a file; libav's image reader expands it.
@@ -38,7 +39,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
     if is_pattern(path) && options.raw.is_none() {
         return open_libav(path, Origin::File, options);
     }
-    let file = File::open(path).map_err(|e| MediaError::io(path, "open", e))?;
+    let file = File::open(path_of(path)).map_err(|e| MediaError::io(path, "open", e))?;
     let meta = file.metadata().map_err(|e| MediaError::io(path, "open", e))?;
     if meta.is_dir() {
         return Err(MediaError::new(
@@ -56,7 +57,7 @@ pub fn open_source(path_or_dash: &str, options: &InputOptions) -> Result<Box<dyn
 /// Whether a file is a video or a picture by its content, as far as this build can read it. Files that cannot be read are not.
 #[must_use]
 pub fn is_media(path: &str) -> bool {
-    let Ok(mut file) = File::open(path) else {
+    let Ok(mut file) = File::open(path_of(path)) else {
         return false;
     };
     let Ok(head) = read_head(path, &mut file) else {

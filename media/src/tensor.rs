@@ -1,6 +1,7 @@
 //! Frames and latents as tensors for other programs: safetensors with one tensor [1, C, T, H, W], whose T is only known
 //! at the end.
 
+use crate::name::path_of;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -81,7 +82,8 @@ impl TensorWriter {
         channels: usize,
         [height, width]: [usize; 2],
     ) -> Result<Self, MediaError> {
-        let folder = Path::new(output).parent().filter(|_| output != "-");
+        let path = path_of(output);
+        let folder = path.parent().filter(|_| output != "-");
         let folder = match folder {
             Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
             Some(folder) => folder,
@@ -172,8 +174,8 @@ impl TensorWriter {
             }
             file.flush()
         };
-        write().map_err(failed)?;
         let place = target.place.clone();
+        write().map_err(|error| MediaError::io(&place, "write", error))?;
         target.commit()?;
         Ok(place)
     }

@@ -1,5 +1,6 @@
 //! Checks the manifest and the files of an archive against each other.
 
+use latentbit_media::text_of;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -81,7 +82,7 @@ pub fn check(folder: &Folder, json: bool) -> anyhow::Result<Exit> {
     if json {
         crate::report::print(report, false)?;
     } else {
-        let place = folder.path().display();
+        let place = text_of(folder.path());
         let state = match report.problem_count {
             0 => "whole".to_owned(),
             count => format!("damaged, {count} problems"),
@@ -125,7 +126,7 @@ impl Check<'_> {
     /// Compares the rows of the manifest with those of the journals; returns the clips of each file.
     fn rows(&mut self) -> anyhow::Result<BTreeMap<String, Vec<Expected>>> {
         let path = self.folder.manifest();
-        let place = path.display().to_string();
+        let place = text_of(&path);
         // An archive may have been copied without its journals.
         let parts = self.folder.parts()?;
         let mut rows = match journals(self.folder, &parts) {
@@ -208,7 +209,7 @@ impl Check<'_> {
 impl Check<'_> {
     /// Reports files that look like clips or shards and have no row.
     fn strangers(&mut self, files: &BTreeMap<String, Vec<Expected>>) -> anyhow::Result<()> {
-        let place = self.folder.path().display().to_string();
+        let place = text_of(self.folder.path());
         let failed = |error| MediaError::io(&place, "list", error);
         let mut names = BTreeSet::new();
         for entry in std::fs::read_dir(self.folder.path()).map_err(failed)? {
@@ -238,7 +239,7 @@ impl Check<'_> {
     /// Checks a shard: every member belongs to a clip of the manifest, and every clip has its members.
     fn shard(&mut self, name: &str, clips: Vec<Expected>) -> anyhow::Result<()> {
         let path = self.folder.file(name);
-        let place = path.display().to_string();
+        let place = text_of(&path);
         let failed = |error| MediaError::io(&place, "read", error);
         let file = File::open(&path).map_err(|error| MediaError::io(&place, "open", error))?;
         let length = file.metadata().map_err(failed)?.len();
@@ -382,7 +383,7 @@ impl Check<'_> {
     /// Sidecar and digest of a clip's array, computed from the tokens in the same shard.
     fn array(&self, name: &str, clip: &Expected, place: &str) -> anyhow::Result<(Value, [u8; 32])> {
         let path = self.folder.file(name);
-        let failed = |error| MediaError::io(&path.display().to_string(), "read", error);
+        let failed = |error| MediaError::io(&text_of(&path), "read", error);
         let [offset, bytes] = ["offset", "bytes"].map(|name| number(&clip.cells, name).unwrap_or(0));
         let steps = match cell(&clip.cells, "tokens_shape") {
             Cell::Ints(sides) => sides.first().and_then(|&steps| u64::try_from(steps).ok()),
@@ -404,7 +405,7 @@ impl Check<'_> {
     /// Checks the file of a single clip.
     fn file(&mut self, name: &str, clips: &[Expected]) -> anyhow::Result<()> {
         let path = self.folder.file(name);
-        let place = path.display().to_string();
+        let place = text_of(&path);
         let file = File::open(&path).map_err(|error| MediaError::io(&place, "open", error))?;
         let length = file
             .metadata()

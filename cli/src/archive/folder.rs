@@ -1,5 +1,6 @@
 //! The folder of an archive: where its files are, and who may write to it.
 
+use latentbit_media::text_of;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,7 @@ impl Folder {
     ) -> anyhow::Result<()> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let new = self.part(part).join(format!("{name}.part"));
-        let place = target.display().to_string();
+        let place = text_of(&target);
         let failed = |error| MediaError::io(&place, "write", error);
         let file = File::create(&new).map_err(failed)?;
         write(&file)?;
@@ -69,7 +70,7 @@ impl Folder {
     /// The parts of the list that were begun.
     pub fn parts(&self) -> Result<Vec<ListPart>, MediaError> {
         let state = self.state();
-        let place = state.display().to_string();
+        let place = text_of(&state);
         let entries = match fs::read_dir(&state) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -95,7 +96,7 @@ impl Folder {
     /// # Errors
     /// Wrong usage if the folder holds something else, or an archive begun in another number of parts.
     pub fn prepare(&self, part: ListPart) -> anyhow::Result<Lock> {
-        let place = self.0.display().to_string();
+        let place = text_of(&self.0);
         if !self.state().is_dir()
             && let Ok(mut entries) = fs::read_dir(&self.0)
             && entries.next().is_some()
@@ -111,7 +112,7 @@ impl Folder {
             ));
         }
         let state = self.part(part);
-        let failed = |error| MediaError::io(&state.display().to_string(), "make", error);
+        let failed = |error| MediaError::io(&text_of(&state), "make", error);
         let scratch = state.join("scratch");
         fs::create_dir_all(&scratch).map_err(failed)?;
         let lock = File::create(state.join("lock")).map_err(failed)?;

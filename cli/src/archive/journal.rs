@@ -3,6 +3,7 @@
 //! It is text with a JSON object on each line, `{"crc32":"…","entry":…}`, and only ever grows. A line with a wrong checksum
 //! was being written when the run ended; it and what follows it do not count.
 
+use latentbit_media::text_of;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ pub struct Reading {
 impl Reading {
     /// Opens a journal; none if there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, MediaError> {
-        let place = path.display().to_string();
+        let place = text_of(&path);
         match File::open(path) {
             Ok(file) => Ok(Some(Self {
                 place,
@@ -121,7 +122,7 @@ impl Journal {
         // Under another name first, because a journal needs its first entry.
         let mut new = PathBuf::from(path);
         new.set_extension("new");
-        let place = path.display().to_string();
+        let place = text_of(&path);
         let failed = |error| MediaError::io(&place, "write", error);
         let mut file = File::create(&new).map_err(failed)?;
         file.write_all(line(&JournalEntry::Begin(begin))?.as_bytes())
@@ -133,7 +134,7 @@ impl Journal {
 
     /// Opens a journal to append after its first `keep` bytes, or at its end.
     pub fn go_on(path: &Path, keep: Option<u64>) -> anyhow::Result<Self> {
-        let place = path.display().to_string();
+        let place = text_of(&path);
         let failed = |error| MediaError::io(&place, "write", error);
         let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
         if let Some(keep) = keep {
@@ -161,10 +162,10 @@ pub fn journals(folder: &Folder, parts: &[ListPart]) -> anyhow::Result<Vec<(Begi
     let mut all = Vec::new();
     for &part in parts {
         let path = folder.journal(part);
-        let missing = || MediaError::io(&path.display().to_string(), "open", ErrorKind::NotFound.into());
+        let missing = || MediaError::io(&text_of(&path), "open", ErrorKind::NotFound.into());
         let mut reading = Reading::open(&path)?.ok_or_else(missing)?;
         let Some(begin) = reading.begin()? else {
-            anyhow::bail!("{}: its first entry is damaged", path.display());
+            anyhow::bail!("{}: its first entry is damaged", text_of(&path));
         };
         all.push((begin, reading));
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 use super::plan::Item;
 use super::row::rounded;
 use crate::exit::usage;
-use latentbit_media::{MediaError, MediaErrorKind, Start, is_media};
+use latentbit_media::{
+    MediaError, MediaErrorKind, Start, is_media, is_utf8, path_of, text_of, text_of_bytes,
+};
 
 /// How to read lists.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +48,7 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
         let fields = Fields::new("stdin", "", options);
         return add_lines(&fields, &mut std::io::stdin().lock(), items);
     }
-    let path = Path::new(source);
+    let path = &path_of(source);
     if path.is_dir() {
         items.extend(clips_in(source)?.into_iter().map(Item::of_path));
         return Ok(());
@@ -57,11 +59,11 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
     }
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     let open = || {
-        let file = File::open(source).map_err(|e| MediaError::io(source, "open", e));
+        let file = File::open(path).map_err(|e| MediaError::io(source, "open", e));
         file.map(BufReader::new)
     };
     // What a list names is looked for beside it.
-    let folder = path.parent().unwrap_or(Path::new("")).to_string_lossy();
+    let folder = text_of(path.parent().unwrap_or(Path::new("")));
     let fields = Fields::new(source, &folder, options);
     match extension.as_deref() {
         Some("txt" | "list" | "jsonl" | "ndjson") => add_lines(&fields, &mut open()?, items),
@@ -78,6 +80,11 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
 
 /// Files that a pattern matches, by name.
 fn pattern(source: &str) -> anyhow::Result<Vec<String>> {
+    if !is_utf8(source) {
+        return usage(format!(
+            "{source}: a pattern is UTF-8 and matches names that are; name the folder, or give a list"
+        ));
+    }
     let matches = match glob::glob(source) {
         Ok(matches) => matches,
         Err(error) => return usage(format!("{source}: this is no pattern of names: {error}")),
@@ -85,23 +92,15 @@ fn pattern(source: &str) -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
     for found in matches {
         let found = found.map_err(|error| {
-            let place = error.path().display().to_string();
+            let place = text_of(error.path());
             MediaError::io(&place, "list", error.into())
         })?;
         if found.is_file() {
-            paths.push(utf8(&found)?);
+            paths.push(text_of(&found));
         }
     }
     paths.sort();
     Ok(paths)
-}
-
-/// A path as text, which lists, manifests and messages need.
-fn utf8(path: &Path) -> Result<String, MediaError> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        let message = "the name is no UTF-8, so no manifest can hold it; rename the file";
-        MediaError::new(MediaErrorKind::Unsupported, &path.display().to_string(), message)
-    })
 }
 
 /// Longest line, in bytes.
@@ -149,7 +148,7 @@ impl<'a> Fields<'a> {
     fn path(&self, path: &str) -> Item {
         let path = match self.folder.as_str() {
             "" => path.to_owned(),
-            folder => Path::new(folder).join(path).to_string_lossy().into_owned(),
+            folder => text_of(Path::new(folder).join(path)),
         };
         Item::of_path(path)
     }
@@ -255,16 +254,19 @@ fn add_lines(fields: &Fields<'_>, list: &mut impl BufRead, items: &mut Vec<Item>
                 )
                 .into());
         }
-        let Ok(text) = std::str::from_utf8(&line) else {
-            return Err(fields.wrong(&row, "it is no UTF-8").into());
-        };
+        // A path is one, whatever its bytes.
+        let text = text_of_bytes(&line);
         let text = text.trim();
         match text.chars().next() {
             None | Some('#') => {}
+            Some('{') if std::str::from_utf8(&line).is_err() => {
+                return Err(fields.wrong(&row, "it is no UTF-8, as JSON must be").into());
+            }
             Some('{') => {
-                let object: Map<String, Value> = serde_json::from_str(text)
+                let text = String::from_utf8_lossy(&line);
+                let object: Map<String, Value> = serde_json::from_str(text.trim())
                     .map_err(|error| fields.wrong(&row, &format!("expected a JSON object: {error}")))?;
-                items.push(fields.item(&row, |name| object.get(name).and_then(text_of))?);
+                items.push(fields.item(&row, |name| object.get(name).and_then(text_in))?);
             }
             Some(_) => items.push(fields.path(text)),
         }
@@ -272,7 +274,7 @@ fn add_lines(fields: &Fields<'_>, list: &mut impl BufRead, items: &mut Vec<Item>
     Ok(())
 }
 
-fn text_of(value: &Value) -> Option<String> {
+fn text_in(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -329,9 +331,9 @@ const EXTENSIONS: &[&str] = &["jpeg", "jpg", "png", "y4m"];
 fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
     let mut clips = Vec::new();
     let mut others = Vec::new();
-    let mut folders = vec![PathBuf::from(folder)];
+    let mut folders = vec![path_of(folder)];
     while let Some(folder) = folders.pop() {
-        let place = folder.display().to_string();
+        let place = text_of(&folder);
         let failed = |error| MediaError::io(&place, "list", error);
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -342,7 +344,7 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
             if entry.file_type().map_err(failed)?.is_dir() {
                 folders.push(path);
             } else if is_clip(&path) {
-                clips.push(utf8(&path)?);
+                clips.push(text_of(&path));
             } else if path.is_file() {
                 others.push(path);
             }
@@ -353,7 +355,7 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
         tracing::warn!(
             "{folder}: {} files are neither videos nor pictures and are left alone, such as {}",
             others.len(),
-            first.display()
+            text_of(&first)
         );
     }
     clips.sort();
@@ -364,7 +366,7 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
 fn is_clip(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     let named = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
-    path.is_file() && (named || path.to_str().is_some_and(is_media))
+    path.is_file() && (named || is_media(&text_of(&path)))
 }
 
 #[cfg(test)]

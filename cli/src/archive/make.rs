@@ -1,5 +1,7 @@
 //! Encodes one clip.
 
+use latentbit_media::path_of;
+use latentbit_media::text_of;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -83,7 +85,7 @@ impl Digests {
             return digest(path);
         };
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let metadata = fs::metadata(path).map_err(|error| MediaError::io(path, "open", error))?;
+        let metadata = fs::metadata(path_of(path)).map_err(|error| MediaError::io(path, "open", error))?;
         let (len, modified) = (metadata.len(), metadata.modified().ok());
         if let Some(known) = known
             .as_ref()
@@ -148,7 +150,7 @@ impl Workshop<'_> {
                 .is_some_and(|error: &std::io::Error| matches!(error.kind(), StorageFull | QuotaExceeded));
             let written = cause
                 .downcast_ref()
-                .is_some_and(|error: &MediaError| Path::new(error.place()).starts_with(self.scratch));
+                .is_some_and(|error: &MediaError| path_of(error.place()).starts_with(self.scratch));
             full || written
         })
     }
@@ -185,7 +187,7 @@ impl Workshop<'_> {
         let rate = recipe.rate.rate(&video, recipe.bits)?;
         let video = rate.describe(video, &self.bundle);
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
-        let output = lbit.display().to_string();
+        let output = text_of(&lbit);
         // Planned as for a long clip: tiles can show in tokens, so they must not depend on the length that a container claims.
         let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, None, recipe.memory)?;
         let mut options = recipe.options.clone();
@@ -268,7 +270,7 @@ impl Workshop<'_> {
         lbit: &Path,
         steps: u64,
     ) -> anyhow::Result<(String, Option<(PathBuf, serde_json::Value)>)> {
-        let place = lbit.display().to_string();
+        let place = text_of(&lbit);
         OpenOptions::new()
             .write(true)
             .open(lbit)
@@ -278,7 +280,7 @@ impl Workshop<'_> {
             return Ok((digest(&place)?, None));
         }
         let path = self.scratch.join(format!("{}.{NPY}", clip.key));
-        let array = path.display().to_string();
+        let array = text_of(&path);
         let file = File::create(&path).map_err(|error| MediaError::io(&array, "write", error))?;
         let mut input = Digested::open(&place)?;
         let sidecar = write_npy(&mut input, &place, steps, file, &array)?;
@@ -299,7 +301,7 @@ impl Workshop<'_> {
         )?;
         let path = self.scratch.join(format!("{}.png", clip.key));
         fs::write(&path, &measured.picture)
-            .map_err(|error| MediaError::io(&path.display().to_string(), "write", error))?;
+            .map_err(|error| MediaError::io(&text_of(&path), "write", error))?;
         Ok((rounded(measured.psnr), path))
     }
 }
@@ -310,7 +312,7 @@ fn fps(video: &VideoStream) -> f64 {
 
 /// SHA-256 of a file as hexadecimal digits.
 fn digest(path: &str) -> anyhow::Result<String> {
-    let mut file = File::open(path).map_err(|error| MediaError::io(path, "open", error))?;
+    let mut file = File::open(path_of(path)).map_err(|error| MediaError::io(path, "open", error))?;
     let metadata = file
         .metadata()
         .map_err(|error| MediaError::io(path, "open", error))?;

@@ -1,5 +1,6 @@
 //! The manifest: a row for each clip of the list, in Parquet.
 
+use latentbit_media::text_of;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -167,7 +168,7 @@ fn write_column<'a>(
 /// # Errors
 /// Fails if the file is no manifest; a row fails if it cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = Result<Vec<Cell>, MediaError>>> {
-    let place = path.display().to_string();
+    let place = text_of(&path);
     let file = File::open(path).map_err(|error| MediaError::io(&place, "open", error))?;
     let broken = move |error: ParquetError| {
         let message = format!("expected a manifest in Parquet: {error}");

@@ -1,5 +1,6 @@
 //! Merges the parts that several runs made into one manifest.
 
+use latentbit_media::text_of;
 use std::time::Instant;
 
 use super::folder::Folder;
@@ -45,7 +46,7 @@ impl Iterator for Merged {
 pub fn write_manifest(folder: &Folder, parts: &[ListPart]) -> anyhow::Result<()> {
     let readings = journals(folder, parts)?.into_iter().map(|(_, reading)| reading);
     let target = folder.manifest();
-    let place = target.display().to_string();
+    let place = text_of(&target);
     let rows = Merged::new(readings)?;
     let part = parts.first().copied().unwrap_or(ListPart::WHOLE);
     folder.replace(part, &target, |file| manifest::write(file, &place, rows))
@@ -56,7 +57,7 @@ pub fn write_manifest(folder: &Folder, parts: &[ListPart]) -> anyhow::Result<()>
 /// # Errors
 /// Fails if a part is missing or not complete, or if parts are of different lists or options.
 pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
-    let place = folder.path().display();
+    let place = text_of(folder.path());
     let started = Instant::now();
     let parts = folder.parts()?;
     let Some(&ListPart { of, .. }) = parts.first() else {
@@ -107,7 +108,7 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
     if json {
         crate::report::print(&report, false)?;
     } else if !quiet {
-        eprintln!("{place}: {}", report.text());
+        crate::report::tell(&format!("{place}: {}", report.text()));
     }
     Ok(if tally.failed > 0 {
         Exit::Damaged

@@ -1,5 +1,6 @@
 //! Measures the quality of a finished clip.
 
+use latentbit_media::text_of;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub fn measure(
     threads: usize,
     memory: Option<u64>,
 ) -> anyhow::Result<Measured> {
-    let place = lbit.display().to_string();
+    let place = text_of(&lbit);
     let input = lbit_input::open(&place, ReadMode::Strict)?;
     let mut decoding = Decoding::new(bundle, input, WantedFrames::default(), Vec::new())?;
     decoding.options.threads = threads;

@@ -1,5 +1,6 @@
 //! What a run made, for programs and for people.
 
+use latentbit_media::text_of;
 use std::time::Instant;
 
 use base64::Engine;
@@ -171,7 +172,7 @@ impl ArchiveReport {
         let part = parts.first().copied().unwrap_or(ListPart::WHOLE);
         for (name, text) in [("report.json", json), ("report.html", html)] {
             let target = to.join(name);
-            let place = target.display().to_string();
+            let place = text_of(&target);
             folder.replace(part, &target, |mut file| {
                 let written = std::io::Write::write_all(&mut file, text.as_bytes());
                 Ok(written.map_err(|error| MediaError::io(&place, "write", error))?)

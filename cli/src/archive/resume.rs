@@ -1,5 +1,6 @@
 //! Resumes an archive: finds out how much of what its journal lists is really there.
 
+use latentbit_media::text_of;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -44,7 +45,7 @@ pub fn begin_or_go_on(folder: &Folder, begin: Begin, form: Form) -> anyhow::Resu
     let Some(found) = reading.begin()? else {
         anyhow::bail!(
             "{}: its first entry is damaged, so nobody knows what this archive is; choose a new folder",
-            path.display()
+            text_of(&path)
         );
     };
     same(folder, &begin, &found)?;
@@ -52,7 +53,7 @@ pub fn begin_or_go_on(folder: &Folder, begin: Begin, form: Form) -> anyhow::Resu
     if resumed.lost {
         tracing::warn!(
             "{}: some of what was made is missing or damaged; it is made again",
-            folder.path().display()
+            text_of(folder.path())
         );
     }
     if let Some(mut reading) = Reading::open(&path)? {
@@ -64,7 +65,7 @@ pub fn begin_or_go_on(folder: &Folder, begin: Begin, form: Form) -> anyhow::Resu
 
 /// Fails if the archive was begun with another list or other options.
 fn same(folder: &Folder, now: &Begin, then: &Begin) -> anyhow::Result<()> {
-    let place = folder.path().display();
+    let place = text_of(folder.path());
     if now == then {
         return Ok(());
     }
@@ -182,7 +183,7 @@ fn is_complete(folder: &Folder, shard: &Current) -> bool {
 /// How many clips of an unfinished shard are as the journal lists them. A machine that stops may leave a file with the
 /// right length and nothing in it.
 fn intact(path: &Path, shard: &Current) -> Result<usize, MediaError> {
-    let place = path.display().to_string();
+    let place = text_of(&path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),

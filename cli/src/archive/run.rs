@@ -292,9 +292,9 @@ impl Told {
         let rate = (tally.clips - self.before) as f64 / seconds;
         let total = self.bar.length().unwrap_or(tally.clips);
         let left = (total - tally.clips.min(total)) as f64 / rate.max(1e-9);
-        eprintln!(
+        crate::report::tell(&format!(
             "{} of {total} clips, {rate:.2} clips/s, {message}, {left:.0} s left",
             tally.clips
-        );
+        ));
     }
 }

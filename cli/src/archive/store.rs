@@ -1,6 +1,7 @@
 //! Where finished clips go: into files of their own, or into WebDataset shards, tar files in which the members of a clip
 //! share its key.
 
+use latentbit_media::{path_of, text_of};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ impl Shard {
     /// Begins a shard, or goes on after its first `bytes` bytes, which hold `clips` clips.
     pub fn open(folder: &Folder, name: String, bytes: u64, clips: u64) -> Result<Self, MediaError> {
         let path = half_done(folder, &name);
-        let place = folder.file(&name).display().to_string();
+        let place = text_of(&folder.file(&name));
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
@@ -119,7 +120,7 @@ impl Shard {
 
     /// Adds the file at `path` as a member.
     pub fn add_file(&mut self, name: &str, path: &Path) -> anyhow::Result<u64> {
-        let failed = |error| MediaError::io(&path.display().to_string(), "read", error);
+        let failed = |error| MediaError::io(&text_of(&path), "read", error);
         let file = File::open(path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
         self.add(name, len, file)
@@ -135,7 +136,7 @@ impl Shard {
     pub fn finish(mut self) -> Result<(), MediaError> {
         self.write(&buffer_of_zeros())?;
         self.sync()?;
-        std::fs::rename(&self.path, &self.place)
+        std::fs::rename(&self.path, path_of(&self.place))
             .map_err(|error| MediaError::io(&self.place, "rename into place", error))?;
         sync_folder(&self.folder);
         Ok(())
@@ -225,7 +226,7 @@ impl Store {
         if self.form == Form::Lbit {
             let name = format!("{key}.{LBIT}");
             let target = self.folder.file(&name);
-            let failed = |error| MediaError::io(&target.display().to_string(), "rename into place", error);
+            let failed = |error| MediaError::io(&text_of(&target), "rename into place", error);
             let until = std::fs::metadata(&files.lbit).map_err(failed)?.len();
             std::fs::rename(&files.lbit, &target).map_err(failed)?;
             return Ok(Location {

@@ -1,5 +1,7 @@
 //! `latentbit archive`.
 
+use crate::args::path;
+use latentbit_media::text_of;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -37,15 +39,15 @@ pub struct ArchiveArgs {
     pub sources: Vec<String>,
 
     /// Folder of the archive.
-    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["check", "merge"])]
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["check", "merge"], value_parser = path)]
     pub output: Option<PathBuf>,
 
     /// Prove the manifest and the files of an archive against each other, in every byte, instead.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output", "merge"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output", "merge"], value_parser = path)]
     pub check: Option<PathBuf>,
 
     /// Write the manifest of an archive whose parts are complete, instead.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "output"], value_parser = path)]
     pub merge: Option<PathBuf>,
 
     /// Form of the archive: a .lbit file for each clip, or tar shards that WebDataset reads.
@@ -337,7 +339,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
     let tally = tally
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let place = folder.path().display();
+    let place = text_of(folder.path());
     if ended == Ended::Complete && part == ListPart::WHOLE {
         write_manifest(folder, &[part])?;
     }
@@ -348,7 +350,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
     if args.json {
         report::print(&report, false)?;
     } else if !quiet {
-        eprintln!("{place}: {}", report.text());
+        report::tell(&format!("{place}: {}", report.text()));
     }
     match ended {
         Ended::Interrupted => {
@@ -365,9 +367,9 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
             plan.clips.len(),
             tally.failed
         ),
-        Ended::Complete if part != ListPart::WHOLE && !quiet => eprintln!(
+        Ended::Complete if part != ListPart::WHOLE && !quiet => report::tell(&format!(
             "part {part} is complete; when all of them are, `latentbit archive --merge {place}` writes the manifest"
-        ),
+        )),
         Ended::Complete => {}
     }
     Ok(if tally.failed > 0 {

@@ -1,5 +1,6 @@
 //! `latentbit concat`.
 
+use latentbit_media::path_of;
 use std::fs::File;
 
 use anyhow::Context;
@@ -43,7 +44,7 @@ pub fn run(args: &ConcatArgs) -> anyhow::Result<Exit> {
     let open = |number: usize| {
         current = number;
         let path = args.inputs.get(number).map_or("", String::as_str);
-        File::open(path).map_err(|source| Error::Io {
+        File::open(path_of(path)).map_err(|source| Error::Io {
             action: "read",
             offset: 0,
             source,

@@ -1,6 +1,6 @@
 //! `latentbit encode`.
 
-use std::path::Path;
+use latentbit_media::path_of;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -109,9 +109,9 @@ const DECODED: [&str; 18] = [
 
 /// Fails for an output that is named like a video, since it would hold tokens.
 fn check_name(output: &str) -> anyhow::Result<()> {
-    let path = Path::new(output);
+    let path = path_of(output);
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    let device = std::fs::metadata(path).is_ok_and(|about| !about.is_file());
+    let device = std::fs::metadata(&path).is_ok_and(|about| !about.is_file());
     match extension.filter(|extension| !device && DECODED.contains(&extension.as_str())) {
         Some(extension) => usage(format!(
             "{output}: encode writes tokens, which no player of .{extension} files reads; name it .lbit, and make a \

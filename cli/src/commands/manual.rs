@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use latentbit_media::MediaError;
+use latentbit_media::{MediaError, stdout};
 
 use crate::exit::Exit;
 use crate::manual::{completions, man, markdown};
-use crate::report::print_text;
+use crate::report::{print_text, stdout_failed};
 
 /// What to write.
 #[derive(Debug, Subcommand)]
@@ -51,10 +51,9 @@ pub fn run(command: &ManualCommand, definition: clap::Command) -> anyhow::Result
         ManualCommand::Completions(args) => {
             let mut script = Vec::new();
             completions::write(definition, args.shell, &mut script)?;
-            match std::io::stdout().write_all(&script) {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
-                _ => {}
-            }
+            let mut out = stdout()?;
+            let written = out.write_all(&script).and_then(|()| out.flush());
+            written.map_err(stdout_failed)?;
         }
         ManualCommand::Markdown => print_text(markdown::page(definition).trim_end())?,
     }

@@ -22,6 +22,7 @@ pub mod tokens;
 pub mod trim;
 pub mod verify;
 
+use latentbit_media::text_of;
 use std::ffi::OsString;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -193,20 +194,23 @@ pub fn definition() -> clap::Command {
     afterword::add(Arguments::command())
 }
 
-/// Reads the command line; prints what is wrong with it, or the help, and ends there.
-pub fn parse() -> Arguments {
+/// Reads the command line.
+///
+/// # Errors
+/// What is wrong with it, or the help.
+pub fn parse() -> Result<Arguments, clap::Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut definition = definition();
     if let Some(error) = hints::before(&mut definition, &words) {
-        error.exit();
+        return Err(error);
     }
     let matches = definition.try_get_matches_from(as_ffmpeg_has_it(words.clone()));
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
-    arguments.unwrap_or_else(|error| hints::after(error, &words).exit())
+    arguments.map_err(|error| hints::after(error, &words))
 }
 
 /// The options that ffmpeg writes with one dash, in the form that others have here: `-an`, `-c:v libx264`, `-crf 20`,
-/// `-x264-params keyint=30`.
+/// `-x264-params keyint=30`. Names of files become text that stands for them, whatever bytes they have.
 pub fn as_ffmpeg_has_it(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut all = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -240,7 +244,7 @@ pub fn as_ffmpeg_has_it(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
                 option.push(arguments.next().unwrap_or_default());
                 all.extend(["--encoder-option".into(), option]);
             }
-            (None, None) => all.push(argument),
+            (None, None) => all.push(text_of(&argument).into()),
         }
     }
     all

@@ -1,6 +1,5 @@
 //! `latentbit score`.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -11,7 +10,7 @@ use latentbit_container::{Event, ReadMode, StoredChunk};
 use serde::Serialize;
 
 use crate::args::headings;
-use crate::args::{ModelArgs, RangeArgs};
+use crate::args::{ModelArgs, RangeArgs, path};
 use crate::exit::{Exit, usage};
 use crate::model;
 use crate::report::{self, BundleReport};
@@ -28,7 +27,7 @@ pub struct ScoreArgs {
     pub input: String,
 
     /// Predictor to use instead of the built-in one.
-    #[arg(help_heading = headings::PREDICTOR, long, value_name = "FILE")]
+    #[arg(help_heading = headings::PREDICTOR, long, value_name = "FILE", value_parser = path)]
     pub predictor: Option<PathBuf>,
 
     /// Parts into which the tokens of a chunk are divided; each is predicted from those before it. More parts take more
@@ -86,22 +85,19 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
         .seek(wanted, around, &[])?
         .map_or(wanted, |seeked| seeked.wanted);
     let mut chunks = Vec::new();
-    let mut out = std::io::stdout();
     if !args.json {
-        writeln!(
-            out,
+        report::print_text(&format!(
             "chunk  first frame  frames  bits per token of {}",
             video.bits
-        )?;
+        ))?;
     }
     threads.install(|| {
         score(input, wanted, &predictor, args.parts, |score| {
             if !args.json {
-                writeln!(
-                    out,
+                report::print_text(&format!(
                     "{:5}  {:11}  {:6}  {:.2}",
                     score.chunk, score.first_frame, score.frames, score.bits_per_token
-                )?;
+                ))?;
             }
             chunks.push(score);
             Ok(())
@@ -115,7 +111,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<Exit> {
     });
     let mean = bits / (tokens as f64).max(1.0);
     if !args.json {
-        writeln!(out, "all: {mean:.2}")?;
+        report::print_text(&format!("all: {mean:.2}"))?;
         return Ok(Exit::Success);
     }
     let report = ScoreReport {

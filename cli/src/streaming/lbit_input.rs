@@ -1,5 +1,6 @@
 //! Opens `.lbit` files and pipes, and seeks in files.
 
+use latentbit_media::path_of;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -199,7 +200,7 @@ pub fn open_bytes(path_or_dash: &str) -> anyhow::Result<(String, Box<dyn Read + 
     if path_or_dash == "-" {
         return Ok(("stdin".to_owned(), Box::new(io::stdin())));
     }
-    let file = File::open(path_or_dash).map_err(|e| MediaError::io(path_or_dash, "open", e))?;
+    let file = File::open(path_of(path_or_dash)).map_err(|e| MediaError::io(path_or_dash, "open", e))?;
     Ok((path_or_dash.to_owned(), Box::new(file)))
 }
 
@@ -234,10 +235,15 @@ pub fn seekable(path_or_dash: &str) -> anyhow::Result<Option<BufReader<File>>> {
     }
     let opening = |e| MediaError::io(path_or_dash, "open", e);
     // Opening a pipe only to look at it would take what is in it.
-    if !std::fs::metadata(path_or_dash).map_err(opening)?.is_file() {
+    if !std::fs::metadata(path_of(path_or_dash))
+        .map_err(opening)?
+        .is_file()
+    {
         return Ok(None);
     }
-    Ok(Some(BufReader::new(File::open(path_or_dash).map_err(opening)?)))
+    Ok(Some(BufReader::new(
+        File::open(path_of(path_or_dash)).map_err(opening)?,
+    )))
 }
 
 /// A file that is read more than once.

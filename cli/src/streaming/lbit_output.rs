@@ -1,13 +1,13 @@
 //! Writes `.lbit` files and pipes, and prints summaries of them.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use latentbit_container::{Header, Result as ContainerResult, StreamId, Summary, Writer, WriterOptions};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::{interrupt, report};
-use latentbit_media::{MediaError, MediaErrorKind, Target};
+use latentbit_media::{MediaError, Target};
 
 /// A stream being written.
 pub struct LbitOutput {
@@ -48,10 +48,6 @@ impl LbitOutput {
 /// Adds what the system said about a failed write.
 fn explain(place: &str, error: latentbit_container::Error) -> anyhow::Error {
     match error {
-        latentbit_container::Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
-            let message = "the reader of this output closed it before the stream was complete";
-            MediaError::new(MediaErrorKind::Io, place, message).into()
-        }
         latentbit_container::Error::Io { action, source, .. } => MediaError::io(place, action, source).into(),
         other => anyhow::Error::from(other).context(place.to_owned()),
     }

@@ -71,7 +71,7 @@ pub fn plan(args: &MemoryArgs, task: &Task, quiet: bool) -> anyhow::Result<Plann
     };
     let text = format!("about {} of memory{lost}: {how}", megabytes(estimate));
     if args.max_memory.is_some() && !quiet {
-        eprintln!("{text}");
+        crate::report::tell(&text);
     } else {
         tracing::info!("{text}");
     }

@@ -1,7 +1,7 @@
 //! Names, chapters and the like, between media files and `.lbit` files.
 
+use latentbit_media::path_of;
 use std::io::Write;
-use std::path::Path;
 
 use latentbit_container::metadata::key;
 use latentbit_container::{Chapter, Metadata, Result as ContainerResult, StreamId, Writer};
@@ -25,7 +25,8 @@ impl Notes {
     pub fn of_source(input: &str, info: &VideoInfo) -> Self {
         let along = &info.along;
         let encoder = format!("latentbit {}", env!("CARGO_PKG_VERSION"));
-        let name = Path::new(input).file_name().filter(|_| input != "-");
+        let path = path_of(input);
+        let name = path.file_name().filter(|_| input != "-");
         let name = name.map(|name| (key::ORIGINAL_NAME.to_owned(), name.to_string_lossy().into_owned()));
         let own = [(key::ENCODER.to_owned(), encoder)].into_iter().chain(name);
         let file = own.chain(along.tags.iter().cloned()).collect();

@@ -127,6 +127,25 @@ fn interrupted_latents_are_finished_well() {
     back.expect(0);
 }
 
+/// On a busy machine a program takes a while until it has begun.
+fn wait_until_it_catches_signals(pid: u32) {
+    const SIGTERM: u32 = 15;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+            return;
+        };
+        let mut masks = status.lines().filter_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = masks
+            .next()
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        if caught.is_none_or(|mask| mask >> (SIGTERM - 1) & 1 == 1) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Commands that do not finish what they have leave nothing behind.
 #[test]
 fn other_commands_leave_nothing() {
@@ -142,6 +161,7 @@ fn other_commands_leave_nothing() {
             let mut stdin = child.stdin.take().unwrap();
             stdin.write_all(half).unwrap();
             stdin.flush().unwrap();
+            wait_until_it_catches_signals(child.id());
             std::thread::sleep(Duration::from_millis(700));
             let pid = child.id().to_string();
             std::process::Command::new("kill")

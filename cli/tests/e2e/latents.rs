@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{Y4m, folder, names, read, run, run_with, testdata, tiny, write};
 
 /// A VAE of every mechanism without a tokenizer: strides 4x4x4, 4 channels.
-fn vae(line: &str) -> Vec<String> {
+pub fn vae(line: &str) -> Vec<String> {
     let mut args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let model = testdata("golden/vae-tiny.safetensors");
     args.extend(["--model".to_owned(), model.to_str().unwrap().to_owned()]);

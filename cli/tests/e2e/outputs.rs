@@ -1,9 +1,6 @@
-//! Existing outputs, full disks, closed pipes.
+//! Existing outputs, full disks.
 
-use std::io::Read;
-use std::process::Stdio;
-
-use crate::support::{Y4m, command, decoded, encoded, folder, names, read, run, run_with, tiny, write};
+use crate::support::{Y4m, decoded, encoded, folder, names, read, run, run_with, tiny, write};
 
 #[test]
 fn existing_outputs_are_safe() {
@@ -54,42 +51,6 @@ fn a_full_disk_is_told() {
     run(&folder, &tiny("decode a.lbit -o /dev/full --raw rgb24"))
         .expect(1)
         .says(&["/dev/full", "disk is full"]);
-}
-
-/// Runs a command whose stdout is closed after a few bytes.
-fn with_closed_stdout(folder: &tempfile::TempDir, args: &[String]) -> (Option<i32>, String) {
-    let mut child = command()
-        .args(args)
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_exact(&mut [0; 8]).unwrap();
-    drop(stdout);
-    let mut stderr = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    (child.wait().unwrap().code(), stderr)
-}
-
-#[test]
-fn a_closed_pipe_ends_decoding_quietly() {
-    let folder = folder();
-    // More than a pipe holds.
-    encoded(&folder, "a.lbit", 200, "");
-    let (code, stderr) = with_closed_stdout(&folder, &tiny("decode a.lbit -o -"));
-    assert_eq!((code, stderr.as_str()), (Some(0), ""));
-}
-
-#[test]
-fn a_closed_pipe_is_an_error_when_encoding() {
-    let folder = folder();
-    write(&folder, "a.y4m", &Y4m::SMALL.video(2000));
-    let (code, stderr) = with_closed_stdout(&folder, &tiny("encode a.y4m -o - --group 1 --coder raw"));
-    assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("closed it"), "{stderr}");
 }
 
 #[test]

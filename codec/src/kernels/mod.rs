@@ -15,6 +15,7 @@ pub(crate) mod cpu;
 mod cuda;
 mod dispatch;
 mod spec;
+mod streams;
 
 pub use allocator::{EndingAllocator, return_large_blocks};
 pub(crate) use cpu::kind::Kind;
@@ -33,3 +34,4 @@ pub use spec::Dtype;
 pub(crate) use spec::{
     Activation, AttentionSpec, ConvSpec, Epsilon, Input, RmsNorm, RotaryTables, ShortcutSpec,
 };
+pub use streams::stdout_is_closed;

@@ -17,11 +17,15 @@ use ffmpeg_next as av;
 use latentbit_codec::Frame;
 use latentbit_container::{Chroma, Color, ColorRange, Packet, Rational};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Encodes frames into a file.
 pub struct LibavWriter {
     place: String,
+    /// Keeps the folder open through which libav reaches the file, if its path is not UTF-8.
+    _folder: Option<File>,
     /// Dropped before `target`, so that the file is closed when it is removed.
     output: Option<av::format::context::Output>,
     encoder: av::encoder::Video,
@@ -125,6 +129,24 @@ fn holds_times(format: &av::format::format::Output) -> bool {
     format.flags().contains(av::format::Flags::VARIABLE_FPS) || others.iter().any(|name| is(name))
 }
 
+/// A path as libav takes it, which must be UTF-8. The folder of one that is not is reached by its descriptor, for as long as
+/// what is returned beside the path lives; the hidden name in it is UTF-8.
+fn for_libav(path: &Path) -> io::Result<(String, Option<File>)> {
+    if let Some(path) = path.to_str() {
+        return Ok((path.to_owned(), None));
+    }
+    #[cfg(target_os = "linux")]
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        use std::os::fd::AsRawFd;
+        let folder = File::open(folder)?;
+        return Ok((
+            format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()),
+            Some(folder),
+        ));
+    }
+    Err(io::Error::other("the name is not valid UTF-8, as libav needs it"))
+}
+
 /// The pixel format that an encoder gets.
 struct Choice {
     format: Pixel,
@@ -141,13 +163,8 @@ impl LibavWriter {
         let target = AtomicFile::new(place)?;
         // Fails with the plain message of the operating system, where libav has only a number.
         drop(target.create()?);
-        let Some(path) = target.path().to_str() else {
-            return Err(MediaError::new(
-                MediaErrorKind::Usage,
-                place,
-                "the name is not valid UTF-8",
-            ));
-        };
+        let (path, folder) = for_libav(target.path()).map_err(|e| MediaError::io(place, "write", e))?;
+        let path = path.as_str();
         let output = av::format::output(&file_url(place, path)?).map_err(|e| match e {
             av::Error::Other {
                 errno: av::error::EINVAL,
@@ -180,7 +197,7 @@ impl LibavWriter {
             ));
         }
         let codec = find_encoder(place, path, options.codec.as_deref(), &output)?;
-        Self::begin(place, output, Some(target), codec, options)
+        Self::begin(place, output, Some((target, folder)), codec, options)
     }
 
     /// Writes the header of a stream of uncompressed pictures, with sound and subtitles.
@@ -203,11 +220,12 @@ impl LibavWriter {
     fn begin(
         place: &str,
         mut output: av::format::context::Output,
-        target: Option<AtomicFile>,
+        target: Option<(AtomicFile, Option<File>)>,
         codec: av::Codec,
         options: &OutputOptions,
     ) -> Result<Self, MediaError> {
         let info = &options.info;
+        let (target, folder) = target.map_or((None, None), |(target, folder)| (Some(target), folder));
         let size = (info.width as usize, info.height as usize);
         let name = codec.name().to_owned();
         let choice = choose_format(place, codec, options)?;
@@ -349,6 +367,7 @@ impl LibavWriter {
         };
         Ok(Self {
             place: place.to_owned(),
+            _folder: folder,
             output: Some(output),
             encoder,
             frame_base,

@@ -5,9 +5,9 @@ mod frame_table;
 mod pictures;
 mod tokens;
 
+use latentbit_media::path_of;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use clap::Args;
 use latentbit_container::MAGIC;
@@ -114,10 +114,9 @@ fn refuse_tokens_as_reference(args: &EvalArgs) -> anyhow::Result<()> {
 /// Whether to read a path as .lbit, by its name or its first bytes. Stdin and pipes are .lbit; a file that cannot be read
 /// counts as .lbit too, so that reading it reports the error.
 fn holds_tokens(path: &str) -> bool {
-    let named = Path::new(path)
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("lbit"));
-    if path == "-" || named || !Path::new(path).is_file() {
+    let file = path_of(path);
+    let named = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("lbit"));
+    if path == "-" || named || !file.is_file() {
         return true;
     }
     begins_like_tokens(path)
@@ -125,9 +124,10 @@ fn holds_tokens(path: &str) -> bool {
 
 fn begins_like_tokens(path: &str) -> bool {
     let mut head = [0; MAGIC.len()];
+    let file = path_of(path);
     // Looking into a pipe would take what is in it.
-    Path::new(path).is_file()
-        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
+    file.is_file()
+        && File::open(file).is_ok_and(|mut file| file.read_exact(&mut head).is_ok() && head == MAGIC)
 }
 
 /// The error for a file with fewer or more frames than its reference.

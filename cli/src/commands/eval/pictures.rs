@@ -1,6 +1,7 @@
 //! `latentbit eval` of a video or picture that another codec made.
 
 use latentbit_codec::metrics::Meter;
+use latentbit_media::path_of;
 use serde::Serialize;
 
 use super::frame_table::FrameTable;
@@ -62,7 +63,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         return usage(format!("{} has no frames", args.file));
     };
     lines.map_or(Ok(()), FrameTable::finish)?;
-    let bytes = std::fs::metadata(&args.file)
+    let bytes = std::fs::metadata(path_of(&args.file))
         .map_err(|error| MediaError::io(&args.file, "look at", error))?
         .len();
     let frames = meter.frames();

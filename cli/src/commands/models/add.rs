@@ -1,5 +1,7 @@
 //! `latentbit models add`.
 
+use crate::args::path;
+use latentbit_media::text_of;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -21,6 +23,7 @@ use crate::progress;
 #[derive(Debug, Args)]
 pub struct ModelsAddArgs {
     /// File or folder.
+    #[arg(value_parser = path)]
     pub path: PathBuf,
 
     #[command(flatten)]
@@ -57,7 +60,7 @@ pub fn run(args: &ModelsAddArgs, quiet: bool) -> anyhow::Result<Exit> {
         files.push(keep(file, found.kind, &staging, args.link, quiet)?);
     }
     let source = Source::Path {
-        path: path.display().to_string(),
+        path: text_of(&path),
         linked: args.link,
     };
     let record = Record::new(&name, found.kind, files, source);

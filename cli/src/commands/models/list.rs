@@ -129,6 +129,6 @@ pub fn path(args: &ModelsPathArgs) -> anyhow::Result<Exit> {
     let cache = Cache::from_env()?;
     let (name, record) = cache.find(&args.name)?;
     let path = record.path(&cache.folder(&name));
-    report::print_text(&path.display().to_string())?;
+    report::print_path(&path)?;
     Ok(Exit::Success)
 }

@@ -1,5 +1,6 @@
 //! `latentbit tokens export`.
 
+use latentbit_media::path_of;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, Write};
 use std::path::Path;
@@ -109,7 +110,7 @@ fn check_is_file(output: &str) -> anyhow::Result<()> {
             "-: tokens are written to two files, the array and its sidecar; give the name of a file",
         );
     }
-    let metadata = Path::new(output).metadata();
+    let metadata = path_of(output).metadata();
     if metadata.is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return usage(format!(
             "{output}: this is a device or a pipe, and tokens are written to two files, the array and its sidecar; \

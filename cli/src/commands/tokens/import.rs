@@ -1,5 +1,6 @@
 //! `latentbit tokens import`.
 
+use latentbit_media::path_of;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -111,7 +112,8 @@ fn open_depths(
         };
     }
     let open = |place: &str| -> anyhow::Result<DepthSource> {
-        let file = File::open(place).map_err(|error| MediaError::io(place, "read the depths", error))?;
+        let file =
+            File::open(path_of(place)).map_err(|error| MediaError::io(place, "read the depths", error))?;
         Ok(DepthSource {
             place: place.to_owned(),
             file: BufReader::new(file),
@@ -200,7 +202,7 @@ fn explain(place: &str, error: io::Error) -> anyhow::Error {
 
 fn read_sidecar(place: &str) -> anyhow::Result<Sidecar> {
     let failed = |error| MediaError::io(place, "read the sidecar", error);
-    let file = File::open(place).map_err(failed)?;
+    let file = File::open(path_of(place)).map_err(failed)?;
     let mut text = Vec::new();
     file.take(Sidecar::MAX_LEN + 1)
         .read_to_end(&mut text)

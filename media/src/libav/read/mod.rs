@@ -517,7 +517,7 @@ impl LibavReader {
             ));
         }
         if self.is_file {
-            let file = std::fs::File::open(&self.place).ok()?;
+            let file = std::fs::File::open(crate::name::path_of(&self.place)).ok()?;
             return whole::missing(file).ok().flatten();
         }
         None

@@ -8,6 +8,7 @@ use super::{LibavReader, SOUND_SLACK, rate};
 use crate::along::Along;
 use crate::error::{MediaError, MediaErrorKind};
 use crate::exif::Directory;
+use crate::name::{is_utf8, path_of};
 use crate::options::InputOptions;
 use crate::start::{Start, frames_after};
 use crate::video::{Extras, MediaKind, VideoInfo, check_size};
@@ -17,7 +18,6 @@ use ffmpeg_next as av;
 use latentbit_container::Rational;
 use std::collections::VecDeque;
 use std::io::{BufReader, Read};
-use std::path::Path;
 
 /// Where the bytes of an input come from.
 pub enum Origin {
@@ -294,7 +294,7 @@ impl LibavReader {
 /// Gives the picture of a TIFF file the orientation that its directory says, which libav leaves out.
 fn tell_directory(place: &str, picture: &mut av::frame::Video) {
     let read = |file| Directory::read(BufReader::new(file)).ok().flatten();
-    let Some(directory) = std::fs::File::open(place).ok().and_then(read) else {
+    let Some(directory) = std::fs::File::open(path_of(place)).ok().and_then(read) else {
         return;
     };
     let mut tags = av::Dictionary::new();
@@ -380,12 +380,12 @@ pub fn has_video(path: &str) -> bool {
 
 /// Whether a name is that of numbered pictures, such as `frame-%04d.png`, rather than of a file.
 pub fn is_pattern(place: &str) -> bool {
-    place.contains('%') && !Path::new(place).exists()
+    place.contains('%') && !path_of(place).exists()
 }
 
 /// What shows that the end of a file is missing, if anything does.
 fn cut_off(place: &str) -> Option<String> {
-    whole::missing(std::fs::File::open(place).ok()?).ok()?
+    whole::missing(std::fs::File::open(path_of(place)).ok()?).ok()?
 }
 
 fn not_from_a_pipe(place: &str) -> MediaError {
@@ -421,6 +421,11 @@ fn unknown(place: &str, e: av::Error) -> MediaError {
 }
 
 pub fn open_file(place: &str, network: bool) -> Result<av::format::context::Input, MediaError> {
+    // libav takes names as UTF-8 only.
+    if !is_utf8(place) && !is_pattern(place) {
+        let file = std::fs::File::open(path_of(place)).map_err(|e| MediaError::io(place, "open", e))?;
+        return open_stream(place, StreamIo::from_read_seek(file), false);
+    }
     let mut settings = av::Dictionary::new();
     // A playlist must not reach out into the network on its own.
     settings.set("protocol_whitelist", if network { NETWORK } else { "file" });
