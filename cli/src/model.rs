@@ -62,7 +62,7 @@ fn load_choice(choice: &Choice, args: &ModelArgs, halves: Halves) -> anyhow::Res
     };
     let bundle = match choice {
         Choice::Path(path) => {
-            Bundle::open_with(path, halves, &device, dtype).with_context(|| text_of(&path))?
+            Bundle::open_with(path, halves, &device, dtype).with_context(|| text_of(path))?
         }
         Choice::BuiltIn => built_in(halves, &device, dtype)?,
     };
@@ -105,7 +105,7 @@ pub fn find_predictor(path: Option<&Path>, bundle: &Bundle) -> anyhow::Result<Op
     let found = match path {
         Some(path) => {
             let predictor = Predictor::open(path, bundle, bundle.dtype());
-            Some(predictor.with_context(|| text_of(&path))?)
+            Some(predictor.with_context(|| text_of(path))?)
         }
         None => Predictor::embedded(bundle, bundle.dtype()).context("the built-in predictor")?,
     };

@@ -57,7 +57,7 @@ impl Folder {
     ) -> anyhow::Result<()> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let new = self.part(part).join(format!("{name}.part"));
-        let place = text_of(&target);
+        let place = text_of(target);
         let failed = |error| MediaError::io(&place, "write", error);
         let file = File::create(&new).map_err(failed)?;
         write(&file)?;

@@ -69,7 +69,7 @@ pub struct Reading {
 impl Reading {
     /// Opens a journal; none if there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, MediaError> {
-        let place = text_of(&path);
+        let place = text_of(path);
         match File::open(path) {
             Ok(file) => Ok(Some(Self {
                 place,
@@ -122,7 +122,7 @@ impl Journal {
         // Under another name first, because a journal needs its first entry.
         let mut new = PathBuf::from(path);
         new.set_extension("new");
-        let place = text_of(&path);
+        let place = text_of(path);
         let failed = |error| MediaError::io(&place, "write", error);
         let mut file = File::create(&new).map_err(failed)?;
         file.write_all(line(&JournalEntry::Begin(begin))?.as_bytes())
@@ -134,7 +134,7 @@ impl Journal {
 
     /// Opens a journal to append after its first `keep` bytes, or at its end.
     pub fn go_on(path: &Path, keep: Option<u64>) -> anyhow::Result<Self> {
-        let place = text_of(&path);
+        let place = text_of(path);
         let failed = |error| MediaError::io(&place, "write", error);
         let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
         if let Some(keep) = keep {

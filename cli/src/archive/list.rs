@@ -355,7 +355,7 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
         tracing::warn!(
             "{folder}: {} files are neither videos nor pictures and are left alone, such as {}",
             others.len(),
-            text_of(&first)
+            text_of(first)
         );
     }
     clips.sort();
@@ -366,7 +366,7 @@ fn clips_in(folder: &str) -> Result<Vec<String>, MediaError> {
 fn is_clip(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     let named = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
-    path.is_file() && (named || is_media(&text_of(&path)))
+    path.is_file() && (named || is_media(&text_of(path)))
 }
 
 #[cfg(test)]

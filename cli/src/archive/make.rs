@@ -270,7 +270,7 @@ impl Workshop<'_> {
         lbit: &Path,
         steps: u64,
     ) -> anyhow::Result<(String, Option<(PathBuf, serde_json::Value)>)> {
-        let place = text_of(&lbit);
+        let place = text_of(lbit);
         OpenOptions::new()
             .write(true)
             .open(lbit)

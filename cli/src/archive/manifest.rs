@@ -168,7 +168,7 @@ fn write_column<'a>(
 /// # Errors
 /// Fails if the file is no manifest; a row fails if it cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = Result<Vec<Cell>, MediaError>>> {
-    let place = text_of(&path);
+    let place = text_of(path);
     let file = File::open(path).map_err(|error| MediaError::io(&place, "open", error))?;
     let broken = move |error: ParquetError| {
         let message = format!("expected a manifest in Parquet: {error}");

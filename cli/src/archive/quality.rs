@@ -33,7 +33,7 @@ pub fn measure(
     threads: usize,
     memory: Option<u64>,
 ) -> anyhow::Result<Measured> {
-    let place = text_of(&lbit);
+    let place = text_of(lbit);
     let input = lbit_input::open(&place, ReadMode::Strict)?;
     let mut decoding = Decoding::new(bundle, input, WantedFrames::default(), Vec::new())?;
     decoding.options.threads = threads;

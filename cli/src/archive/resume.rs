@@ -183,7 +183,7 @@ fn is_complete(folder: &Folder, shard: &Current) -> bool {
 /// How many clips of an unfinished shard are as the journal lists them. A machine that stops may leave a file with the
 /// right length and nothing in it.
 fn intact(path: &Path, shard: &Current) -> Result<usize, MediaError> {
-    let place = text_of(&path);
+    let place = text_of(path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),

@@ -67,7 +67,7 @@ impl Shard {
     /// Begins a shard, or goes on after its first `bytes` bytes, which hold `clips` clips.
     pub fn open(folder: &Folder, name: String, bytes: u64, clips: u64) -> Result<Self, MediaError> {
         let path = half_done(folder, &name);
-        let place = text_of(&folder.file(&name));
+        let place = text_of(folder.file(&name));
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
@@ -120,7 +120,7 @@ impl Shard {
 
     /// Adds the file at `path` as a member.
     pub fn add_file(&mut self, name: &str, path: &Path) -> anyhow::Result<u64> {
-        let failed = |error| MediaError::io(&text_of(&path), "read", error);
+        let failed = |error| MediaError::io(&text_of(path), "read", error);
         let file = File::open(path).map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
         self.add(name, len, file)
