@@ -442,13 +442,15 @@ mod tests {
         assert_eq!(items[0], Item::of_path("a b.mp4"));
         assert_eq!((items[1].start, items[1].end), (Some(2.0), None));
         assert_eq!(items[1].label.as_deref(), Some("7"));
+        // Names may be any bytes.
+        assert_eq!(list(b"\xff\n").unwrap(), [Item::of_path("\u{efff}")]);
     }
 
     #[test]
     fn lines_that_make_no_sense() {
         for (text, part) in [
             (&b"a.mp4\n{\"path\"\n"[..], "line 2"),
-            (b"\xff\n", "UTF-8"),
+            (b"{\"path\": \"\xff\"}\n", "UTF-8"),
             (b"{\"start\": 3}", "neither a path"),
         ] {
             let error = list(text).unwrap_err();
