@@ -120,8 +120,8 @@ def parser() -> argparse.ArgumentParser:
                    "estimates the error at each depth, 0 takes it away; default: as the configuration has it")
     p.add_argument("--depth", type=float, default=0.05, help="weight of the depth head's term")
     p.add_argument("--depth-error", choices=DEPTH_ERRORS, default="pixel",
-                   help="what the head estimates: the error that a token adds in pixels, beside a decode of the exact latent, "
-                   "as soon as there are pixels; or always what its latent error means for pixels")
+                   help="what the head estimates: the error that a token adds in pixels, beside a decode of the exact "
+                   "latent, as soon as there are pixels; or always what its latent error means for pixels")
     p.add_argument("--chosen", type=float, default=0.25,
                    help="part of the samples whose depths the depth head chooses, with --depths token")
     p.add_argument("--elastic-every", type=int, default=0, metavar="N",
