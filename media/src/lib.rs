@@ -40,7 +40,7 @@ mod y4m;
 struct Readme;
 
 pub use along::{Along, Tags, picture};
-pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync, stdout};
+pub use atomic::{AtomicFile, Target, remove_unfinished, set_replace, set_sync, stdout, sync_tree};
 pub use error::{MediaError, MediaErrorKind};
 pub use filters::{Crop, Filters, Resize};
 pub use latentbit_codec::Frame;

@@ -1,6 +1,6 @@
 //! Merges the parts that several runs made into one manifest.
 
-use latentbit_media::text_of;
+use latentbit_media::{sync_tree, text_of};
 use std::time::Instant;
 
 use super::folder::Folder;
@@ -105,6 +105,7 @@ pub fn merge(folder: &Folder, json: bool, quiet: bool) -> anyhow::Result<Exit> {
         tally.clips,
     );
     report.write(folder, &parts, &tally)?;
+    sync_tree(folder.path()).map_err(|error| MediaError::io(&place, "sync", error))?;
     if json {
         crate::report::print(&report, false)?;
     } else if !quiet {

@@ -1,7 +1,7 @@
 //! `latentbit archive`.
 
 use crate::args::path;
-use latentbit_media::text_of;
+use latentbit_media::{MediaError, sync_tree, text_of};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -346,6 +346,7 @@ fn archive(args: &ArchiveArgs, folder: &Folder, quiet: bool) -> anyhow::Result<E
     let report = ArchiveReport::new(&tally, &bundle.id.sha256_hex(), part, ended, started, before);
     if ended == Ended::Complete {
         report.write(folder, &[part], &tally)?;
+        sync_tree(folder.path()).map_err(|error| MediaError::io(&place, "sync", error))?;
     }
     if args.json {
         report::print(&report, false)?;

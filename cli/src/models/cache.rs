@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use etcetera::BaseStrategy;
 
+use latentbit_media::sync_tree;
+
 use super::error::{FOLDER_VARIABLE, io_error, missing};
 use super::name::{BUILT_IN, Name};
 use super::record::{Kind, RECORD_FILE, Record};
@@ -221,6 +223,7 @@ impl<'a> Locked<'a> {
             }
             return Err(io_error(&folder, "be made", error));
         }
+        sync_tree(&folder).map_err(|e| io_error(&folder, "be synced", e))?;
         remove(&old)
     }
 
