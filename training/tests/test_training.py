@@ -176,6 +176,7 @@ def test_depth_per_token(trained: Trained, tmp_path: Path) -> None:
     Image.fromarray(picture(32, 40, 5)).save(val / "a.png")
     command = [*trained.tokenizer_command, "--out", str(tmp_path / "run"), "--val", str(val), "--depths", "token"]
     command += ["--depth-step", "3", "--balance", "0", "--elastic-every", "50", "--pixel-start", "0.9", "--depth", "1"]
+    command += ["--depth-error", "latent"]
     model = train_tokenizer.main([*command, "--steps", "60", "--rate", "0.005"])
     assert model.config.depths == (0, 3, 6, 9, 10)
     log = log_of(tmp_path / "run")
@@ -199,6 +200,13 @@ def test_depth_per_token(trained: Trained, tmp_path: Path) -> None:
         assert mine is not None
         assert stored is not None
         assert torch.equal(mine, stored)
+
+
+def test_the_depth_head_learns_what_tokens_add_in_pixels(trained: Trained, tmp_path: Path) -> None:
+    command = [*trained.tokenizer_command, "--out", str(tmp_path / "run"), "--depths", "token", "--depth-step", "3"]
+    train_tokenizer.main([*command, "--pixel-start", "0", "--depth", "1", "--steps", "60", "--rate", "0.005"])
+    found = [value for line in log_of(tmp_path / "run") for key, value in line.items() if key.endswith("_depth")]
+    assert np.mean(found[-10:]) < 0.8 * np.mean(found[:10])
 
 
 @pytest.mark.parametrize("storage", ["int8", "f32"])
