@@ -181,7 +181,6 @@ BROKEN: list[tuple[str, Callable[[], Writer]]] = [
     ("format", lambda: sound().chunk(stream=1)),
     ("format", lambda: sound().packets(stream=0)),
     ("format", lambda: Writer().add(record("ENDS", b"", 0))),
-    ("format", lambda: Writer().add(record("chap", b"\0", 0))),
     ("format", lambda: Writer().metadata(stream=1)),
     # §4.1 and §4.2
     ("unsupported", lambda: Writer(head=header(token_stream(), major=2))),
@@ -273,6 +272,15 @@ BROKEN: list[tuple[str, Callable[[], Writer]]] = [
     ("limits", lambda: Writer().add(record("meta", bytes(2**20 + 1)))),
     ("limits", lambda: sound().add(record("pack", bytes(2**24 + 1), 1))),
 ]
+
+
+def test_the_stream_of_records_that_belong_to_none_is_ignored() -> None:
+    """§3.1"""
+    plain, numbered = Writer(), Writer()
+    plain.add(record("chap", b"\0")).chunk().end()
+    numbered.add(record("chap", b"\0", 0)).chunk().end()
+    assert read(numbered.data).error is None
+    assert read(numbered.data) == read(plain.data)
 
 
 @pytest.mark.parametrize(("kind", "build"), BROKEN)
