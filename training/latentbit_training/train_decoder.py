@@ -24,12 +24,11 @@ from .bundle import STORAGES, round_weights
 from .config import TokenizerConfig
 from .depths import choose_means, draw_maps, mean_depths, sample_depths, snapped
 from .evaluate import evaluate_tokenizer, token_pictures
-from .feed import Steps
 from .latents import frozen
-from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
+from .loop import OBJECTIVES, autocast, pixel_loss
 from .options import Parser
 from .perceptual import add_perceptual, perceptual_of
-from .pixels import add_data, feed_of, sampler_of
+from .pixels import add_batches, add_data, feed_of_chunks
 from .tokenizer import Tokenizer, join_chunks, split_chunks
 from .train_tokenizer import token_grid
 from .training import Start, Training, add_options
@@ -71,12 +70,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--vae", type=Path, required=True, help=VAE_HELP)
     p.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.pt of a finished run, or a bundle")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
-    p.add_argument("--size", type=int, nargs="+", default=[128], metavar="N",
-                   help="sides of the crops, pixels; each step draws one")
-    p.add_argument("--image-batch", type=int, default=8, help="images of a step, of the first size")
-    p.add_argument("--clip-batch", type=int, default=1, help="clips of a step, of the first size")
-    p.add_argument("--clip-chunks", type=int, default=1, help="chunks of each clip")
-    p.add_argument("--clip-share", type=float, default=0.35, help="part of the steps that train on clips")
+    add_batches(p, images=8, clips=1, chunks=1)
     p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how the errors of samples are averaged")
     p.add_argument("--whole", type=float, default=0.3, help="chance that a sample keeps all its bit-planes")
     p.add_argument("--lowest-bits", type=int, default=6,
@@ -144,15 +138,8 @@ def train(args: argparse.Namespace, start: Start) -> VaeDecoder:
     # Pictures leave the weights of time alone.
     training = Training(start, model, partly=True)
     model.decoder.recompute(args.recompute)
-    image_counts = {size: same_pixels(args.image_batch, args.size[0], size) for size in args.size}
-    clip_counts = {size: same_pixels(args.clip_batch, args.size[0], size) for size in args.size}
-    training.split("image-batch", image_counts)
-    training.split("clip-batch", clip_counts)
     chunk = config.chunk_latent_frames
-    clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
-    feed = feed_of(sampler_of(args, args.seed + 1000 + training.step),
-                   Steps(image_counts, clip_counts, clip_frames, args.clip_share), args, start.ranks)
-    training.draws_from("pixels", feed)
+    feed, clip_frames = feed_of_chunks(args, training, start.ranks, chunk, vae.config.strides[0])
     perceptual = perceptual_of(args, start.ranks)
     training.log_size(**({"perceptual_network": perceptual.name} if perceptual else {}))
     if args.val and start.fresh and start.ranks.first:

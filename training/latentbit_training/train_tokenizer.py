@@ -24,12 +24,11 @@ from .data import rendered
 from .depths import choose_means, depth_loss, draw_maps, mean_depths, pixel_errors, sample_depths, snapped, token_means
 from .elastic import evaluate_elastic
 from .evaluate import evaluate_tokenizer, token_pictures
-from .feed import Steps
 from .latents import LatentSampler, frozen, sensitivity
-from .loop import OBJECTIVES, autocast, pixel_loss, same_pixels
+from .loop import OBJECTIVES, autocast, pixel_loss
 from .options import Parser
 from .perceptual import add_perceptual, perceptual_of
-from .pixels import add_data, feed_of, sampler_of
+from .pixels import add_batches, add_data, feed_of_chunks, sampler_of
 from .quantize import Balance, entropy_term
 from .tokenizer import Tokenizer, join_chunks, split_chunks
 from .training import Start, Training, add_options
@@ -93,12 +92,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--quantizer", choices=["lfq", "bsq"], help="instead of the preset's")
     p.add_argument("--init", type=Path, help="start from this bundle or tokenizer.pt")
     p.add_argument("--val", type=Path, help="folder with images/ and videos/ to report on")
-    p.add_argument("--size", type=int, nargs="+", default=[128], metavar="N",
-                   help="sides of the crops, pixels; each step draws one")
-    p.add_argument("--image-batch", type=int, default=16, help="images of a step, of the first size")
-    p.add_argument("--clip-batch", type=int, default=2, help="clips of a step, of the first size")
-    p.add_argument("--clip-chunks", type=int, default=2, help="chunks of each clip")
-    p.add_argument("--clip-share", type=float, default=0.35, help="part of the steps that train on clips")
+    add_batches(p, images=16, clips=2, chunks=2)
     p.add_argument("--pixel-start", type=float, default=0.6, help="part of the run that matches latents alone")
     p.add_argument("--pixel", type=float, default=8.0, help="weight of the pixel term")
     p.add_argument("--objective", choices=OBJECTIVES, default="psnr", help="how samples are averaged")
@@ -177,15 +171,8 @@ def train(args: argparse.Namespace, start: Start) -> Tokenizer:
     if args.init and start.fresh:
         before = warm_start_tokenizer(model, args.init)
     training = Training(start, model)
-    image_counts = {size: same_pixels(args.image_batch, args.size[0], size) for size in args.size}
-    clip_counts = {size: same_pixels(args.clip_batch, args.size[0], size) for size in args.size}
-    training.split("image-batch", image_counts)
-    training.split("clip-batch", clip_counts)
     chunk = config.chunk_latent_frames
-    clip_frames = 1 + vae.config.strides[0] * (chunk * args.clip_chunks - 1)
-    feed = feed_of(sampler_of(args, args.seed + 1000 + training.step),
-                   Steps(image_counts, clip_counts, clip_frames, args.clip_share), args, start.ranks)
-    training.draws_from("pixels", feed)
+    feed, clip_frames = feed_of_chunks(args, training, start.ranks, chunk, vae.config.strides[0])
     latents = LatentSampler(args.latents, args.seed + 2000 + training.step) if args.latents else None
     if latents is not None:
         training.draws_from("latents", latents)
