@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Y4m, command, folder, names, read, run, tiny, write};
+use crate::support::{Y4m, command, expect_nothing_hidden, folder, names, read, run, tiny, write};
 
 /// Signals, and the exit codes that they lead to. A shell has its background jobs ignore SIGINT, and so would a command that
 /// is started from these tests.
@@ -176,11 +176,7 @@ fn other_commands_leave_nothing() {
                 "{output:?}"
             );
         }
-        let hidden: Vec<String> = names(&folder)
-            .into_iter()
-            .filter(|name| name.starts_with('.'))
-            .collect();
-        assert!(hidden.is_empty(), "{hidden:?}");
+        expect_nothing_hidden(&folder);
     }
 }
 

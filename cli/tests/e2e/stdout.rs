@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::latents::vae;
 use crate::predict::predict;
-use crate::support::{Y4m, command, encoded, folder, names, run, tiny, write};
+use crate::support::{Y4m, command, encoded, expect_nothing_hidden, folder, run, tiny, write};
 
 /// What may be wrong with a stdout, and what of it is told.
 const WAYS: [(&str, &str); 4] = [
@@ -144,11 +144,7 @@ fn a_stdout_that_cannot_be_written_is_an_error() {
             assert!(!stderr.contains("panicked"), "{line}, {way}: {stderr}");
         }
     }
-    let hidden: Vec<String> = names(&folder)
-        .into_iter()
-        .filter(|name| name.starts_with('.'))
-        .collect();
-    assert!(hidden.is_empty(), "{hidden:?}");
+    expect_nothing_hidden(&folder);
 }
 
 /// Data that is there without an end was written, but nobody may hold it for complete.

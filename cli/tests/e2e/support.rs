@@ -143,6 +143,15 @@ pub fn names(folder: &TempDir) -> Vec<String> {
     names
 }
 
+/// Fails if commands left hidden files in a folder.
+pub fn expect_nothing_hidden(folder: &TempDir) {
+    let hidden: Vec<_> = names(folder)
+        .into_iter()
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert!(hidden.is_empty(), "{hidden:?}");
+}
+
 /// What a y4m stream is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Y4m {
