@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use latentbit_codec::maskgit::{FillOptions, Schedule};
 use latentbit_codec::pipeline::{DEFAULT_CHUNKS_PER_GROUP, KeyFrames, Options};
-use latentbit_container::{Compression, WriterOptions};
+use latentbit_container::{Compression, PacketKind, WriterOptions};
 
 use crate::streaming::lbit_input::WantedFrames;
 use latentbit_media::{
@@ -198,6 +198,17 @@ pub struct CarryArgs {
     /// Leave subtitles out (also -sn).
     #[arg(long)]
     pub no_subtitles: bool,
+}
+
+impl CarryArgs {
+    /// Whether packets of a kind go along.
+    pub const fn keeps(&self, kind: PacketKind) -> bool {
+        match kind {
+            PacketKind::Audio => !self.no_audio,
+            PacketKind::Subtitles => !self.no_subtitles,
+            _ => false,
+        }
+    }
 }
 
 /// The model and what it runs on.

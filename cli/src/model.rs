@@ -32,7 +32,24 @@ pub fn load_for(
     video: &VideoStream,
     place: &str,
 ) -> anyhow::Result<Arc<Bundle>> {
-    let bundle = load(args, halves)?;
+    load_next_for(args, halves, video, place, None)
+}
+
+/// As [`load_for`], but takes `loaded`, with the same halves, if that is the one.
+///
+/// # Errors
+/// As for [`load_for`].
+pub fn load_next_for(
+    args: &ModelArgs,
+    halves: Halves,
+    video: &VideoStream,
+    place: &str,
+    loaded: Option<Arc<Bundle>>,
+) -> anyhow::Result<Arc<Bundle>> {
+    let bundle = match loaded.filter(|bundle| bundle.id.sha256 == video.bundle.sha256) {
+        Some(bundle) => bundle,
+        None => load(args, halves)?,
+    };
     let Err(mismatch) = check(&bundle, video, place) else {
         return Ok(bundle);
     };

@@ -8,14 +8,14 @@ use clap::Args;
 use latentbit_codec::Bundle;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::{Conceal, Options};
-use latentbit_container::{PacketKind, PixelFrames, Rational, ReadMode, VideoStream, rescale};
+use latentbit_container::{PixelFrames, Rational, ReadMode, VideoStream, rescale};
 use serde::Serialize;
 
 use crate::args::headings;
 use crate::args::{
     CarryArgs, ConcealArgs, FilterArgs, MemoryArgs, ModelArgs, OutputArgs, RangeArgs, SinkArgs, bits,
 };
-use crate::exit::{Exit, UsageError, usage};
+use crate::exit::{Exit, usage};
 use crate::overwrite::{self, Decision};
 use crate::report::{self, RunReport};
 use crate::several::{self, Job};
@@ -147,19 +147,11 @@ fn one(
     let mut input = lbit_input::open(job.input, mode)?;
     let notes = input.notes();
     let video = input.video.clone();
-    let bundle = match loaded.take() {
-        Some(bundle) if bundle.id.sha256 == video.bundle.sha256 => bundle,
-        // The first one, or made with another model than the one before.
-        _ => model::load_for(&args.model, Halves::Decoder, &video, &input.place)?,
-    };
+    let before = loaded.take();
+    let bundle = model::load_next_for(&args.model, Halves::Decoder, &video, &input.place, before)?;
     *loaded = Some(bundle.clone());
     lbit_input::check_bits(args.bits, &video)?;
-    let carry = &args.carry;
-    let streams = packet_streams(input.source.header(), |stream| match stream.kind {
-        PacketKind::Audio => !carry.no_audio,
-        PacketKind::Subtitles => !carry.no_subtitles,
-        _ => false,
-    });
+    let streams = packet_streams(input.source.header(), |stream| args.carry.keeps(stream.kind));
     let mut options_of_sink = output_options(args, &video);
     options_of_sink.info.along = notes.along(input.stream, &streams, skipped(args.range.start, &video));
     options_of_sink.packet_streams = streams.iter().map(|(_, stream)| stream.clone()).collect();
@@ -196,11 +188,7 @@ fn one(
         Ok(ControlFlow::Continue(()))
     })?;
     if losses.totals().written() == 0 {
-        let message = match from_start {
-            true => "the stream has no frames",
-            false => AFTER_THE_END,
-        };
-        return Err(UsageError(message.to_owned()).into());
+        return no_frames(from_start);
     }
     sink.end_at(end)?;
     sink.finish()?;
@@ -258,8 +246,16 @@ fn one(
     Ok(exit(feed.exit, totals, args.allow_conceal))
 }
 
+/// Says why no frame was shown.
+pub fn no_frames<T>(from_start: bool) -> anyhow::Result<T> {
+    match from_start {
+        true => usage("the stream has no frames"),
+        false => usage(AFTER_THE_END),
+    }
+}
+
 /// The exit code. Damage other than lost chunks, and frames left out, outrank truncation; that outranks concealment.
-fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
+pub fn exit(feed: Option<Exit>, totals: &FrameTotals, allow_conceal: bool) -> Exit {
     match feed {
         Some(exit) if exit != Exit::Truncated => exit,
         _ if totals.left_out > 0 => Exit::Damaged,

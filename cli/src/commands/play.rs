@@ -9,17 +9,17 @@ use anyhow::Context;
 use clap::Args;
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::pipeline::Options;
-use latentbit_container::{PacketKind, ReadMode};
+use latentbit_container::ReadMode;
 
-use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, RangeArgs, bits};
-use crate::commands::decode::{output_info, skipped};
-use crate::exit::{Exit, usage};
+use crate::args::{CarryArgs, ConcealArgs, MemoryArgs, ModelArgs, RangeArgs, bits, path};
+use crate::commands::decode::{exit, no_frames, output_info, skipped};
+use crate::exit::Exit;
 use crate::streaming::decoding::{Decoding, Shown, concealment};
 use crate::streaming::depth_view::DepthView;
-use crate::streaming::lbit_input::{self, AFTER_THE_END};
+use crate::streaming::lbit_input;
 use crate::streaming::presentation::packet_streams;
 use crate::{interrupt, model};
-use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, open_player};
+use latentbit_media::{MediaError, MediaErrorKind, MediaKind, OutputOptions, open_player, text_of};
 
 /// Players that are looked for, the first one first.
 const PLAYERS: [&str; 2] = ["ffplay", "mpv"];
@@ -33,7 +33,7 @@ pub struct PlayArgs {
 
     /// Player to use instead of ffplay or mpv, whichever is found on PATH first: a name or a path. It gets the video on its
     /// stdin, and - as its last argument.
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", value_parser = path)]
     pub player: Option<PathBuf>,
 
     #[command(flatten)]
@@ -68,11 +68,7 @@ pub fn run(args: &PlayArgs, quiet: bool) -> anyhow::Result<Exit> {
     let bundle = model::load_for(&args.model, Halves::Decoder, &video, &input.place)?;
     lbit_input::check_bits(args.bits, &video)?;
     let title = input.place.clone();
-    let streams = packet_streams(input.source.header(), |stream| match stream.kind {
-        PacketKind::Audio => !args.carry.no_audio,
-        PacketKind::Subtitles => !args.carry.no_subtitles,
-        _ => false,
-    });
+    let streams = packet_streams(input.source.header(), |stream| args.carry.keeps(stream.kind));
     let mut info = output_info(&video);
     info.along = notes.along(input.stream, &streams, skipped(args.range.start, &video));
     let still = info.kind == MediaKind::StillImage;
@@ -119,21 +115,13 @@ fn play(decoding: Decoding, name: &str, pipe: ChildStdin, options: &OutputOption
     })?;
     let totals = decoded.losses.totals();
     if totals.written() == 0 {
-        return match decoded.from_start {
-            true => usage("the stream has no frames"),
-            false => usage(AFTER_THE_END),
-        };
+        return no_frames(decoded.from_start);
     }
     sink.end_at(decoded.end)?;
     sink.finish()?;
     let damage = &decoded.feed.damage;
     damage.iter().for_each(|damage| tracing::error!("{damage}"));
-    let lost = totals.concealed + totals.affected + totals.left_out;
-    Ok(match (decoded.feed.exit, lost) {
-        (Some(exit), _) => exit,
-        (None, 0) => Exit::Success,
-        (None, _) => Exit::Concealed,
-    })
+    Ok(exit(decoded.feed.exit, totals, false))
 }
 
 /// Whether the player closed its end of the pipe.
@@ -151,7 +139,7 @@ fn start(wanted: Option<&Path>, title: &str, still: bool) -> anyhow::Result<(Str
         None => PLAYERS.iter().map(PathBuf::from).collect(),
     };
     for player in &players {
-        let name = player.display().to_string();
+        let name = text_of(player);
         let mut command = Command::new(player);
         command.args(arguments(player, title, still)).arg("-");
         match command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn() {
@@ -165,7 +153,7 @@ fn start(wanted: Option<&Path>, title: &str, still: bool) -> anyhow::Result<(Str
         }
     }
     match wanted {
-        Some(player) => anyhow::bail!("{}: there is no such program", player.display()),
+        Some(player) => anyhow::bail!("{}: there is no such program", text_of(player)),
         None => anyhow::bail!(
             "there is neither {} on PATH; install one of them (they come with ffmpeg and mpv), name another player with \
              --player, or write a file that yours opens: latentbit decode FILE -o OUT.mp4",

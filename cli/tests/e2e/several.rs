@@ -1,6 +1,6 @@
 //! Several inputs of one command.
 
-use crate::support::{Y4m, encoded, folder, names, run, run_with, tiny, write};
+use crate::support::{Y4m, encoded, folder, names, read, run, run_with, tiny, write};
 
 #[test]
 fn several_inputs_go_to_a_folder() {
@@ -61,6 +61,24 @@ fn one_that_fails_does_not_stop_the_others() {
     let outcome = run(&folder, &["info", "out/a.lbit", "no.mp4", "missing.lbit"]);
     assert_ne!(outcome.code, Some(0));
     outcome.prints(&["3 frames"]).says(&["no.mp4", "missing.lbit"]);
+}
+
+/// The model is loaded once, and yet each file is held against it.
+#[test]
+fn each_file_is_checked_against_the_model() {
+    let folder = folder();
+    encoded(&folder, "a.lbit", 2, "");
+    run(&folder, &["tokens", "export", "a.lbit", "-o", "t.npy"]).expect(0);
+    let mut sidecar: serde_json::Value = serde_json::from_slice(&read(&folder, "t.npy.json")).unwrap();
+    *sidecar.pointer_mut("/video/chunk_latent_frames").unwrap() = 1000.into();
+    write(&folder, "t.npy.json", sidecar.to_string().as_bytes());
+    run(&folder, &["tokens", "import", "t.npy", "-o", "long.lbit"]).expect(0);
+    let alone = run(&folder, &tiny("decode long.lbit -o x.y4m")).says(&["latent frames in a chunk"]);
+    let code = alone.code.unwrap();
+    assert_ne!(code, 0);
+    run(&folder, &tiny("decode a.lbit long.lbit -o out"))
+        .expect(code)
+        .says(&["long.lbit", "latent frames in a chunk"]);
 }
 
 #[test]
