@@ -44,8 +44,16 @@ pub fn check_beside(path: &str, args: &OutputArgs) -> anyhow::Result<()> {
     if path == "-" && args.output == "-" {
         return usage("stdout carries the output already; name a file");
     }
-    let exists = path != "-" && path_of(path).metadata().is_ok_and(|m| m.is_file());
-    if exists && !args.overwrite {
+    match path {
+        "-" => Ok(()),
+        path => check_file(path, args.overwrite),
+    }
+}
+
+/// Refuses to write over a file that exists, unless that is asked for.
+pub fn check_file(path: &str, overwrite: bool) -> anyhow::Result<()> {
+    let exists = path_of(path).metadata().is_ok_and(|m| m.is_file());
+    if exists && !overwrite {
         anyhow::bail!("{path}: exists already; overwrite it with -y");
     }
     Ok(())

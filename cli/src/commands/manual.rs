@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use latentbit_media::{MediaError, stdout};
+use latentbit_media::{MediaError, stdout, text_of};
 
+use crate::args::path;
 use crate::exit::Exit;
 use crate::manual::{completions, man, markdown};
 use crate::report::{print_text, stdout_failed};
@@ -26,6 +27,7 @@ pub enum ManualCommand {
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// Folder, made if there is none.
+    #[arg(value_parser = path)]
     pub folder: PathBuf,
 }
 
@@ -40,12 +42,12 @@ pub struct CompletionsArgs {
 pub fn run(command: &ManualCommand, definition: clap::Command) -> anyhow::Result<Exit> {
     match command {
         ManualCommand::Man(args) => {
-            let name = |path: &std::path::Path| path.display().to_string();
             std::fs::create_dir_all(&args.folder)
-                .map_err(|error| MediaError::io(&name(&args.folder), "make", error))?;
+                .map_err(|error| MediaError::io(&text_of(&args.folder), "make", error))?;
             for (page, bytes) in man::pages(definition)? {
                 let path = args.folder.join(page);
-                std::fs::write(&path, bytes).map_err(|error| MediaError::io(&name(&path), "write", error))?;
+                std::fs::write(&path, bytes)
+                    .map_err(|error| MediaError::io(&text_of(&path), "write", error))?;
             }
         }
         ManualCommand::Completions(args) => {

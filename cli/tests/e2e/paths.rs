@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -85,7 +86,11 @@ fn every_command_takes_any_name() {
             plain("latents compare d@/l@.safetensors d@/l@.safetensors"),
             "d@/l@.safetensors",
         ),
-        (tiny("eval d@/v@.y4m d@/a@.lbit"), "d@/a@.lbit"),
+        (
+            tiny("eval d@/v@.y4m d@/a@.lbit --frames-csv d@/f@.csv"),
+            "d@/f@.csv",
+        ),
+        (plain("manual man d@/man@"), "d@/man@/latentbit.1"),
     ];
     for (words, written) in steps {
         let line = words.join(" ");
@@ -101,7 +106,14 @@ fn every_command_takes_any_name() {
         &plain("decode d@/a@.lbit -o d@/m@.y4m --model d@/m@.safetensors"),
     )
     .expect(0);
+    let player = at(&folder, "d@/p@");
+    std::fs::write(&player, "#!/bin/sh\ncat > /dev/null\n").unwrap();
+    std::fs::set_permissions(&player, std::fs::Permissions::from_mode(0o755)).unwrap();
+    run_named(&folder, &tiny("play d@/a@.lbit --player d@/p@")).expect(0);
     // Without -y what is there stays, by whatever name.
+    run_named(&folder, &tiny("eval d@/v@.y4m d@/a@.lbit --frames-csv d@/f@.csv"))
+        .expect(1)
+        .says(&["d\\xe9/f\\xe9.csv", "-y"]);
     run_named(&folder, &plain("cut d@/a@.lbit -o d@/c@.lbit"))
         .expect(1)
         .says(&["d\\xe9/c\\xe9.lbit", "-y"]);

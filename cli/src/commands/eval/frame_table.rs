@@ -7,6 +7,7 @@ use latentbit_media::{MediaError, Target, set_replace};
 
 use super::EvalArgs;
 use crate::exit::usage;
+use crate::overwrite;
 
 /// The lines, as they come.
 pub(super) struct FrameTable {
@@ -26,13 +27,7 @@ impl FrameTable {
         if path == "-" {
             return usage("--frames-csv: stdout has the summary; name a file");
         }
-        if !args.overwrite
-            && std::path::Path::new(path)
-                .metadata()
-                .is_ok_and(|about| about.is_file())
-        {
-            anyhow::bail!("{path}: exists already; overwrite it with -y");
-        }
+        overwrite::check_file(path, args.overwrite)?;
         set_replace(args.overwrite);
         let (target, file) = Target::open(path)?;
         let mut table = Self {
