@@ -14,11 +14,12 @@ import numpy.typing as npt
 from ._arrays import FrameFormat, as_array, as_depths, as_tokens, is_array
 from ._bundle import Bundle
 from ._file import File, Source
+from ._filters import Begun, Crop, FilteredStream, Filters, Fps, Scale
 from ._latentbit import Chunk, EncodeSession, FrameStream, TruncatedError, __version__
 from ._loss import FrameIterator, Frames, warn
-from ._memory import Size, as_bytes
 from ._output import Output
 from ._parallel import Counter, Crew, Progress
+from ._quantity import Size, as_bits, as_bytes
 from ._video import Pair, Video, rate
 from ._writer import Summary, WritableFile, Writer
 
@@ -54,13 +55,17 @@ class Encoder:
         threads: int = 0,
         max_memory: Size = None,
         crf: float | None = None,
-        bitrate: float | None = None,
+        bitrate: float | str | None = None,
         bpp: float | None = None,
-        maxrate: float | None = None,
-        bufsize: float | None = None,
-        size: int | None = None,
+        maxrate: float | str | None = None,
+        bufsize: float | str | None = None,
+        size: int | str | None = None,
         effort: int | None = None,
         psnr: float | None = None,
+        fps: Fps = None,
+        scale: Scale = None,
+        crop: Crop = None,
+        vf: str | None = None,
         layout: str = "THWC",
         value_range: str = "auto",
     ):
@@ -70,9 +75,17 @@ class Encoder:
         many as it is worth: ``crf`` from 0, the best, to 63, the smallest; ``bitrate`` in bits per second, ``bpp`` in
         bits per pixel, both with a channel of ``maxrate`` and ``bufsize`` bits; ``size`` in bytes of the file that
         ``write`` makes, whose tokens are kept in memory until then; ``psnr`` in dB of each chunk, and a ``LossWarning``
-        says where the model does not reach it. ``effort`` from 1 to 3 says how closely the worth
-        of a bit is measured. They are those of ``latentbit encode``. ``group`` is the number of chunks from one
-        random access point to the next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts.
+        says where the model does not reach it. Texts such as ``"300k"`` and ``"5MB"`` will do as well. ``effort`` from
+        1 to 3 says how closely the worth of a bit is measured. They are those of ``latentbit encode``, which takes
+        ``crf=12`` where nothing is asked for. ``group`` is the number of chunks from one random access point to the
+        next, 0 for none; with ``scene_cuts`` there is another one where the scene cuts.
+
+        Frames are first brought to ``fps`` frames per second, for which their own ``frame_rate`` must be given; then to
+        the size ``scale``: the pixels of the short side, or width and height, where -1 follows the other side; then
+        they are cut to ``crop``: width and height of the middle, or also the columns to its left and rows above it.
+        These, too, are as in the command, where sides are joined by colons: ``(640, -1)`` is ``"640:-1"``. Its ``vf``
+        is refused, because filter graphs are for media files.
+
         ``dtype`` is ``bf16``, ``f32``, ``f16`` (GPUs only), or ``auto`` for the fastest on the device; ``device`` is
         ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for the fastest one. Both are ignored if ``model`` is a ``Bundle``.
         ``threads`` compute, 0 for one per core.
@@ -87,7 +100,11 @@ class Encoder:
         self._options: dict[str, Any] = {"bits": bits, "group": group, "scene_cuts": scene_cuts, "threads": threads}
         self._options["max_memory"] = self._limit
         self._format = FrameFormat(layout, value_range).check()
-        self._rate = _Rate(crf, bitrate, bpp, maxrate, bufsize, size, effort, psnr)
+        self._filters = Filters.of(fps, scale, crop, vf)
+        self._rate = _Rate(
+            crf, as_bits("bitrate", bitrate), bpp, as_bits("maxrate", maxrate), as_bits("bufsize", bufsize),
+            as_bytes(size, "size"), effort, psnr,
+        )
         self._rate.check(bits)
 
     def memory(self, width: int, height: int, frames: int | None = None) -> int:
@@ -97,20 +114,23 @@ class Encoder:
         """
         return self.bundle.memory(width, height, frames=frames, limit=self._limit)
 
-    def chunks(self, frames: Any, *, progress: Progress = None) -> Iterator[Chunk]:
+    def chunks(self, frames: Any, *, frame_rate: Rate = None, progress: Progress = None) -> Iterator[Chunk]:
         """The chunks of a video, each as soon as it is there.
 
-        ``progress`` is called with the frames that are encoded, and with how many there are, if that is known.
+        ``fps`` and ``bitrate`` need the ``frame_rate``; without it a frame lasts a second. ``progress`` is called with
+        the frames that are encoded, and with how many there are, if that is known.
         """
         self._refuse_size()
-        _, count, chunks = self._start(frames, (0, 1), {})
+        _, count, chunks = self._start(frames, rate(frame_rate), {})
         return Counter(progress, count)(chunks, _FRAMES)
 
-    def encode(self, frames: Any, *, progress: Progress = None) -> list[Chunk]:
+    def encode(self, frames: Any, *, frame_rate: Rate = None, progress: Progress = None) -> list[Chunk]:
         """All chunks of a video."""
-        return list(self.chunks(frames, progress=progress))
+        return list(self.chunks(frames, frame_rate=frame_rate, progress=progress))
 
-    def encode_batch(self, videos: Iterable[Any], *, progress: Progress = None) -> list[list[Chunk]]:
+    def encode_batch(
+        self, videos: Iterable[Any], *, frame_rate: Rate = None, progress: Progress = None
+    ) -> list[list[Chunk]]:
         """All chunks of each video, which may be of different sizes. They are computed at the same time.
 
         ``videos`` is an array with one more axis in front, or gives videos. ``progress`` counts frames of all.
@@ -121,12 +141,12 @@ class Encoder:
         counted = Counter(progress)
 
         def encode(video: Any) -> list[Chunk]:
-            _, _, chunks = self._start(video, (0, 1), {}, {"threads": crew.threads})
+            _, _, chunks = self._start(video, rate(frame_rate), {}, {"threads": crew.threads})
             return list(crew.until_stopped(counted(chunks, _FRAMES)))
 
         return crew.map(encode, given)
 
-    def tokens(self, frames: Any, *, progress: Progress = None) -> Tokens:
+    def tokens(self, frames: Any, *, frame_rate: Rate = None, progress: Progress = None) -> Tokens:
         """All tokens of a video: steps, height, width. Of an array of several videos: videos, steps, height, width.
 
         An encoder with ``crf`` and the like gives tokens depths, which would get lost here: see
@@ -137,15 +157,16 @@ class Encoder:
                 "tokens: this encoder gives each token a depth, without which its bits cannot be told from zeros; "
                 "call tokens_and_depths()"
             )
-        return self.tokens_and_depths(frames, progress=progress)[0]
+        return self.tokens_and_depths(frames, frame_rate=frame_rate, progress=progress)[0]
 
     def tokens_and_depths(
-        self, frames: Any, *, progress: Progress = None
+        self, frames: Any, *, frame_rate: Rate = None, progress: Progress = None
     ) -> tuple[Tokens, npt.NDArray[np.uint8]]:
         """As ``tokens``, and how many of its bits each token has, in an array of the same shape."""
         if not self._format.is_batch(frames):
-            return _joined(self.chunks(frames, progress=progress))
-        videos = [_joined(chunks) for chunks in self.encode_batch(frames, progress=progress)]
+            return _joined(self.chunks(frames, frame_rate=frame_rate, progress=progress))
+        batch = self.encode_batch(frames, frame_rate=frame_rate, progress=progress)
+        videos = [_joined(chunks) for chunks in batch]
         steps = sorted({len(tokens) for tokens, _ in videos})
         if len(steps) > 1:
             raise ValueError(
@@ -195,20 +216,22 @@ class Encoder:
             raise ValueError(
                 f"frames: expected one video, found an array of {len(frames)} (5 axes); call encode_batch() or tokens()"
             )
-        first, parts, count = self._format.begun(frames)
-        _, height, width, _ = first.shape
+        begun = self._filters.apply(Begun(*self._format.begun(frames), frame_rate))
+        _, height, width, _ = begun.first.shape
         session = EncodeSession(
             self.bundle,
             width,
             height,
-            frames=count,
-            frame_rate=frame_rate,
-            rate=self._rate.of(width * height, frame_rate, file),
+            # Memory is planned by it, and at another rate it is an estimate.
+            frames=None if self._filters.fps is not None else begun.total,
+            frame_rate=begun.frame_rate,
+            pixel_aspect=begun.pixel_aspect,
+            rate=self._rate.of(width * height, begun.frame_rate, file),
             **{**self._options, **(options or {})},
         )
 
         def chunks() -> Iterator[Chunk]:
-            yield from made_of(session, first, parts)
+            yield from made_of(session, begun.first, begun.parts)
             missed, lowest = session.below
             if missed:
                 warn(
@@ -216,7 +239,7 @@ class Encoder:
                     f"{lowest:.2f} dB: it is what this model reaches with all bits"
                 )
 
-        return Video.from_fields(session.video), count, chunks()
+        return Video.from_fields(session.video), begun.total, chunks()
 
 
 class Session(Protocol[Made]):
@@ -301,6 +324,24 @@ class _Rate(NamedTuple):
         }
 
 
+class _Concealing(NamedTuple):
+    """What is done about lost chunks."""
+
+    conceal: str | None
+    predictor: str | os.PathLike[str] | None
+    conceal_steps: int | None
+    low_delay: bool
+
+    def check(self) -> _Concealing:
+        """Itself, if it does not contradict itself."""
+        if self.low_delay and self.conceal is None:
+            raise ValueError('low_delay: it is for concealing; leave it out, or give conceal= as well')
+        for name in ("predictor", "conceal_steps"):
+            if getattr(self, name) is not None and self.conceal not in ("auto", "maskgit"):
+                raise ValueError(f'{name}: it is for conceal="maskgit" or "auto"; leave it out, or ask for one of them')
+        return self
+
+
 class Decoder:
     """Tokens to frames.
 
@@ -310,7 +351,8 @@ class Decoder:
     Where tokens are lost or damaged, decoding raises ``LostChunkError`` or another error, unless ``conceal`` says
     what to show instead: ``freeze``, ``blend``, ``latent``, ``maskgit``, ``off`` (leave such frames out), or ``auto``,
     which is ``maskgit`` if there is a ``predictor`` for the model, else ``freeze``. Then a ``LossWarning`` says how
-    much was lost, and ``fidelity`` tells it of each frame.
+    much was lost, and ``fidelity`` tells it of each frame. ``conceal_steps`` are the passes of ``maskgit``; with
+    ``low_delay`` it and the others look at what came before a loss alone.
     """
 
     def __init__(
@@ -345,13 +387,23 @@ class Decoder:
         floats: bool = False,
         value_range: str | None = None,
         layout: str = "THWC",
+        fps: Fps = None,
+        scale: Scale = None,
+        crop: Crop = None,
+        vf: str | None = None,
         conceal: str | None = None,
         predictor: str | os.PathLike[str] | None = None,
+        conceal_steps: int | None = None,
+        low_delay: bool = False,
     ) -> FrameIterator:
-        """Frames ``first`` up to but without ``end`` of a file, one at a time: height, width, 3."""
+        """Frames ``first`` up to but without ``end`` of a file, one at a time: height, width, 3.
+
+        They go through ``fps``, ``scale`` and ``crop`` as frames do in an ``Encoder``.
+        """
+        filters, output = Filters.of(fps, scale, crop, vf), Output.of(layout, value_range, floats)
+        concealing = _Concealing(conceal, predictor, conceal_steps, low_delay).check()
         file, first, stop = self._range(source, first, end, conceal)
-        output = Output.of(layout, value_range, floats)
-        return FrameIterator(self._of_file(file, first, stop, output, conceal, predictor), file.name, output)
+        return FrameIterator(self._of_file(file, first, stop, output, filters, concealing), file.name, output)
 
     def decode(
         self,
@@ -362,19 +414,28 @@ class Decoder:
         floats: bool = False,
         value_range: str | None = None,
         layout: str = "THWC",
+        fps: Fps = None,
+        scale: Scale = None,
+        crop: Crop = None,
+        vf: str | None = None,
         conceal: str | None = None,
         predictor: str | os.PathLike[str] | None = None,
+        conceal_steps: int | None = None,
+        low_delay: bool = False,
         progress: Progress = None,
     ) -> Frames:
         """Frames ``first`` up to but without ``end`` of a file, in one array.
 
-        ``progress`` is called with the frames that are decoded, and how many there will be.
+        They go through ``fps``, ``scale`` and ``crop`` as frames do in an ``Encoder``. ``progress`` is called with the
+        frames that are decoded, and how many there will be.
         """
+        filters, output = Filters.of(fps, scale, crop, vf), Output.of(layout, value_range, floats)
+        concealing = _Concealing(conceal, predictor, conceal_steps, low_delay).check()
         file, first, stop = self._range(source, first, end, conceal)
-        output = Output.of(layout, value_range, floats)
         # Kept as they come, and laid out in the array.
         plain = Output("THWC", "0..1" if output.floats else "0..255")
-        frames = FrameIterator(self._of_file(file, first, stop, output, conceal, predictor), file.name, plain)
+        decoded = self._of_file(file, first, stop, output, filters, concealing)
+        frames = FrameIterator(decoded, file.name, plain)
         fidelity, index = [], []
 
         def noted() -> Iterator[npt.NDArray[Any]]:
@@ -383,9 +444,11 @@ class Decoder:
                 index.append(frames.index)
                 yield frame
 
-        video, count = file.video, stop - first
+        width, height = decoded.size if isinstance(decoded, FilteredStream) else (file.video.width, file.video.height)
+        # At another rate it is known in the end.
+        count = stop - first if filters.fps is None else None
         shown = Counter(progress, count)(noted())
-        array = output.stacked(shown, file.name, count, (video.height, video.width))
+        array = output.stacked(shown, file.name, count, (height, width))
         return Frames.of(array, fidelity, index)
 
     def decode_tokens(
@@ -493,15 +556,15 @@ class Decoder:
         first: int,
         end: int,
         output: Output,
-        conceal: str | None,
-        predictor: str | os.PathLike[str] | None,
-    ) -> FrameStream:
-        if predictor is not None and conceal not in ("auto", "maskgit"):
-            raise ValueError('predictor: it is for conceal="maskgit" or "auto"; leave it out, or ask for one of them')
-        return FrameStream.of_file(
-            self.bundle, file._reader, first=first, end=end, floats=output.floats, conceal=conceal,
-            predictor=predictor, **self._options,
+        filters: Filters,
+        concealing: _Concealing,
+    ) -> FrameStream | FilteredStream:
+        decoded = FrameStream.of_file(
+            # Rounded once, at the end.
+            self.bundle, file._reader, first=first, end=end, floats=output.floats or filters.are_given,
+            **concealing._asdict(), **self._options,
         )
+        return filters.apply_to_file(decoded, file, first, output.floats)
 
     def _range(self, source: File | Source, first: int, end: int | None, conceal: str | None) -> tuple[File, int, int]:
         file = source if isinstance(source, File) else File(source)

@@ -14,6 +14,7 @@ __all__ = [
     "Chunk",
     "EncodeSession",
     "FormatError",
+    "FrameFilter",
     "FrameStream",
     "LatentBitError",
     "LatentSession",
@@ -193,6 +194,7 @@ class EncodeSession:
         *,
         frames: int | None,
         frame_rate: tuple[int, int],
+        pixel_aspect: tuple[int, int],
         bits: int | None,
         group: int,
         scene_cuts: bool,
@@ -226,6 +228,35 @@ class LatentSession:
     def finish(self) -> None: ...
     def wait(self) -> npt.NDArray[np.float32] | None: ...
 
+@final
+class FrameFilter(Iterator[tuple[npt.NDArray[Any], Any]]):
+    def __new__(
+        cls,
+        frames: Iterator[tuple[npt.NDArray[Any], int | None, Any]],
+        width: int,
+        height: int,
+        *,
+        count: int | None,
+        frame_rate: tuple[int, int],
+        time_base: tuple[int, int] | None,
+        fps: str | None,
+        scale: str | None,
+        crop: str | None,
+        floats: bool,
+    ) -> FrameFilter: ...
+    @staticmethod
+    def check(*, fps: str | None, scale: str | None, crop: str | None) -> None: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def frame_rate(self) -> tuple[int, int]: ...
+    @property
+    def pixel_aspect(self) -> tuple[int, int]: ...
+    @property
+    def count(self) -> int | None: ...
+    def __iter__(self) -> FrameFilter: ...
+    def __next__(self) -> tuple[npt.NDArray[Any], Any]: ...
+
 _Shown = tuple[npt.NDArray[Any], int, str, str | None]
 
 @final
@@ -243,6 +274,8 @@ class FrameStream(Iterator[_Shown]):
         floats: bool,
         conceal: str | None,
         predictor: str | os.PathLike[str] | None,
+        conceal_steps: int | None,
+        low_delay: bool,
     ) -> FrameStream: ...
     @staticmethod
     def of_tokens(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._filters import FilteredStream
 from ._latentbit import FrameStream
 from ._output import Output
 
@@ -54,7 +55,7 @@ class Frames(np.ndarray[Any, np.dtype[Any]]):
 class FrameIterator(Iterator[npt.NDArray[Any]]):
     """Decoded frames, one after the other. What it says of a frame is said of the one that came last."""
 
-    def __init__(self, stream: FrameStream, place: str, output: Output):
+    def __init__(self, stream: FrameStream | FilteredStream, place: str, output: Output):
         self._stream = stream
         self._place = place
         self._output = output

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ._arrays import FrameFormat, as_array, is_array
 from ._codec import Model, as_bundle, made_of
 from ._latentbit import FrameStream, LatentSession
-from ._memory import Size, as_bytes
 from ._output import Output
 from ._parallel import Counter, Crew, Progress
+from ._quantity import Size, as_bytes
 
 SCALES = ("raw", "normalised")
 

@@ -11,7 +11,7 @@ from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDis
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
 from ._codec import Model
-from ._memory import Size
+from ._quantity import Size
 from ._vae import Vae
 
 

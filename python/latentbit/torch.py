@@ -16,7 +16,7 @@ from ._catalog import Cache, Sources, catalog
 from ._file import File
 from ._loss import warn
 from ._manifest import Columns, Manifest, Rows, rows_of
-from ._memory import Size, as_bytes
+from ._quantity import Size, as_bytes
 from ._remote import Store
 from ._target import Target, join_bits, join_factors
 from ._windows import Windows

@@ -1,6 +1,8 @@
-//! Tokens as numpy arrays. Vectors become arrays without a copy.
+//! Tokens and pictures as numpy arrays. Vectors become arrays without a copy.
 
+use latentbit_codec::Frame;
 use latentbit_container::{DepthMap, TokenGrid, Tokens, bit_mask};
+use numpy::ndarray::ArrayView3;
 use numpy::{Element, IntoPyArray, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -20,6 +22,52 @@ where
     [usize; N]: numpy::ndarray::IntoDimension,
 {
     Ok(values.into_pyarray(py).reshape(shape)?.into_any())
+}
+
+/// A picture from Python: height, width, RGB.
+#[derive(FromPyObject)]
+pub enum Picture<'py> {
+    /// From 0 to 255.
+    Bytes(PyReadonlyArray3<'py, u8>),
+    /// From 0 to 1.
+    Floats(PyReadonlyArray3<'py, f32>),
+}
+
+impl Picture<'_> {
+    pub fn frame(&self) -> Frame {
+        match self {
+            Self::Bytes(array) => frame_of_bytes(array.as_array()),
+            Self::Floats(array) => frame_of_floats(array.as_array()),
+        }
+    }
+}
+
+pub fn frame_of_bytes(view: ArrayView3<'_, u8>) -> Frame {
+    let (height, width, _) = view.dim();
+    let data = view.iter().map(|&value| f32::from(value) / 255.0).collect();
+    Frame { width, height, data }
+}
+
+pub fn frame_of_floats(view: ArrayView3<'_, f32>) -> Frame {
+    let (height, width, _) = view.dim();
+    let data = view.iter().copied().collect();
+    Frame { width, height, data }
+}
+
+/// A frame as an array (height, width, RGB) of f32 from 0 to 1, or else of u8.
+pub fn pixels(py: Python<'_>, frame: Frame, floats: bool) -> PyResult<Bound<'_, PyAny>> {
+    let shape = [frame.height, frame.width, 3];
+    if floats {
+        return array(py, frame.data, shape);
+    }
+    let bytes = py.detach(|| {
+        let values = frame.data.iter();
+        // Casts saturate, and NaN becomes 0.
+        values
+            .map(|value| (value * 255.0).round() as u8)
+            .collect::<Vec<u8>>()
+    });
+    array(py, bytes, shape)
 }
 
 /// Tokens of the depths that a caller gives, if it gives any; `step` is that of the stream.

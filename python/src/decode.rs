@@ -20,7 +20,7 @@ use numpy::{PyReadonlyArray3, PyReadonlyArray4, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::arrays::{array, check_planes};
+use crate::arrays::{check_planes, pixels};
 use crate::bundle::Bundle;
 use crate::error::{self, FormatError, LatentBitError, LostChunkError, TruncatedError};
 use crate::file::Opened;
@@ -161,7 +161,7 @@ impl FrameStream {
 }
 
 /// What is done about lost chunks; `auto` is as the command has it.
-fn concealment(name: &str, predictor: Option<PathBuf>, model: &Bundle) -> PyResult<Conceal> {
+fn concealment(name: &str, predictor: Option<PathBuf>, steps: u32, model: &Bundle) -> PyResult<Conceal> {
     let bundle = &model.bundle;
     let find = || -> PyResult<Option<Predictor>> {
         let (found, place) = match &predictor {
@@ -178,7 +178,7 @@ fn concealment(name: &str, predictor: Option<PathBuf>, model: &Bundle) -> PyResu
     };
     let filling = |predictor| Conceal::MaskGit {
         predictor: Arc::new(predictor),
-        fill: FillOptions::default(),
+        fill: FillOptions::default().steps(steps),
     };
     match name {
         "off" => Ok(Conceal::Off),
@@ -282,7 +282,7 @@ fn feed_pushed<T>(
 impl FrameStream {
     /// Decodes frames `first` up to but without `end` of a file. Without `conceal` a chunk that is lost is an error.
     #[staticmethod]
-    #[pyo3(signature = (model, file, *, first, end, bits, threads, max_memory, floats, conceal, predictor))]
+    #[pyo3(signature = (model, file, *, first, end, bits, threads, max_memory, floats, conceal, predictor, conceal_steps, low_delay))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn of_file(
         py: Python<'_>,
@@ -296,6 +296,8 @@ impl FrameStream {
         floats: bool,
         conceal: Option<&str>,
         predictor: Option<PathBuf>,
+        conceal_steps: Option<u32>,
+        low_delay: bool,
     ) -> PyResult<Self> {
         let file: Arc<Opened> = file.0.clone();
         let planes = check_planes(bits, file.video.bits)?;
@@ -310,7 +312,15 @@ impl FrameStream {
         let mut options = options(model, &geometry, Work::Decode, Some(frames), threads, max_memory)?;
         if let Some(name) = conceal {
             file.check_lost(chunks.clone())?;
-            options = options.conceal(py.detach(|| concealment(name, predictor, model))?);
+            let steps = conceal_steps.unwrap_or(FillOptions::default().steps);
+            if !(1..=1000).contains(&steps) {
+                return Err(PyValueError::new_err(format!(
+                    "conceal_steps: expected a number from 1 to 1000, found {steps}"
+                )));
+            }
+            options = options
+                .conceal(py.detach(|| concealment(name, predictor, steps, model))?)
+                .low_delay(low_delay);
         }
         let fed = file.clone();
         let faults: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -550,20 +560,7 @@ impl FrameStream {
             Fidelity::Affected => ("affected", None),
             Fidelity::Concealed(method) => ("concealed", Some(method.name())),
         };
-        let shape = [frame.height, frame.width, 3];
-        let values = match self.floats {
-            true => array(py, frame.data, shape)?,
-            false => {
-                let bytes = py.detach(|| {
-                    let values = frame.data.iter();
-                    // Casts saturate, and NaN becomes 0.
-                    values
-                        .map(|value| (value * 255.0).round() as u8)
-                        .collect::<Vec<u8>>()
-                });
-                array(py, bytes, shape)?
-            }
-        };
+        let values = pixels(py, frame, self.floats)?;
         Ok(Some((values, index, fidelity, method)))
     }
 }

@@ -8,7 +8,7 @@ use latentbit_codec::rate::{
     Bitrate, Effort, ElasticChunk, KeptFile, KeptItem, MAX_CRF, Measure, RateControl, Target, chunk_seconds,
     depth_step,
 };
-use latentbit_container::{self as container, Header, Metadata, StreamId, WriterOptions};
+use latentbit_container::{self as container, Header, Metadata, Rational, StreamId, WriterOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -157,7 +157,7 @@ impl Shaping {
 #[pymethods]
 impl EncodeSession {
     #[new]
-    #[pyo3(signature = (model, width, height, *, frames, frame_rate, bits, group, scene_cuts, threads, max_memory, rate))]
+    #[pyo3(signature = (model, width, height, *, frames, frame_rate, pixel_aspect, bits, group, scene_cuts, threads, max_memory, rate))]
     #[allow(clippy::too_many_arguments)] // Python gives them by name.
     fn new(
         py: Python<'_>,
@@ -166,6 +166,7 @@ impl EncodeSession {
         height: u32,
         frames: Option<u64>,
         frame_rate: (u32, u32),
+        pixel_aspect: (u32, u32),
         bits: Option<u8>,
         group: u32,
         scene_cuts: bool,
@@ -173,7 +174,10 @@ impl EncodeSession {
         max_memory: Option<u64>,
         rate: Option<Rate>,
     ) -> PyResult<Self> {
-        let mut video = model.stream(width, height, frame_rate, bits)?;
+        let (num, den) = pixel_aspect;
+        let mut video = model
+            .stream(width, height, frame_rate, bits)?
+            .with_pixel_aspect(Rational { num, den });
         if rate.is_some() {
             video = video.with_depth_step(Some(depth_step(&model.bundle)));
         }

@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod error;
 mod file;
+mod filters;
 mod latents;
 mod reader;
 mod session;
@@ -29,6 +30,7 @@ fn _latentbit(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<chunk::Chunk>()?;
     module.add_class::<decode::FrameStream>()?;
     module.add_class::<encode::EncodeSession>()?;
+    module.add_class::<filters::FrameFilter>()?;
     module.add_class::<latents::LatentSession>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<writer::Writer>()

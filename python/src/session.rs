@@ -10,6 +10,7 @@ use numpy::{PyReadonlyArray4, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::arrays::{frame_of_bytes, frame_of_floats};
 use crate::error::{self, LatentBitError};
 
 /// How long a wait lasts before Python may act on Ctrl-C.
@@ -63,8 +64,7 @@ impl<T: Send + 'static> Session<T> {
                 "frames: expected an array (frames, height, width, 3) of uint8, or of float32 from 0 to 1",
             )
         })?;
-        let (count, _) = frames.size();
-        for index in 0..count {
+        for index in 0..frames.count() {
             let frame = frames.frame(index);
             py.detach(|| {
                 let mut input = locked(&self.input);
@@ -124,33 +124,20 @@ enum Frames<'py> {
 }
 
 impl Frames<'_> {
-    /// Height, width and channels.
-    fn size(&self) -> (usize, [usize; 3]) {
+    fn count(&self) -> usize {
         let shape = match self {
             Self::Bytes(array) => array.shape(),
             Self::Floats(array) => array.shape(),
         };
-        match shape {
-            [count, height, width, channels] => (*count, [*height, *width, *channels]),
-            _ => (0, [0; 3]),
-        }
+        shape.first().copied().unwrap_or_default()
     }
 
     fn frame(&self, index: usize) -> Frame {
-        let (_, [height, width, _]) = self.size();
-        let data = match self {
-            Self::Bytes(array) => {
-                let view = array.as_array();
-                let frame = view.index_axis(numpy::ndarray::Axis(0), index);
-                frame.iter().map(|&value| f32::from(value) / 255.0).collect()
-            }
-            Self::Floats(array) => {
-                let view = array.as_array();
-                let frame = view.index_axis(numpy::ndarray::Axis(0), index);
-                frame.iter().copied().collect()
-            }
-        };
-        Frame { width, height, data }
+        let axis = numpy::ndarray::Axis(0);
+        match self {
+            Self::Bytes(array) => frame_of_bytes(array.as_array().index_axis(axis, index)),
+            Self::Floats(array) => frame_of_floats(array.as_array().index_axis(axis, index)),
+        }
     }
 }
 

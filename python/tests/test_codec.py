@@ -11,7 +11,7 @@ import torch
 
 import latentbit
 from conftest import ROOT, TINY_BUNDLE, clip, without_index
-from latentbit._memory import as_bytes
+from latentbit._quantity import as_bits, as_bytes
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +275,28 @@ def test_sizes_are_those_of_the_command() -> None:
     for wrong in ("", "GiB", "-1", "0", 0, "8 bananas", "1e9"):
         with pytest.raises(ValueError, match="max_memory"):
             as_bytes(wrong)
+    assert (as_bytes("5M", "size"), as_bytes("800kB", "size"), as_bytes("4MiB", "size")) == (5_000_000, 800_000, 2**22)
+    assert (as_bits("bitrate", "300k"), as_bits("bitrate", "1.5M"), as_bits("bitrate", 7.5)) == (300e3, 1.5e6, 7.5)
+    for wrong in ("", "k", "-1k", "300KiB", "fast"):
+        with pytest.raises(ValueError, match=r"maxrate: .*300k"):
+            as_bits("maxrate", wrong)
+
+
+def test_rates_are_texts_or_numbers(bundle: latentbit.Bundle) -> None:
+    frames = clip(26)
+    for given, same in (({"bitrate": "20k"}, {"bitrate": 20_000}), ({"size": "2kB"}, {"size": 2000})):
+        made = []
+        for options in (given, same):
+            out = io.BytesIO()
+            latentbit.Encoder(bundle, **options).write(frames, out, frame_rate=25)
+            made.append(out.getvalue())
+        assert made[0] == made[1]
+    # Bits per second are those of seconds.
+    slow, fast = (
+        sum(chunk.depths.sum() for chunk in latentbit.Encoder(bundle, bitrate="3k").chunks(frames, frame_rate=rate))
+        for rate in (5, 100)
+    )
+    assert slow > fast
 
 
 def test_devices_have_names() -> None:

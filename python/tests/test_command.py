@@ -44,6 +44,23 @@ def test_both_make_the_same_tokens(tmp_path: Path) -> None:
         assert (mine.key, mine.frames) == (other.key, other.frames)
 
 
+def test_both_filter_frames_alike(tmp_path: Path) -> None:
+    gray = np.repeat(clip(30, 20, 36)[..., :1], 3, axis=-1)
+    write_y4m(tmp_path / "in.y4m", gray)
+    options = {"fps": "12.5", "scale": "-1:18", "crop": "20:12:4:2"}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    run(tmp_path, "encode in.y4m -o a.lbit --bits 10 --dtype f32 --model", TINY_BUNDLE, *words)
+    theirs = latentbit.open(tmp_path / "a.lbit")
+    bundle = latentbit.Bundle(TINY_BUNDLE, dtype="f32")
+    encoder = latentbit.Encoder(bundle, **options)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(encoder.tokens(gray, frame_rate=25), theirs.read_tokens())
+    latentbit.Encoder(bundle).write(clip(30), tmp_path / "b.lbit", frame_rate=25)
+    run(tmp_path, "decode b.lbit -o b.raw --dtype f32 --fps 5 --crop 8:6 --raw rgb24 --model", TINY_BUNDLE)
+    decoded = np.fromfile(tmp_path / "b.raw", np.uint8).reshape(-1, 6, 8, 3)
+    ours = latentbit.Decoder(bundle).decode(tmp_path / "b.lbit", fps=5, crop="8:6")
+    np.testing.assert_array_equal(ours, decoded)
+
+
 def test_the_command_finds_no_fault_in_our_files(tmp_path: Path) -> None:
     (tmp_path / "a.lbit").write_bytes(file_bytes([tokens(0), tokens(1)], metadata={"title": "a"}))
     assert json.loads(run(tmp_path, "verify a.lbit --json"))["digests"]
