@@ -62,8 +62,66 @@ def test_files_become_episodes(robot: Path) -> None:
         assert rows[3]["timestamp"] == pytest.approx(0.3)
         expected = latentbit.Decoder().decode(robot / f"in/{key}.lbit").astype(np.int16)
         assert np.abs(np.stack(frames) - expected).mean() < 12
+    stats = json.loads((robot / "out/meta/stats.json").read_text())
+    assert stats.keys() == info["features"].keys()
+    values = np.array([[float(at), 1.0] for count in (13, 17) for at in range(count)])
+    assert stats["action"]["count"] == [30]
+    for name, made in (("min", np.min), ("max", np.max), ("mean", np.mean), ("std", np.std), ("q50", np.median)):
+        np.testing.assert_allclose(stats["action"][name], made(values, axis=0))
+    camera = stats["observation.images.main"]
+    pictures = np.concatenate([latentbit.Decoder().decode(robot / f"in/{key}.lbit") for key in "ab"]) / 255
+    assert camera["count"] == [30]
+    for name, made in (("min", np.min), ("max", np.max), ("mean", np.mean), ("std", np.std)):
+        np.testing.assert_allclose(np.squeeze(camera[name]), made(pictures, axis=(0, 1, 2)), atol=1e-9)
+    np.testing.assert_allclose(np.squeeze(camera["q10"]), np.quantile(pictures, 0.1, axis=(0, 1, 2)), atol=1 / 255)
+    assert np.shape(camera["mean"]) == (3, 1, 1)
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     assert list(pandas.read_parquet(robot / "out/meta/tasks.parquet").index) == ["pick a", "pick b"]
+
+
+def test_lerobot_reads_it(robot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    library = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="LeRobot is not installed")
+    dataset = library.LeRobotDataset("me/robot", root=robot / "out")
+    assert (len(dataset), dataset.num_episodes, dataset.fps) == (30, 2, 10)
+    sample = dataset[15]
+    assert (sample["task"], int(sample["episode_index"]), int(sample["frame_index"])) == ("pick b", 1, 2)
+    assert sample["action"].tolist() == [2.0, 1.0]
+    expected = latentbit.Decoder().decode(robot / "in/b.lbit", 2, 3)[0].transpose(2, 0, 1) / 255
+    assert np.abs(sample["observation.images.main"].numpy() - expected).mean() < 12 / 255
+    assert dataset.meta.stats["observation.images.main"]["mean"].shape == (3, 1, 1)
+    # As its tools for data sets want them.
+    stats = pytest.importorskip("lerobot.datasets.compute_stats")
+    merged = stats.aggregate_stats([dataset.meta.stats, dataset.meta.stats])
+    np.testing.assert_allclose(merged["action"]["mean"], dataset.meta.stats["action"]["mean"])
+
+
+def test_what_lerobot_made_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    library = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason="LeRobot is not installed")
+    features = {
+        "observation.images.top": {"dtype": "video", "shape": (32, 48, 3), "names": ["height", "width", "channels"]},
+        "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
+    }
+    made = library.LeRobotDataset.create("me/made", 10, features, root=tmp_path / "made", use_videos=True)
+    # Gray, so that chroma of less resolution loses nothing.
+    first = np.repeat(clip(14, 32, 48)[..., :1], 3, axis=-1)
+    episodes = [first[:9], 255 - first]
+    for number, frames in enumerate(episodes):
+        for at, frame in enumerate(frames):
+            action = np.array([at, number], np.float32)
+            made.add_frame({"observation.images.top": frame, "action": action, "task": f"task {number}"})
+        made.save_episode()
+    made.finalize()
+    assert lerobot.read(tmp_path / "made", tmp_path / "files") == 2
+    rows = parquet.read_table(tmp_path / "files/manifest.parquet").to_pylist()
+    for number, (row, frames) in enumerate(zip(rows, episodes, strict=True)):
+        assert row["caption"] == f"task {number}"
+        assert row["action"][3] == [3.0, number]
+        # Both are in one video.
+        back = latentbit.Decoder().decode(tmp_path / f"files/episode_{number:06d}.lbit")
+        assert back.shape == frames.shape
+        assert np.abs(back - frames.astype(np.int16)).mean() < 12
 
 
 def test_episodes_become_files(robot: Path, tmp_path: Path) -> None:

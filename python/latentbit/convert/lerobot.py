@@ -22,6 +22,7 @@ import pyarrow.parquet as parquet
 from .._catalog import Sources, catalog
 from .._codec import Decoder, Encoder
 from .._manifest import Columns, Manifest, key_of, rows_of
+from ._stats import Stats
 
 VERSION = "v3.0"
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -155,6 +156,7 @@ def write(
         rows = rows_of(manifest, [os.fspath(source).rstrip("/") for source in given], wanted, ())
         rows.check(listed.names)
     tasks: dict[str, int] = {}
+    stats = Stats()
     episodes, features, total = [], {}, 0
     kind = None
     for number in range(len(listed)):
@@ -173,6 +175,7 @@ def write(
         task = str(row.pop(caption, "")) if caption else key_of(member.name)
         index = tasks.setdefault(task, len(tasks))
         at = {"chunk_index": number // 1000, "file_index": number % 1000}
+        stats.add_pictures(camera, np.asarray(frames))
         _film(root / VIDEO.format(video_key=camera, **at), np.asarray(frames), rate, codec)
         count = len(frames)
         table: dict[str, Any] = {
@@ -182,10 +185,13 @@ def write(
             "index": pa.array(range(total, total + count), pa.int64()),
             "task_index": pa.array([index] * count, pa.int64()),
         }
+        for name, column in table.items():
+            stats.add(name, column.to_numpy(zero_copy_only=False))
         for name, values in row.items():
             if len(values) != count:
                 raise ValueError(f"{listed.name(number)}: expected {count} values in {name}, found {len(values)}")
             array = np.asarray(values, np.float32).reshape(count, -1)
+            stats.add(name, array)
             table[name] = pa.array(array.tolist(), pa.list_(pa.float32()))
             features[name] = {"dtype": "float32", "shape": [array.shape[1]], "names": None}
         data = root / DATA.format(**at)
@@ -204,6 +210,7 @@ def write(
         total += count
     assert kind is not None
     _write_meta(root, kind, camera, features, episodes, tasks, total)
+    (root / "meta/stats.json").write_text(json.dumps(stats.to_fields(), indent=4), "utf-8")
     return len(episodes)
 
 
