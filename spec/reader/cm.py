@@ -188,6 +188,116 @@ class LayerDecoder:
         return near * 4 + state(0, 0, -1), min(k, 63) * 32 + sum(bit << 3 - i for i, bit in enumerate(on))
 
 
+class _Model:
+    """States of contexts, and what pairs of them are mixed to."""
+
+    def __init__(self) -> None:
+        self.near = [64] * 1024
+        self.past = [64] * (64 * 32)
+        self.mixed = [FIRST[i // 16 + i % 16] for i in range(256)]
+
+    def pair(self, near: int, past: int) -> int:
+        return self.near[near] // 8 * 16 + self.past[past] // 8
+
+    def predict(self, near: int, past: int) -> int:
+        return self.mixed[self.pair(near, past)]
+
+    def learn(self, near: int, past: int, bit: int) -> None:
+        pair = self.pair(near, past)
+        self.mixed[pair] += 1023 * bit - self.mixed[pair] // 64
+        self.near[near] = NEXT[self.near[near]][bit]
+        self.past[past] = NEXT[self.past[past]][bit]
+
+
+class LayerDecoder:
+    """Reads the layers of one chunk with depths, in order (6.3)."""
+
+    def __init__(self, t: int, h: int, w: int) -> None:
+        self.sides = (t, h, w)
+        tokens = t * h * w
+        self.layer = 0
+        self.plane = 0
+        self.layers = [0] * tokens
+        self.bits: list[int] = [NONE] * tokens
+        self.history = [0] * tokens
+        self.agree = [[0] * tokens for _ in range(3)]
+        self.depth_model, self.bit_model = _Model(), _Model()
+
+    def _at(self, token: int, dt: int, dy: int, dx: int) -> int | None:
+        """The number of the token that is so far away."""
+        t, h, w = self.sides
+        time, y, x = token // (w * h) + dt, token // w % h + dy, token % w + dx
+        return (time * h + y) * w + x if 0 <= time < t and 0 <= y < h and 0 <= x < w else None
+
+    def read(
+        self, tokens: list[int], planes: int, coded: bytes | None, known: list[list[int]] | None
+    ) -> list[list[int]]:
+        """Whether each of `tokens` has the layer, then the bits of each plane: out of a code, or `known` itself."""
+        decoder = None if coded is None else _Range(coded)
+        has = []
+        for i, token in enumerate(tokens):
+            bit = self._code(
+                self.depth_model, *self._depth_contexts(token), decoder, known[0][i] if known else 0
+            )
+            has.append(bit)
+            self.layers[token] += bit
+            if not bit:
+                self.bits[token] = NONE
+        self.layer += 1
+        here = [token for token, bit in zip(tokens, has, strict=True) if bit]
+        result = [has]
+        for number in range(planes):
+            for i, token in enumerate(here):
+                self.bits[token] = self._code(
+                    self.bit_model, *self._bit_contexts(token), decoder, known[number + 1][i] if known else 0
+                )
+            for token in here:
+                bit = self.bits[token]
+                for agree, other in zip(self.agree, self._near(token), strict=True):
+                    agree[token] += other == bit
+                self.history[token] = (self.history[token] << 1 | bit) & 31
+            self.plane += 1
+            result.append([self.bits[token] for token in here])
+        if decoder is not None:
+            decoder.finish()
+        return result
+
+    @staticmethod
+    def _code(model: _Model, near: int, past: int, decoder: _Range | None, known: int) -> int:
+        bit = known if decoder is None else decoder.bit(model.predict(near, past))
+        model.learn(near, past, bit)
+        return bit
+
+    def _near(self, token: int) -> list[int]:
+        places = (self._at(token, *away) for away in ((0, 0, -1), (0, -1, 0), (-1, 0, 0)))
+        return [NONE if place is None else self.bits[place] for place in places]
+
+    def _bit_contexts(self, token: int) -> tuple[int, int]:
+        left, above, before = self._near(token)
+        agree_left, agree_above, agree_before = (agree[token] for agree in self.agree)
+        level = _level(TIME_LIMITS, agree_before, self.plane)
+        level = level * 3 + _level(SIDE_LIMITS, agree_left, self.plane)
+        level = level * 3 + _level(SIDE_LIMITS, agree_above, self.plane)
+        return ((level * 3 + before) * 3 + above) * 3 + left, min(self.plane, 63) * 32 + self.history[token]
+
+    def _depth_contexts(self, token: int) -> tuple[int, int]:
+        k = self.layer
+
+        def state(dt: int, dy: int, dx: int) -> int:
+            place = self._at(token, dt, dy, dx)
+            if place is None:
+                return 3
+            return 2 if self.layers[place] > k else int(self.layers[place] == k)
+
+        def opened(dt: int, dy: int, dx: int) -> bool:
+            place = self._at(token, dt, dy, dx)
+            return place is not None and self.layers[place] == k
+
+        near = ((opened(0, 0, 1) * 2 + opened(0, 1, 0)) * 4 + state(-1, 0, 0)) * 4 + state(0, -1, 0)
+        on = [state(*away) == 2 for away in ((-1, 0, 1), (-1, 1, 0), (0, -1, -1), (0, -1, 1))]
+        return near * 4 + state(0, 0, -1), min(k, 63) * 32 + sum(bit << 3 - i for i, bit in enumerate(on))
+
+
 class Decoder:
     """Reads the planes of one chunk, in order."""
 
