@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 from clips import Case
+from torch_archive import decode
+
+import latentbit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -116,6 +120,40 @@ class Script:
             process.wait()
 
 
+class Package:
+    """`encode_batch` of the Python package in this process; ffmpeg decodes the clips of the next batch meanwhile."""
+
+    name = "latentbit in Python, encode_batch"
+    BATCH = 16
+
+    def __init__(self, clips: Path, out: Path, case: Case, bundle: latentbit.Bundle, threads: int):
+        self.paths = sorted(clips.iterdir())
+        self.out, self.size = out, case.size
+        # As the others do it: one group, and no cuts.
+        self.encoder = latentbit.Encoder(bundle, group=0, scene_cuts=False, threads=threads)
+        self.threads = threads
+        out.mkdir()
+
+    def turn(self) -> float:
+        """Does it once."""
+        started = time.perf_counter()
+        batches = [self.paths[at : at + self.BATCH] for at in range(0, len(self.paths), self.BATCH)]
+        with ThreadPoolExecutor(self.threads) as pool:
+            coming = self._decode(pool, batches[0])
+            for number, batch in enumerate(batches):
+                videos = [pixels.result() for pixels in coming]
+                coming = self._decode(pool, batches[number + 1]) if number + 1 < len(batches) else []
+                for path, chunks in zip(batch, self.encoder.encode_batch(videos), strict=True):
+                    np.save(self.out / f"{path.stem}.npy", np.concatenate([chunk.read()[0] for chunk in chunks]))
+        return time.perf_counter() - started
+
+    def _decode(self, pool: ThreadPoolExecutor, paths: list[Path]) -> list[Any]:
+        return [pool.submit(decode, path, self.size) for path in paths]
+
+    def end(self) -> None:
+        """Has no process to end."""
+
+
 def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
@@ -174,7 +212,9 @@ def measure(case: Case, made: tuple[Path, Path], folder: Path, args: Any) -> lis
     programs: list[Program] = [
         Command(OURS, [str(args.latentbit), "archive", str(clips), *shards, *common, str(out)], out, case.all_frames)
     ]
-    arrays: dict[str, Path] = {}
+    package = Package(clips, folder / "python", case, latentbit.Bundle(args.bundle, dtype="f32"), args.threads)
+    programs.append(package)
+    arrays: dict[str, Path] = {package.name: package.out}
     for processes in dict.fromkeys((1, args.threads)):
         there = folder / f"torch-{processes}"
         script = Script(clips, there, case, args.bundle, args.threads, processes)

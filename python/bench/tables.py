@@ -59,9 +59,9 @@ NOTHING = "-"
 ARCHIVING = (
     "Each program turns the same clips (H.264, in RGB, so that colour conversion is not compared) into arrays of "
     "tokens, in f32 and with the same weights; loading the model is not counted. `latentbit archive` also makes "
-    "`.lbit` files, digests and a manifest. The script decodes with ffmpeg in parallel, and uses the modules that the "
-    "bundle was trained with. The ratio is a program's time over that of `latentbit archive`; equal bits are compared "
-    "with its tokens."
+    "`.lbit` files, digests and a manifest. The package and the script decode with ffmpeg in parallel; the script "
+    "uses the modules that the bundle was trained with. The ratio is a program's time over that of `latentbit "
+    "archive`; equal bits are compared with its tokens."
 )
 READING = (
     "`TokenDataset` reads `.lbit` files and shards; the other formats have no index, so each window opens its file. A "

@@ -17,6 +17,9 @@ CARD = "README.md"
 def _library() -> Any:
     try:
         import huggingface_hub
+
+        # Some versions load it only when it is asked for.
+        import huggingface_hub.constants
     except ImportError as error:
         raise ImportError("the hub needs huggingface_hub: pip install 'latentbit[hub]'") from error
     return huggingface_hub

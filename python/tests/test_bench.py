@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import archiving
+import clips
 import forms
 import numpy as np
 import pytest
 import reading
 import tables
-from archiving import Figure
+from archiving import Figure, Package
+from torch_archive import decode
 
-from conftest import file_bytes, tokens
+import latentbit
+from conftest import TINY_BUNDLE, file_bytes, tokens
 
 
 def test_all_forms_hold_the_same_samples(tmp_path: Path) -> None:
@@ -28,6 +32,22 @@ def test_all_forms_hold_the_same_samples(tmp_path: Path) -> None:
     np.save(min(places["npy, mapped"].iterdir()), np.zeros((8, 3, 5), np.uint64))
     with pytest.raises(SystemExit, match="npy, mapped does not"):
         reading.check({name: places[name] for name in ("Parquet", "npy, mapped")}, steps, 4)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_the_package_encodes_all_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Package, "BATCH", 2)
+    case = clips.Case(clips=3, frames=17, size=16)
+    made, _ = clips.make(case, tmp_path, None)
+    bundle = latentbit.Bundle(TINY_BUNDLE, dtype="f32")
+    package = Package(made, tmp_path / "out", case, bundle, 2)
+    assert package.turn() > 0
+    expected = {
+        path.stem: latentbit.Encoder(bundle, group=0, scene_cuts=False).tokens(decode(path, 16)).astype(np.uint64)
+        for path in made.iterdir()
+    }
+    assert len(expected) == 3
+    assert archiving.equal_bits(expected, package.out, bundle.bits) == 100
 
 
 def test_equal_bits(tmp_path: Path) -> None:

@@ -11,12 +11,11 @@ use parquet::record::Field;
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
+use super::pattern;
 use super::plan::Item;
 use super::row::rounded;
 use crate::exit::usage;
-use latentbit_media::{
-    MediaError, MediaErrorKind, Start, is_media, is_utf8, path_of, text_of, text_of_bytes,
-};
+use latentbit_media::{MediaError, MediaErrorKind, Start, is_media, path_of, text_of, text_of_bytes};
 
 /// How to read lists.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +53,7 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
         return Ok(());
     }
     if !path.exists() && source.contains(['*', '?', '[']) {
-        items.extend(pattern(source)?.into_iter().map(Item::of_path));
+        items.extend(pattern::files(source)?.into_iter().map(Item::of_path));
         return Ok(());
     }
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
@@ -76,31 +75,6 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
             Ok(())
         }
     }
-}
-
-/// Files that a pattern matches, by name.
-fn pattern(source: &str) -> anyhow::Result<Vec<String>> {
-    if !is_utf8(source) {
-        return usage(format!(
-            "{source}: a pattern is UTF-8 and matches names that are; name the folder, or give a list"
-        ));
-    }
-    let matches = match glob::glob(source) {
-        Ok(matches) => matches,
-        Err(error) => return usage(format!("{source}: this is no pattern of names: {error}")),
-    };
-    let mut paths = Vec::new();
-    for found in matches {
-        let found = found.map_err(|error| {
-            let place = text_of(error.path());
-            MediaError::io(&place, "list", error.into())
-        })?;
-        if found.is_file() {
-            paths.push(text_of(&found));
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// Longest line, in bytes.

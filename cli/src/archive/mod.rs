@@ -12,6 +12,7 @@ pub mod list;
 pub mod make;
 mod manifest;
 pub mod merge;
+mod pattern;
 pub mod plan;
 mod quality;
 pub mod report;

@@ -10,7 +10,7 @@ use crate::args::ModelNameArgs;
 use crate::args::headings;
 use crate::exit::{Exit, usage};
 use crate::models::cache::remove;
-use crate::models::hub::{self, Hub};
+use crate::models::hub::{self, Hub, SharedCache, Snapshot};
 use crate::models::name::PullTarget;
 use crate::models::{Cache, FileRecord, Name, Record, Source, kind};
 use crate::progress;
@@ -55,8 +55,17 @@ pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
         report::kept(&cache, &name, &record, true, args.json)?;
         return Ok(Exit::Success);
     }
-    if offline {
-        return hub::refuse_offline(&format!("{name} is not in {}", cache.root().display()));
+    let shared = SharedCache::from_env();
+    let here = match (&shared, offline) {
+        (Some(shared), true) => shared.snapshot(&target.repo, &args.revision),
+        _ => None,
+    };
+    let here = here.and_then(|snapshot| Some((snapshot.model(&target.files)?, snapshot)));
+    if offline && here.is_none() {
+        return hub::refuse_offline(&format!(
+            "{name} is not in {}, nor in the cache of huggingface_hub",
+            cache.root().display()
+        ));
     }
     let locked = cache.lock(&name)?;
     // Another process may have pulled it meanwhile.
@@ -65,7 +74,24 @@ pub fn run(args: &ModelsPullArgs, quiet: bool) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let staging = locked.staging("pull")?;
-    let record = fetch(&name, &target, &args.revision, &staging, quiet)?;
+    let wanted = Wanted {
+        target: &target,
+        revision: &args.revision,
+        anew: args.name.overwrite,
+    };
+    let found = match here {
+        Some((paths, snapshot)) => take(&paths, &snapshot, &staging)?,
+        None => fetch(&wanted, shared.as_ref(), &staging, quiet)?,
+    };
+    let kind = kind_of(&staging, &found.files)?;
+    let source = Source::Hub {
+        endpoint: hub::endpoint(),
+        repo: target.repo.clone(),
+        revision: args.revision.clone(),
+        commit: found.commit,
+        paths: found.paths,
+    };
+    let record = Record::new(&name, kind, found.files, source);
     locked.install(&staging, &record)?;
     report::kept(&cache, &name, &record, false, args.json)?;
     Ok(Exit::Success)
@@ -108,14 +134,42 @@ fn is_of(source: &Source, target: &PullTarget, asked: &str) -> bool {
     *repo == target.repo && same_files && (revision == asked || commit.as_deref() == Some(asked))
 }
 
+/// What is pulled.
+struct Wanted<'a> {
+    target: &'a PullTarget,
+    revision: &'a str,
+    /// Whether to trust nothing that is here already but what has a SHA-256 to show.
+    anew: bool,
+}
+
+/// Files of a model, all of one commit.
+struct Found {
+    files: Vec<FileRecord>,
+    paths: Vec<String>,
+    commit: Option<String>,
+}
+
+/// From the cache of huggingface_hub alone.
+fn take(paths: &[String], snapshot: &Snapshot, staging: &Path) -> anyhow::Result<Found> {
+    let files = paths.iter().map(|path| snapshot.take(path, staging));
+    let files = files.collect::<anyhow::Result<_>>()?;
+    hub::keep_only(staging, paths, true)?;
+    Ok(Found {
+        files,
+        paths: paths.to_owned(),
+        commit: Some(snapshot.commit.clone()),
+    })
+}
+
+/// From the hub, as far as the cache of huggingface_hub lacks them; then it has them, too.
 fn fetch(
-    name: &Name,
-    target: &PullTarget,
-    revision: &str,
+    wanted: &Wanted<'_>,
+    shared: Option<&SharedCache>,
     staging: &Path,
     quiet: bool,
-) -> anyhow::Result<Record> {
+) -> anyhow::Result<Found> {
     let hub = Hub::from_env()?;
+    let Wanted { target, revision, .. } = *wanted;
     let (paths, mut commit) = match target.files.is_empty() {
         true => hub.choose(&target.repo, revision)?,
         false => (target.files.clone(), None),
@@ -125,22 +179,30 @@ fn fetch(
     for path in &paths {
         let at = commit.clone().unwrap_or_else(|| revision.to_owned());
         let remote = hub.look(&target.repo, &at, path)?;
+        commit = commit.or_else(|| remote.commit.clone());
+        let here = match shared {
+            Some(shared) => shared.take(&target.repo, &remote, staging, wanted.anew)?,
+            None => None,
+        };
+        if let Some(file) = here {
+            files.push(file);
+            continue;
+        }
         let bar = progress::bytes(path, remote.bytes, quiet);
         let file = hub.fetch(&remote, staging, &bar);
         bar.finish_and_clear();
-        files.push(file?);
-        commit = commit.or(remote.commit);
+        let file = file?;
+        if let Some(shared) = shared
+            && let Err(error) = shared.put(&target.repo, revision, &remote, &staging.join(&file.name))
+        {
+            tracing::warn!(
+                "{path}: other programs do not find it in the cache of huggingface_hub: {error:#}"
+            );
+        }
+        files.push(file);
     }
     hub::keep_only(staging, &paths, true)?;
-    let kind = kind_of(staging, &files)?;
-    let source = Source::Hub {
-        endpoint: hub.endpoint(),
-        repo: target.repo.clone(),
-        revision: revision.to_owned(),
-        commit,
-        paths,
-    };
-    Ok(Record::new(name, kind, files, source))
+    Ok(Found { files, paths, commit })
 }
 
 /// Looks at what came; what is no model is removed, since pulling it again would bring the same.

@@ -4,9 +4,11 @@ mod address;
 mod download;
 mod http;
 mod repo;
+mod shared;
 
 pub use download::keep_only;
 pub use repo::Remote;
+pub use shared::{SharedCache, Snapshot};
 
 use std::path::Path;
 
@@ -42,6 +44,13 @@ pub fn refuse_offline<T>(what: &str) -> anyhow::Result<T> {
     ))
 }
 
+/// The address that is asked, for records.
+pub fn endpoint() -> String {
+    let given = std::env::var(ENDPOINT_VARIABLE).unwrap_or_default();
+    let text = if given.is_empty() { USUAL_ENDPOINT } else { &given };
+    Address::parse(text).map_or_else(|| USUAL_ENDPOINT.to_owned(), |address| address.to_string())
+}
+
 impl Hub {
     /// The hub of `HF_ENDPOINT`, else the usual one; with `HF_TOKEN`, if that is set.
     ///
@@ -60,11 +69,6 @@ impl Hub {
         Ok(Self {
             http: Http::new(origin, token.as_deref())?,
         })
-    }
-
-    /// The address, for people and records.
-    pub fn endpoint(&self) -> String {
-        self.http.origin().to_string()
     }
 
     /// Asks what a file is.

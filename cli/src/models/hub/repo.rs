@@ -70,13 +70,19 @@ pub fn choose(http: &Http, repo: &str, revision: &str) -> anyhow::Result<(Vec<St
     }
 }
 
-/// A VAE of diffusers, else the only bundle or VAE at the top; else everything that could be one.
-fn model_in(files: &[&str]) -> Result<Vec<String>, Vec<String>> {
+/// What `push_to_hub` of the Python package calls a bundle.
+const BUNDLE: &str = "latentbit.safetensors";
+
+/// A VAE of diffusers, else the bundle or VAE at the top; else everything that could be one.
+pub(super) fn model_in(files: &[&str]) -> Result<Vec<String>, Vec<String>> {
     for folder in [String::new(), format!("{VAE}/")] {
         let wanted = [format!("{folder}{CONFIG}"), format!("{folder}{WEIGHTS}")];
         if wanted.iter().all(|path| files.contains(&path.as_str())) {
             return Ok(wanted.to_vec());
         }
+    }
+    if files.contains(&BUNDLE) {
+        return Ok(vec![BUNDLE.to_owned()]);
     }
     let at_top = |file: &&&str| is_path(file) && !file.contains('/');
     let with = |accept: fn(&str) -> bool| -> Vec<String> {
@@ -169,7 +175,7 @@ fn bare(etag: &str) -> String {
     etag.trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
+pub(super) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -179,7 +185,11 @@ mod tests {
 
     #[test]
     fn the_model_of_a_repository_is_found() {
-        let cases: [(&[&str], &[&str]); 4] = [
+        let cases: [(&[&str], &[&str]); 5] = [
+            (
+                &["old.safetensors", "latentbit.safetensors", "Wan2.1_VAE.pth"],
+                &["latentbit.safetensors"],
+            ),
             (
                 &[
                     "README.md",

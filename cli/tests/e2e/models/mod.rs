@@ -16,7 +16,10 @@ use tempfile::TempDir;
 use crate::support::{Outcome, command};
 
 /// What a pull must not see of the machine that tests run on.
-const FOREIGN: [&str; 11] = [
+const FOREIGN: [&str; 14] = [
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_HOME",
     "HF_ENDPOINT",
     "HF_TOKEN",
     "HF_HUB_OFFLINE",
@@ -41,7 +44,10 @@ impl<'a> Run<'a> {
         let cache = folder.path().join("cache");
         Self {
             folder,
-            env: vec![("LATENTBIT_MODELS", cache.to_str().unwrap().to_owned())],
+            env: vec![
+                ("LATENTBIT_MODELS", cache.to_str().unwrap().to_owned()),
+                ("HF_HOME", folder.path().join("hf").to_str().unwrap().to_owned()),
+            ],
         }
     }
 

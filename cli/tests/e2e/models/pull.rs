@@ -42,8 +42,9 @@ fn a_known_model_comes_from_its_repository() {
     run.run("models pull wan2.1-vae --revision v2")
         .expect(1)
         .says(&["wan2.1-vae", "-y"]);
+    // Replaced, by what the cache of huggingface_hub has.
     run.run("models pull wan2.1-vae -y").expect(0);
-    assert_eq!(hub.requests().len(), 4);
+    assert_eq!((hub.requests().len(), hub.count("GET")), (3, 1));
 }
 
 #[test]
@@ -160,8 +161,89 @@ fn offline_only_the_cache_is_used() {
     let asked = hub.requests().len();
     offline.run("models pull o/r/a.pth").expect(0);
     online.run("models pull o/r/a.pth --offline").expect(0);
-    offline.run("models pull o/r/a.pth -y").expect(6);
+    offline.run("models pull o/r/a.pth -y").expect(0);
     assert_eq!(hub.requests().len(), asked);
+    let elsewhere = folder.path().join("elsewhere");
+    offline
+        .with("HF_HOME", elsewhere.to_str().unwrap())
+        .run("models pull o/r/a.pth -y")
+        .expect(6)
+        .says(&["huggingface_hub"]);
+}
+
+#[test]
+fn what_another_program_fetched_is_there() {
+    let folder = folder();
+    let content = pth(5000);
+    let hub = Hub::of_files(vec![
+        ("vae/config.json", CONFIG.to_vec(), None),
+        (
+            "vae/diffusion_pytorch_model.safetensors",
+            weights(),
+            Some(sha256(&weights())),
+        ),
+        ("Wan2.1_VAE.pth", content.clone(), Some(sha256(&content))),
+    ]);
+    let run = |models: &str| {
+        Run::new(&folder)
+            .with("HF_ENDPOINT", &hub.address)
+            .with("LATENTBIT_MODELS", folder.path().join(models).to_str().unwrap())
+    };
+    run("one").run("models pull wan2.1-vae").expect(0);
+    run("one").run("models pull wan2.1-vae-diffusers").expect(0);
+    let (asked, fetched) = (hub.requests().len(), hub.count("GET"));
+    run("two").run("models pull wan2.1-vae --offline").expect(0);
+    run("two")
+        .run("models pull wan2.1-vae-diffusers --offline")
+        .expect(0);
+    assert_eq!(hub.requests().len(), asked);
+    assert_eq!(read(&folder, "two/wan2.1-vae/Wan2.1_VAE.pth"), content);
+    assert_eq!(
+        listed(&folder.path().join("two/wan2.1-vae-diffusers")),
+        ["config.json", "diffusion_pytorch_model.safetensors", "model.json"]
+    );
+    run("two").run("models verify").expect(0);
+    // The hub is asked what is current, and nothing is fetched twice.
+    run("three").run("models pull wan2.1-vae").expect(0);
+    assert_eq!(hub.count("GET"), fetched);
+    // A model outlives the cache that it came from.
+    std::fs::remove_dir_all(folder.path().join("hf")).unwrap();
+    run("two").run("models verify").expect(0);
+    run("four").run("models pull wan2.1-vae --offline").expect(6);
+}
+
+#[test]
+fn damage_in_the_shared_cache_is_mended() {
+    let folder = folder();
+    let content = pth(5000);
+    let hub = Hub::of_files(vec![("a.pth", content.clone(), Some(sha256(&content)))]);
+    let run = Run::new(&folder).with("HF_ENDPOINT", &hub.address);
+    run.run("models pull o/r/a.pth").expect(0);
+    let mut damaged = content.clone();
+    damaged[100] ^= 1;
+    // Both are one file on the disk.
+    std::fs::write(folder.path().join("cache/a/a.pth"), damaged).unwrap();
+    run.run("models verify").expect(3);
+    run.run("models pull o/r/a.pth -y")
+        .expect(0)
+        .says(&["expected the SHA-256"]);
+    run.run("models verify").expect(0);
+    run.run("models pull o/r/a.pth --offline --name b").expect(0);
+    assert_eq!(read(&folder, "cache/b/a.pth"), content);
+}
+
+#[test]
+fn a_shared_cache_that_cannot_be_written_is_told() {
+    let folder = folder();
+    let content = pth(500);
+    let hub = Hub::of_files(vec![("a.pth", content, None)]);
+    // A file stands where the folder would be, which stops root as well.
+    write(&folder, "hf", b"");
+    let run = Run::new(&folder).with("HF_ENDPOINT", &hub.address);
+    run.run("models pull o/r/a.pth")
+        .expect(0)
+        .says(&["a.pth: other programs do not find it", "hf"]);
+    run.run("models verify").expect(0);
 }
 
 #[test]

@@ -139,14 +139,17 @@ fn other_bytes_than_asked_for_are_not_used() {
             }
             .header("Content-Range", "bytes 10-9003/9004"),
         });
-        let run = Run::new(&folder).with("HF_ENDPOINT", &hub.address);
+        // Neither finds what the other one left in the shared cache.
+        let home = folder.path().join(status.to_string());
+        let run_at = |address: &str| {
+            let run = Run::new(&folder).with("HF_HOME", home.to_str().unwrap());
+            run.with("HF_ENDPOINT", address)
+        };
+        let run = run_at(&hub.address);
         let name = format!("m{status}");
         let (cut, _) = failing_hub(whole.clone(), 2000);
         let line = format!("models pull o/r/a.pth --name {name}");
-        Run::new(&folder)
-            .with("HF_ENDPOINT", &cut.address)
-            .run(&line)
-            .expect(1);
+        run_at(&cut.address).run(&line).expect(1);
         // The state of the part is that of another address: made to fit, as if it were the same hub.
         let state = format!("cache/.work/{name}.pull/a.pth.part.json");
         let text = String::from_utf8(read(&folder, &state)).unwrap();
