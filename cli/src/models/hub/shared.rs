@@ -289,8 +289,8 @@ mod tests {
             let snapshot = cache.snapshot("o/r", revision).unwrap();
             assert_eq!(snapshot.commit, COMMIT);
             assert_eq!(
-                snapshot.model(&[remote.path.clone()]).unwrap(),
-                [remote.path.clone()]
+                snapshot.model(std::slice::from_ref(&remote.path)).unwrap(),
+                std::slice::from_ref(&remote.path)
             );
             assert!(snapshot.model(&["b.pth".to_owned()]).is_none());
         }
