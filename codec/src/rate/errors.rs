@@ -22,7 +22,8 @@ pub enum Effort {
     /// by what it does to pixels: a pass of the ViT's decoder for each depth.
     #[default]
     Estimated,
-    /// As [`Estimated`](Self::Estimated), scaled by what the VAE's decoder makes of a middle depth in each place.
+    /// In the latent, whether there is a depth head or not, scaled by what the VAE's decoder makes of a middle depth in each
+    /// place.
     Scaled,
     /// In pixels: a pass of the VAE's decoder for each depth.
     Pixels,
@@ -204,25 +205,30 @@ impl Meter {
         let tokenizer = bundle.tokenizer()?;
         let places = Places::new(tokenizer, bundle.vae.strides(), latent.shape(), tokens.grid);
         let depths: Vec<usize> = ladder(self.step.into(), tokens.bits.into()).collect();
-        let cut = |depth: usize| -> Result<Volume> {
-            let tokens = cut_to(tokens, u8::try_from(depth).unwrap_or(u8::MAX));
-            tokenizer.decode(&tokens, places.latent)
+        let cut = || -> Result<Vec<Volume>> {
+            let cut = |&depth: &usize| {
+                let tokens = cut_to(tokens, u8::try_from(depth).unwrap_or(u8::MAX));
+                tokenizer.decode(&tokens, places.latent)
+            };
+            depths.iter().map(cut).collect()
         };
-        let all = || depths.iter().map(|&depth| cut(depth)).collect::<Result<Vec<_>>>();
-        let guessed = || -> Result<Vec<Vec<f32>>> {
-            match estimates.and_then(|estimates| places.estimated(tokenizer, estimates, &depths, key)) {
-                Some(levels) => Ok(levels),
-                None => Ok(places.in_latent(latent, &all()?, bundle.sensitivity()?, key)),
-            }
+        let estimated =
+            || estimates.and_then(|estimates| places.estimated(tokenizer, estimates, &depths, key));
+        let in_latent = |cut: &[Volume]| -> Result<Vec<Vec<f32>>> {
+            Ok(places.in_latent(latent, cut, bundle.sensitivity()?, key))
         };
         let levels = match self.measure.effort {
-            Effort::Pixels => self.in_pixels(bundle, latent, &all()?, &places, key)?,
-            Effort::Estimated => guessed()?,
+            Effort::Pixels => self.in_pixels(bundle, latent, &cut()?, &places, key)?,
+            Effort::Estimated => match estimated() {
+                Some(levels) => levels,
+                None => in_latent(&cut()?)?,
+            },
             Effort::Scaled => {
-                let mut levels = guessed()?;
+                let cut = cut()?;
+                let mut levels = in_latent(&cut)?;
                 let middle = depths.len() / 2;
-                if let Some(&depth) = depths.get(middle) {
-                    let seen = self.in_pixels(bundle, latent, &[cut(depth)?], &places, key)?;
+                if let Some(cut) = cut.get(middle) {
+                    let seen = self.in_pixels(bundle, latent, std::slice::from_ref(cut), &places, key)?;
                     if let (Some(seen), Some(guessed)) = (seen.first(), levels.get(middle).cloned()) {
                         scale(&mut levels, seen, &guessed);
                     }
