@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,9 +159,7 @@ def train(args: argparse.Namespace, start: Start) -> Predictor:
     whole, vae, tokenizer = bundle.load(args.bundle)
     if whole.tokenizer is None or tokenizer is None:
         raise ValueError(f"{args.bundle} has no tokenizer")
-    config = PREDICTOR_PRESETS[args.preset]()
-    if config.bits != whole.tokenizer.bits:
-        raise ValueError(f"preset {args.preset} is for {config.bits} bits, the bundle has {whole.tokenizer.bits}")
+    config = replace(PREDICTOR_PRESETS[args.preset](), bits=whole.tokenizer.bits)
     model = Predictor(config)
     if args.init and start.fresh:
         model.load_state_dict(predictors.load(args.init)[1].state_dict())
