@@ -172,7 +172,7 @@ fn readings() -> Vec<Reading> {
             for chunk in file.chunks(StreamId(0)).to_vec() {
                 let _ = file.read(&chunk, u8::MAX);
             }
-            let _ = (file.metadata(), file.chapters());
+            let _ = (file.metadata(), file.chapters(), file.attachments());
             if let Ok(packets) = file.packets(StreamId(1), i64::MIN..i64::MAX) {
                 packets.for_each(drop);
             }

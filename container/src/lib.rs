@@ -42,6 +42,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attachment;
 pub mod bits;
 mod chunk;
 mod cm;
@@ -77,6 +78,7 @@ mod cost;
 #[cfg(test)]
 mod testing;
 
+pub use attachment::{Attachment, AttachmentKind};
 pub use chunk::{Chunk, ChunkHead, Tokens, bit_mask};
 pub use coder::layers::layer_costs;
 pub use coder::{Coder, Compression, StoredPlane};
@@ -102,6 +104,7 @@ pub use stored::{LayerSizes, StoredChunk};
 pub use times::{Times, rescale, ticks_of};
 pub use units::{LatentFrames, PixelFrames};
 pub use verify::{Verification, verify, verify_file};
+pub use work::work;
 #[cfg(fuzzing)]
 pub use work::work_of;
 pub use writer::{Summary, Writer, WriterOptions};

@@ -39,11 +39,13 @@ pub struct Limits {
     /// Most memory of packets that were read and wait for the frames that they belong to, in bytes; for programs that show
     /// frames and packets together. Default 64 MiB.
     pub max_waiting_bytes: Option<u64>,
-    /// Most keys, values and chapters in a file, in all records together; a later record counts as well as the one that it
+    /// Most keys, values, chapters and attachments in a file, in all records together; a later record counts as well as the one that it
     /// replaces. Default 2^16.
     pub max_metadata_entries: Option<u32>,
     /// Most bytes of payload of all records of metadata and chapters together. Default 16 MiB.
     pub max_metadata_bytes: Option<u64>,
+    /// Most bytes of payload of all attachments together, and so of each one. Default 64 MiB.
+    pub max_attachment_bytes: Option<u64>,
     /// Largest payload of an index record in bytes, read only by [`File`](crate::File); in memory it takes
     /// up to ten times as much. Default 16 MiB.
     pub max_index_bytes: Option<u32>,
@@ -69,6 +71,7 @@ impl Default for Limits {
             max_waiting_bytes: Some(64 << 20),
             max_metadata_entries: Some(1 << 16),
             max_metadata_bytes: Some(16 << 20),
+            max_attachment_bytes: Some(64 << 20),
             max_index_bytes: Some(16 << 20),
             max_missing_frames: Some(1 << 18),
             max_problems: Some(1000),
@@ -92,6 +95,7 @@ impl Limits {
             max_waiting_bytes: None,
             max_metadata_entries: None,
             max_metadata_bytes: None,
+            max_attachment_bytes: None,
             max_index_bytes: None,
             max_missing_frames: None,
             max_problems: None,
@@ -125,6 +129,7 @@ setters! {
     with_max_waiting_bytes max_waiting_bytes u64,
     with_max_metadata_entries max_metadata_entries u32,
     with_max_metadata_bytes max_metadata_bytes u64,
+    with_max_attachment_bytes max_attachment_bytes u64,
     with_max_missing_frames max_missing_frames u64,
     with_max_problems max_problems u32,
 }
@@ -151,12 +156,13 @@ pub(crate) fn within(
     }
 }
 
-/// What a reading has spent of its budgets for metadata and chapters, all records together.
+/// What a reading has spent of its budgets for metadata, chapters and attachments, all records together.
 #[derive(Clone, Debug)]
 pub(crate) struct NotesBudget {
     limits: Limits,
     entries: u64,
     bytes: u64,
+    attached: u64,
 }
 
 impl NotesBudget {
@@ -165,6 +171,7 @@ impl NotesBudget {
             limits,
             entries: 0,
             bytes: 0,
+            attached: 0,
         }
     }
 
@@ -176,10 +183,19 @@ impl NotesBudget {
         within(limit, "max_metadata_bytes", what, self.bytes, offset, None)
     }
 
-    /// Accounts for a key and its value, or a chapter.
+    /// Accounts for an attachment with `bytes` of payload at `offset`.
+    pub fn attachment(&mut self, bytes: usize, offset: u64) -> Result<(), Error> {
+        self.entry(offset)?;
+        self.attached = self.attached.saturating_add(bytes as u64);
+        let what = "length of all attachments";
+        let limit = self.limits.max_attachment_bytes;
+        within(limit, "max_attachment_bytes", what, self.attached, offset, None)
+    }
+
+    /// Accounts for a key and its value, a chapter, or an attachment.
     pub fn entry(&mut self, offset: u64) -> Result<(), Error> {
         self.entries = self.entries.saturating_add(1);
-        let what = "number of metadata entries and chapters";
+        let what = "number of metadata entries, chapters and attachments";
         let limit = self.limits.max_metadata_entries;
         within(limit, "max_metadata_entries", what, self.entries, offset, None)
     }

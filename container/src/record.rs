@@ -34,6 +34,7 @@ impl Tag {
     pub const PACKETS: Self = Self(*b"pack");
     pub const METADATA: Self = Self(*b"meta");
     pub const CHAPTERS: Self = Self(*b"chap");
+    pub const ATTACHMENT: Self = Self(*b"atch");
 
     /// Whether a reader that does not know the type must give up; else it skips the record.
     pub const fn is_critical(self) -> bool {
@@ -114,7 +115,7 @@ impl RecordHeader {
         let critical = matches!(self.tag, Tag::HEAD | Tag::CHUNK | Tag::END);
         let ancillary = matches!(
             self.tag,
-            Tag::TAIL | Tag::HEAD_COPY | Tag::PACKETS | Tag::METADATA | Tag::CHAPTERS
+            Tag::TAIL | Tag::HEAD_COPY | Tag::PACKETS | Tag::METADATA | Tag::CHAPTERS | Tag::ATTACHMENT
         );
         critical || (ancillary && self.version == RECORD_VERSION && self.flags == 0)
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::attachment::Attachment;
 use crate::chunk::Chunk;
 use crate::coder::Compression;
 use crate::end::{self, Digest, Totals};
@@ -9,6 +10,7 @@ use crate::error::{Broken, Error, Result};
 use crate::ground::StreamId;
 use crate::header::{Header, Stream};
 use crate::index::{self, ChunkInfo, MAX_ENTRIES};
+use crate::limits::Limits;
 use crate::metadata::{self, Chapter, Metadata};
 use crate::packets::{self, Packet};
 use crate::record::{self, MAGIC, Tag};
@@ -105,6 +107,8 @@ pub struct Writer<W: Write> {
     index: Vec<ChunkInfo>,
     offset: u64,
     buffer: Vec<u8>,
+    /// Bytes of attachments.
+    attached: u64,
     /// Whether a write failed: nobody knows then how much of it went out, so nothing may follow.
     failed: bool,
 }
@@ -137,6 +141,7 @@ impl<W: Write> Writer<W> {
             index: Vec::new(),
             offset: 0,
             buffer: MAGIC.to_vec(),
+            attached: 0,
             failed: false,
         };
         writer.append(Tag::HEAD, StreamId::NONE, 0, &payload)?;
@@ -284,6 +289,24 @@ impl<W: Write> Writer<W> {
     pub fn write_chapters(&mut self, chapters: &[Chapter]) -> Result<()> {
         let payload = metadata::encode_chapters(chapters).map_err(Broken::by_caller)?;
         self.append_beside(Tag::CHAPTERS, StreamId::NONE, 0, &payload)
+    }
+
+    /// Writes a file that goes along, at any time; readers of a pipe want it before the first chunk.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if one of its texts has control characters, or if all attachments together are over the default
+    /// [`Limits::max_attachment_bytes`]; nothing has been written then.
+    pub fn write_attachment(&mut self, attachment: &Attachment) -> Result<()> {
+        let payload = attachment.encode().map_err(Broken::by_caller)?;
+        let attached = self.attached.saturating_add(payload.len() as u64);
+        if let Some(most) = Limits::default().max_attachment_bytes
+            && attached > most
+        {
+            let expected = format!("at most {most} bytes, as readers take them");
+            return Err(Error::parameter("attachments of a file", expected, attached));
+        }
+        self.attached = attached;
+        self.append_beside(Tag::ATTACHMENT, StreamId::NONE, 0, &payload)
     }
 
     /// Ends the file: writes end record, index and tail, flushes, and gives the inner writer back.

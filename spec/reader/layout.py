@@ -17,7 +17,7 @@ HEADER_BYTES, CHECKSUM_BYTES = 28, 4  # §3.1
 NO_STREAM = 0xFFFF  # §3.1
 KEY, LOST, TIMES, DEPTHS = 1, 2, 4, 8  # §5.1
 CODERS = ("raw", "zstd", "cm")  # §6
-KNOWN = ("HEAD", "CHNK", "ENDS", "pack", "meta", "chap", "head", "indx", "tail")  # §3.2
+KNOWN = ("HEAD", "CHNK", "ENDS", "pack", "meta", "chap", "atch", "head", "indx", "tail")  # §3.2
 
 Kind = Literal["format", "truncated", "unsupported", "limits"]
 Ratio = tuple[int, int]
@@ -54,12 +54,15 @@ class Limits:
     packet_count: int = 1 << 16
     metadata_entries: int = 1 << 16
     metadata_bytes: int = 16 << 20
+    attachments: int = 64 << 20
     index: int = 16 << 20
     lost_frames: int = 1 << 18
 
     def payload(self, record_type: str) -> int | None:
         """The longest payload of a known type."""
-        longer = {"CHNK": self.chunk, "pack": self.packets, "indx": self.index, "tail": None}
+        longer = {
+            "CHNK": self.chunk, "pack": self.packets, "atch": self.attachments, "indx": self.index, "tail": None,
+        }  # fmt: skip
         return longer.get(record_type, self.small_payload)
 
 
@@ -384,6 +387,17 @@ class Chapter:
     start: int
     length: int
     title: str
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """§7.5."""
+
+    kind: int
+    name: str
+    media_type: str
+    description: str
+    data: bytes
 
 
 @dataclass(frozen=True)

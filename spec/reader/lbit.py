@@ -27,6 +27,7 @@ With `--json` the summary is one object. Keys are always there; what does not ap
                 as u64 and its data)}; without records of a version that is not known
     metadata    [{stream (null: the file), key, value}] (§7.2): the file's first, then by stream, then by key
     chapters    [{start, length (both in nanoseconds), title}] (§7.3)
+    attachments of each, in order (§7.5): {kind, name, media_type, description, sha256}
     totals      of each stream (§8.1): {frames, records, sha256 (null: not computed)}; null if no ENDS was accepted
     index       whether there is an index and it agrees with the chunks (§8.2); false after any fault
     lost        stretches that were passed over, as they were met: [{offset, bytes, kind ("format" or "truncated")}]
@@ -149,6 +150,16 @@ def summary(file: File, *, tokens: bool = False) -> dict[str, Any]:
             for key, value in sorted(entries.items())
         ],
         "chapters": [{"start": c.start, "length": c.length, "title": c.title} for c in file.chapters],
+        "attachments": [
+            {
+                "kind": a.kind,
+                "name": a.name,
+                "media_type": a.media_type,
+                "description": a.description,
+                "sha256": hashlib.sha256(a.data).hexdigest(),
+            }
+            for a in file.attachments
+        ],
         "totals": None if file.totals is None else [
             {"frames": t.frames, "records": t.records, "sha256": t.digest.hex() if t.digest else None}
             for t in file.totals

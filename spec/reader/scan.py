@@ -14,6 +14,7 @@ from layout import (
     MAGIC,
     NO_STREAM,
     TIMES,
+    Attachment,
     Chapter,
     Checksums,
     Chunk,
@@ -76,6 +77,7 @@ class File:
     packet_records: dict[int, int] = field(default_factory=dict)
     metadata: dict[int | None, dict[str, str]] = field(default_factory=dict)
     chapters: list[Chapter] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
     totals: list[Totals] | None = None
     index: list[Entry] | None = None
     lost: list[Lost] = field(default_factory=list)
@@ -107,7 +109,7 @@ class Scan:
     def __init__(self, data: bytes, limits: Limits, recover: bool) -> None:
         self.data, self.limits, self.recover = data, limits, recover
         self.sums = Checksums(data)
-        self.metadata_bytes = self.metadata_entries = 0
+        self.metadata_bytes = self.metadata_entries = self.attached_bytes = 0
         self.file = File()
         self.header: Header
         self.tracks: list[Track] = []
@@ -256,6 +258,8 @@ class Scan:
             self.take_metadata(record, Fields(payload))
         elif record.type == "chap":
             self.take_chapters(Fields(payload))
+        elif record.type == "atch":
+            self.take_attachment(Fields(payload))
         elif record.type == "head":
             require(crc(payload) == self.header.checksum, "a copy of the header differs")
         elif record.type == "ENDS":
@@ -385,7 +389,7 @@ class Scan:
         require(self.metadata_bytes <= self.limits.metadata_bytes, "too much metadata", "limits")
 
     def note_entry(self) -> None:
-        """§9: keys, values and chapters, all together."""
+        """§9: keys, values, chapters and attachments, all together."""
         self.metadata_entries += 1
         require(self.metadata_entries <= self.limits.metadata_entries, "too many metadata entries", "limits")
 
@@ -412,6 +416,17 @@ class Scan:
             chapters.append(Chapter(start, length, fields.text()))
         fields.end()
         self.file.chapters = chapters
+
+    def take_attachment(self, fields: Fields) -> None:
+        """§7.5."""
+        self.note_entry()
+        self.attached_bytes += fields.left()
+        require(self.attached_bytes <= self.limits.attachments, "too many bytes of attachments", "limits")
+        kind = fields.uint(1)
+        fields.take(3)
+        name, media_type, description = fields.text(), fields.text(), fields.text()
+        data = fields.take(fields.left())
+        self.file.attachments.append(Attachment(kind, name, media_type, description, data))
 
     def take_end(self, record: Record, fields: Fields) -> None:
         """§8.1."""

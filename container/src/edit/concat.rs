@@ -1,9 +1,12 @@
 //! Files one after the other.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
+use sha2::{Digest, Sha256};
+
 use super::{check_known, copy_rest, end_time, write};
-use crate::error::{Error, Result};
+use crate::error::{Broken, Error, Result};
 use crate::ground::{Rational, StreamId};
 use crate::header::{Header, Stream};
 use crate::limits::Limits;
@@ -24,7 +27,8 @@ struct Place {
     time: i64,
 }
 
-/// Writes the files of `inputs` one after the other. Each starts a new segment; times go on where the file before ends.
+/// Writes the files of `inputs` one after the other. Each starts a new segment; times go on where the file before ends. Of
+/// attachments that several files have in common, such as the fonts of a series, one is kept.
 ///
 /// `inputs` gives the files in order, and is asked for each twice: first for its header, later for all of it.
 ///
@@ -58,9 +62,10 @@ pub fn concat<R: Read, W: Write>(
         }
     }
     let mut writer = Writer::new(output, &header, options)?;
+    let mut attached = BTreeSet::new();
     let mut places = vec![Place::default(); header.streams.len()];
     for number in 0..count {
-        append(inputs(number)?, &mut writer, &mut places, limits)?;
+        append(inputs(number)?, &mut writer, &mut places, &mut attached, limits)?;
     }
     writer.finish()
 }
@@ -123,6 +128,7 @@ fn append<R: Read, W: Write>(
     input: R,
     writer: &mut Writer<W>,
     places: &mut [Place],
+    attached: &mut BTreeSet<[u8; 32]>,
     limits: &Limits,
 ) -> Result<()> {
     let mut reader = Reader::new(input, *limits)?;
@@ -179,6 +185,12 @@ fn append<R: Read, W: Write>(
                     *end = end.saturating_add(moved);
                 }
                 writer.write_chapters(&chapters)?;
+            }
+            Event::Attachment(attachment) => {
+                let payload = attachment.encode().map_err(Broken::by_caller)?;
+                if attached.insert(Sha256::digest(&payload).into()) {
+                    writer.write_attachment(&attachment)?;
+                }
             }
             other => copy_rest(writer, &other)?,
         }

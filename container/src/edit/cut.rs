@@ -15,8 +15,8 @@ use crate::writer::{Summary, Writer, WriterOptions};
 
 /// Copies the chunks that `needed` names, from its key chunk on, as they are stored, and what is heard and shown at the
 /// same time: packets that begin in that time or last into it, and, from the start of the stream on, the packets of
-/// negative times that a decoder of sound is primed with. Times begin at 0 again. Metadata is copied, of chapters what lies
-/// in that time. Reads nothing else of the file.
+/// negative times that a decoder of sound is primed with. Times begin at 0 again. Metadata and
+/// attachments are copied, of chapters what lies in that time. Reads nothing else of the file.
 ///
 /// # Errors
 /// [`Error::Parameter`] if the file has a second stream of tokens, or one that this version does not know. [`Error::Format`]
@@ -71,6 +71,9 @@ pub fn cut<R: Read + Seek, W: Write>(
     let chapters: Vec<Chapter> = chapters.collect();
     if !chapters.is_empty() {
         writer.write_chapters(&chapters)?;
+    }
+    for attachment in file.attachments()? {
+        writer.write_attachment(&attachment)?;
     }
     let streams: Vec<StreamId> = header.ids().collect();
     let mut part = file.part(needed.clone()).strict();

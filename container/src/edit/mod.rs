@@ -85,6 +85,7 @@ fn copy_rest<W: Write>(writer: &mut Writer<W>, event: &Event) -> Result<()> {
         Event::Packets(packets) => writer.write_packets(packets.stream, &packets.packets),
         Event::Metadata(metadata) => writer.write_metadata(metadata),
         Event::Chapters(chapters) => writer.write_chapters(chapters),
+        Event::Attachment(attachment) => writer.write_attachment(attachment),
         _ => Ok(()),
     }
 }

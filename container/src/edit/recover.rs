@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use super::{Border, Gap, check_known, end_time};
+use crate::attachment::Attachment;
 use crate::end::Totals;
 use crate::error::{Broken, Error, ErrorKind, Result};
 use crate::fields::Fields;
@@ -249,6 +250,9 @@ impl<W: Write> Salvage<W> {
                 self.writer
                     .write_chapters(&metadata::decode_chapters(payload, at, &mut budget)?)
             }
+            Tag::ATTACHMENT => self
+                .writer
+                .write_attachment(&Attachment::decode(payload, at, &mut budget)?),
             _ => Ok(()),
         }
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::*;
 use crate::testing::{chunks, listed, sound, video};
 use crate::{
-    Chunk, Compression, ErrorKind, File, Needed, Packet, PacketKind, ReadMode, StreamId, Writer,
-    WriterOptions, verify_file,
+    Attachment, AttachmentKind, Chunk, Compression, ErrorKind, File, Needed, Packet, PacketKind, ReadMode,
+    StreamId, Writer, WriterOptions, verify_file,
 };
 
 const LIMITS: Limits = Limits {
@@ -220,6 +220,56 @@ fn joined_files_go_on_in_a_new_segment() {
     assert_eq!(same, files[0].1);
     let none = concat(0, inputs, Vec::new(), &LIMITS, options());
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Parameter);
+}
+
+#[test]
+fn attachments_go_along() {
+    let font = |name: &str| Attachment {
+        kind: AttachmentKind::File,
+        name: name.to_owned(),
+        media_type: "font/ttf".to_owned(),
+        description: String::new(),
+        data: vec![7; 100],
+    };
+    let with = |fonts: &[Attachment]| {
+        let mut writer = Writer::new(Vec::new(), &header(), options()).unwrap();
+        fonts
+            .iter()
+            .for_each(|font| writer.write_attachment(font).unwrap());
+        file(5)
+            .0
+            .iter()
+            .for_each(|chunk| writer.write_chunk(chunk).unwrap());
+        writer.finish().unwrap().0
+    };
+    let (one, two) = (font("one.ttf"), font("two.ttf"));
+    let bytes = with(&[one.clone(), two.clone()]);
+    let of = |bytes: &[u8]| {
+        let mut file = File::open(Cursor::new(bytes), LIMITS).unwrap();
+        file.attachments().unwrap()
+    };
+    let both = [one.clone(), two];
+    assert_eq!(of(&bytes), both);
+    let (trimmed, _) = trim(&bytes[..], Vec::new(), 3, &LIMITS, options()).unwrap();
+    assert_eq!(of(&trimmed), both);
+    assert_eq!(of(&cut_out(&bytes, 13..20)), both);
+    let (recovered, _) = recover(Cursor::new(&bytes), Vec::new(), &LIMITS, options()).unwrap();
+    assert_eq!(of(&recovered), both);
+    // What a season has in common is there once.
+    let files = [with(&[one.clone()]), bytes, with(&[one])];
+    let (joined, _) = concat(3, |number| Ok(&files[number][..]), Vec::new(), &LIMITS, options()).unwrap();
+    assert_eq!(of(&joined), both);
+    // A writer makes nothing that readers refuse.
+    let mut writer = Writer::new(Vec::new(), &header(), options()).unwrap();
+    let large = Attachment {
+        data: vec![0; 33 << 20],
+        ..font("large.ttf")
+    };
+    writer.write_attachment(&large).unwrap();
+    assert_eq!(
+        writer.write_attachment(&large).unwrap_err().kind(),
+        ErrorKind::Parameter
+    );
 }
 
 #[test]

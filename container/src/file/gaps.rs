@@ -1,10 +1,11 @@
-//! What lies between the chunks of a file: packets, metadata and chapters, without reading the chunks.
+//! What lies between the chunks of a file: packets, metadata, chapters and attachments, without reading the chunks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Seek};
 use std::ops::Range;
 
 use super::File;
+use crate::attachment::Attachment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::{Rational, StreamId};
 use crate::index::{read_at, whole_record};
@@ -57,7 +58,7 @@ impl Walk {
         file: &mut File<R>,
         offset: u64,
         record: &RecordHeader,
-        limit: (Option<u32>, &'static str),
+        limit: (Option<u64>, &'static str),
     ) -> Result<Vec<u8>> {
         let len = u64::from(record.payload_len);
         let what = "length of a record";
@@ -144,27 +145,56 @@ pub(super) fn notes<R: Read + Seek>(file: &mut File<R>) -> Result<(Vec<Metadata>
     let (mut entries, mut chapters) = (Vec::new(), Vec::new());
     let mut budget = NotesBudget::new(file.limits);
     let head = file.head.clone();
+    let limit = (file.limits.max_header_bytes.map(u64::from), "max_header_bytes");
+    each_of(
+        file,
+        &[Tag::METADATA, Tag::CHAPTERS],
+        limit,
+        |record, payload, at| {
+            match record.tag {
+                Tag::METADATA if metadata::check_stream(&head.header, record.stream).is_err() => {}
+                Tag::METADATA => entries.push(Metadata::decode(payload, at, record.stream, &mut budget)?),
+                _ => chapters = metadata::decode_chapters(payload, at, &mut budget)?,
+            }
+            Ok(())
+        },
+    )?;
+    Ok((entries, chapters))
+}
+
+/// All attachments. Damaged ones are left out.
+pub(super) fn attachments<R: Read + Seek>(file: &mut File<R>) -> Result<Vec<Attachment>> {
+    let mut attachments = Vec::new();
+    let mut budget = NotesBudget::new(file.limits);
+    let limit = (file.limits.max_attachment_bytes, "max_attachment_bytes");
+    each_of(file, &[Tag::ATTACHMENT], limit, |_, payload, at| {
+        attachments.push(Attachment::decode(payload, at, &mut budget)?);
+        Ok(())
+    })?;
+    Ok(attachments)
+}
+
+/// Passes the payloads of all intact records of some types on, with where they begin. What `take` finds wrong with one is no
+/// error.
+fn each_of<R: Read + Seek>(
+    file: &mut File<R>,
+    tags: &[Tag],
+    limit: (Option<u64>, &'static str),
+    mut take: impl FnMut(&RecordHeader, &[u8], u64) -> Result<()>,
+) -> Result<()> {
     let mut walk = Walk::new();
     while let Some((offset, record)) = walk.next(file, u64::MAX)? {
-        if !matches!(record.tag, Tag::METADATA | Tag::CHAPTERS) || !record.is_known() {
+        if !tags.contains(&record.tag) || !record.is_known() {
             continue;
         }
         let at = offset + HEADER_LEN as u64;
-        let limit = (file.limits.max_header_bytes, "max_header_bytes");
-        let note = walk.payload(file, offset, &record, limit).and_then(|payload| {
-            match record.tag {
-                Tag::METADATA if metadata::check_stream(&head.header, record.stream).is_err() => {}
-                Tag::METADATA => entries.push(Metadata::decode(&payload, at, record.stream, &mut budget)?),
-                _ => chapters = metadata::decode_chapters(&payload, at, &mut budget)?,
-            }
-            Ok(())
-        });
-        match note {
+        let payload = walk.payload(file, offset, &record, limit);
+        match payload.and_then(|payload| take(&record, &payload, at)) {
             Err(error) if error.kind() != ErrorKind::Format => return Err(error),
             _ => {}
         }
     }
-    Ok((entries, chapters))
+    Ok(())
 }
 
 /// The time of a stream of packets that is wanted, in its ticks.
@@ -248,7 +278,7 @@ impl PacketWalk {
                 *next = record.sequence.saturating_add(1);
                 continue;
             }
-            let limit = (file.limits.max_packet_bytes, "max_packet_bytes");
+            let limit = (file.limits.max_packet_bytes.map(u64::from), "max_packet_bytes");
             let payload = self.walk.payload(file, offset, &record, limit)?;
             let mut packets = packets::decode(&payload, offset + HEADER_LEN as u64, &file.limits)?;
             packets.retain(|packet| window.holds(packet.pts, packet.duration));

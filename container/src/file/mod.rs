@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 pub use gaps::PacketsIn;
 pub use part::Part;
 
+use crate::attachment::Attachment;
 use crate::chunk::{Chunk, ChunkHead};
 use crate::end::{self, Totals};
 use crate::error::{Broken, Error, ErrorKind, Result};
@@ -532,6 +533,14 @@ impl<R: Read + Seek> File<R> {
     /// As for [`metadata`](Self::metadata).
     pub fn chapters(&mut self) -> Result<Vec<Chapter>> {
         Ok(gaps::notes(self)?.1)
+    }
+
+    /// The files that go along, in the order of the file (LBIT §7.5). Damaged records are left out.
+    ///
+    /// # Errors
+    /// As for [`metadata`](Self::metadata).
+    pub fn attachments(&mut self) -> Result<Vec<Attachment>> {
+        gaps::attachments(self)
     }
 
     /// Reads the chunks that `needed` names, one after the other, as a [`Reader`] in [`ReadMode::Resync`] would; see

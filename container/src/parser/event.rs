@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::attachment::Attachment;
 use crate::chunk::Chunk;
 use crate::error::Error;
 use crate::ground::StreamId;
@@ -70,6 +71,8 @@ pub enum Event {
     Metadata(Metadata),
     /// The chapters of the file.
     Chapters(Vec<Chapter>),
+    /// A file that goes along.
+    Attachment(Attachment),
     /// Bytes that could not be read; never in [`ReadMode::Strict`].
     Lost(Lost),
     /// Chunks whose tokens are lost: their place was held by whoever wrote the file, or (never in

@@ -537,6 +537,11 @@ impl Parser {
         let limits = &self.limits;
         let (limit, name, what) = match record.tag {
             Tag::CHUNK => (limits.max_chunk_bytes, "max_chunk_bytes", "length of a chunk"),
+            Tag::ATTACHMENT if record.is_known() => (
+                limits.max_attachment_bytes,
+                "max_attachment_bytes",
+                "length of an attachment",
+            ),
             Tag::INDEX if self.wants(record) => (
                 limits.max_index_bytes.map(u64::from),
                 "max_index_bytes",
@@ -661,8 +666,9 @@ impl Parser {
         }
         let error = match (&self.head, self.mode) {
             (None, ReadMode::Join) if rest == 0 && !self.from_start => {
-                Broken::new("file", "a header or a copy of one", "none until its end")
-                    .in_file(self.input.end_offset(), None)
+                let none = Broken::new("file", "a header or a copy of one", "none until its end");
+                let at = self.input.end_offset();
+                self.first_fault(none.in_file(at, None))
             }
             _ => {
                 let video = self.streams.iter().map(|stream| &stream.track);

@@ -1,6 +1,7 @@
 //! What the payloads of records say.
 
 use super::{Event, Head, Parser, ReadMode, State, Step};
+use crate::attachment::Attachment;
 use crate::end::{self, Totals};
 use crate::error::{Broken, Result};
 use crate::fields::Fields;
@@ -39,6 +40,10 @@ impl Parser {
             Tag::CHAPTERS => {
                 let chapters = metadata::decode_chapters(payload, at, &mut self.notes)?;
                 Ok(Step::Event(Event::Chapters(chapters)))
+            }
+            Tag::ATTACHMENT => {
+                let attachment = Attachment::decode(payload, at, &mut self.notes)?;
+                Ok(Step::Event(Event::Attachment(attachment)))
             }
             Tag::INDEX => {
                 self.index_came(offset, record.record_len())?;

@@ -1,7 +1,7 @@
 //! Finding the way again after damage (LBIT §10.2).
 
-use super::{Fault, Parser, ReadMode, Resume, State, Step};
-use crate::error::Broken;
+use super::{Event, Fault, Parser, ReadMode, Resume, State, Step};
+use crate::error::{Broken, Error};
 use crate::record::{CRC_LEN, HEADER_LEN, RecordHeader, SYNC, Tag};
 use crate::work::spend;
 
@@ -34,6 +34,19 @@ impl Parser {
             Some(fixed) => Some(RecordHeader::decode(fixed).is_ok()),
             None if !self.input.finished => None,
             None => Some(next.is_empty()),
+        }
+    }
+
+    /// With no header at the end, what was wrong first is the error (LBIT §10.2, step 6): of what was passed over, if
+    /// anything was, else `last`.
+    pub(super) fn first_fault(&mut self, last: Error) -> Error {
+        let lost = self
+            .pending
+            .iter()
+            .position(|event| matches!(event, Event::Lost(_)));
+        match lost.and_then(|at| self.pending.remove(at)) {
+            Some(Event::Lost(lost)) => lost.reason,
+            _ => last,
         }
     }
 
@@ -74,9 +87,8 @@ impl Parser {
             return Ok(Step::NeedInput);
         }
         if let State::Scan { from, reason } = std::mem::replace(&mut self.state, State::Record) {
-            // With no header at the end, what was wrong first is the error.
             if !found && self.head.is_none() {
-                return Err(Fault::never(reason));
+                return Err(Fault::never(self.first_fault(reason)));
             }
             self.lose(from, self.input.offset() - from, reason);
         }

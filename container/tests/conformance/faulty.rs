@@ -147,6 +147,11 @@ pub fn files() -> Vec<File> {
             changed(|r| drop(r.remove(0))),
         ),
         file(
+            "bad-magic-cut-header",
+            "a bit of the magic is flipped, and the file is cut off in the header: the first fault is told",
+            flipped(3)[..60].to_vec(),
+        ),
+        file(
             "after-the-tail",
             "another file after the first",
             [&bytes[..], &bytes].concat(),

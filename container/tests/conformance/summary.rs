@@ -3,8 +3,8 @@
 use std::io::Cursor;
 
 use latentbit_container::{
-    Chroma, Chunk, ColorRange, Error, ErrorKind, Event, Header, Limits, PacketKind, Packets, Reader, Stream,
-    StreamId, Totals, bits,
+    AttachmentKind, Chroma, Chunk, ColorRange, Error, ErrorKind, Event, Header, Limits, PacketKind, Packets,
+    Reader, Stream, StreamId, Totals, bits,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -58,7 +58,7 @@ pub fn summary(bytes: &[u8]) -> Value {
             error
         }
     };
-    json!({
+    let mut summary = json!({
         "version": found.version,
         "streams": found.streams,
         "chunks": found.chunks,
@@ -69,7 +69,12 @@ pub fn summary(bytes: &[u8]) -> Value {
         "lost": found.lost,
         "missing": found.missing,
         "error": error.map(|error| json!({ "kind": kind(&error) })),
-    })
+    });
+    // Files that are older than attachments say nothing of them.
+    if !found.attachments.is_empty() {
+        summary["attachments"] = found.attachments.into();
+    }
+    summary
 }
 
 #[derive(Default)]
@@ -80,6 +85,7 @@ struct Found {
     packets: Vec<Value>,
     metadata: Vec<Value>,
     chapters: Vec<Value>,
+    attachments: Vec<Value>,
     totals: Option<Value>,
     lost: Vec<Value>,
     missing: Vec<Value>,
@@ -105,6 +111,18 @@ impl Found {
                     })
                     .collect();
             }
+            Event::Attachment(attachment) => self.attachments.push(json!({
+                "kind": match attachment.kind {
+                    AttachmentKind::File => 1,
+                    AttachmentKind::Cover => 2,
+                    AttachmentKind::Other(number) => number,
+                    other => panic!("{other:?}"),
+                },
+                "name": attachment.name,
+                "media_type": attachment.media_type,
+                "description": attachment.description,
+                "sha256": hex(Sha256::digest(&attachment.data)),
+            })),
             Event::Lost(lost) => self.lost.push(json!({
                 "offset": lost.offset,
                 "bytes": lost.bytes,

@@ -1,7 +1,8 @@
 //! Legal files that the command does not write, or seldom.
 
 use latentbit_container::{
-    Chroma, Compression, Header, Limits, PixelFrames, Rational, Stream, StreamId, Writer, edit,
+    Attachment, AttachmentKind, Chroma, Compression, Header, Limits, PixelFrames, Rational, Stream, StreamId,
+    Writer, edit,
 };
 
 use crate::files::{File, chunks, clip, raw, subtitles, video, with_sound, write};
@@ -71,6 +72,11 @@ pub fn files() -> Vec<File> {
             "unknown-records",
             "ancillary records of unknown type, version and flags",
             unknown_records(),
+        ),
+        file(
+            "attachments",
+            "a font and a cover before the chunks, and a file of kind 9 between them, with reserved bytes that are not zero",
+            attachments(),
         ),
         file("reserved-fields", "reserved fields that are not zero", reserved()),
         file(
@@ -248,6 +254,36 @@ fn unknown_records() -> Vec<u8> {
         out.extend(extra);
     }
     out
+}
+
+fn attachments() -> Vec<u8> {
+    let video = video();
+    let mut writer = Writer::new(Vec::new(), &video.clone().into(), raw()).unwrap();
+    let write = |writer: &mut Writer<Vec<u8>>, kind, texts: [&str; 3], data: &[u8]| {
+        let [name, media_type, description] = texts.map(str::to_owned);
+        let attachment = Attachment {
+            kind,
+            name,
+            media_type,
+            description,
+            data: data.to_vec(),
+        };
+        writer.write_attachment(&attachment).unwrap();
+    };
+    let font = ["Grüße.ttf", "font/ttf", "a font"];
+    write(&mut writer, AttachmentKind::File, font, &[0xf0; 300]);
+    let cover = ["", "image/jpeg", ""];
+    write(&mut writer, AttachmentKind::Cover, cover, b"\xff\xd8\xff\xd9");
+    let all = chunks(&video, 13, 2, 15);
+    writer.write_chunk(&all[0]).unwrap();
+    write(&mut writer, AttachmentKind::Other(9), [""; 3], b"");
+    all[1..]
+        .iter()
+        .for_each(|chunk| writer.write_chunk(chunk).unwrap());
+    let mut records = split(&writer.finish().unwrap().0);
+    let font = find(&records, b"atch");
+    records[font].payload[1..4].fill(0xee);
+    join(&records)
 }
 
 fn reserved() -> Vec<u8> {

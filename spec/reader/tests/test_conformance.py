@@ -56,6 +56,7 @@ def facts(data: bytes) -> dict[str, Any]:
         "missing": sorted([m["stream"], m["chunks"], m["frames"]] for m in missing if m["frames"]),
         "metadata": sorted([str(m["stream"]), m["key"], m["value"]] for m in result["metadata"]),
         "chapters": [[c["start"], c["start"] + c["length"], c["title"]] for c in result["chapters"]],
+        "attachments": [list(a.values()) for a in result["attachments"]],
         "packets": [
             [stream, p.time, p.duration, p.key] for stream, packets in file.packets.items() for p in packets
         ],
@@ -90,6 +91,11 @@ def facts_of_the_first(whole: dict[str, Any]) -> dict[str, Any]:
             }.items()
         ),
         "chapters": [[c["start"], c["end"], c["title"]] for c in found["chapters"]],
+        # The word is there only if they are.
+        "attachments": [
+            [a[key] for key in ("kind", "name", "media_type", "description", "sha256")]
+            for a in found.get("attachments", [])
+        ],
         "packets": sorted(
             ([r["stream"], time, duration, key] for r in found["packets"] for time, _, duration, key in r["packets"]),
             key=lambda packet: int(packet[0]),

@@ -110,6 +110,7 @@ const LIMITS: Record<keyof Limits, true> = {
   maxWaitingBytes: true,
   maxMetadataEntries: true,
   maxMetadataBytes: true,
+  maxAttachmentBytes: true,
   maxIndexBytes: true,
   maxMissingFrames: true,
   maxProblems: true,

@@ -249,6 +249,7 @@ export interface Limits {
   maxWaitingBytes?: number;
   maxMetadataEntries?: number;
   maxMetadataBytes?: number;
+  maxAttachmentBytes?: number;
   maxIndexBytes?: number;
   maxMissingFrames?: number;
   maxProblems?: number;
