@@ -10,6 +10,8 @@ mod weights;
 
 pub use config::{BundleConfig, FORMAT, Kernel, QuantizerKind, StageConfig, TokenizerConfig, VaeConfig};
 pub(crate) use official::{Naming, config_name, config_of_pth, read_diffusers_config, weights_name};
+#[cfg(fuzzing)]
+pub use source::fuzzing;
 pub(crate) use source::{PthFile, SafetensorsBytes, SafetensorsFile, Source};
 pub use weights::Halves;
 pub(crate) use weights::Weights;

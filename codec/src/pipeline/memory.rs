@@ -6,6 +6,8 @@ use latentbit_container::units::{LatentFrames, frames_held, latent_frames_needed
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::Bundle;
+use crate::rate::{ANCHORS, Effort, Measure};
+use crate::tokenizer::ladder;
 use crate::vae::{NetworkSize, TiledState, Tiling};
 
 use super::{FRAME_QUEUE, Geometry, QUEUE};
@@ -31,6 +33,15 @@ const PIXEL: u64 = 12;
 pub enum Work {
     /// Frames to tokens.
     Encode,
+    /// Frames to tokens of an elastic stream, whose depths are chosen by what is measured.
+    EncodeElastic {
+        /// What is measured.
+        measure: Measure,
+        /// Planes from one depth to the next.
+        step: u8,
+        /// Whether all chunks are kept until the last one is there.
+        keeps_all: bool,
+    },
     /// Tokens to frames.
     Decode,
     /// Frames to latents.
@@ -42,12 +53,15 @@ pub enum Work {
 impl Work {
     /// Whether it runs the VAE's encoder, and not its decoder.
     fn encodes(self) -> bool {
-        matches!(self, Self::Encode | Self::EncodeLatents)
+        matches!(
+            self,
+            Self::Encode | Self::EncodeElastic { .. } | Self::EncodeLatents
+        )
     }
 
     /// Whether it runs the tokenizer as well.
     fn has_tokens(self) -> bool {
-        matches!(self, Self::Encode | Self::Decode)
+        matches!(self, Self::Encode | Self::EncodeElastic { .. } | Self::Decode)
     }
 }
 
@@ -187,9 +201,13 @@ impl MemoryPlan {
             }
         }
         best.map(|(_, plan)| plan).ok_or_else(|| {
+            let measuring = match estimates.measuring {
+                0 => String::new(),
+                bytes => format!(", {bytes} of them to measure what depths cost (less effort takes less)"),
+            };
             let reason = format!(
-                "{limit} bytes are left for the pipeline, but in the smallest tiles it takes {least}; give more, or shorter \
-                 chunks"
+                "{limit} bytes are left for the pipeline, but in the smallest tiles it takes {least}{measuring}; give more, or \
+                 shorter chunks"
             );
             Error::parameter("max_memory", reason)
         })
@@ -228,6 +246,8 @@ struct Estimates<'a> {
     latents: u64,
     /// That the tokenizer works in.
     tokens: u64,
+    /// That measuring depths takes, beside what encoding takes.
+    measuring: u64,
 }
 
 impl<'a> Estimates<'a> {
@@ -247,7 +267,7 @@ impl<'a> Estimates<'a> {
         let latents = 4 * positions * (bundle.vae.latent_channels() * (2 + 2 * QUEUE)) as u64;
         let tokenizer = bundle.tokenizer.as_ref().filter(|_| work.has_tokens());
         let tokens = tokenizer.map_or(0, |tokenizer| tokenizer.size([chunk, height, width]));
-        Self {
+        let mut estimates = Self {
             bundle,
             geometry,
             work,
@@ -256,7 +276,65 @@ impl<'a> Estimates<'a> {
             frame: PIXEL * (height * rows * width * columns) as u64,
             latents,
             tokens,
-        }
+            measuring: 0,
+        };
+        estimates.measuring = estimates.of_measuring();
+        estimates
+    }
+
+    /// What the choice of depths takes: decoders in whole frames, each with what it remembers, the frames that two of them
+    /// make of a chunk, the latents of all depths, and chunks that wait for the size of the whole file.
+    fn of_measuring(&self) -> u64 {
+        let Work::EncodeElastic {
+            measure,
+            step,
+            keeps_all,
+        } = self.work
+        else {
+            return 0;
+        };
+        let Some(tokenizer) = &self.bundle.tokenizer else {
+            return 0;
+        };
+        let depths = ladder(step.into(), tokenizer.bits().into()).count() as u64;
+        let [height, width] = self.geometry.latent_size();
+        let known = self.known.map(|(_, latent)| latent);
+        let decoder = self.bundle.vae.decoder_size([height, width], known);
+        let of_tokens = match measure.effort {
+            Effort::Estimated => 0,
+            Effort::Scaled => 2,
+            Effort::Pixels => depths + 1,
+        };
+        let of_source = if measure.source {
+            1 + ANCHORS.len() as u64
+        } else {
+            0
+        };
+        let decoders = of_tokens + of_source;
+        let positions = (self.chunk * height * width) as u64;
+        let in_latents = 4 * positions * self.bundle.vae.latent_channels() as u64 * depths;
+        let chunk_frames = self.frames((self.chunk * self.geometry.strides[0]) as u64, self.frame);
+        let in_pixels = match decoders {
+            0 => 0,
+            // One of them runs, and its frames lie beside those that they are compared with.
+            _ => decoders * decoder.remembered + decoder.largest() + 2 * chunk_frames,
+        };
+        // The source of the chunk at hand, and of those that wait for the tokenizer.
+        let sources = if measure.source {
+            (1 + QUEUE as u64) * chunk_frames
+        } else {
+            0
+        };
+        // A token, and its error and cost at each depth.
+        let token = 8 + 8 * depths;
+        let per_patch: usize = tokenizer.config().patch.iter().product();
+        let kept = match (keeps_all, known) {
+            (true, Some(LatentFrames(latent))) => {
+                latent.saturating_mul((height * width) as u64) / (per_patch.max(1) as u64) * token
+            }
+            _ => positions / (per_patch.max(1) as u64) * token,
+        };
+        in_latents + in_pixels + sources + kept
     }
 
     /// Whether a chunk holds the whole video.
@@ -311,6 +389,7 @@ impl<'a> Estimates<'a> {
         // Behind the only chunk the VAE's encoder is gone before the tokenizer has its turn.
         let in_turn = self.work.encodes() && self.in_one_chunk();
         self.latents
+            + self.measuring
             + if in_turn {
                 vae.max(self.tokens)
             } else {
@@ -343,5 +422,49 @@ impl<'a> Estimates<'a> {
         let turn = (steps * time) as u64;
         let frames = self.frames(turn + self.queued(true), self.frame) + self.frames(turn, pixels);
         self.all(network.largest() + waiting * network.remembered + frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::kernels::Dtype;
+
+    /// What is asked of an encoder beside tokens is part of its plan: more for more effort, and refused where it does not fit.
+    #[test]
+    fn measuring_counts() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../testdata/golden/storage-int8.safetensors"
+        );
+        let bundle = Bundle::open(path, &Device::Cpu, Dtype::F32).unwrap();
+        let geometry = Geometry::new(&bundle, 640, 480);
+        let frames = Some(PixelFrames(300));
+        let plan = |work, limit| MemoryPlan::new(&bundle, &geometry, work, frames, limit);
+        let plain = plan(Work::Encode, None).unwrap().estimate;
+        let elastic = |measure, keeps_all| Work::EncodeElastic {
+            measure,
+            step: 3,
+            keeps_all,
+        };
+        let efforts = [Effort::Estimated, Effort::Scaled, Effort::Pixels].map(Measure::tokens);
+        let mut last = plain;
+        for measure in efforts {
+            let estimate = plan(elastic(measure, false), None).unwrap().estimate;
+            let with_source = plan(elastic(measure.with_source(), false), None)
+                .unwrap()
+                .estimate;
+            let kept = plan(elastic(measure, true), None).unwrap().estimate;
+            assert!(
+                estimate > last && with_source > estimate && kept > estimate,
+                "{measure:?}"
+            );
+            last = estimate;
+        }
+        // Tiles do not help where decoders run in whole frames.
+        let error = plan(elastic(efforts[2], false), Some(plain)).unwrap_err();
+        assert!(error.to_string().contains("less effort"), "{error}");
+        assert!(plan(Work::Encode, Some(plain)).is_ok());
     }
 }

@@ -84,7 +84,7 @@ pub struct SourceError {
 }
 
 /// Rate factors at which tokens are decoded to see how far they are from their source.
-const ANCHORS: [f64; 5] = [8.0, 22.0, 34.0, 44.0, 54.0];
+pub(crate) const ANCHORS: [f64; 5] = [8.0, 22.0, 34.0, 44.0, 54.0];
 
 impl SourceError {
     /// The PSNR in dB of tokens with the depths of a rate factor, whose errors add up to `errors`.

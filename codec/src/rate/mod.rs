@@ -12,8 +12,8 @@ mod shape;
 mod size;
 
 pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
-pub(crate) use errors::Meter;
 pub use errors::Reshaper;
+pub(crate) use errors::{ANCHORS, Meter};
 pub use errors::{DepthErrors, Effort, Measure, SourceError};
 pub use shape::{Shaped, lambda_of_crf};
 pub use size::{KeptFile, KeptItem};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use latentbit_container::{
-    Chapter, Header, Metadata, Packet, Result as ContainerResult, StoredChunk, StreamId, Writer,
+    Attachment, Chapter, Header, Metadata, Packet, Result as ContainerResult, StoredChunk, StreamId, Writer,
     WriterOptions,
 };
 
@@ -21,6 +21,8 @@ pub enum KeptItem {
     Metadata(Metadata),
     /// Chapters.
     Chapters(Vec<Chapter>),
+    /// A file that goes along.
+    Attachment(Box<Attachment>),
     /// Packets of a stream.
     Packets(StreamId, Vec<Packet>),
     /// A chunk that stays as it is.
@@ -38,6 +40,7 @@ impl KeptItem {
         match self {
             Self::Metadata(metadata) => writer.write_metadata(metadata),
             Self::Chapters(chapters) => writer.write_chapters(chapters),
+            Self::Attachment(attachment) => writer.write_attachment(attachment),
             Self::Packets(stream, packets) => writer.write_packets(*stream, packets),
             Self::Stored(chunk) => writer.write_stored(chunk),
             Self::Elastic(_) => Ok(()),

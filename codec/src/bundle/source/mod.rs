@@ -39,3 +39,51 @@ fn byte_len(number_type: NumberType, shape: &[usize]) -> Option<usize> {
     let count = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side))?;
     Some(count.checked_mul(number_type.bitsize())?.div_ceil(8))
 }
+
+/// What fuzz targets reach of the readers that are private.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::path::Path;
+
+    use super::{PthFile, SafetensorsBytes, SafetensorsFile, Source, pickle};
+
+    /// Reads a pickled list of tensors.
+    pub fn pickled(bytes: &[u8]) {
+        let _ = pickle::read(bytes);
+    }
+
+    /// Reads a checkpoint of PyTorch with all of its tensors.
+    pub fn checkpoint(path: &Path) {
+        if let Ok(file) = PthFile::open(path) {
+            read_all(&file);
+        }
+    }
+
+    /// Reads safetensors in memory and on disk, which must agree.
+    pub fn safetensors(bytes: &[u8], path: &Path) {
+        let (memory, disk) = (SafetensorsBytes::new(bytes), SafetensorsFile::open(path));
+        if let Ok(memory) = &memory {
+            read_all(memory);
+        }
+        if let Ok(disk) = &disk {
+            read_all(disk);
+        }
+        if let (Ok(memory), Ok(disk)) = (&memory, &disk) {
+            let sorted = |source: &dyn Source| {
+                let mut names = source.names();
+                names.sort();
+                names
+            };
+            assert_eq!(sorted(memory), sorted(disk));
+        }
+    }
+
+    fn read_all(source: &dyn Source) {
+        for name in source.names() {
+            if let Ok(Some(tensor)) = source.tensor(&name) {
+                let expected = super::byte_len(tensor.number_type, &tensor.shape);
+                assert_eq!(Some(tensor.data.len()), expected, "{name}");
+            }
+        }
+    }
+}

@@ -86,6 +86,9 @@ impl PthFile {
         if shape.len() != stride.len() {
             return Err("it has as many sides as strides".to_owned());
         }
+        if len == 0 {
+            return Ok(Vec::new());
+        }
         let mut archive = self.archive.lock().map_err(|error| error.to_string())?;
         let name = format!("{}data/{storage}", self.folder);
         let file = archive
@@ -103,14 +106,18 @@ impl PthFile {
             .try_fold(0usize, |reach, (&side, &stride)| {
                 reach.checked_add(side.saturating_sub(1).checked_mul(stride)?)
             });
-        let numbers = reach.and_then(|reach| reach.checked_add(1)).filter(|_| len > 0);
-        let bytes = match numbers {
-            None if len == 0 => return Ok(Vec::new()),
-            numbers => numbers.and_then(|numbers| numbers.checked_mul(size)),
-        };
+        let bytes = reach
+            .and_then(|reach| reach.checked_add(1))
+            .and_then(|numbers| numbers.checked_mul(size));
         let start = offset.checked_mul(size).ok_or("its offset makes no sense")?;
         let bytes = bytes.ok_or("its strides make no sense")?;
         let end = start.checked_add(bytes).ok_or("its strides make no sense")?;
+        if len > bytes {
+            // A few bytes could be repeated to any size.
+            return Err(format!(
+                "it repeats {bytes} bytes to fill {len}; save it after .contiguous()"
+            ));
+        }
         if end as u64 > file.size() {
             return Err(format!("expected {end} bytes in {name}, found {}", file.size()));
         }
@@ -177,5 +184,66 @@ impl Source for PthFile {
             shape: entry.shape.clone(),
             data: Cow::Owned(data),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::NumberType;
+    use super::*;
+
+    /// A checkpoint whose only storage holds the bytes 0 to 15.
+    fn checkpoint() -> (tempfile::NamedTempFile, PthFile) {
+        let on_disk = tempfile::NamedTempFile::new().unwrap();
+        let mut archive = zip::ZipWriter::new(on_disk.reopen().unwrap());
+        let options =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file("a/data.pkl", options).unwrap();
+        archive.write_all(b"\x80\x02}.").unwrap();
+        archive.start_file("a/data/0", options).unwrap();
+        archive
+            .write_all(&std::array::from_fn::<u8, 16, _>(|n| n as u8))
+            .unwrap();
+        archive.finish().unwrap();
+        let file = PthFile::open(on_disk.path()).unwrap();
+        (on_disk, file)
+    }
+
+    fn entry(shape: &[usize], stride: &[usize]) -> TensorEntry {
+        TensorEntry {
+            number_type: NumberType::U8,
+            storage: "0".into(),
+            offset: 0,
+            shape: shape.to_vec(),
+            stride: stride.to_vec(),
+        }
+    }
+
+    #[test]
+    fn strides_are_followed() {
+        let (_on_disk, file) = checkpoint();
+        assert_eq!(file.read(&entry(&[2, 3], &[3, 1])).unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(file.read(&entry(&[3, 2], &[1, 3])).unwrap(), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(file.read(&entry(&[], &[])).unwrap(), [0]);
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_become_many() {
+        let (_on_disk, file) = checkpoint();
+        let large = usize::MAX / 2;
+        for (shape, stride) in [
+            (vec![large], vec![0]),
+            (vec![1 << 20, 1 << 20], vec![0, 0]),
+            (vec![17], vec![1]),
+            (vec![9, 2], vec![1, 1]),
+            (vec![2, large], vec![large, 1]),
+            (vec![large, large], vec![1, 1]),
+        ] {
+            assert!(file.read(&entry(&shape, &stride)).is_err(), "{shape:?}");
+        }
+        // Nothing of any shape is nothing.
+        assert!(file.read(&entry(&[0, large, 4], &[1, 1, 1])).unwrap().is_empty());
     }
 }
