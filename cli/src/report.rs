@@ -161,6 +161,11 @@ pub fn bits_per_pixel(bytes: u64, frames: u64, width: u32, height: u32) -> f64 {
     }
 }
 
+/// What to say of the bits per pixel of a whole file, after those of its video.
+pub fn beside_pictures(file_bpp: f64) -> String {
+    format!(" ({file_bpp:.4} with what is beside the pictures)")
+}
+
 /// Peak memory of this program in bytes, where the system tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     status_bytes("VmHWM:")

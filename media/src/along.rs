@@ -1,6 +1,6 @@
 //! What goes along with pictures and packets: names, chapters, colour profiles.
 
-use latentbit_container::Chapter;
+use latentbit_container::{Attachment, Chapter};
 
 /// Names and values, in the order in which a file has them.
 pub type Tags = Vec<(String, String)>;
@@ -18,6 +18,11 @@ pub mod picture {
     pub const BACKGROUND: &str = "background";
     /// That pictures consist of two fields: `top` or `bottom`, whichever is first.
     pub const FIELDS: &str = "fields";
+    /// How two views share a picture, by the names that Matroska's StereoMode has in libav: `left_right`, `top_bottom`, ….
+    pub const STEREO_MODE: &str = "stereo_mode";
+    /// How a picture covers a sphere: `equirectangular`, `cubemap` or `equirectangular_tile`, then what applies of
+    /// `yaw=`, `pitch=`, `roll=` (degrees), `left=`, `top=`, `right=`, `bottom=` (hidden pixels) and `padding=`, with `:` between.
+    pub const SPHERICAL: &str = "spherical";
     /// What a stream is for: libav's names joined by `+`, such as `default+forced`.
     pub const DISPOSITION: &str = "disposition";
 }
@@ -34,6 +39,8 @@ pub struct Along {
     pub packet_tags: Vec<Tags>,
     /// Parts of the video that have names. Their times count from the first frame.
     pub chapters: Vec<Chapter>,
+    /// Files that go along: fonts, cover pictures.
+    pub attachments: Vec<Attachment>,
 }
 
 impl Along {

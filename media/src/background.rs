@@ -45,7 +45,7 @@ pub trait PushSink {
 /// An explicit end tells a finished reader from one whose thread died.
 enum Message {
     Frame(Frame, Extras),
-    Failed(MediaError),
+    Failed(MediaError, Extras),
     End(Extras),
 }
 
@@ -87,7 +87,7 @@ pub fn spawn_source<S: PullSource>(
             }
             let last = match read_all(&name, &mut source, start, limit, &sender) {
                 Ok(()) => Message::End(source.extras()),
-                Err(e) => Message::Failed(e),
+                Err(e) => Message::Failed(e, source.extras()),
             };
             let _ = sender.send(last);
         })
@@ -174,7 +174,10 @@ impl FrameSource for BackgroundSource {
                 self.extras = extras;
                 Ok(None)
             }
-            Ok(Message::Failed(e)) => Err(e),
+            Ok(Message::Failed(e, extras)) => {
+                self.extras = extras;
+                Err(e)
+            }
             Err(_) => Err(died(&self.place, "reading")),
         }
     }

@@ -54,7 +54,7 @@ pub use sink::{open_player, open_sink};
 pub use source::{is_address, is_media, open_source};
 pub use start::Start;
 pub use tensor::{FRAMES, TensorWriter};
-pub use video::{Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
+pub use video::{Damage, Extras, FrameSink, FrameSource, MAX_SIDE, MediaKind, VideoInfo};
 
 /// A frame as the bytes of a PNG file of 8 bits a sample.
 ///
@@ -73,4 +73,37 @@ pub fn set_verbose(verbose: bool) {
     libav::set_verbose(verbose);
     #[cfg(not(feature = "libav"))]
     let _ = verbose;
+}
+
+/// What fuzz targets reach of the readers that are private.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::background::PullSource;
+    use std::io::Cursor;
+
+    /// Reads a y4m stream to its end.
+    pub fn y4m(bytes: &[u8]) {
+        let input = Box::new(Cursor::new(bytes.to_vec()));
+        let source = crate::y4m::Y4mReader::new("y4m", input, Some(bytes.len() as u64));
+        if let Ok(source) = source {
+            read_all(source);
+        }
+    }
+
+    /// Reads a picture.
+    pub fn still(bytes: &[u8]) {
+        let input = Box::new(Cursor::new(bytes.to_vec()));
+        let source = crate::still::StillReader::new("picture", input, [0.0; 3]);
+        if let Ok(source) = source {
+            read_all(source);
+        }
+    }
+
+    fn read_all(mut source: impl PullSource) {
+        let pixels = |info: &crate::VideoInfo| info.width as usize * info.height as usize * 3;
+        let values = pixels(source.info());
+        while let Ok(Some(frame)) = source.pull() {
+            assert_eq!(frame.data.len(), values);
+        }
+    }
 }

@@ -62,6 +62,24 @@ impl RawReader {
         })
     }
 
+    /// Layout of the samples.
+    #[cfg(feature = "libav")]
+    pub const fn layout(&self) -> &PixelLayout {
+        &self.layout
+    }
+
+    /// The planes of the next frame, or `None` after the last.
+    ///
+    /// # Errors
+    /// As for [`pull`](PullSource::pull).
+    #[cfg(feature = "libav")]
+    pub fn samples(&mut self) -> Result<Option<Vec<crate::color::PlaneRef<'_>>>, MediaError> {
+        let (w, h) = (self.info.width as usize, self.info.height as usize);
+        Ok(self
+            .read_frame()?
+            .then(|| split_planes(&self.layout, w, h, &self.buffer)))
+    }
+
     fn read_frame(&mut self) -> Result<bool, MediaError> {
         let want = self
             .layout
@@ -105,16 +123,12 @@ impl PullSource for RawReader {
     }
 
     fn pull(&mut self) -> Result<Option<Frame>, MediaError> {
+        let (w, h) = (self.info.width as usize, self.info.height as usize);
         if !self.read_frame()? {
             return Ok(None);
         }
-        let (w, h) = (self.info.width as usize, self.info.height as usize);
-        Ok(Some(self.converter.planes_to_rgb(&split_planes(
-            &self.layout,
-            w,
-            h,
-            &self.buffer,
-        ))))
+        let planes = split_planes(&self.layout, w, h, &self.buffer);
+        Ok(Some(self.converter.planes_to_rgb(&planes)))
     }
 }
 

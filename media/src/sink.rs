@@ -273,6 +273,18 @@ fn left_out(options: &OutputOptions, plain: bool, still: bool, extension: &str) 
             "description of the mastering display",
             !holds_light && (has(picture::MASTERING_DISPLAY) || has(picture::CONTENT_LIGHT)),
         ),
+        (
+            "stereo mode",
+            !(holds_light && extension != "mov") && has(picture::STEREO_MODE),
+        ),
+        (
+            "mapping onto a sphere",
+            !(holds_light && extension != "mov") && has(picture::SPHERICAL),
+        ),
+        (
+            "attached files and cover pictures",
+            plain && !along.attachments.is_empty(),
+        ),
         ("ICC profile", !still && has(picture::ICC_PROFILE)),
     ];
     all.into_iter()

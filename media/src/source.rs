@@ -298,6 +298,15 @@ fn open_raw(
     options: &InputOptions,
 ) -> Result<Box<dyn FrameSource>, MediaError> {
     let name = place.to_owned();
+    #[cfg(feature = "libav")]
+    if options.filters.change_pictures() {
+        let owned = options.clone();
+        // It begins before the filters, in frames as they come.
+        return spawn_source(place, None, options.frames, move || {
+            let reader = RawReader::new(&name, input, format, bytes)?;
+            crate::libav::raw::FilteredRaw::new(&name, reader, &owned)
+        });
+    }
     let source = spawn_source(place, options.start, options.frames, move || {
         RawReader::new(&name, input, format, bytes)
     })?;

@@ -93,6 +93,35 @@ pub struct Extras {
     /// Packets read on the way to the frame, each with the index of its stream in [`VideoInfo::packet_streams`]. Their
     /// times count from the first frame, too.
     pub packets: Vec<(usize, Packet)>,
+    /// What was wrong with the input on the way to the frame.
+    pub damage: Damage,
+}
+
+/// What was wrong with an input, and left out or made up.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// Packets that did not decode; their frames are left out.
+    pub packets: u64,
+    /// Frames of which the decoder made up what it could not read.
+    pub frames: u64,
+}
+
+impl Damage {
+    /// Adds what was wrong elsewhere.
+    pub const fn add(&mut self, other: Self) {
+        self.packets = self.packets.saturating_add(other.packets);
+        self.frames = self.frames.saturating_add(other.frames);
+    }
+
+    /// What has come since it was `before`.
+    #[cfg_attr(not(feature = "libav"), expect(dead_code))]
+    pub(crate) const fn since(self, before: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(before.packets),
+            frames: self.frames.saturating_sub(before.frames),
+        }
+    }
 }
 
 /// Gives frames one by one.
@@ -106,7 +135,8 @@ pub trait FrameSource: Send {
     /// What went wrong while reading or decoding. An error ends the source.
     fn next_frame(&mut self) -> Result<Option<Frame>, MediaError>;
 
-    /// What belongs to the frame that [`next_frame`](Self::next_frame) just gave; at the end, what is left over.
+    /// What belongs to the frame that [`next_frame`](Self::next_frame) just gave; at the end, and after an error, what is left
+    /// over.
     fn take_extras(&mut self) -> Extras;
 }
 

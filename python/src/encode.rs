@@ -181,6 +181,19 @@ impl EncodeSession {
         if rate.is_some() {
             video = video.with_depth_step(Some(depth_step(&model.bundle)));
         }
+        let measure = match &rate {
+            None => None,
+            Some(rate) if rate.psnr.is_some() => Some(Measure::tokens(rate.effort()?).with_source()),
+            Some(rate) => Some(Measure::tokens(rate.effort()?)),
+        };
+        let work = match (measure, &rate) {
+            (Some(measure), Some(rate)) => Work::EncodeElastic {
+                measure,
+                step: depth_step(&model.bundle),
+                keeps_all: rate.size.is_some(),
+            },
+            _ => Work::Encode,
+        };
         let options = Options::default()
             .threads(threads)
             .chunks_per_group(group)
@@ -188,16 +201,11 @@ impl EncodeSession {
                 true => KeyFrames::AtCuts,
                 false => KeyFrames::None,
             })
-            .encoder_plan(Some(model.plan(
-                &(&video).into(),
-                Work::Encode,
-                frames,
-                max_memory,
-            )?));
+            .encoder_plan(Some(model.plan(&(&video).into(), work, frames, max_memory)?));
         let timed = video.clone();
         let place = |error| error::codec(error, &model.place);
         let below = Arc::new(Mutex::new(Below::default()));
-        let session = match rate {
+        let session = match rate.zip(measure) {
             None => {
                 let (input, output) = py
                     .detach(|| pipeline::encoder(&model.bundle, &video, &options))
@@ -214,11 +222,7 @@ impl EncodeSession {
                     }
                 })?
             }
-            Some(rate) => {
-                let mut measure = Measure::tokens(rate.effort()?);
-                if rate.psnr.is_some() {
-                    measure = measure.with_source();
-                }
+            Some((rate, measure)) => {
                 let mut shaping = shaping(&rate, &video, &below)?;
                 let (input, output) = py
                     .detach(|| pipeline::elastic_encoder(&model.bundle, &video, &options, measure))

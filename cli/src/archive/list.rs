@@ -15,7 +15,9 @@ use super::pattern;
 use super::plan::Item;
 use super::row::rounded;
 use crate::exit::usage;
-use latentbit_media::{MediaError, MediaErrorKind, Start, is_media, path_of, text_of, text_of_bytes};
+use latentbit_media::{
+    MediaError, MediaErrorKind, Start, is_address, is_media, path_of, text_of, text_of_bytes,
+};
 
 /// How to read lists.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +54,7 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
         items.extend(clips_in(source)?.into_iter().map(Item::of_path));
         return Ok(());
     }
-    if !path.exists() && source.contains(['*', '?', '[']) {
+    if !path.exists() && source.contains(['*', '?', '[']) && !is_remote(source) {
         items.extend(pattern::files(source)?.into_iter().map(Item::of_path));
         return Ok(());
     }
@@ -69,12 +71,21 @@ fn add_source(source: &str, options: &ListOptions, items: &mut Vec<Item>) -> any
         Some("csv") => add_table(&fields, open()?, b',', items),
         Some("tsv") => add_table(&fields, open()?, b'\t', items),
         Some("parquet") => add_parquet(&fields, open()?.into_inner(), items),
+        _ if is_remote(source) => {
+            items.push(Item::of_path(source));
+            Ok(())
+        }
         _ => {
             std::fs::metadata(path).map_err(|e| MediaError::io(source, "open", e))?;
             items.push(Item::of_path(source));
             Ok(())
         }
     }
+}
+
+/// Whether a clip is read over the network; a file of such a name is not.
+pub fn is_remote(path: &str) -> bool {
+    is_address(path) && !path_of(path).exists()
 }
 
 /// Longest line, in bytes.
@@ -121,6 +132,7 @@ impl<'a> Fields<'a> {
     /// A path of the list.
     fn path(&self, path: &str) -> Item {
         let path = match self.folder.as_str() {
+            _ if is_remote(path) => path.to_owned(),
             "" => path.to_owned(),
             folder => text_of(Path::new(folder).join(path)),
         };

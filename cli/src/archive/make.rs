@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use latentbit_codec::Bundle;
-use latentbit_codec::pipeline::{MemoryPlan, Options, Work};
+use latentbit_codec::pipeline::{MemoryPlan, Options};
+use latentbit_codec::rate::depth_step;
 use latentbit_container::{VideoStream, WriterOptions};
 use sha2::{Digest, Sha256};
 
+use super::list::is_remote;
 use super::plan::{Clip, Item};
 use super::quality;
 use super::row::{Made, rounded};
@@ -162,14 +164,16 @@ impl Workshop<'_> {
         progress: &(dyn Fn(u64) + Sync),
     ) -> anyhow::Result<Attempt> {
         let item = &clip.item;
-        let sha256 = self.digests.of(&item.path)?;
-        *source_sha256 = Some(sha256.clone());
-        let known = contents(&sha256, item.start, item.end);
-        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        if tally.known(&known).is_some() {
-            return Ok(Attempt::Known);
+        // What comes over the network is read once, by the decoder, and nobody sees all of its bytes.
+        if !is_remote(&item.path) {
+            let sha256 = self.digests.of(&item.path)?;
+            *source_sha256 = Some(sha256.clone());
+            let known = contents(&sha256, item.start, item.end);
+            let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            if tally.known(&known).is_some() {
+                return Ok(Attempt::Known);
+            }
         }
-        drop(tally);
         let recipe = self.recipe;
         let (mut source, whole) = self.open(item)?;
         if whole.iter().any(|&side| side < recipe.min_size) {
@@ -182,14 +186,15 @@ impl Workshop<'_> {
         }
         let mut video = describe(&self.bundle, source.info(), recipe.bits)?;
         if let Some(chunk) = recipe.chunk {
-            video.chunk_latent_frames = chunk;
+            video.chunk_latent_frames = video.chunk_latent_frames.min(chunk);
         }
         let rate = recipe.rate.rate(&video, recipe.bits)?;
         let video = rate.describe(video, &self.bundle);
         let lbit = self.scratch.join(format!("{}.lbit", clip.key));
         let output = text_of(&lbit);
+        let work = rate.work(depth_step(&self.bundle));
         // Planned as for a long clip: tiles can show in tokens, so they must not depend on the length that a container claims.
-        let plan = MemoryPlan::new(&self.bundle, &(&video).into(), Work::Encode, None, recipe.memory)?;
+        let plan = MemoryPlan::new(&self.bundle, &(&video).into(), work, None, recipe.memory)?;
         let mut options = recipe.options.clone();
         options.encoder_plan = Some(plan);
         let encoding = Encoding {
@@ -231,6 +236,7 @@ impl Workshop<'_> {
             made: Box::new(Made {
                 sha256,
                 bytes: encoded.summary.bytes,
+                bytes_beside: encoded.bytes_beside,
                 frames,
                 width: video.width,
                 height: video.height,

@@ -236,6 +236,7 @@ mod tests {
                         made: Made {
                             sha256: "cd".to_owned(),
                             bytes: 1 << 40,
+                            bytes_beside: 0,
                             frames: 29,
                             width: 640,
                             height: 360,

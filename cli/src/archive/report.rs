@@ -11,6 +11,7 @@ use super::folder::Folder;
 use super::plan::ListPart;
 use super::run::Ended;
 use super::tally::{Histogram, Tally};
+use crate::report::beside_pictures;
 use latentbit_media::MediaError;
 
 /// What a run made.
@@ -29,8 +30,9 @@ pub struct ArchiveReport {
     frames: u64,
     tokens: u64,
     bytes: u64,
-    /// Bits per pixel.
+    /// Bits per pixel of the video, and of whole files, with their sound and subtitles.
     bpp: f64,
+    file_bpp: f64,
     /// Duration of this run.
     seconds: f64,
     /// Clips that this run processed.
@@ -98,6 +100,10 @@ impl ArchiveReport {
         before: u64,
     ) -> Self {
         let seconds = started.elapsed().as_secs_f64();
+        let bpp = |bytes: u64| match tally.pixels > 0.0 {
+            true => bytes as f64 * 8.0 / tally.pixels,
+            false => 0.0,
+        };
         let of_this_run = tally.clips - before;
         let worst = tally.worst.iter().map(|(psnr, key, source)| Worst {
             psnr: *psnr,
@@ -121,11 +127,8 @@ impl ArchiveReport {
             frames: tally.frames,
             tokens: tally.tokens,
             bytes: tally.bytes,
-            bpp: if tally.pixels > 0.0 {
-                tally.bytes as f64 * 8.0 / tally.pixels
-            } else {
-                0.0
-            },
+            bpp: bpp(tally.bytes.saturating_sub(tally.bytes_beside)),
+            file_bpp: bpp(tally.bytes),
             seconds,
             clips_of_this_run: of_this_run,
             clips_per_second: of_this_run as f64 / seconds.max(1e-9),
@@ -140,13 +143,17 @@ impl ArchiveReport {
     /// A line for people.
     pub fn text(&self) -> String {
         format!(
-            "{} clips, {} of them archived ({} frames, {} bytes, {:.4} bits per pixel), {} duplicates, {} skipped, {} failed; \
+            "{} clips, {} of them archived ({} frames, {} bytes, {:.4} bits per pixel{}), {} duplicates, {} skipped, {} failed; \
              {:.1} clips/s",
             self.clips,
             self.done,
             self.frames,
             self.bytes,
             self.bpp,
+            match self.file_bpp > self.bpp {
+                true => beside_pictures(self.file_bpp),
+                false => String::new(),
+            },
             self.duplicates,
             self.skipped,
             self.failed,
@@ -258,6 +265,7 @@ fn facts(report: &ArchiveReport) -> String {
         ("tokens", report.tokens.to_string()),
         ("bytes", report.bytes.to_string()),
         ("bits per pixel", format!("{:.4}", report.bpp)),
+        ("bits per pixel of files", format!("{:.4}", report.file_bpp)),
         ("seconds of this run", format!("{:.1}", report.seconds)),
         ("clips per second", format!("{:.2}", report.clips_per_second)),
     ];

@@ -54,6 +54,9 @@ pub struct Made {
     pub sha256: String,
     /// Length of the `.lbit` file.
     pub bytes: u64,
+    /// What of it is beside the video: sound, subtitles, attachments. Journals of older versions do not say it.
+    #[serde(default)]
+    pub bytes_beside: u64,
     pub frames: u64,
     pub width: u32,
     pub height: u32,

@@ -25,6 +25,7 @@ pub struct Tally {
     pub frames: u64,
     pub pixels: f64,
     pub bytes: u64,
+    pub bytes_beside: u64,
     pub tokens: u64,
     /// Keys of the archived clips.
     known: HashMap<Contents, String>,
@@ -78,6 +79,7 @@ impl Tally {
                 self.frames += made.frames;
                 self.pixels += made.frames as f64 * f64::from(made.width) * f64::from(made.height);
                 self.bytes += made.bytes;
+                self.bytes_beside += made.bytes_beside;
                 self.tokens += made.tokens_shape.iter().product::<u64>();
                 self.sizes.add(power(made.bytes));
                 self.lengths.add(power(made.frames));

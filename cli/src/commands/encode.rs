@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use latentbit_codec::Bundle;
 use latentbit_codec::bundle::Halves;
-use latentbit_codec::pipeline::Work;
+use latentbit_codec::rate::depth_step;
 use serde::Serialize;
 
 use crate::args::headings;
@@ -22,7 +22,7 @@ use crate::streaming::encoding::{Encoding, describe};
 use crate::streaming::memory;
 use crate::streaming::rate::RateArgs;
 use crate::{interrupt, model, progress};
-use latentbit_media::open_source;
+use latentbit_media::{Damage, open_source};
 
 /// Options of `encode`.
 #[derive(Debug, Args)]
@@ -78,7 +78,12 @@ struct EncodeReport<'a> {
     bytes: u64,
     bits: u8,
     mean_depth: f64,
-    /// Bits per pixel of the video, and with the sound and subtitles beside it.
+    /// Whether the input ended before the end that it states.
+    ended_early: bool,
+    /// Packets of the input that were damaged and left out, and frames of which the decoder made up a part.
+    damaged_packets: u64,
+    damaged_frames: u64,
+    /// Bits per pixel of the video, and with the sound, subtitles and attachments beside it.
     bpp: f64,
     file_bpp: f64,
     #[serde(flatten)]
@@ -164,7 +169,7 @@ fn one(
     let task = memory::Task {
         bundle: &bundle,
         geometry: &(&video).into(),
-        work: Work::Encode,
+        work: rate.work(depth_step(&bundle)),
         frames: info.frame_count,
         where_lost: 0,
     };
@@ -214,6 +219,18 @@ fn one(
         }
         None => early.unwrap_or(Exit::Success),
     };
+    let Damage {
+        packets,
+        frames: made_up,
+        ..
+    } = encoded.damage;
+    if packets + made_up > 0 {
+        // The reader has told the log.
+        warnings.push(format!(
+            "{}: {packets} damaged packets were left out, and {made_up} damaged frames were made up in part",
+            job.input
+        ));
+    }
     if let Some(text) = encoded.below_psnr(rate, &output.output) {
         tracing::warn!("{text}");
         warnings.push(text);
@@ -221,7 +238,7 @@ fn one(
     let mut run = RunReport::new(&bundle, [video.width, video.height], frames, started, warnings);
     run.estimated_mem_bytes = Some(planned.estimate);
     run.log();
-    let video_bytes = summary.bytes.saturating_sub(encoded.packet_bytes);
+    let video_bytes = summary.bytes.saturating_sub(encoded.bytes_beside);
     let pixels = frames as f64 * f64::from(video.width) * f64::from(video.height);
     let seconds = match video.frame_rate.num {
         0 => 0.0,
@@ -244,6 +261,9 @@ fn one(
             input: job.input,
             output: &encoded.output,
             interrupted: early.is_some(),
+            ended_early: encoded.fault.is_some(),
+            damaged_packets: encoded.damage.packets,
+            damaged_frames: encoded.damage.frames,
             chunks: totals.chunks,
             bytes: summary.bytes,
             bits: video.bits,

@@ -209,6 +209,9 @@ impl Inpainter<'_> {
                     .write(|writer| writer.write_packets(packets.stream, &packets.packets))?,
                 Event::Metadata(metadata) => self.output.write(|writer| writer.write_metadata(&metadata))?,
                 Event::Chapters(chapters) => self.output.write(|writer| writer.write_chapters(&chapters))?,
+                Event::Attachment(attachment) => {
+                    self.output.write(|writer| writer.write_attachment(&attachment))?;
+                }
                 _ => {}
             }
         }

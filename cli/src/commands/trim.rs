@@ -200,6 +200,7 @@ fn kept(event: Event) -> Option<KeptItem> {
         Event::Packets(packets) => Some(KeptItem::Packets(packets.stream, packets.packets)),
         Event::Metadata(metadata) => Some(KeptItem::Metadata(metadata)),
         Event::Chapters(chapters) => Some(KeptItem::Chapters(chapters)),
+        Event::Attachment(attachment) => Some(KeptItem::Attachment(Box::new(attachment))),
         _ => None,
     }
 }

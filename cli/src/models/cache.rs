@@ -210,6 +210,8 @@ impl<'a> Locked<'a> {
     /// If the record cannot be written or a folder cannot be renamed; then the old model stays.
     pub fn install(self, staging: &Path, record: &Record) -> anyhow::Result<()> {
         record.write(staging)?;
+        // A folder that has its name after a cut has all of its files, too.
+        sync_tree(staging).map_err(|e| io_error(staging, "be synced", e))?;
         let folder = self.cache.folder(&self.name);
         let old = self.work("old");
         remove(&old)?;

@@ -1,6 +1,7 @@
 //! Feeds a decoder with the chunks that the wanted frames need, and with placeholders for lost ones.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use latentbit_codec::pipeline::{ChunkInput, Coded};
@@ -272,7 +273,13 @@ pub fn feed(
                 };
                 (lost, frames)
             }
+            Ok(Some(Event::Attachment(attachment))) => {
+                input.beside.fetch_add(attachment.stored_len(), Ordering::Relaxed);
+                continue;
+            }
             Ok(Some(Event::Packets(packets))) => {
+                let bytes = packets.packets.iter().map(|packet| packet.data.len() as u64);
+                input.beside.fetch_add(bytes.sum::<u64>(), Ordering::Relaxed);
                 if side_data.wants(packets.stream) {
                     let admitted = side_data.admit_packets(&packets);
                     let invalid = |message| MediaError::new(MediaErrorKind::Invalid, &input.place, message);

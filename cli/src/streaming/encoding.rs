@@ -6,7 +6,8 @@ use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::{self, Options};
 use latentbit_codec::rate::{ElasticChunk, KeptFile, KeptItem, RateControl, Shaped, chunk_seconds};
 use latentbit_container::{
-    Chunk, Header, PixelFrames, Rational, Stream, StreamId, Summary, VideoStream, WriterOptions,
+    Attachment, Chunk, Header, LatentFrames, Limits, PixelFrames, Rational, Stream, StreamId, Summary,
+    VideoStream, WriterOptions,
 };
 
 use crate::exit::usage;
@@ -16,7 +17,7 @@ use crate::streaming::lbit_output::LbitOutput;
 use crate::streaming::notes::Notes;
 use crate::streaming::rate::{self, MeanDepth, Rate};
 use crate::streaming::threads::{both, joined, start_scoped};
-use latentbit_media::{FrameSource, MediaKind, Packet, VideoInfo};
+use latentbit_media::{Damage, FrameSource, MediaKind, Packet, VideoInfo};
 
 /// What the header says of a source with tokens of `bits` bits, or all that the bundle has.
 ///
@@ -34,6 +35,7 @@ pub fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::
         }
         video.bits = bits;
     }
+    shorten_chunks(&mut video)?;
     let video = match still {
         true => video.with_constant_rate(Rational { num: 0, den: 1 }),
         false => {
@@ -47,6 +49,41 @@ pub fn describe(bundle: &Bundle, info: &VideoInfo, bits: Option<u8>) -> anyhow::
         .with_samples(info.chroma, info.chroma_location, info.bit_depth)
         // Of a video the count is only known at its end.
         .with_frame_count(still.then_some(PixelFrames(1))))
+}
+
+/// Brings chunks of large frames to a length that readers take by default, with a word.
+///
+/// # Errors
+/// A wrong usage for frames that are too large even then.
+fn shorten_chunks(video: &mut VideoStream) -> anyhow::Result<()> {
+    let Some(most) = Limits::default().max_chunk_tokens else {
+        return Ok(());
+    };
+    let tokens = |latent: u16| video.grid(LatentFrames(latent.into())).len() as u64;
+    let (width, height, full) = (video.width, video.height, video.chunk_latent_frames);
+    let patch = u16::from(video.patch[0].max(1));
+    let longest = (1..=full).rev().find(|&latent| {
+        let whole = latent == full || latent.is_multiple_of(patch);
+        whole && tokens(latent) <= most
+    });
+    match longest {
+        Some(latent) if latent == full => {}
+        Some(latent) => {
+            tracing::warn!(
+                "frames of {width}x{height}: chunks have {latent} latent frames instead of {full}, because readers take \
+                 at most {most} tokens in one"
+            );
+            video.chunk_latent_frames = latent;
+        }
+        None => {
+            return usage(format!(
+                "frames of {width}x{height} have {} tokens in the shortest chunk, and readers take at most {most}; make \
+                 them smaller (--scale)",
+                tokens(patch)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How a source is turned into a file.
@@ -76,8 +113,10 @@ pub struct Encoded {
     pub mean_depth: f64,
     /// How many chunks do not reach the PSNR that was asked for, and the lowest that one has, in dB.
     pub below: Option<(u64, f64)>,
-    /// Bytes of packets of sound and subtitles.
-    pub packet_bytes: u64,
+    /// Bytes of what is beside the video: packets of sound and subtitles, attachments.
+    pub bytes_beside: u64,
+    /// What was wrong with the input.
+    pub damage: Damage,
     /// The error that ended the input early, if the frames before it are worth keeping.
     pub fault: Option<anyhow::Error>,
 }
@@ -110,6 +149,7 @@ impl Encoding<'_> {
         };
         let mut output = LbitOutput::create(self.output, &header, self.writer_options)?;
         let notes = Notes::of_source(self.place, info);
+        let attached: u64 = notes.attachments.iter().map(Attachment::stored_len).sum();
         if !matches!(self.rate, Rate::Size(..)) {
             output.write(|writer| notes.write(writer))?;
         }
@@ -164,14 +204,17 @@ impl Encoding<'_> {
                 }
                 Ok((output, written))
             })?;
-            let mut ended = false;
+            let (mut ended, mut damage) = (false, Damage::default());
             let reading = {
                 let _closing = Closing(&read);
                 feed(self.place, source, input, |source, there| {
-                    read.change(|read| read.take(source.take_extras(), there));
+                    let extras = source.take_extras();
+                    damage.add(extras.damage);
+                    read.change(|read| read.take(extras, there));
                     ended |= !there;
                 })
             };
+            damage.add(source.take_extras().damage);
             let written = joined(writing.join(), "writing");
             let (fault, (mut output, mut written)) = both(reading, written)?;
             let mut interleaver = read.wait_until(|_| true);
@@ -193,6 +236,8 @@ impl Encoding<'_> {
                 if !notes.chapters.is_empty() {
                     kept.push(KeptItem::Chapters(notes.chapters));
                 }
+                let attachments = notes.attachments.into_iter().map(Box::new);
+                attachments.for_each(|attachment| kept.push(KeptItem::Attachment(attachment)));
                 written.kept.drain(..).for_each(|item| kept.push(item));
                 let shaped = rate::fit(&kept, size, self.writer_options)?;
                 shaped.iter().for_each(|shaped| written.count(&shaped.chunk));
@@ -205,7 +250,8 @@ impl Encoding<'_> {
                 summary,
                 output,
                 steps: written.steps,
-                packet_bytes: written.packet_bytes,
+                bytes_beside: written.bytes_beside + attached,
+                damage,
                 mean_depth: written.depth.value(),
                 below: written.below,
                 fault,
@@ -248,7 +294,7 @@ impl Chunks {
 #[derive(Default)]
 struct Written {
     steps: u64,
-    packet_bytes: u64,
+    bytes_beside: u64,
     depth: MeanDepth,
     below: Option<(u64, f64)>,
     /// What waits to be shaped once all of it is known.
@@ -257,7 +303,7 @@ struct Written {
 
 impl Written {
     fn keep_packets(&mut self, packets: Vec<(StreamId, Vec<Packet>)>) {
-        self.packet_bytes += bytes_of(&packets);
+        self.bytes_beside += bytes_of(&packets);
         let items = packets.into_iter();
         self.kept
             .extend(items.map(|(stream, packets)| KeptItem::Packets(stream, packets)));
@@ -328,7 +374,7 @@ fn write_packets(
     packets: &[(StreamId, Vec<Packet>)],
     written: &mut Written,
 ) -> anyhow::Result<()> {
-    written.packet_bytes += bytes_of(packets);
+    written.bytes_beside += bytes_of(packets);
     for (stream, packets) in packets {
         output.write(|writer| writer.write_packets(*stream, packets))?;
     }
@@ -394,6 +440,39 @@ mod tests {
             extras.packets.push((0, packet));
             extras
         }
+    }
+
+    #[test]
+    fn chunks_of_large_frames_are_short_or_refused() {
+        let bundle = Bundle::open(tiny_bundle(), &Device::Cpu, Dtype::F32).unwrap();
+        let shortened = |width: u32, height: u32| {
+            let video = pipeline::video_stream_for(&bundle, width, height).unwrap();
+            let mut video = video.with_chunk_latent_frames(4);
+            shorten_chunks(&mut video).map(|()| (video.chunk_latent_frames, video))
+        };
+        let (latent, small) = shortened(640, 480).unwrap();
+        assert_eq!(latent, 4, "nothing changes below the limit");
+        let most = Limits::default().max_chunk_tokens.unwrap();
+        // A row of pictures with more and more tokens: all that is made can be read, and nothing is cut short without need.
+        let (mut seen, mut refused) = (std::collections::BTreeSet::new(), false);
+        for side in (512..=60_000).step_by(512) {
+            match shortened(side, side) {
+                Ok((latent, video)) => {
+                    let tokens = |latent: u16| video.grid(LatentFrames(latent.into())).len() as u64;
+                    assert!(tokens(latent) <= most, "{side}");
+                    assert!(
+                        latent == 4 || tokens(latent + u16::from(video.patch[0])) > most,
+                        "{side}"
+                    );
+                    seen.insert(latent);
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("--scale"), "{error}");
+                    refused = true;
+                }
+            }
+        }
+        assert!(refused && seen.len() > 1, "{seen:?}, {:?}", small.patch);
     }
 
     /// The file that becomes of frames at these times.

@@ -171,6 +171,8 @@ pub struct LbitInput {
     pub joining: bool,
     /// Bytes read so far; of a part, those of the index too.
     pub bytes: Arc<AtomicU64>,
+    /// Bytes of packets and attachments among what was read; of a part, none.
+    pub beside: Arc<AtomicU64>,
     /// How many frames it has: by the list of its chunks, or by the header.
     pub frames: Option<u64>,
     /// Whether that was counted. If not, it is what the index or the header says, and there may be more.
@@ -285,6 +287,7 @@ pub fn open(path_or_dash: &str, mode: ReadMode) -> anyhow::Result<LbitInput> {
         stream,
         joining: mode == ReadMode::Join,
         bytes,
+        beside: Arc::default(),
         frames: video.frame_count.map(PixelFrames::into),
         video,
         counted: false,
@@ -322,9 +325,14 @@ impl LbitInput {
     /// [`seek`](Self::seek).
     pub fn notes(&mut self) -> Notes {
         if let Some((file, _)) = &mut self.file
-            && let (Ok(metadata), Ok(chapters)) = (file.metadata(), file.chapters())
+            && let (Ok(metadata), Ok(chapters), Ok(attachments)) =
+                (file.metadata(), file.chapters(), file.attachments())
         {
-            return Notes { metadata, chapters };
+            return Notes {
+                metadata,
+                chapters,
+                attachments,
+            };
         }
         let mut notes = Notes::default();
         // Whoever joins a stream midway leaves out what comes before a key chunk.
@@ -343,6 +351,10 @@ impl LbitInput {
                 }
                 Ok(Some(Event::Chapters(chapters))) => {
                     notes.chapters.clone_from(chapters);
+                    true
+                }
+                Ok(Some(Event::Attachment(attachment))) => {
+                    notes.attachments.push(attachment.clone());
                     true
                 }
                 _ => false,

@@ -4,7 +4,7 @@ use latentbit_media::path_of;
 use std::io::Write;
 
 use latentbit_container::metadata::key;
-use latentbit_container::{Chapter, Metadata, Result as ContainerResult, StreamId, Writer};
+use latentbit_container::{Attachment, Chapter, Metadata, Result as ContainerResult, StreamId, Writer};
 use latentbit_media::{Along, VideoInfo};
 
 use crate::streaming::presentation::PacketStreams;
@@ -17,6 +17,7 @@ const VIDEO: StreamId = StreamId(0);
 pub struct Notes {
     pub metadata: Vec<Metadata>,
     pub chapters: Vec<Chapter>,
+    pub attachments: Vec<Attachment>,
 }
 
 impl Notes {
@@ -40,6 +41,7 @@ impl Notes {
                 .map(about)
                 .collect(),
             chapters: along.chapters.clone(),
+            attachments: along.attachments.clone(),
         }
     }
 
@@ -48,10 +50,13 @@ impl Notes {
         for metadata in &self.metadata {
             writer.write_metadata(metadata)?;
         }
-        match self.chapters.is_empty() {
-            true => Ok(()),
-            false => writer.write_chapters(&self.chapters),
+        if !self.chapters.is_empty() {
+            writer.write_chapters(&self.chapters)?;
         }
+        for attachment in &self.attachments {
+            writer.write_attachment(attachment)?;
+        }
+        Ok(())
     }
 
     /// What goes into a media file with the video of stream `video`, from `skipped` nanoseconds on, and these packets.
@@ -71,6 +76,7 @@ impl Notes {
         let mut along = Along::default();
         along.tags = tags(StreamId::NONE);
         along.video_tags = tags(video);
+        along.attachments.clone_from(&self.attachments);
         along.packet_tags = packets.iter().map(|(stream, _)| tags(*stream)).collect();
         let chapters = self
             .chapters

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use latentbit_codec::Bundle;
+use latentbit_codec::pipeline::Work;
 use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step};
 use latentbit_container::{Tokens, VideoStream, WriterOptions};
 
@@ -260,6 +261,18 @@ impl Rate {
             Self::Plain => None,
             Self::Live(Target::Psnr(_), effort) => Some(Measure::tokens(effort).with_source()),
             Self::Live(_, effort) | Self::Size(_, effort) => Some(Measure::tokens(effort)),
+        }
+    }
+
+    /// What a pipeline does for it, with this step of depths.
+    pub const fn work(self, step: u8) -> Work {
+        match self.measure() {
+            None => Work::Encode,
+            Some(measure) => Work::EncodeElastic {
+                measure,
+                step,
+                keeps_all: matches!(self, Self::Size(..)),
+            },
         }
     }
 

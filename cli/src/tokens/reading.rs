@@ -28,6 +28,8 @@ pub struct Listing {
     pub chapters: Vec<ChapterEntry>,
     /// Other streams with metadata.
     pub others: BTreeSet<StreamId>,
+    /// Files that go along, for which an array has no place.
+    pub attachments: u64,
     pub damage: Damage,
 }
 
@@ -88,6 +90,7 @@ impl Listing {
                     frames,
                 } if of == stream => lister.missing(chunks, frames),
                 Event::Metadata(metadata) => lister.metadata(metadata),
+                Event::Attachment(_) => lister.listing.attachments += 1,
                 Event::Chapters(chapters) => lister.listing.chapters = chapter_entries(&chapters),
                 _ => {}
             }

@@ -146,6 +146,22 @@ fn wait_until_it_catches_signals(pid: u32) {
     }
 }
 
+/// Waits until a program writes into `folder`, which may be to a file without a name, or has ended.
+fn wait_until_it_writes(child: &mut Child, folder: &TempDir) {
+    let begun = names(folder);
+    let open = format!("/proc/{}/fd", child.id());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(60) {
+        let files = std::fs::read_dir(&open).into_iter().flatten().flatten();
+        let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        let writes = targets.any(|target| target.starts_with(folder.path())) || names(folder) != begun;
+        if writes || child.try_wait().unwrap().is_some() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Commands that do not finish what they have leave nothing behind.
 #[test]
 fn other_commands_leave_nothing() {
@@ -162,7 +178,7 @@ fn other_commands_leave_nothing() {
             stdin.write_all(half).unwrap();
             stdin.flush().unwrap();
             wait_until_it_catches_signals(child.id());
-            std::thread::sleep(Duration::from_millis(700));
+            wait_until_it_writes(&mut child, &folder);
             let pid = child.id().to_string();
             std::process::Command::new("kill")
                 .args([signal, &pid])

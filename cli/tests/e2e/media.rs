@@ -293,11 +293,200 @@ fn what_has_no_place_is_named() {
     tool(
         &folder,
         "ffmpeg",
-        "-i a.mkv -f lavfi -i testsrc2=s=32x32:r=5:d=1 -map 0 -map 1 -c copy -c:v:1 ffv1 -attach font.ttf -metadata:s:t mimetype=font/ttf b.mkv",
+        "-i a.mkv -f lavfi -i testsrc2=s=32x32:r=5:d=1 -map 0 -map 1 -c copy -c:v:1 ffv1 b.mkv",
     );
     run(&folder, &tiny("encode b.mkv -o b.lbit"))
         .expect(0)
-        .says(&["'font.ttf' (stream 5)", "another video (stream 4)"]);
+        .says(&["another video (stream 4)"]);
+}
+
+#[test]
+fn fonts_and_covers_come_back() {
+    let folder = folder();
+    clip(&folder, "a.mkv", "aac", "ass");
+    let font: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+    write(&folder, "font.ttf", &font);
+    tool(
+        &folder,
+        "ffmpeg",
+        "-f lavfi -i testsrc2=s=40x30 -frames:v 1 cover.jpg",
+    );
+    tool(
+        &folder,
+        "ffmpeg",
+        "-i a.mkv -map 0 -c copy -attach font.ttf -metadata:s:t:0 mimetype=font/ttf -attach cover.jpg -metadata:s:t:1 mimetype=image/jpeg b.mkv",
+    );
+    let encoded = run(&folder, &tiny("encode b.mkv -o b.lbit")).expect(0);
+    assert!(!encoded.stderr.contains("left out"), "{}", encoded.stderr);
+    let info = run(&folder, &["info", "b.lbit", "--json"]).expect(0).json();
+    let facts = |n: usize| ["kind", "name", "media_type"].map(|key| info["attachments"][n][key].clone());
+    assert_eq!(facts(0), ["file", "font.ttf", "font/ttf"]);
+    assert_eq!(facts(1), ["cover", "cover.jpg", "image/jpeg"]);
+    assert_eq!(info["attachments"][0]["bytes"], font.len());
+    run(&folder, &["info", "b.lbit"])
+        .expect(0)
+        .prints(&["attached", "font.ttf"]);
+    run(&folder, &["verify", "b.lbit"]).expect(0);
+    // They are not video, and they survive edits.
+    let video = |json: &serde_json::Value| json["bpp"].as_f64().unwrap();
+    run(&folder, &tiny("encode a.mkv -o a.lbit")).expect(0);
+    let without = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
+    assert!(
+        video(&info) < video(&without) * 1.2,
+        "{} {}",
+        video(&info),
+        video(&without)
+    );
+    assert!(info["file_bpp"].as_f64() > without["file_bpp"].as_f64().map(|bpp| bpp * 2.0));
+    run(&folder, &["cut", "b.lbit", "-o", "c.lbit", "--to", "1"]).expect(0);
+    let eval = run(&folder, &tiny("eval b.mkv b.lbit --json --no-vae"))
+        .expect(0)
+        .json();
+    assert!((video(&eval) - video(&info)).abs() < 1e-6 && eval["file_bpp"] == info["file_bpp"]);
+
+    for (lbit, back) in [("b.lbit", "b2.mkv"), ("c.lbit", "c2.mkv")] {
+        let decoded = run(
+            &folder,
+            &tiny(&format!("decode {lbit} -o {back} -preset ultrafast")),
+        )
+        .expect(0);
+        assert!(!decoded.stderr.contains("left out"), "{}", decoded.stderr);
+        for (stream, original) in [("t:0", "font.ttf"), ("t:1", "cover.jpg")] {
+            // What a dump says of itself is an error of ffmpeg's: there is no output.
+            let _ = std::process::Command::new("ffmpeg")
+                .args([
+                    "-v",
+                    "quiet",
+                    "-y",
+                    &format!("-dump_attachment:{stream}"),
+                    "out.bin",
+                    "-i",
+                    back,
+                ])
+                .current_dir(folder.path())
+                .output();
+            if stream == "t:0" {
+                assert!(
+                    read(&folder, "out.bin") == read(&folder, original),
+                    "{back} {stream}"
+                );
+            }
+        }
+        tool(
+            &folder,
+            "ffmpeg",
+            &format!("-y -i {back} -map 0:v:1 -c copy -f image2pipe out.jpg"),
+        );
+        assert!(read(&folder, "out.jpg") == read(&folder, "cover.jpg"), "{back}");
+    }
+    run(&folder, &["tokens", "export", "b.lbit", "-o", "b.npy"])
+        .expect(0)
+        .says(&["2 attached files are left out"]);
+    // MP4 has covers and no fonts; others have neither.
+    run(&folder, &tiny("decode b.lbit -o b.mp4 -preset ultrafast -sn"))
+        .expect(0)
+        .says(&["'font.ttf'", "left out"]);
+    tool(
+        &folder,
+        "ffmpeg",
+        "-y -i b.mp4 -map 0:v:1 -c copy -f image2pipe out.jpg",
+    );
+    assert!(read(&folder, "out.jpg") == read(&folder, "cover.jpg"));
+    assert_eq!(frames_of(&folder, "b.mp4"), 60);
+    run(&folder, &tiny("decode b.lbit -o b.ts -preset ultrafast -sn"))
+        .expect(0)
+        .says(&["'font.ttf'", "'cover.jpg'", "left out"]);
+    run(&folder, &tiny("decode b.lbit -o b.y4m"))
+        .expect(0)
+        .says(&["attached files and cover pictures"]);
+    // The cover of an MP4 has no name.
+    run(&folder, &tiny("encode b.mp4 -o m.lbit")).expect(0);
+    let info = run(&folder, &["info", "m.lbit", "--json"]).expect(0).json();
+    assert_eq!(info["attachments"][0]["kind"], "cover");
+    assert_eq!(info["attachments"][0]["media_type"], "image/jpeg");
+    run(&folder, &tiny("decode m.lbit -o m.mkv -preset ultrafast")).expect(0);
+    tool(
+        &folder,
+        "ffmpeg",
+        "-y -i m.mkv -map 0:v:1 -c copy -f image2pipe out.jpg",
+    );
+    assert!(read(&folder, "out.jpg") == read(&folder, "cover.jpg"));
+}
+
+#[test]
+fn views_and_spheres_are_described_in_what_is_written() {
+    let folder = folder();
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!("-f lavfi -i testsrc2=s=64x48:r=25:d=0.2 {X264} -metadata:s:v stereo_mode=top_bottom a.mkv"),
+    );
+    let told = |name: &str| {
+        tool(
+            &folder,
+            "ffprobe",
+            &format!("-show_streams -select_streams v {name}"),
+        )
+    };
+    assert!(told("a.mkv").contains("top and bottom"), "{}", told("a.mkv"));
+    run(&folder, &tiny("encode a.mkv -o a.lbit")).expect(0);
+    for name in ["b.mkv", "b.mp4"] {
+        run(&folder, &tiny(&format!("decode a.lbit -o {name}"))).expect(0);
+        assert!(told(name).contains("top and bottom"), "{name}: {}", told(name));
+    }
+    run(&folder, &tiny("decode a.lbit -o b.ts"))
+        .expect(0)
+        .says(&["stereo mode", "left out"]);
+    // From the boxes of MP4 into Matroska.
+    run(&folder, &tiny("encode b.mp4 -o c.lbit")).expect(0);
+    run(&folder, &tiny("decode c.lbit -o c.mkv")).expect(0);
+    assert!(told("c.mkv").contains("top and bottom"), "{}", told("c.mkv"));
+    // A sphere, as cameras note it.
+    tool(
+        &folder,
+        "ffmpeg",
+        &format!("-f lavfi -i testsrc2=s=64x48:r=25:d=0.2 {X264} d.mp4"),
+    );
+    let sphere = on_a_sphere(&read(&folder, "d.mp4"));
+    write(&folder, "d.mp4", &sphere);
+    assert!(told("d.mp4").contains("equirectangular"), "{}", told("d.mp4"));
+    run(&folder, &tiny("encode d.mp4 -o d.lbit")).expect(0);
+    run(&folder, &["info", "d.lbit"])
+        .expect(0)
+        .prints(&["spherical (stream 0): equirectangular"]);
+    for name in ["e.mkv", "e.mp4"] {
+        run(&folder, &tiny(&format!("decode d.lbit -o {name}"))).expect(0);
+        let found = told(name);
+        assert!(found.contains("projection=equirectangular"), "{name}: {found}");
+    }
+    run(&folder, &tiny("decode d.lbit -o e.ts"))
+        .expect(0)
+        .says(&["mapping onto a sphere", "left out"]);
+}
+
+/// An MP4 file, whose index is at its end, with the box that says that its video covers a sphere.
+fn on_a_sphere(file: &[u8]) -> Vec<u8> {
+    const ID: [u8; 16] = *b"\xff\xcc\x82\x63\xf8\x55\x4a\x93\x88\x14\x58\x7a\x02\x52\x1f\xdd";
+    let element = |name: &str, value: &str| format!("<GSpherical:{name}>{value}</GSpherical:{name}>");
+    let xml = [
+        element("Spherical", "true"),
+        element("Stitched", "true"),
+        element("StitchingSoftware", "hand"),
+        element("ProjectionType", "equirectangular"),
+    ]
+    .concat();
+    let length = 8 + ID.len() + xml.len();
+    let new = [&(length as u32).to_be_bytes()[..], b"uuid", &ID, xml.as_bytes()].concat();
+    let at = |name: &[u8]| file.windows(4).position(|four| four == name).unwrap() - 4;
+    let (moov, trak) = (at(b"moov"), at(b"trak"));
+    let size = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+    let end = trak + size(trak) as usize;
+    let mut out = file.to_vec();
+    for at in [moov, trak] {
+        out[at..at + 4].copy_from_slice(&(size(at) + length as u32).to_be_bytes());
+    }
+    out.splice(end..end, new);
+    out
 }
 
 #[test]
@@ -368,6 +557,22 @@ fn an_input_that_ends_early_ends_with_its_own_code() {
         .expect(4)
         .says(&["cut.mkv", "cut off", "cut.lbit"]);
     run(&folder, &["verify", "cut.lbit"]).expect(0);
+    let report = run(&folder, &tiny("encode cut.mkv -o cut.lbit -y --json"))
+        .expect(4)
+        .json();
+    assert_eq!(report["ended_early"], true, "{report}");
+    // Bytes that are wrong in the middle of pictures: what is left out or made up is counted in the report, too.
+    let mut damaged = read(&folder, "whole.mkv");
+    let (from, to) = (damaged.len() * 4 / 10, damaged.len() * 7 / 10);
+    (from..to).step_by(97).for_each(|at| damaged[at] ^= 0x5a);
+    write(&folder, "damaged.mkv", &damaged);
+    let outcome = run(&folder, &tiny("encode damaged.mkv -o damaged.lbit --json"));
+    let report = outcome.json();
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert!(count("damaged_packets") + count("damaged_frames") > 0, "{report}");
+    assert!(outcome.stderr.contains("damaged"), "{}", outcome.stderr);
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("damaged packets were left out"), "{warnings}");
     run(&folder, &tiny("encode whole.mkv -o whole.lbit")).expect(0);
     // The same for what comes through a pipe, as far as it says how long it is.
     tool(
@@ -404,6 +609,120 @@ fn media_on_stdin() {
     run(&folder, &tiny("encode https://example.invalid/a.mp4 -o b.lbit"))
         .expect(2)
         .says(&["--allow-network"]);
+}
+
+/// Serves the files of a folder over HTTP on this machine, with ranges or without, until all tests are over.
+fn serve(folder: &TempDir, ranges: bool) -> u16 {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let root = folder.path().to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let root = root.clone();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let (mut first, mut from) = (String::new(), None);
+                reader.read_line(&mut first).ok()?;
+                loop {
+                    let mut line = String::new();
+                    if reader.read_line(&mut line).ok()? <= 2 {
+                        break;
+                    }
+                    let lower = line.to_ascii_lowercase();
+                    if let Some(range) = lower.trim().strip_prefix("range: bytes=") {
+                        from = range.split('-').next()?.parse::<usize>().ok();
+                    }
+                }
+                let name = first.split_whitespace().nth(1)?.trim_start_matches('/');
+                let mut out = reader.into_inner();
+                let Ok(bytes) = std::fs::read(root.join(name)) else {
+                    return out
+                        .write_all(
+                            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                        )
+                        .ok();
+                };
+                let all = bytes.len();
+                let from = from.filter(|&from| ranges && from < all);
+                let (status, part) = match from {
+                    Some(from) => ("206 Partial Content", &bytes[from..]),
+                    None => ("200 OK", &bytes[..]),
+                };
+                let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", part.len());
+                if let Some(from) = from {
+                    head.push_str(&format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1));
+                }
+                if ranges {
+                    head.push_str("Accept-Ranges: bytes\r\n");
+                }
+                head.push_str("Connection: close\r\n\r\n");
+                out.write_all(head.as_bytes()).ok()?;
+                // A client that seeks does not want the rest.
+                out.write_all(part).ok()
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn addresses_are_read_where_that_is_allowed() {
+    let folder = folder();
+    clip(&folder, "a.mp4", "aac", "mov_text");
+    // Without ranges, a file can be read if its index comes first.
+    tool(
+        &folder,
+        "ffmpeg",
+        "-i a.mp4 -map 0 -c copy -movflags +faststart first.mp4",
+    );
+    run(&folder, &tiny("encode a.mp4 -o a.lbit")).expect(0);
+    let tokens = run(&folder, &["info", "a.lbit", "--json"]).expect(0).json();
+    for (ranges, name) in [(true, "a.mp4"), (true, "first.mp4"), (false, "first.mp4")] {
+        let port = serve(&folder, ranges);
+        let address = format!("http://127.0.0.1:{port}/{name}");
+        run(&folder, &tiny(&format!("encode {address} -o b.lbit -y")))
+            .expect(2)
+            .says(&[&address, "--allow-network"]);
+        assert!(
+            !folder.path().join("b.lbit").exists() || ranges,
+            "nothing is written"
+        );
+        run(
+            &folder,
+            &tiny(&format!("encode {address} -o b.lbit -y --allow-network")),
+        )
+        .expect(0);
+        let found = run(&folder, &["info", "b.lbit", "--json"]).expect(0).json();
+        for key in ["frames", "chunks", "seconds", "token_bytes"] {
+            assert_eq!(found[key], tokens[key], "{address} {key}");
+        }
+        std::fs::remove_file(folder.path().join("b.lbit")).unwrap();
+        run(
+            &folder,
+            &tiny(&format!(
+                "encode http://127.0.0.1:{port}/none.mp4 -o c.lbit --allow-network"
+            )),
+        )
+        .expect(1)
+        .says(&["none.mp4"]);
+        // A list may name addresses, too.
+        write(&folder, "list.txt", format!("{address}\n").as_bytes());
+        let refused = run(&folder, &tiny("archive list.txt -o refused"));
+        assert_ne!(refused.code, Some(0));
+        assert!(refused.stderr.contains("--allow-network"), "{}", refused.stderr);
+        run(&folder, &tiny("archive list.txt -o archive --allow-network")).expect(0);
+        let report = read(&folder, "archive/report.json");
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        assert_eq!(
+            (&report["done"], &report["failed"]),
+            (&1.into(), &0.into()),
+            "{report}"
+        );
+        for made in ["archive", "refused"] {
+            let _ = std::fs::remove_dir_all(folder.path().join(made));
+        }
+    }
 }
 
 #[test]
@@ -504,8 +823,8 @@ fn filters_on_both_ways() {
         .zip(body(&theirs))
         .map(|(a, b)| a.abs_diff(b))
         .max();
-    // Chroma is halved once more on the way.
-    assert!(off <= Some(16), "{off:?}");
+    // Samples are rounded once more on the way, and chroma is halved no more than once.
+    assert!(off <= Some(2), "{off:?}");
     run(&folder, &tiny("decode b.lbit -o x.y4m --vf nosuchfilter"))
         .expect(2)
         .says(&["nosuchfilter"]);

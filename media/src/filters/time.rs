@@ -115,6 +115,7 @@ impl AtRate {
         let frame = self.source.next_frame()?;
         let extras = self.source.take_extras();
         self.extras.packets.extend(extras.packets);
+        self.extras.damage.add(extras.damage);
         let seconds = seconds_of(self.source.info(), extras.time, self.taken);
         match frame {
             Some(frame) => {

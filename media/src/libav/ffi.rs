@@ -76,6 +76,29 @@ pub fn private_data(parameters: &av::codec::Parameters) -> Vec<u8> {
     }
 }
 
+/// The picture that a stream consists of, such as a cover.
+pub fn attached_picture(stream: &av::format::stream::Stream<'_>) -> Vec<u8> {
+    // SAFETY: the stream is alive; its packet holds that many bytes, or none.
+    unsafe {
+        let packet = &(*stream.as_ptr()).attached_pic;
+        match usize::try_from(packet.size) {
+            Ok(len) if len > 0 && !packet.data.is_null() => {
+                std::slice::from_raw_parts(packet.data, len).to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Gives pictures a size, without which no video is muxed, where it is written nowhere.
+pub fn set_any_size(parameters: &mut av::codec::Parameters) {
+    // SAFETY: the parameters are alive, and the fields are plain numbers.
+    unsafe {
+        let raw = parameters.as_mut_ptr();
+        ((*raw).width, (*raw).height) = (1, 1);
+    }
+}
+
 /// Sets the private data of a codec.
 pub fn set_private_data(parameters: &mut av::codec::Parameters, data: &[u8]) {
     let Ok(len) = i32::try_from(data.len()) else {

@@ -43,8 +43,13 @@ impl FilteredSink {
     ) -> Result<Self, MediaError> {
         init();
         let info = &options.info;
-        // As the source had its samples, so that the same graph does the same to them.
-        let layout = PixelLayout::planar(info.chroma, info.bit_depth.clamp(8, 16));
+        // As the source had its samples, so that the same graph does the same to them; but with all of their chroma, which
+        // what comes behind the graph may halve, and should halve once.
+        let chroma = match info.chroma {
+            Chroma::C420 | Chroma::C422 => Chroma::C444,
+            whole => whole,
+        };
+        let layout = PixelLayout::planar(chroma, info.bit_depth.clamp(8, 16));
         let names = [
             layout.ffmpeg_name(),
             PixelLayout { depth: 16, ..layout }.ffmpeg_name(),

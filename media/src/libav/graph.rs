@@ -23,8 +23,9 @@ pub struct Graph {
     place: String,
     graph: av::filter::Graph,
     output: GraphOutput,
-    /// Whether the end was passed on.
+    /// Whether the end was passed on, and whether it came out.
     ended: bool,
+    drained: bool,
 }
 
 impl Graph {
@@ -77,6 +78,7 @@ impl Graph {
             graph,
             output,
             ended: false,
+            drained: false,
         })
     }
 
@@ -144,7 +146,7 @@ impl Graph {
         match sink.sink().frame(&mut frame) {
             Ok(()) => Ok(Some(frame)),
             Err(av::Error::Eof) => {
-                self.ended = true;
+                (self.ended, self.drained) = (true, true);
                 Ok(None)
             }
             Err(av::Error::Other {
@@ -152,6 +154,11 @@ impl Graph {
             }) => Ok(None),
             Err(e) => Err(error(&self.place, "filter", e)),
         }
+    }
+
+    /// Whether its last frame has come out.
+    pub const fn has_ended(&self) -> bool {
+        self.drained
     }
 
     fn context(&mut self, name: &str) -> Result<av::filter::Context, MediaError> {

@@ -1,5 +1,6 @@
 //! Media files through libav, the libraries of ffmpeg. Here is what reading and writing share.
 
+mod attached;
 mod ffi;
 pub mod filtered;
 mod graph;
@@ -7,10 +8,12 @@ mod matroska;
 mod opus;
 mod orientation;
 mod packets;
+pub mod raw;
 pub mod read;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod views;
 pub mod write;
 
 use crate::color::PlaneRef;
@@ -57,6 +60,15 @@ fn fill(frame: &mut av::frame::Video, planes: &[PlaneRef<'_>]) {
 pub fn error(place: &str, action: &str, e: av::Error) -> MediaError {
     match e {
         av::Error::Other { errno } => MediaError::io(place, action, std::io::Error::from_raw_os_error(errno)),
+        // What a server answers says nothing of what it would have given.
+        av::Error::HttpBadRequest
+        | av::Error::HttpUnauthorized
+        | av::Error::HttpForbidden
+        | av::Error::HttpNotFound
+        | av::Error::HttpOther4xx
+        | av::Error::HttpServerError => {
+            MediaError::new(MediaErrorKind::Io, place, format!("cannot {action}: {e}"))
+        }
         other => MediaError::new(
             MediaErrorKind::Invalid,
             place,

@@ -77,12 +77,13 @@ pub fn carried<'a>(
     (carried, streams, all_tags)
 }
 
-/// Names the streams for which `.lbit` has no place: whatever is neither the video at index `video`, sound nor subtitles.
-pub fn warn_left_out(place: &str, input: &av::format::context::Input, video: usize) {
+/// Names the streams for which `.lbit` has no place: whatever is neither the video at index `video`, sound, subtitles nor an
+/// attachment that is kept.
+pub fn warn_left_out(place: &str, input: &av::format::context::Input, video: usize, attached: &[usize]) {
     let others = input.streams().filter_map(|stream| {
         let tags = stream.metadata();
         let name = match stream.parameters().medium() {
-            _ if stream.index() == video => return None,
+            _ if stream.index() == video || attached.contains(&stream.index()) => return None,
             av::media::Type::Audio | av::media::Type::Subtitle => return None,
             // A track of time codes, which are in the tags of the video, too.
             av::media::Type::Data if tags.get("timecode").is_some() => return None,

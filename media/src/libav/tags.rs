@@ -154,6 +154,7 @@ pub fn of_pictures(along: &Along) -> impl Iterator<Item = (&str, &str)> {
         picture::ICC_PROFILE,
         picture::BACKGROUND,
         picture::FIELDS,
+        picture::SPHERICAL,
     ];
     let entries = along
         .video_tags

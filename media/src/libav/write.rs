@@ -1,7 +1,7 @@
 //! Writes everything that libav can encode.
 
 use super::packets::{Written, add_streams};
-use super::{error, ffi, file_url, init, tags, to_av};
+use super::{attached, error, ffi, file_url, init, tags, to_av, views};
 use crate::along::picture;
 use crate::atomic::AtomicFile;
 use crate::background::PushSink;
@@ -45,8 +45,8 @@ pub struct LibavWriter {
     /// Ticks from one frame to the next, as they come.
     frame_duration: i64,
     /// The last frame that came, until it is known how long it is shown; the one before it; and when the last one ends.
-    held: Option<(Frame, i64)>,
-    before: Option<Frame>,
+    held: Option<(av::frame::Video, i64)>,
+    before: Option<av::frame::Video>,
     end: Option<i64>,
     /// How long frames in the encoder are shown, by their times.
     durations: BTreeMap<i64, i64>,
@@ -127,6 +127,10 @@ fn holds_times(format: &av::format::format::Output) -> bool {
     ];
     let is = |name: &str| format.name().split(',').any(|other| other == name);
     format.flags().contains(av::format::Flags::VARIABLE_FPS) || others.iter().any(|name| is(name))
+}
+
+fn format_is_mp4(output: &av::format::context::Output) -> bool {
+    matches!(output.format().name(), "mp4" | "ipod")
 }
 
 /// A path as libav takes it, which must be UTF-8. The folder of one that is not is reached by its descriptor, for as long as
@@ -335,12 +339,20 @@ impl LibavWriter {
         ffi::set_disposition(&mut stream, av::format::stream::Disposition::DEFAULT);
         stream.set_metadata(tags::dictionary(tags::of_pictures(&info.along)));
         tags::add_side_data(&mut stream, &info.along);
+        views::add_side_data(&mut stream, &info.along);
         output.set_metadata(tags::dictionary(
             info.along.tags.iter().map(|(key, value)| (key.as_str(), value)),
         ));
         tags::add_chapters(&mut output, &info.along.chapters);
         let mut packets = add_streams(place, &mut output, &options.packet_streams, &info.along);
-        output.write_header().map_err(|e| match e {
+        let covers = attached::add(place, &mut output, &info.along);
+        let mut muxing = av::Dictionary::new();
+        if format_is_mp4(&output) {
+            // Its boxes for spheres and stereo modes stand in no standard of ISO.
+            muxing.set("strict", "unofficial");
+        }
+        let written = output.write_header_with(muxing).map(drop);
+        written.map_err(|e| match e {
             av::Error::InvalidData
             | av::Error::Other {
                 errno: av::error::EINVAL,
@@ -355,6 +367,11 @@ impl LibavWriter {
         })?;
         for written in packets.iter_mut().flatten() {
             written.settle(&output);
+        }
+        for cover in covers {
+            cover
+                .write(&mut output)
+                .map_err(|e| error(place, "write the cover picture", e))?;
         }
         let stream_base = output.stream(0).map_or(frame_base, |s| s.time_base());
         let scaler = if choice.scaled {
@@ -397,9 +414,11 @@ impl LibavWriter {
         })
     }
 
-    /// A libav frame with the samples that are in the buffer.
-    fn picture(&mut self) -> Result<av::frame::Video, MediaError> {
+    /// A frame as the encoder takes it.
+    fn picture(&mut self, frame: &Frame) -> Result<av::frame::Video, MediaError> {
         let (w, h) = self.size;
+        self.converter
+            .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));
         let format = if self.scaler.is_some() {
             Pixel::RGB24
         } else {
@@ -477,7 +496,7 @@ impl LibavWriter {
 
     /// Encodes the frame that was held back, which is shown until `end`.
     fn release(&mut self, end: i64) -> Result<(), MediaError> {
-        let Some((frame, time)) = self.held.take() else {
+        let Some((mut picture, time)) = self.held.take() else {
             return Ok(());
         };
         match (&mut self.times, &mut self.cadence) {
@@ -485,34 +504,32 @@ impl LibavWriter {
                 use av::Rescale;
                 let place = times.place(time);
                 let length = end.saturating_sub(time).rescale(to_av(times.from), times.encoder);
-                self.encode(&frame, place, length)?;
+                self.encode(&mut picture, place, length)?;
             }
             (None, Some(cadence)) => {
                 let shows = cadence.take(time, end);
-                let before = self.before.take();
+                let mut before = self.before.take();
                 for _ in 0..shows.before {
-                    self.encode(before.as_ref().unwrap_or(&frame), self.frames, 1)?;
+                    let shown = before.as_mut().unwrap_or(&mut picture);
+                    self.encode(shown, self.frames, 1)?;
                 }
                 for _ in 0..shows.this {
-                    self.encode(&frame, self.frames, 1)?;
+                    self.encode(&mut picture, self.frames, 1)?;
                 }
-                self.before = Some(frame);
+                self.before = Some(picture);
             }
-            (None, None) => self.encode(&frame, self.frames, 1)?,
+            (None, None) => self.encode(&mut picture, self.frames, 1)?,
         }
         Ok(())
     }
 
-    fn encode(&mut self, frame: &Frame, time: i64, duration: i64) -> Result<(), MediaError> {
-        let (w, h) = self.size;
-        self.converter
-            .rgb_to_planes(frame, &mut split_planes_mut(&self.layout, w, h, &mut self.buffer));
-        let mut picture = self.picture()?;
+    /// Encodes a picture, which may come again with another time: an encoder keeps what it needs of it by reference.
+    fn encode(&mut self, picture: &mut av::frame::Video, time: i64, duration: i64) -> Result<(), MediaError> {
         picture.set_pts(Some(time));
         self.durations.insert(time, duration);
         self.frames += 1;
         self.encoder
-            .send_frame(&picture)
+            .send_frame(picture)
             .map_err(|e| error(&self.place, "encode", e))?;
         self.write_packets()
     }
@@ -521,7 +538,7 @@ impl LibavWriter {
 impl PushSink for LibavWriter {
     fn push(&mut self, frame: &Frame, time: i64) -> Result<(), MediaError> {
         self.release(time)?;
-        self.held = Some((frame.clone(), time));
+        self.held = Some((self.picture(frame)?, time));
         Ok(())
     }
 
@@ -552,7 +569,7 @@ impl PushSink for LibavWriter {
     }
 
     fn finish(&mut self) -> Result<(), MediaError> {
-        if let Some((_, time)) = self.held {
+        if let Some(time) = self.held.as_ref().map(|(_, time)| *time) {
             let end = self.end.filter(|&end| end > time);
             let end = end.unwrap_or(time.saturating_add(self.frame_duration));
             self.set_last_delay(end.saturating_sub(time));

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::frame_table::FrameTable;
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
-use crate::report::{self, BundleReport, QualityReport, bits_per_pixel};
+use crate::report::{self, BundleReport, QualityReport, beside_pictures, bits_per_pixel};
 use crate::streaming::decoding::{Decoding, Shown};
 use crate::streaming::lbit_input;
 use crate::streaming::threads::{joined, start};
@@ -32,7 +32,9 @@ struct TokensReport<'a> {
     frames: u64,
     bytes: u64,
     bits: u8,
+    /// Bits per pixel of the video, and of the whole file; none for a part of it.
     bpp: f64,
+    file_bpp: Option<f64>,
     bundle: BundleReport,
     tokens: QualityReport,
     vae: Option<QualityReport>,
@@ -55,7 +57,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         Some(keys) => (0, keys),
         None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, Vec::new()),
     };
-    let read = input.bytes.clone();
+    let (read, beside) = (input.bytes.clone(), input.beside.clone());
     let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
     decoding.options = Options::default()
         .threads(args.model.threads)
@@ -106,6 +108,14 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     lines.map_or(Ok(()), FrameTable::finish)?;
     let frames = tokens.frames();
     let bytes = chunk_bytes.unwrap_or_else(|| read.load(Ordering::Relaxed));
+    let bpp = |bytes| bits_per_pixel(bytes, frames, video.width, video.height);
+    let (of_video, of_file) = match chunk_bytes {
+        Some(bytes) => (bpp(bytes), None),
+        None => {
+            let beside = beside.load(Ordering::Relaxed);
+            (bpp(bytes.saturating_sub(beside)), Some(bpp(bytes)))
+        }
+    };
     let report = TokensReport {
         schema: "latentbit.eval/1",
         reference: &args.reference,
@@ -115,7 +125,8 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         frames,
         bytes,
         bits,
-        bpp: bits_per_pixel(bytes, frames, video.width, video.height),
+        bpp: of_video,
+        file_bpp: of_file,
         bundle: (&bundle.id).into(),
         tokens: tokens_quality.into(),
         vae: vae.flatten().map(Into::into),
@@ -188,8 +199,10 @@ fn text(r: &TokensReport<'_>) -> String {
     let tokens = Some((format!("tokens of {} bits", r.bits), &r.tokens));
     let vae = r.vae.as_ref().map(|vae| ("VAE, not quantized".to_owned(), vae));
     let rows = table(tokens.into_iter().chain(vae));
+    let file = r.file_bpp.filter(|&file| file > r.bpp);
+    let file = file.map_or_else(String::new, beside_pictures);
     format!(
-        "{}: {} frames, {:.4} bits per pixel\n{rows}",
+        "{}: {} frames, {:.4} bits per pixel{file}\n{rows}",
         r.file, r.frames, r.bpp
     )
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use latentbit_container::{
-    Chapter, Chroma, ChunkInfo, ColorRange, Error, ErrorKind, Event, Header, Lost, Metadata, PacketKind,
-    PacketStream, Problems, Rational, Reader, Status, StoredChunk, Stream, StreamId, Totals, Version,
+    Attachment, AttachmentKind, Chapter, Chroma, ChunkInfo, ColorRange, Error, ErrorKind, Event, Header,
+    Lost, Metadata, PacketKind, PacketStream, Problems, Rational, Reader, Status, StoredChunk, Stream,
+    StreamId, Totals, Version,
 };
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::limits::limits;
-use crate::report::{BundleReport, bits_per_pixel, more_problems};
+use crate::report::{BundleReport, beside_pictures, bits_per_pixel, more_problems};
 
 #[derive(Debug, Serialize)]
 pub struct InfoReport<'a> {
@@ -60,6 +61,7 @@ pub struct InfoReport<'a> {
     pub streams: Vec<StreamReport>,
     pub metadata: Vec<MetadataReport<'a>>,
     pub chapters: Vec<ChapterReport<'a>>,
+    pub attachments: &'a [AttachmentReport],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_table: Option<&'a [ChunkReport]>,
     pub problems: Vec<String>,
@@ -101,6 +103,37 @@ pub struct ChapterReport<'a> {
     pub start_seconds: f64,
     pub end_seconds: f64,
     pub title: &'a str,
+}
+
+/// A file that goes along.
+#[derive(Debug, Serialize)]
+pub struct AttachmentReport {
+    /// "file", "cover" or "other".
+    pub kind: &'static str,
+    pub name: String,
+    pub media_type: String,
+    pub description: String,
+    pub bytes: usize,
+    /// With what is said of it.
+    #[serde(skip)]
+    stored: u64,
+}
+
+impl AttachmentReport {
+    fn of(attachment: Attachment) -> Self {
+        Self {
+            kind: match attachment.kind {
+                AttachmentKind::File => "file",
+                AttachmentKind::Cover => "cover",
+                _ => "other",
+            },
+            bytes: attachment.data.len(),
+            stored: attachment.stored_len(),
+            name: attachment.name,
+            media_type: attachment.media_type,
+            description: attachment.description,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -187,7 +220,7 @@ impl<'a> InfoReport<'a> {
             index: matches!(contents.status, Status::Complete { tail: true, .. }),
             bytes,
             bpp: bits_per_pixel(
-                bytes.saturating_sub(contents.packets.iter().map(|packets| packets.bytes).sum()),
+                bytes.saturating_sub(contents.bytes_beside()),
                 frames,
                 video.width,
                 video.height,
@@ -197,6 +230,7 @@ impl<'a> InfoReport<'a> {
             streams: other_streams(contents, stream),
             metadata: metadata(contents),
             chapters: chapters(contents),
+            attachments: &contents.attachments,
             chunk_table: chunks.table.as_deref(),
             problems,
         };
@@ -369,6 +403,7 @@ pub struct Contents {
     pub packets: Vec<PacketContents>,
     pub metadata: Vec<Metadata>,
     pub chapters: Vec<Chapter>,
+    pub attachments: Vec<AttachmentReport>,
     /// Chunks that are missing, by stream.
     pub missing: Vec<u64>,
     pub lost: Problems<Lost>,
@@ -393,6 +428,7 @@ impl Contents {
             packets: vec![PacketContents::default(); streams],
             metadata: Vec::new(),
             chapters: Vec::new(),
+            attachments: Vec::new(),
             missing: vec![0; streams],
             lost: Problems::new(&limits()),
             status: Status::Reading,
@@ -437,10 +473,18 @@ impl Contents {
             }
             Event::Metadata(metadata) => self.metadata.push(metadata),
             Event::Chapters(chapters) => self.chapters = chapters,
+            Event::Attachment(attachment) => self.attachments.push(AttachmentReport::of(attachment)),
             Event::Missing { stream, chunks, .. } => self.count_missing(stream, chunks.end - chunks.start),
             Event::Lost(lost) => self.lost.push(lost),
             _ => {}
         }
+    }
+
+    /// Bytes of packets and attachments.
+    fn bytes_beside(&self) -> u64 {
+        let packets = self.packets.iter().map(|packets| packets.bytes);
+        let attached = self.attachments.iter().map(|attachment| attachment.stored);
+        packets.chain(attached).sum()
     }
 
     /// How many tokens of a chunk have each depth, if its stream is elastic and it can be unpacked: `verify` tells if not.
@@ -478,7 +522,7 @@ pub fn text(r: &InfoReport<'_>) -> String {
     lines.extend(r.streams.iter().map(stream));
     let mut size = format!("{} bytes, {:.4} bits per pixel", r.bytes, r.bpp);
     if r.file_bpp > r.bpp {
-        size.push_str(&format!(" ({:.4} with what is beside the pictures)", r.file_bpp));
+        size.push_str(&beside_pictures(r.file_bpp));
     }
     if let Some(rate) = r.bits_per_second {
         size.push_str(&format!(", {:.1} kbit/s", rate / 1000.0));
@@ -535,6 +579,7 @@ pub fn text(r: &InfoReport<'_>) -> String {
             chapter.start_seconds, chapter.end_seconds
         )
     }));
+    lines.extend(r.attachments.iter().map(attachment));
     lines.extend(r.problems.iter().map(|problem| format!("  problem  {problem}")));
     if let Some(chunks) = r.chunk_table {
         lines.push(String::new());
@@ -565,6 +610,15 @@ fn stream(stream: &StreamReport) -> String {
     parts.extend(stream.title.as_ref().map(|title| format!("\"{title}\"")));
     parts.push(format!("{} packets, {} bytes", stream.packets, stream.bytes));
     format!("  {:<8} {}", stream.kind, parts.join(", "))
+}
+
+fn attachment(attachment: &AttachmentReport) -> String {
+    let mut parts = vec![attachment.kind.to_owned()];
+    let texts = [&attachment.name, &attachment.media_type, &attachment.description];
+    let texts = texts.into_iter().filter(|text| !text.is_empty());
+    parts.extend(texts.map(|text| text.escape_debug().to_string()));
+    parts.push(format!("{} bytes", attachment.bytes));
+    format!("  attached {}", parts.join(", "))
 }
 
 fn line(chunk: &ChunkReport) -> String {

@@ -293,6 +293,12 @@ impl Written {
                 others.join(", ")
             );
         }
+        if self.listing.attachments > 0 {
+            tracing::warn!(
+                "{place}: {} attached files are left out, as they are not part of the array",
+                self.listing.attachments
+            );
+        }
         let Damage { found, cut_off } = &self.damage;
         for reason in found {
             tracing::error!("{place}: {reason}");

@@ -9,7 +9,7 @@ mod start;
 
 use super::packets::Carried;
 use super::tags::{MasteringDisplay, content_light_of};
-use super::{error, positive, seconds, to_av};
+use super::{error, positive, seconds, to_av, views};
 use crate::along::{color_name, picture};
 use crate::background::{PullSource, starts_after_end};
 use crate::color::{code, matrix_of};
@@ -17,11 +17,11 @@ use crate::error::{MediaError, MediaErrorKind};
 use crate::icc::is_srgb;
 use crate::options::InputOptions;
 use crate::start::Start;
-use crate::video::{Extras, VideoInfo, check_size};
+use crate::video::{Damage, Extras, VideoInfo, check_size};
 use crate::whole;
 use base64::Engine;
 use clock::Clock;
-pub use convert::Pictures;
+pub use convert::{Pictures, is_rgb, layout_of};
 use ffmpeg_next as av;
 use filter::Chain;
 use latentbit_codec::Frame;
@@ -50,9 +50,9 @@ pub struct LibavReader {
     start: Option<Start>,
     frames: u64,
     draining: bool,
-    damaged: u64,
-    /// Frames that the decoder calls damaged.
-    mended: u64,
+    damage: Damage,
+    /// What of it was told with frames.
+    told: Damage,
     packets: u64,
     /// Packets and seconds of the video stream by the container's own account.
     declared: (Option<u64>, Option<f64>),
@@ -128,7 +128,7 @@ impl LibavReader {
         check_size(&self.place, u64::from(frame.width()), u64::from(frame.height()))?;
         let decoded = frame.format();
         let name = convert::format_name(decoded);
-        let rgb = convert::is_rgb(&convert::layout_of(decoded).0);
+        let rgb = is_rgb(&layout_of(decoded).0);
         let range = match frame.color_range() {
             _ if rgb || name.starts_with("yuvj") => ColorRange::Full,
             av::color::Range::MPEG => ColorRange::Limited,
@@ -160,8 +160,8 @@ impl LibavReader {
             .begin(&mut self.input, self.stream, frame, self.info.frame_rate)?;
         let output = self.chain.output();
         check_size(&self.place, output.width.into(), output.height.into())?;
-        let (layout, target) = convert::layout_of(output.format);
-        if convert::is_rgb(&layout) {
+        let (layout, target) = layout_of(output.format);
+        if is_rgb(&layout) {
             (color.matrix, color.range) = (code::MATRIX_RGB, ColorRange::Full);
         } else if rgb {
             (color.matrix, color.range) = (code::UNSPECIFIED, ColorRange::Unspecified);
@@ -226,6 +226,11 @@ impl LibavReader {
             let text = base64::engine::general_purpose::STANDARD.encode(profile);
             tags.push((picture::ICC_PROFILE.to_owned(), text));
         }
+        let has_mode = tags.iter().any(|(key, _)| key == picture::STEREO_MODE);
+        let stereo = bytes(Beside::Stereo3d, Within::Stereo3D).filter(|_| !has_mode);
+        tags.extend(stereo.and_then(|bytes| views::stereo_of(&bytes)));
+        let sphere = bytes(Beside::DataSpherical, Within::Spherical);
+        tags.extend(sphere.and_then(|bytes| views::spherical_of(&bytes)));
         if self.chain.keeps_fields() {
             let first = if frame.is_top_first() { "top" } else { "bottom" };
             tags.push((picture::FIELDS.to_owned(), first.to_owned()));
@@ -243,7 +248,7 @@ impl LibavReader {
                 Ok(()) => {
                     self.last_time = self.last_time.max(self.time_of(&frame));
                     if self.landing.is_none() && (frame.is_corrupt() || frame.has_decode_errors()) {
-                        self.mended += 1;
+                        self.damage.frames += 1;
                     }
                     return Ok(Some(frame));
                 }
@@ -451,15 +456,15 @@ impl LibavReader {
 
     /// As in players, a packet that does not decode costs its frames, not the rest of the video.
     fn damage(&mut self, e: av::Error) -> Result<(), MediaError> {
-        self.damaged += 1;
-        if self.damaged == 1 && self.landing.is_none() {
+        self.damage.packets += 1;
+        if self.damage.packets == 1 && self.landing.is_none() {
             tracing::warn!(
                 "{}: a damaged packet after frame {} is left out: {e}",
                 self.place,
                 self.frames
             );
         }
-        if self.damaged > MAX_DAMAGED {
+        if self.damage.packets > MAX_DAMAGED {
             return Err(error(&self.place, "decode", e));
         }
         Ok(())
@@ -469,14 +474,14 @@ impl LibavReader {
         if self.landing.is_some() {
             return Ok(None);
         }
-        if self.damaged > 0 {
-            tracing::warn!("{}: {} damaged packets were left out", self.place, self.damaged);
+        let Damage { packets, frames } = self.damage;
+        if packets > 0 {
+            tracing::warn!("{}: {packets} damaged packets were left out", self.place);
         }
-        if self.mended > 0 {
+        if frames > 0 {
             tracing::warn!(
-                "{}: {} frames are damaged; the decoder made up what it could not read",
-                self.place,
-                self.mended
+                "{}: {frames} frames are damaged; the decoder made up what it could not read",
+                self.place
             );
         }
         match self.lacking() {
@@ -628,6 +633,8 @@ impl PullSource for LibavReader {
     fn extras(&mut self) -> Extras {
         let mut extras = std::mem::take(&mut self.extras);
         self.waiting = 0;
+        extras.damage = self.damage.since(self.told);
+        self.told = self.damage;
         let base = positive(self.time_base).unwrap_or(Rational { num: 1, den: 1 });
         let (first, base) = match (self.times, self.info.time_base) {
             (Some((first, _)), Some(base)) => (first, base),

@@ -1,7 +1,7 @@
 //! Opens inputs of libav: files, what comes through pipes, and addresses.
 
 use super::super::packets::{carried, needs_packet, warn_left_out};
-use super::super::{error, ffi, file_url, init, positive, seconds, tags};
+use super::super::{attached, error, ffi, file_url, init, positive, seconds, tags};
 use super::clock::Clock;
 use super::filter::Chain;
 use super::{LibavReader, SOUND_SLACK, rate};
@@ -11,7 +11,7 @@ use crate::exif::Directory;
 use crate::name::{is_utf8, path_of};
 use crate::options::InputOptions;
 use crate::start::{Start, frames_after};
-use crate::video::{Extras, MediaKind, VideoInfo, check_size};
+use crate::video::{Damage, Extras, MediaKind, VideoInfo, check_size};
 use crate::whole;
 use av::format::context::StreamIo;
 use ffmpeg_next as av;
@@ -134,7 +134,9 @@ impl LibavReader {
         };
         let (stream, time_base) = (best.index(), best.time_base());
         let chain = Chain::new(place, &best, options, still);
-        let along = tags::of_input(&input, stream, options);
+        let mut along = tags::of_input(&input, stream, options);
+        let kept_files;
+        (along.attachments, kept_files) = attached::of_input(&input);
         let first_time = match best.start_time() {
             av::ffi::AV_NOPTS_VALUE => 0,
             known => known,
@@ -142,7 +144,7 @@ impl LibavReader {
         let peeked = peek_sound(&mut input);
         let (carried, packet_streams, packet_tags) = carried(place, &input, options, &peeked);
         if options.audio || options.subtitles {
-            warn_left_out(place, &input, stream);
+            warn_left_out(place, &input, stream, &kept_files);
         }
         let mut reader = Self {
             place: place.to_owned(),
@@ -173,8 +175,8 @@ impl LibavReader {
             start: options.start,
             frames: 0,
             draining: false,
-            damaged: 0,
-            mended: 0,
+            damage: Damage::default(),
+            told: Damage::default(),
             packets: 0,
             declared,
             ends: (whole.map(|whole| whole + begin), f64::NEG_INFINITY),

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::{Landing, LibavReader, MAX_WAITING, Origin};
 use crate::error::{MediaError, MediaErrorKind};
 use crate::start::Start;
-use crate::video::{Extras, MediaKind};
+use crate::video::{Damage, Extras, MediaKind};
 use ffmpeg_next as av;
 use latentbit_container::{PacketKind, Rational, rescale};
 
@@ -93,7 +93,7 @@ impl LibavReader {
         self.clock = self.clock.take().map(|_| Clock::new(self.input.streams().len()));
         self.last_shown = None;
         self.read_error = None;
-        self.damaged = 0;
+        (self.damage, self.told) = (Damage::default(), Damage::default());
         self.sought = true;
         self.reach(start, false)
     }
@@ -115,7 +115,7 @@ impl LibavReader {
             bytes: 0,
             first_packets: vec![None; self.input.streams().len()],
         });
-        let damaged = self.damaged;
+        let damaged = self.damage.packets;
         let first = loop {
             let Ok(Some(frame)) = self.decode() else {
                 break None;
@@ -136,7 +136,7 @@ impl LibavReader {
         };
         // A decoder leaves frames out that refer to what it has not seen, so the one before the first must have come.
         let whole = landing.before || landing.key == Some(time);
-        if self.damaged > damaged || !whole || !(walking || self.has_all_packets(&landing, time)) {
+        if self.damage.packets > damaged || !whole || !(walking || self.has_all_packets(&landing, time)) {
             return false;
         }
         if let Some(key) = landing.key {
