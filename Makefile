@@ -18,6 +18,9 @@ endif
 # Passed through the environment, so that names may contain any characters.
 export CLIP DATA
 
+# Of `make fuzz`: minutes for each target.
+MINUTES := 1
+
 # Of `make differential`: how many files, and where chance begins.
 MUTATIONS := 20000
 SEED := 1
@@ -228,8 +231,8 @@ check-targets: setup-rust ## Check that the container compiles for the web and f
 	scripts/setup/targets.sh wasm32-unknown-unknown s390x-unknown-linux-gnu powerpc64-unknown-linux-gnu
 
 .PHONY: fuzz
-fuzz: setup-system ## Run each fuzz target for a minute; needs cargo-fuzz
-	scripts/fuzz/run.sh 60
+fuzz: setup-system ## Run each fuzz target for a minute, or as long as MINUTES says
+	scripts/fuzz/run.sh $$((60 * $(MINUTES)))
 
 .PHONY: check-fuzz
 check-fuzz: setup-system ## Check that the fuzz targets compile

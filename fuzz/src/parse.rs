@@ -63,7 +63,7 @@ fn sought(data: &[u8], strict: &[Chunk], error: Option<ErrorKind>) {
     let Ok(mut file) = File::open(Cursor::new(data), LIMITS) else {
         return;
     };
-    let _ = (file.metadata(), file.chapters());
+    let _ = (file.metadata(), file.chapters(), file.attachments());
     let ids: Vec<_> = file.header().ids().collect();
     let mut found = Vec::new();
     for id in ids {

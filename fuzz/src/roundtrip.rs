@@ -2,9 +2,9 @@
 
 use arbitrary::Arbitrary;
 use latentbit_container::{
-    BundleId, Chapter, ChunkPlan, Color, Compression, DepthMap, Event, Header, Limits, Metadata, Packet,
-    PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream, StreamId, Times, TokenLayout,
-    VideoStream, Writer, WriterOptions,
+    Attachment, AttachmentKind, BundleId, Chapter, ChunkPlan, Color, Compression, DepthMap, Event, Header,
+    Limits, Metadata, Packet, PacketKind, PacketStream, PixelFrames, Rational, Reader, Status, Stream,
+    StreamId, Times, TokenLayout, VideoStream, Writer, WriterOptions,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -30,6 +30,7 @@ pub struct Input {
     packets: Vec<(i64, Option<i64>, u64, bool, Vec<u8>)>,
     metadata: Vec<(String, String)>,
     chapter: Option<(u32, u32, String)>,
+    attachment: Option<(bool, [String; 3], Vec<u8>)>,
     tokens: Vec<u64>,
 }
 
@@ -107,6 +108,23 @@ pub fn run(input: &Input) {
         }];
         if writer.write_chapters(&chapters).is_ok() {
             expected.push(format!("{:?}", Event::Chapters(chapters)));
+        }
+    }
+    if let Some((cover, texts, data)) = &input.attachment {
+        let [name, media_type, description] = texts.clone();
+        let attachment = Attachment {
+            kind: if *cover {
+                AttachmentKind::Cover
+            } else {
+                AttachmentKind::File
+            },
+            name,
+            media_type,
+            description,
+            data: data.clone(),
+        };
+        if writer.write_attachment(&attachment).is_ok() {
+            expected.push(format!("{:?}", Event::Attachment(attachment)));
         }
     }
     let packets: Vec<Packet> = input.packets.iter().map(packet).collect();

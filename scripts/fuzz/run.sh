@@ -1,22 +1,45 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for a number of seconds (60 by default), seeded with the conformance files. Needs cargo-fuzz.
+# Runs each fuzz target for a number of seconds (60 by default), seeded with the conformance files and with what earlier runs
+# kept. KEEP=1 then keeps the smallest inputs that reach all that was reached, in seeds/: 2 MB at most, of all targets together.
 set -euo pipefail
 cd "$(dirname "$0")/../../fuzz"
 
 seconds=${1:-60}
-targets=(parse push roundtrip bits cm index recover info)
+all=(parse push roundtrip bits cm index recover info pickle checkpoint safetensors y4m still ebml)
+targets=("${all[@]}")
 if (($# > 1)); then
   targets=("${@:2}")
 fi
+room=$((2000000 / ${#all[@]}))
+
+# As cargo-fuzz builds without a sanitizer: counters of what runs, and all checks. A target for the flags, so that they leave
+# build scripts and macros alone.
+host=$(rustc -vV | sed -n 's/^host: //p')
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks \
+-Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
+-Cllvm-args=-simplifycfg-branch-fold-threshold=0"
+cargo build --release --locked --target "$host" "${targets[@]/#/--bin=}"
+built="${CARGO_TARGET_DIR:-target}/$host/release"
 
 for target in "${targets[@]}"; do
-  mkdir -p "corpus/$target"
-  seeds=(seeds/"$target")
-  [[ -d ${seeds[0]} ]] || seeds=()
+  seeds=()
+  [[ ! -d seeds/$target ]] || seeds+=("seeds/$target")
   case $target in
     parse | push | index | recover | info) seeds+=(../testdata/conformance/{subset,uncommon,faulty}) ;;
+    safetensors) seeds+=(../testdata/golden) ;;
   esac
-  # libFuzzer needs nightly's sanitizer flags, which a stable compiler accepts only this way.
-  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" "corpus/$target" "${seeds[@]}" -- \
+  mkdir -p "corpus/$target" "artifacts/$target"
+  echo "== $target"
+  "$built/$target" "corpus/$target" "${seeds[@]}" -artifact_prefix="artifacts/$target/" \
     -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=1024 -print_final_stats=1
+  if [[ -n ${KEEP:-} ]]; then
+    mkdir -p "seeds/$target" "corpus/$target.kept"
+    "$built/$target" -merge=1 -max_len=8192 "corpus/$target.kept" "corpus/$target" "${seeds[@]}"
+    # What a fuzzer found has a hash for a name; what has another one shows a fault that was mended.
+    find "seeds/$target" -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
+    find "corpus/$target.kept" -type f -printf '%s %p\n' | sort -n \
+      | awk -v room="$room" '(sum += $1) <= room { print $2 }' | xargs -r cp -t "seeds/$target"
+    rm -r "corpus/$target.kept"
+  fi
 done

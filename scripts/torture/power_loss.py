@@ -16,7 +16,9 @@ if a state is worse than that.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
+import http.server
 import json
 import os
 import random
@@ -25,6 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -395,13 +398,54 @@ class Runner:
 
     def __init__(self, command: str, work: Path) -> None:
         self.command = command
-        self.env = {**os.environ, "LATENTBIT_MODELS": "models", "TMPDIR": str(work), "RUST_BACKTRACE": "0"}
+        foreign = ("proxy", "hf_")
+        self.env = {name: value for name, value in os.environ.items() if not any(f in name.lower() for f in foreign)}
+        self.env |= {"LATENTBIT_MODELS": "models", "TMPDIR": str(work), "RUST_BACKTRACE": "0"}
+        # What huggingface_hub keeps of its own is no part of this.
+        self.env |= {"HF_ENDPOINT": hub(), "HF_HOME": str(work / "huggingface")}
 
     def line(self, words: str) -> list[str]:
         return [self.command, *words.replace("{m}", f"--model {MODEL} --dtype f32 --threads 1").split()]
 
     def __call__(self, words: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.line(words), cwd=folder, env=self.env, capture_output=True, check=False)
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub that has MODEL under any name, as the hub answers for files that it holds itself."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, *, body: bool) -> None:
+        content = MODEL.read_bytes()
+        asked = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.end_headers()
+        if body:
+            self.wfile.write(content[start:])
+
+    def do_HEAD(self) -> None:  # noqa: N802, the name that the library asks for
+        self.answer(body=False)
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.answer(body=True)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        pass
+
+
+@functools.cache
+def hub() -> str:
+    """The address of a hub on this machine, which runs until this program ends."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def clip(path: Path, frames: int, seed: int = 0) -> None:
@@ -465,7 +509,11 @@ def scenarios() -> list[Scenario]:
 
         return judge
 
-    def added(folder: Path, run: Runner) -> str:
+    def kept(command: str) -> Callable[[Path, Runner], str]:
+        return lambda folder, run: model(folder, run, command)
+
+    def model(folder: Path, run: Runner, command: str) -> str:
+        """A model is kept whole, or not at all, or the same command puts it right."""
         listed = run("models list --json", folder)
         if listed.returncode != 0:
             return f"cannot be listed: {listed.stderr.decode(errors='replace').strip()[-200:]}"
@@ -475,12 +523,18 @@ def scenarios() -> list[Scenario]:
             if verified.returncode == 0:
                 return "new"
             return (
-                "recoverable: verify says that it is damaged" if run(add + " -y", folder).returncode == 0 else "stuck"
+                "recoverable: verify says that it is damaged"
+                if run(command + " -y", folder).returncode == 0
+                else "stuck"
             )
-        again = run(add, folder)
-        return "old" if again.returncode == 0 else f"stuck: {again.stderr.decode(errors='replace').strip()[-200:]}"
+        again = run(command, folder)
+        if again.returncode != 0:
+            return f"stuck: {again.stderr.decode(errors='replace').strip()[-200:]}"
+        # What came before the cut was taken up again, perhaps, and must be right.
+        return "old" if run("models verify mine", folder).returncode == 0 else "damaged after all"
 
     add = f"models add {MODEL} --name mine"
+    pull = f"models pull o/r/{MODEL.name} --name mine"
     return [
         Scenario("encode", "to a new name", two_clips, "encode a.y4m -o out.lbit --bits 10 --group 1 {m}", output),
         Scenario(
@@ -492,7 +546,8 @@ def scenarios() -> list[Scenario]:
         Scenario(
             "archive-shards", "shards", two_clips, archive + " --format webdataset", archived(" --format webdataset")
         ),
-        Scenario("models-add", "a model", two_clips, add, added),
+        Scenario("models-add", "a model", two_clips, add, kept(add)),
+        Scenario("models-pull", "a model from a hub", two_clips, pull, kept(pull)),
     ]
 
 

@@ -67,7 +67,7 @@ def test_faults_are_found(way: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not COMMAND.exists(), reason="target/debug/latentbit is not built")
-@pytest.mark.parametrize("name", ["encode", "encode-over", "trim-over", "index", "models-add"])
+@pytest.mark.parametrize("name", ["encode", "encode-over", "trim-over", "index", "models-add", "models-pull"])
 def test_the_command_survives(name: str) -> None:
     scenario = next(scenario for scenario in scenarios() if scenario.name == name)
     outcome = simulate(scenario, str(COMMAND), 12, seed=2)

@@ -1,0 +1,9 @@
+//! A checkpoint of PyTorch, which is a zip archive: what it lists is read, or refused.
+
+pub fn run(data: &[u8]) {
+    let file = crate::on_disk(data);
+    #[cfg(fuzzing)]
+    latentbit_codec::bundle::fuzzing::checkpoint(file.path());
+    #[cfg(not(fuzzing))]
+    drop(file);
+}
