@@ -200,14 +200,18 @@ mod tests {
         let mut archive = zip::ZipWriter::new(on_disk.reopen().unwrap());
         let options =
             zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        archive.start_file("a/data.pkl", options).unwrap();
-        archive.write_all(b"\x80\x02}.").unwrap();
         archive.start_file("a/data/0", options).unwrap();
         archive
             .write_all(&std::array::from_fn::<u8, 16, _>(|n| n as u8))
             .unwrap();
         archive.finish().unwrap();
-        let file = PthFile::open(on_disk.path()).unwrap();
+        let archive = ZipArchive::new(BufReader::new(on_disk.reopen().unwrap())).unwrap();
+        let file = PthFile {
+            path: on_disk.path().to_owned(),
+            archive: Mutex::new(archive),
+            folder: "a/".to_owned(),
+            tensors: BTreeMap::new(),
+        };
         (on_disk, file)
     }
 
