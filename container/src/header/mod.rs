@@ -10,6 +10,9 @@ use crate::error::{Broken, Error, Result};
 use crate::fields::Fields;
 use crate::ground::StreamId;
 use crate::limits::{Limits, within};
+use crate::record::{self, CRC_LEN, HEADER_LEN, Tag};
+#[cfg(doc)]
+use crate::stored::StoredChunk;
 
 /// Bytes before the length, kind and reserved byte of the first stream.
 const PREFIX_LEN: usize = 8;
@@ -83,6 +86,19 @@ impl Header {
     /// [`Error::Parameter`](crate::Error::Parameter) names the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         self.check().map_err(Broken::by_caller)
+    }
+
+    /// The record of the header, as it lies behind the magic of a file. It and [`StoredChunk::record`] are for protocols that
+    /// have packets of their own: a [`Parser`](crate::Parser) in [`ReadMode::Join`](crate::ReadMode::Join) that was pushed
+    /// this takes the chunks from any key chunk on.
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate).
+    pub fn record(&self) -> Result<Vec<u8>> {
+        let payload = self.encode().map_err(Broken::by_caller)?;
+        let mut out = Vec::with_capacity(payload.len() + HEADER_LEN + CRC_LEN);
+        record::append(&mut out, Tag::HEAD, StreamId::NONE, 0, &payload).map_err(Broken::by_caller)?;
+        Ok(out)
     }
 
     fn check(&self) -> Result<(), Broken> {

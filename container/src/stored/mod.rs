@@ -9,8 +9,9 @@ use crate::coder::{self, Coder, Compression, StoredPlane};
 use crate::depths::{DepthMap, check_step};
 use crate::error::{Broken, Error, Result};
 use crate::fields::{Fields, put_signed, put_varint};
+use crate::header::Header;
 use crate::limits::{Limits, within};
-use crate::record::{CRC_LEN, HEADER_LEN};
+use crate::record::{self, CRC_LEN, HEADER_LEN, Tag};
 use crate::times::Times;
 use crate::units::{LatentFrames, PixelFrames};
 use crate::work::spend;
@@ -149,6 +150,40 @@ impl StoredChunk {
     pub fn record_len(&self) -> Result<u64> {
         let payload = self.encode(0).map_err(Broken::by_caller)?;
         Ok((HEADER_LEN + payload.len() + CRC_LEN) as u64)
+    }
+
+    /// Its record in a file with this header; see [`Header::record`].
+    ///
+    /// ```
+    /// use latentbit_container::{Event, Header, Limits, Next, Parser, ReadMode, StoredChunk};
+    ///
+    /// # fn demo(header: &Header, chunks: &[StoredChunk]) -> latentbit_container::Result<()> {
+    /// // The sender:
+    /// let (begin, packets) = (header.record()?, chunks.iter().map(|chunk| chunk.record(header)));
+    /// // The receiver, which may have come late:
+    /// let mut parser = Parser::new(Limits::default(), ReadMode::Join);
+    /// parser.push(&begin);
+    /// for packet in packets {
+    ///     parser.push(&packet?);
+    ///     while let Next::Event(event) = parser.poll()? {
+    ///         if let Event::Chunk(chunk) = event {
+    ///             println!("{} frames", chunk.frame_count);
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if it or the header cannot be stored.
+    pub fn record(&self, header: &Header) -> Result<Vec<u8>> {
+        let header = header.encode().map_err(Broken::by_caller)?;
+        let payload = self.encode(crc32fast::hash(&header)).map_err(Broken::by_caller)?;
+        let mut out = Vec::with_capacity(payload.len() + HEADER_LEN + CRC_LEN);
+        record::append(&mut out, Tag::CHUNK, self.stream, self.sequence, &payload)
+            .map_err(Broken::by_caller)?;
+        Ok(out)
     }
 
     /// Whether it only holds the place of a chunk whose tokens are lost.

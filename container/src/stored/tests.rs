@@ -230,3 +230,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn records_are_those_of_a_file_and_can_be_joined() {
+    use crate::{Event, Header, Next, Parser, ReadMode};
+
+    let (video, chunks, bytes) = crate::testing::small();
+    let header = Header::from(video);
+    let begin = header.record().unwrap();
+    assert_eq!(bytes[8..8 + begin.len()], begin[..]);
+    let records: Vec<Vec<u8>> = chunks
+        .iter()
+        .map(|chunk| {
+            let stored = StoredChunk::pack(chunk, Compression::Raw).unwrap();
+            stored.record(&header).unwrap()
+        })
+        .collect();
+    assert_eq!(
+        bytes[8 + begin.len()..][..records.concat().len()],
+        records.concat()
+    );
+
+    let keys = chunks
+        .iter()
+        .enumerate()
+        .filter_map(|(at, chunk)| chunk.key.then_some(at));
+    let keys: Vec<usize> = keys.collect();
+    assert!(keys.len() > 1);
+    for from in keys {
+        let mut parser = Parser::new(Limits::default(), ReadMode::Join);
+        parser.push(&begin);
+        let mut came = Vec::new();
+        for record in &records[from..] {
+            parser.push(record);
+            while let Next::Event(event) = parser.poll().unwrap() {
+                match event {
+                    Event::Chunk(chunk) => came.push(chunk),
+                    // What a file would have before its header.
+                    Event::Lost(lost) => assert_eq!((lost.offset, came.len()), (0, 0)),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(came, chunks[from..]);
+    }
+}
