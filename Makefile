@@ -59,6 +59,10 @@ install: $(if $(SUDO_USER),,build) ## Install the command, man pages and complet
 uninstall: ## Take away what `make install` with the same PREFIX installed
 	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/package/install.sh uninstall
 
+.PHONY: static
+static: setup-rust ## Build a command without libav that needs no library at all
+	scripts/package/static.sh
+
 .PHONY: cli-docs
 cli-docs: setup-system ## Make docs/cli.md anew from the definitions of the options
 	LATENTBIT_WRITE_DOCS=1 cargo test --quiet --locked -p latentbit --test e2e the_page_of_all_options
@@ -92,6 +96,10 @@ web-reader: setup-rust setup-web ## Build the npm package in web/reader
 .PHONY: web
 web: web-reader $(VENV)/.training-packages ## Build the player page into web/player/dist
 	PYTHON=$(PYTHON) scripts/web/player.sh
+
+.PHONY: gst
+gst: setup-gst ## Build the GStreamer elements: target/release/libgstlatentbit.so
+	cargo build --release --locked --manifest-path gst/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}"
 
 .PHONY: clean-demo
 clean-demo: ## Remove the demo's files
@@ -174,19 +182,18 @@ package: setup-system ## Package the crates, and install the command from the pa
 deb: build ## Make a Debian package in target/debian; needs cargo-deb
 	scripts/package/deb.sh
 
+# Workspaces of their own, which nobody needs who builds the command.
+APART := fuzz web/reader capi/header gst
+
 .PHONY: fmt
 fmt: setup-rust ## Format the Rust code
 	cargo fmt --all
-	cargo fmt --all --manifest-path fuzz/Cargo.toml
-	cargo fmt --all --manifest-path web/reader/Cargo.toml
-	cargo fmt --all --manifest-path capi/header/Cargo.toml
+	for folder in $(APART); do cargo fmt --all --manifest-path $$folder/Cargo.toml || exit; done
 
 .PHONY: check-fmt
 check-fmt: setup-rust ## Check the format of the Rust code
 	cargo fmt --all --check
-	cargo fmt --all --manifest-path fuzz/Cargo.toml --check
-	cargo fmt --all --manifest-path web/reader/Cargo.toml --check
-	cargo fmt --all --manifest-path capi/header/Cargo.toml --check
+	for folder in $(APART); do cargo fmt --all --manifest-path $$folder/Cargo.toml --check || exit; done
 
 .PHONY: lint
 lint: lint-rust lint-python lint-shell ## Run clippy, ruff, mypy and shellcheck
@@ -246,9 +253,16 @@ capi-header: setup-rust ## Make the header of the library for C anew
 check-capi-header: setup-rust ## Check that the header of the library for C is that of its sources
 	cargo run --quiet --locked --manifest-path capi/header/Cargo.toml
 
+# deny.toml is for all workspaces, and none of them has every crate that it names.
+DENY_ALLOW := -A license-exception-not-encountered -A unused-wrapper
+
 .PHONY: check-deps
 check-deps: setup-deny ## Check licences and sources of the dependencies
-	cargo deny --all-features --locked check licenses bans sources
+	cargo deny --all-features --locked check $(DENY_ALLOW) licenses bans sources
+	for folder in $(APART); do \
+		cargo deny --manifest-path $$folder/Cargo.toml --config deny.toml --all-features --locked \
+			check $(DENY_ALLOW) -A license-not-encountered licenses bans sources || exit; \
+	done
 
 .PHONY: test-scripts
 test-scripts: $(VENV)/.training-packages ## Run the tests of the measuring scripts and of the second reader
@@ -283,6 +297,11 @@ test-web: setup-web $(VENV)/.training-packages ## Build the reader and the page,
 test-web-if-possible: $(VENV)/.training-packages
 	PYTHON=$(PYTHON) scripts/web/test.sh --if-possible
 
+.PHONY: test-gst
+test-gst: setup-system setup-gst ## Test the GStreamer elements
+	cargo build --quiet --locked -p latentbit
+	scripts/gst/test.sh
+
 # --- Set up ---
 
 .PHONY: setup
@@ -299,6 +318,10 @@ setup-rust:
 .PHONY: setup-web
 setup-web: ## Install Node's packages for web/, and Chromium for their tests
 	@scripts/setup/web.sh
+
+.PHONY: setup-gst
+setup-gst: setup-rust
+	@scripts/setup/gst.sh
 
 .PHONY: setup-deny
 setup-deny: setup-rust

@@ -26,6 +26,8 @@ PLACES = {
     "Cargo.toml": [rf'^version = "{NUMBER}"', rf'^{OURS} = {{ path = "[^"]+", version = "{NUMBER}"'],
     "Cargo.lock": [LOCK],
     "fuzz/Cargo.lock": [LOCK],
+    "gst/Cargo.lock": [LOCK],
+    "gst/Cargo.toml": [rf'^version = "{NUMBER}"'],
     "web/reader/Cargo.lock": [LOCK],
     "web/reader/Cargo.toml": [rf'^version = "{NUMBER}"'],
     "web/reader/package.json": [rf'^  "version": "{NUMBER}"'],
