@@ -256,7 +256,7 @@ fn attachments_go_along() {
     let (recovered, _) = recover(Cursor::new(&bytes), Vec::new(), &LIMITS, options()).unwrap();
     assert_eq!(of(&recovered), both);
     // What a season has in common is there once.
-    let files = [with(&[one.clone()]), bytes, with(&[one])];
+    let files = [with(std::slice::from_ref(&one)), bytes, with(&[one])];
     let (joined, _) = concat(3, |number| Ok(&files[number][..]), Vec::new(), &LIMITS, options()).unwrap();
     assert_eq!(of(&joined), both);
     // A writer makes nothing that readers refuse.

@@ -26,7 +26,7 @@ const STEREO_MODES: [(&str, i32, bool); 13] = [
 /// The tag of the stereo mode of which libav gives these bytes; none for pictures of one view, and for a mode without a name.
 pub fn stereo_of(bytes: &[u8]) -> Option<(String, String)> {
     let (mode, flags) = (number(bytes, 0)?, number(bytes, 1)?);
-    let inverted = flags & av::ffi::AV_STEREO3D_FLAG_INVERT as i32 != 0;
+    let inverted = flags & av::ffi::AV_STEREO3D_FLAG_INVERT != 0;
     let found = STEREO_MODES
         .iter()
         .find(|known| (known.1, known.2) == (mode, inverted));
