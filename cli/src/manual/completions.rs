@@ -34,8 +34,16 @@ pub fn write(definition: Command, shell: Shell, out: &mut impl Write) -> io::Res
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     generate(shell, &mut command, name, &mut script);
-    if shell == Shell::Bash {
-        script.extend_from_slice(BASH_FILES.as_bytes());
+    match shell {
+        Shell::Bash => script.extend_from_slice(BASH_FILES.as_bytes()),
+        Shell::Zsh => script = with_files(&String::from_utf8_lossy(&script)).into_bytes(),
+        _ => {}
     }
     out.write_all(&script)
+}
+
+/// What clap writes of arguments that may be several has zsh forget the words before them, and with those that files are
+/// meant.
+fn with_files(script: &str) -> String {
+    script.replace("\n'*::", "\n'*:")
 }

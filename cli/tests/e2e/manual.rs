@@ -157,6 +157,72 @@ fn bash_completes() {
     assert_eq!(found, ["--crop", "--crf"]);
 }
 
+/// What is typed, and what the shell makes of it.
+const COMPLETED: [(&str, &str); 8] = [
+    ("latentbit enc", "encode"),
+    ("latentbit tokens exp", "tokens export"),
+    ("latentbit encode --overwr", "encode --overwrite"),
+    ("latentbit encode --coder zs", "encode --coder zstd"),
+    ("latentbit encode cl", "encode clip.mp4"),
+    ("latentbit encode in.mp4 cl", "encode in.mp4 clip.mp4"),
+    ("latentbit encode in.mp4 -o cl", "encode in.mp4 -o clip.mp4"),
+    ("latentbit tokens export cl", "tokens export clip.mp4"),
+];
+
+#[test]
+fn zsh_completes() {
+    let folder = folder();
+    let script = run(&folder, &["manual", "completions", "zsh"]).expect(0).stdout;
+    std::fs::write(folder.path().join("_latentbit"), script).unwrap();
+    std::fs::write(folder.path().join("clip.mp4"), b"").unwrap();
+    // A terminal of its own, in which a function prints what became of the line.
+    let script = r#"
+        zmodload zsh/zpty
+        zpty -b shell zsh -f -i
+        zpty -w shell 'PS1=; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D'
+        zpty -w shell 'latentbit() { print -r -- "<<${@}>>" }; print READY'
+        zpty -r shell answer '*READY*READY*'
+        zpty -w -n shell "$1"$'\t\n'
+        zpty -r shell answer '*<<*>>*'
+        print -r -- "$answer"
+    "#;
+    if if_installed("zsh", &["-f", "-c", ":"], folder.path()).is_none() {
+        return;
+    }
+    for (typed, wanted) in COMPLETED {
+        // It would wait for ever if the shell had no answer.
+        let args = ["600", "zsh", "-f", "-c", script, "zsh", typed];
+        let Some(output) = if_installed("timeout", &args, folder.path()) else {
+            return;
+        };
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = answer
+            .rsplit("<<")
+            .next()
+            .and_then(|line| line.split(">>").next());
+        assert_eq!(line, Some(wanted), "{typed}: {answer}");
+    }
+}
+
+#[test]
+fn fish_completes() {
+    let folder = folder();
+    let script = run(&folder, &["manual", "completions", "fish"]).expect(0).stdout;
+    std::fs::write(folder.path().join("latentbit.fish"), script).unwrap();
+    std::fs::write(folder.path().join("clip.mp4"), b"").unwrap();
+    for (typed, wanted) in COMPLETED {
+        let script = "source latentbit.fish; complete -C $argv[1]";
+        let args = ["--no-config", "-c", script, typed];
+        let Some(output) = if_installed("fish", &args, folder.path()) else {
+            return;
+        };
+        let offered = String::from_utf8_lossy(&output.stdout).into_owned();
+        let word = wanted.rsplit(' ').next().unwrap();
+        let found = offered.lines().any(|line| line.split('\t').next() == Some(word));
+        assert!(found, "{typed}: {offered}");
+    }
+}
+
 #[test]
 fn completions_are_scripts_of_their_shells() {
     let folder = folder();
