@@ -380,7 +380,13 @@ impl Imp {
         let ticks = i64::try_from(frames.saturating_mul(u64::from(video.frame_duration))).unwrap_or(i64::MAX);
         *lock(&self.latency) = Some(clock_time(nanoseconds(ticks, video.time_base)));
         let geometry = Geometry::from(&video);
-        let plan = MemoryPlan::new(&bundle, &geometry, Work::Encode, None, None).map_err(failed)?;
+        let measure = Measure::tokens(Effort::default());
+        let elastic = Work::EncodeElastic {
+            measure,
+            step: depth_step(&bundle),
+            keeps_all: false,
+        };
+        let plan = MemoryPlan::new(&bundle, &geometry, elastic, None, None).map_err(failed)?;
         let options = Options::default()
             .threads(usize::try_from(settings.threads).unwrap_or(0))
             .chunks_per_group(settings.chunks_per_group)
@@ -389,7 +395,6 @@ impl Imp {
             0 => Target::Crf(settings.crf),
             kilobits => Target::Bitrate(Bitrate::new(f64::from(kilobits) * 1000.0)),
         };
-        let measure = Measure::tokens(Effort::default());
         let (input, chunks) =
             pipeline::elastic_encoder(&bundle, &video, &options, measure).map_err(failed)?;
         let writing = WriterOptions::default();
