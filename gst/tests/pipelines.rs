@@ -235,14 +235,14 @@ fn frames_are_those_of_the_command_pulled_and_pushed() {
 fn sound_comes_along() {
     let from = format!("filesrc location={} ! lbitdemux name=d", clip().path());
     let (packets, _) = frames_of(&format!(
-        "{from} d.video_0 ! fakesink d.audio_0 ! fakesink name=sink"
+        "{from} d.video_0 ! queue ! fakesink d.audio_0 ! queue ! fakesink name=sink"
     ));
     // Packets of 20 ms.
     assert!((119..=122).contains(&packets.len()), "{}", packets.len());
     let last = packets.last().unwrap().0.unwrap();
     assert!(last > gst::ClockTime::from_mseconds(2340), "{last}");
     let (samples, _) = frames_of(&format!(
-        "{from} d.video_0 ! fakesink d.audio_0 ! opusdec ! audio/x-raw,format=S16LE,rate=48000 ! fakesink name=sink"
+        "{from} d.video_0 ! queue ! fakesink d.audio_0 ! queue ! opusdec ! audio/x-raw,format=S16LE,rate=48000 ! fakesink name=sink"
     ));
     let bytes: usize = samples.iter().map(|(_, bytes)| bytes.len()).sum();
     let seconds = bytes as f64 / 2.0 / 48_000.0;
