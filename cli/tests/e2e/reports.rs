@@ -103,7 +103,8 @@ fn estimates_know_how_long_a_file_is() {
         let pipe = estimate("-", read(&folder, "a.lbit"));
         match frames {
             1 => assert!(file + 1_000_000 < pipe, "{file} of {pipe}"),
-            _ => assert!(file.abs_diff(pipe) < 1_000_000, "{file} of {pipe}"),
+            // What the process holds before differs by some.
+            _ => assert!(file.abs_diff(pipe) < file / 8, "{file} of {pipe}"),
         }
     }
 }
