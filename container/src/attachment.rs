@@ -17,7 +17,9 @@ pub enum AttachmentKind {
 }
 
 impl AttachmentKind {
-    const fn number(self) -> u8 {
+    /// The number that stands in a file.
+    #[must_use]
+    pub const fn number(self) -> u8 {
         match self {
             Self::File => 1,
             Self::Cover => 2,

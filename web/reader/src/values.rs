@@ -475,6 +475,14 @@ enum Told<H, C, P, M, A, L> {
     Chapters {
         chapters: Vec<A>,
     },
+    #[serde(rename_all = "camelCase")]
+    Attachment {
+        kind: u8,
+        name: String,
+        media_type: String,
+        description: String,
+        data: ByteBuf,
+    },
     Lost {
         offset: f64,
         bytes: f64,
@@ -509,6 +517,13 @@ pub fn event(event: Event, last: Option<&ChunkInfo>) -> Result<Option<JsValue>, 
         }),
         Event::Chapters(found) => to_js(&Any::<(), (), (), _, ()>::Chapters {
             chapters: found.into_iter().map(chapter).collect(),
+        }),
+        Event::Attachment(found) => to_js(&Any::<(), (), (), (), ()>::Attachment {
+            kind: found.kind.number(),
+            name: found.name,
+            media_type: found.media_type,
+            description: found.description,
+            data: ByteBuf::from(found.data),
         }),
         Event::Lost(lost) => to_js(&Any::<(), (), (), (), _>::Lost {
             offset: count(lost.offset),

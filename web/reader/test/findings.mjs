@@ -141,6 +141,17 @@ export async function recovered(reader, input) {
             title,
           }));
           break;
+        case "attachment":
+          // Files that are older than attachments say nothing of them.
+          found.attachments ??= [];
+          found.attachments.push({
+            kind: event.kind,
+            name: event.name,
+            media_type: event.mediaType,
+            description: event.description,
+            sha256: await hex(event.data),
+          });
+          break;
         case "lost":
           found.lost.push({ offset: event.offset, bytes: event.bytes, kind: event.reason.kind });
           break;

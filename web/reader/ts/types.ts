@@ -229,6 +229,8 @@ export type Event =
   | { type: "packets"; packets: PacketRecord }
   | { type: "metadata"; metadata: Metadata }
   | { type: "chapters"; chapters: Chapter[] }
+  /** A file that goes along: kind 1 is a file such as a font, 2 a cover picture. The name is not to be used as a path. */
+  | { type: "attachment"; kind: number; name: string; mediaType: string; description: string; data: Uint8Array }
   | ({ type: "lost" } & Lost)
   | { type: "missing"; stream: number; chunks: [number, number]; frames: [number, number] }
   | { type: "end"; status: Status; totals: Totals[] | null };
