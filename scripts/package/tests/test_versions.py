@@ -22,7 +22,9 @@ def test_all_files_of_this_checkout_agree() -> None:
 def test_no_crate_has_a_version_of_its_own() -> None:
     for manifest in sorted(versions.ROOT.glob("*/Cargo.toml")) + sorted(versions.ROOT.glob("models/*/Cargo.toml")):
         text = manifest.read_text()
-        assert manifest.parent.name == "gst" or "version.workspace = true" in text or 'version = "0.0.0"' in text, manifest
+        # A workspace of its own, whose version `versions.py` keeps.
+        if manifest.parent.name != "gst":
+            assert "version.workspace = true" in text or 'version = "0.0.0"' in text, manifest
 
 
 def test_a_version_is_written_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
