@@ -53,7 +53,7 @@ impl fmt::Display for Tag {
 }
 
 /// The fixed start of a record, sync word and checksum left out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordHeader {
     pub tag: Tag,
     pub version: u8,
@@ -117,7 +117,12 @@ impl RecordHeader {
             self.tag,
             Tag::TAIL | Tag::HEAD_COPY | Tag::PACKETS | Tag::METADATA | Tag::CHAPTERS | Tag::ATTACHMENT
         );
-        critical || (ancillary && self.version == RECORD_VERSION && self.flags == 0)
+        critical || (ancillary && self.is_readable())
+    }
+
+    /// Whether it is of a version, and without flags, that this crate can read.
+    pub fn is_readable(&self) -> bool {
+        self.version == RECORD_VERSION && self.flags == 0
     }
 
     /// Bytes of the whole record.

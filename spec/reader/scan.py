@@ -476,10 +476,10 @@ class Scan:
         """§8.3, read from the front."""
         place = fields.uint(8), fields.uint(4)
         fields.end()
-        self.tail_seen = True
         if self.file.error is None:
             record = self.index_record
             require(place == ((record.offset, record.end - record.offset) if record else (0, 0)), "the tail is wrong")
+        self.tail_seen = True
 
     def compare_index_from_behind(self) -> None:
         """§8.3: a reader that seeks finds the same index."""

@@ -91,7 +91,7 @@ enum State {
 struct Skipped {
     /// Where it starts in the file.
     at: u64,
-    tag: Tag,
+    record: RecordHeader,
     /// Bytes of its payload that have not come.
     left: u64,
     /// Bytes of its payload that have come and are still in the input, because there may be records in them if it turns
@@ -425,13 +425,10 @@ impl Parser {
         // A header that is known from elsewhere should have come first all the same.
         self.damaged |= !self.header_came && record.tag != Tag::HEAD;
         if !record.is_known() && !self.wants(&record) {
-            if record.tag == Tag::PACKETS {
-                self.skip_packets(&record);
-            }
             self.state = State::Skip(Skipped {
                 at: offset,
-                tag: record.tag,
                 left: u64::from(record.payload_len),
+                record,
                 held: 0,
                 dropped: crc32fast::Hasher::new(),
             });
@@ -529,8 +526,7 @@ impl Parser {
 
     /// Whether this is an index that is to be kept.
     fn wants(&self, record: &RecordHeader) -> bool {
-        let readable = record.version == RECORD_VERSION && record.flags == 0;
-        self.keep_index && record.tag == Tag::INDEX && readable
+        self.keep_index && record.tag == Tag::INDEX && record.is_readable()
     }
 
     fn check_length(&self, record: &RecordHeader) -> Result<()> {
@@ -563,12 +559,35 @@ impl Parser {
         within(limit, name, what, found, offset, record.chunk())
     }
 
-    /// Counts a record of packets whose version or flags this crate does not know.
-    fn skip_packets(&mut self, record: &RecordHeader) {
-        if let Some(state) = self.streams.get_mut(record.stream.index()) {
-            state.packets = record.sequence.saturating_add(1);
-            state.digested = false;
+    /// Notes a record that was skipped, and is whole.
+    fn skipped_came(&mut self, offset: u64, record: &RecordHeader) -> Result<()> {
+        self.check_place(record)
+            .map_err(|broken| broken.in_file(offset, None))?;
+        match record.tag {
+            Tag::INDEX => self.index_place = Some((offset, record.record_len())),
+            Tag::PACKETS => self.packets_came(offset, record.stream, record.sequence)?,
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// Counts a record of packets whose version or flags this crate does not know. What it holds counts for nothing in
+    /// a stream of another kind.
+    fn packets_came(&mut self, offset: u64, stream: StreamId, sequence: u64) -> Result<()> {
+        let of_packets = self
+            .header()
+            .is_some_and(|header| header.packets(stream).is_some());
+        let Some(state) = self.streams.get_mut(stream.index()).filter(|_| of_packets) else {
+            return Ok(());
+        };
+        if !self.any_order {
+            state.check_packets(offset, sequence)?;
+        }
+        self.damaged |= sequence != state.packets;
+        state.packets = sequence.saturating_add(1);
+        state.joining = false;
+        state.digested = false;
+        Ok(())
     }
 
     fn skip(&mut self) -> Result<Step, Fault> {
@@ -591,7 +610,8 @@ impl Parser {
                 _ => Ok(Step::Again),
             };
         }
-        let (at, tag, held) = (skipped.at, skipped.tag, skipped.held);
+        let (at, held) = (skipped.at, skipped.held);
+        let record = skipped.record;
         let mut whole = skipped.dropped.clone();
         let last = self.input.checksum(0, held);
         whole.combine(&crc32fast::Hasher::new_with_initial_len(last, held as u64));
@@ -612,8 +632,8 @@ impl Parser {
                     return Ok(Step::Again);
                 }
             },
-            Ok(()) if tag == Tag::INDEX => self.index_came(at, bytes),
-            checked => checked,
+            Ok(()) => self.skipped_came(at, &record),
+            Err(reason) => Err(reason),
         };
         match checked {
             Err(reason) if self.mode == ReadMode::Strict => return Err(Fault::never(reason)),
@@ -658,9 +678,25 @@ impl Parser {
         }
     }
 
+    /// Behind the end record nothing that is cut off is missed, but for what must not be there at all.
+    fn check_cut_record(&self) -> Result<(), Fault> {
+        let record = match (&self.state, self.input.rest().first_chunk()) {
+            (State::Record, Some(fixed)) => RecordHeader::decode(fixed).ok(),
+            _ => None,
+        };
+        let Some(record) = record else {
+            return Ok(());
+        };
+        self.check_place(&record).map_err(|broken| Fault {
+            error: broken.in_file(self.input.offset(), record.chunk()),
+            resume: Resume::Scan(HEADER_LEN),
+        })
+    }
+
     fn end_of_input(&mut self, inside: &'static str) -> Result<Step, Fault> {
         let rest = self.input.rest().len();
         if self.ended.is_some() {
+            self.check_cut_record()?;
             self.input.consume(rest);
             return self.complete(false);
         }

@@ -3,7 +3,7 @@
 use super::{Event, Head, Parser, ReadMode, State, Step};
 use crate::attachment::Attachment;
 use crate::end::{self, Totals};
-use crate::error::{Broken, Result};
+use crate::error::{Broken, Error, Result};
 use crate::fields::Fields;
 use crate::ground::StreamId;
 use crate::header::{Header, Stream};
@@ -15,12 +15,22 @@ use crate::record::{HEADER_LEN, RecordHeader, Tag};
 use crate::stored::StoredChunk;
 use crate::track::check_alone;
 
+/// What the end record says of a stream that did not come.
+#[derive(Default)]
+struct EndOfStream {
+    missing: Option<Event>,
+    /// Whether records are missing, be they of packets.
+    records_missing: bool,
+    wrong_digest: Option<Error>,
+}
+
 impl Parser {
     /// Reads the payload of a record that this crate knows.
     pub(super) fn payload(&mut self, record: &RecordHeader, payload: &[u8]) -> Result<Step> {
         let offset = self.input.offset();
         let at = offset + HEADER_LEN as u64;
-        let in_file = |broken: Broken| broken.in_file(offset, None);
+        self.check_place(record)
+            .map_err(|broken| broken.in_file(offset, record.chunk()))?;
         match record.tag {
             Tag::CHUNK => self.chunk(record, payload),
             Tag::END => {
@@ -31,9 +41,6 @@ impl Parser {
             Tag::TAIL => self.tail(payload),
             Tag::PACKETS => self.packets(record, payload),
             Tag::METADATA => {
-                self.head.iter().try_for_each(|head| {
-                    metadata::check_stream(&head.header, record.stream).map_err(in_file)
-                })?;
                 let metadata = Metadata::decode(payload, at, record.stream, &mut self.notes)?;
                 Ok(Step::Event(Event::Metadata(metadata)))
             }
@@ -46,32 +53,48 @@ impl Parser {
                 Ok(Step::Event(Event::Attachment(attachment)))
             }
             Tag::INDEX => {
-                self.index_came(offset, record.record_len())?;
+                self.index_place = Some((offset, record.record_len()));
                 self.index = Some((at, payload.to_vec()));
                 Ok(Step::Again)
             }
-            Tag::HEAD if self.head.is_some() && self.from_start && self.header_came => {
-                Err(in_file(Broken::new("record", "one header", "a second one")))
-            }
-            _ => self.header_record(payload),
+            tag => self.header_record(tag, payload),
         }
     }
 
-    /// Notes where the index lies.
-    pub(super) fn index_came(&mut self, offset: u64, bytes: u64) -> Result<()> {
-        if self.ended.is_none() {
-            let expected = "the end record before the index";
-            return Err(Broken::new("record", expected, "the index").in_file(offset, None));
-        }
-        self.index_place = Some((offset, bytes));
-        Ok(())
+    /// Whether a record may lie here, by its type and its stream (LBIT §2, §3.2).
+    pub(super) fn check_place(&self, record: &RecordHeader) -> Result<(), Broken> {
+        let ended = self.ended.is_some();
+        let expected = match record.tag {
+            _ if !record.is_readable() => return Ok(()),
+            // Of a kind that this crate does not know, its records may not be what they seem.
+            Tag::CHUNK | Tag::PACKETS if self.is_of_unknown_kind(record) => return Ok(()),
+            Tag::HEAD if self.head.is_some() && self.from_start && self.header_came => "one header",
+            Tag::CHUNK if ended && !self.any_order => "no chunk after the end record",
+            Tag::PACKETS if ended => "no packets after the end record",
+            Tag::END if ended => "one end record",
+            Tag::INDEX if self.index_place.is_some() => "one index",
+            Tag::INDEX | Tag::TAIL if !ended => "the end record before it",
+            Tag::METADATA => {
+                let header = self.head.iter().map(|head| &head.header);
+                return header
+                    .into_iter()
+                    .try_for_each(|header| metadata::check_stream(header, record.stream));
+            }
+            _ => return Ok(()),
+        };
+        Err(Broken::new("record", expected, record.tag))
+    }
+
+    fn is_of_unknown_kind(&self, record: &RecordHeader) -> bool {
+        let streams = self.header().map(|header| &header.streams);
+        let stream = streams.and_then(|streams| streams.get(record.stream.index()));
+        matches!(stream, Some(Stream::Unknown { .. }))
     }
 
     /// The header or a copy of it.
-    fn header_record(&mut self, payload: &[u8]) -> Result<Step> {
+    fn header_record(&mut self, tag: Tag, payload: &[u8]) -> Result<Step> {
         let offset = self.input.offset();
         let crc = crc32fast::hash(payload);
-        self.header_came = true;
         match &self.head {
             Some(head) if head.crc == crc || cfg!(fuzzing) => {}
             Some(head) => {
@@ -85,6 +108,8 @@ impl Parser {
                 self.set_head(Head { header, version, crc });
             }
         }
+        // One that differs is lost, and does not make the right one a second header.
+        self.header_came |= tag == Tag::HEAD;
         Ok(Step::Again)
     }
 
@@ -92,19 +117,8 @@ impl Parser {
         let offset = self.input.offset();
         let (stream, number) = (record.stream, Some(record.sequence));
         let in_file = |broken: Broken| broken.in_file(offset, number);
-        // Of a kind that this crate does not know, its chunks may not be what they seem.
-        if let Some(Stream::Unknown { .. }) = self
-            .header()
-            .and_then(|header| header.streams.get(stream.index()))
-        {
+        if self.is_of_unknown_kind(record) {
             return Ok(Step::Again);
-        }
-        if self.ended.is_some() && !self.any_order {
-            return Err(in_file(Broken::new(
-                "record",
-                "no chunk after the end record",
-                "one",
-            )));
         }
         let at = offset + HEADER_LEN as u64;
         let video = self.head.as_ref().and_then(|head| head.header.video(stream));
@@ -148,10 +162,13 @@ impl Parser {
         }
         track.check_next(&stored).map_err(in_file)?;
         track.accept(held, &stored).map_err(in_file)?;
-        if lost && self.unpack {
-            let frames = stored.frame_count.0;
-            self.count_missing(frames)?;
-        }
+        let placeholder = (lost && self.unpack).then(|| Event::Missing {
+            stream,
+            chunks: stored.sequence..stored.sequence + 1,
+            frames: stored.first_frame.0..stored.first_frame.0 + stored.frame_count.0,
+        });
+        self.count_missing(missing.as_ref())?;
+        self.count_missing(placeholder.as_ref())?;
         let was_missing = missing.is_some();
         self.damaged |= was_missing;
         self.pending.extend(missing);
@@ -164,18 +181,18 @@ impl Parser {
             }
         }
         self.last_chunk = Some(ChunkInfo::new(offset, record.record_len(), &stored));
-        Ok(Step::Event(match unpacked {
-            Some(unpacked) => Event::Chunk(stored.with_tokens(unpacked)),
-            None if lost && self.unpack => Event::Missing {
-                stream,
-                chunks: stored.sequence..stored.sequence + 1,
-                frames: stored.first_frame.0..stored.first_frame.0 + stored.frame_count.0,
-            },
-            None => Event::Stored(stored),
+        Ok(Step::Event(match (unpacked, placeholder) {
+            (Some(unpacked), _) => Event::Chunk(stored.with_tokens(unpacked)),
+            (None, Some(placeholder)) => placeholder,
+            (None, None) => Event::Stored(stored),
         }))
     }
 
-    fn count_missing(&mut self, frames: u64) -> Result<()> {
+    fn count_missing(&mut self, event: Option<&Event>) -> Result<()> {
+        let Some(Event::Missing { frames, .. }) = event else {
+            return Ok(());
+        };
+        let frames = frames.end.saturating_sub(frames.start);
         self.missing_frames = self.missing_frames.saturating_add(frames);
         let (found, offset) = (self.missing_frames, self.input.offset());
         let what = "number of missing frames";
@@ -184,16 +201,17 @@ impl Parser {
     }
 
     /// What is missing if a stream goes on at `next`; checked, because a reader may want to fill it.
-    fn missing(&mut self, stream: StreamId, next: Totals) -> Result<Option<Event>> {
+    fn missing(&self, stream: StreamId, next: Totals) -> Result<Option<Event>> {
         let (offset, from) = (self.input.offset(), self.so_far(stream));
-        let Some(video) = self.header().and_then(|header| header.video(stream)) else {
-            return Ok(None);
-        };
         let in_file = |broken: Broken| broken.in_file(offset, None);
         let chunks = next.chunks.checked_sub(from.chunks).ok_or_else(|| {
             let expected = format!("at least {}", from.chunks);
-            in_file(Broken::new("number of chunks", expected, next.chunks))
+            in_file(Broken::new("number of records", expected, next.chunks))
         })?;
+        // Records of packets have no frames, and nothing takes their place.
+        let Some(video) = self.header().and_then(|header| header.video(stream)) else {
+            return Ok(None);
+        };
         let full = u64::from(video.chunk_latent_frames) * u64::from(video.strides[0]);
         let least = from.frames.0.saturating_add(chunks);
         let most = from.frames.0.saturating_add(chunks.saturating_mul(full));
@@ -201,7 +219,6 @@ impl Parser {
             let expected = format!("{least} to {most} after {chunks} missing chunks");
             return Err(in_file(Broken::new("frame number", expected, next.frames)));
         }
-        self.count_missing(next.frames.0.saturating_sub(from.frames.0))?;
         Ok((chunks > 0).then_some(Event::Missing {
             stream,
             chunks: from.chunks..next.chunks,
@@ -212,29 +229,20 @@ impl Parser {
     fn packets(&mut self, record: &RecordHeader, payload: &[u8]) -> Result<Step> {
         let offset = self.input.offset();
         let in_file = |broken: Broken| broken.in_file(offset, None);
-        let stream = self
-            .head
-            .as_ref()
-            .and_then(|head| head.header.streams.get(record.stream.index()));
-        match stream {
-            Some(Stream::Packets(_)) => {}
-            // Of a kind that this crate does not know, its packets may not be what they seem.
-            Some(Stream::Unknown { .. }) => return Ok(Step::Again),
-            _ => {
-                let expected = "one of packets";
-                return Err(in_file(Broken::new("stream of packets", expected, record.stream)));
-            }
+        if self.is_of_unknown_kind(record) {
+            return Ok(Step::Again);
         }
-        if self.ended.is_some() {
-            let expected = "no packets after the end record";
-            return Err(in_file(Broken::new("record", expected, "some")));
+        if self
+            .header()
+            .is_none_or(|header| header.packets(record.stream).is_none())
+        {
+            let expected = "one of packets";
+            return Err(in_file(Broken::new("stream of packets", expected, record.stream)));
         }
         let packets = packets::decode(payload, offset + HEADER_LEN as u64, &self.limits)?;
         if let Some(state) = self.streams.get_mut(record.stream.index()) {
-            if record.sequence < state.packets && !self.any_order {
-                let expected = format!("at least {}", state.packets);
-                let what = "record sequence number";
-                return Err(in_file(Broken::new(what, expected, record.sequence)));
+            if !self.any_order {
+                state.check_packets(offset, record.sequence)?;
             }
             self.damaged |= record.sequence != state.packets;
             state.digested &= record.sequence == state.packets;
@@ -253,27 +261,36 @@ impl Parser {
 
     fn end_record(&mut self, payload: &[u8]) -> Result<Step> {
         let offset = self.input.offset();
-        let in_file = |broken: Broken| broken.in_file(offset, None);
-        if self.ended.is_some() {
-            return Err(in_file(Broken::new("record", "one end record", "a second one")));
-        }
         let all = end::decode(payload, offset + HEADER_LEN as u64, self.streams.len())?;
-        for (id, totals) in (0..).map(StreamId).zip(&all) {
-            self.end_of_stream(id, totals)?;
+        // A record that turns out to be wrong for a later stream says nothing of an earlier one.
+        let streams = (0..).map(StreamId).zip(&all);
+        let found = streams
+            .map(|(id, totals)| self.end_of_stream(id, totals))
+            .collect::<Result<Vec<_>>>()?;
+        for stream in &found {
+            self.damaged |= stream.records_missing;
+            self.count_missing(stream.missing.as_ref())?;
+        }
+        for stream in found {
+            self.pending.extend(stream.missing);
+            if let Some(error) = stream.wrong_digest {
+                self.lose(offset, 0, error);
+            }
         }
         self.ended = Some(all);
         Ok(Step::Again)
     }
 
     /// Compares what the end record says of a stream with what came.
-    fn end_of_stream(&mut self, id: StreamId, totals: &Totals) -> Result<()> {
+    fn end_of_stream(&self, id: StreamId, totals: &Totals) -> Result<EndOfStream> {
         let offset = self.input.offset();
         let in_file = |broken: Broken| broken.in_file(offset, None);
         let so_far = self.so_far(id);
         let video = self.header().and_then(|header| header.video(id));
         let packets = self.header().and_then(|header| header.packets(id));
+        let mut found = EndOfStream::default();
         if video.is_none() && packets.is_none() {
-            return Ok(());
+            return Ok(found);
         }
         let promised = video.and_then(|video| video.frame_count);
         let strict = self.mode == ReadMode::Strict;
@@ -293,14 +310,10 @@ impl Parser {
             let expected = format!("{promised} as in the header");
             return Err(in_file(Broken::new("number of frames", expected, totals.frames)));
         }
-        if !strict
-            && !self.any_order
-            && video.is_some()
-            && !self.streams.get(id.index()).is_some_and(|state| state.joining)
-        {
-            let missing = self.missing(id, *totals)?;
-            self.damaged |= missing.is_some();
-            self.pending.extend(missing);
+        let joining = self.streams.get(id.index()).is_some_and(|state| state.joining);
+        if !strict && !self.any_order && !joining {
+            found.missing = self.missing(id, *totals)?;
+            found.records_missing = totals.chunks > so_far.chunks;
         }
         if let (Some(computed), Some(stated)) = (so_far.digest, totals.digest) {
             let all_came = (totals.frames, totals.chunks) == (so_far.frames, so_far.chunks);
@@ -311,19 +324,15 @@ impl Parser {
                 if strict {
                     return Err(error);
                 }
-                self.lose(offset, 0, error);
+                found.wrong_digest = Some(error);
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn tail(&mut self, payload: &[u8]) -> Result<Step> {
         let offset = self.input.offset();
         let in_file = |broken: Broken| broken.in_file(offset, None);
-        if self.ended.is_none() {
-            let expected = "the end record before the tail";
-            return Err(in_file(Broken::new("record", expected, "the tail")));
-        }
         let mut fields = Fields::new(payload, offset + HEADER_LEN as u64, None);
         let place = (fields.u64("tail")?, u64::from(fields.u32("tail")?));
         let strict = self.mode == ReadMode::Strict;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::end::{Digest, Totals};
+use crate::error::{Broken, Result};
 use crate::track::Track;
 use crate::work::spend;
 
@@ -184,6 +185,15 @@ impl StreamState {
             digest: Digest::default(),
             digested: !joining,
         }
+    }
+
+    /// Checks that a record of packets at byte `offset` does not have a number that has gone by.
+    pub fn check_packets(&self, offset: u64, sequence: u64) -> Result<()> {
+        if sequence >= self.packets {
+            return Ok(());
+        }
+        let expected = format!("at least {}", self.packets);
+        Err(Broken::new("record sequence number", expected, sequence).in_file(offset, None))
     }
 
     pub fn totals(&self) -> Totals {

@@ -155,12 +155,18 @@ def disagreement(data: bytes, theirs: dict[str, Any]) -> object:
     if whole.header is None and not theirs["recover"]["streams"] and theirs["strict"]:
         # Without any header each names another of the faults that there are.
         return None
+    ended = theirs["recover"]["error"]
+    if mine and ended and ended["kind"] in FATAL:
+        return None
     if whole.error and whole.error.kind in FATAL and (theirs["strict"] or theirs["problems"]):
         return None
     kinds = {mine and mine.kind, theirs["strict"] and theirs["strict"]["kind"]}
     if None not in kinds and len(kinds) == 2 and kinds & FATAL:
         return None
     different = differences(data, theirs)
+    if kinds == {"format", "truncated"} and theirs["recover"]["error"] == {"kind": "truncated"}:
+        # A number may be looked at before the rest of a record that is cut off, or after.
+        del different["strict"]
     if "lost" in different:
         ours, others = (stretches(side, index) for side in different["lost"])
         if ours == others:
