@@ -89,9 +89,7 @@ pub fn part() -> std::io::Result<ExitStatus> {
 }
 
 /// Sees to the end of the program, if there is one.
-fn end_companion() {
-    let mut companion = COMPANION.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(program) = companion.as_mut() else { return };
+fn end_companion(program: &mut Child) {
     // A terminal sends Ctrl-C to both, and a program that ends by itself leaves things in order.
     for _ in 0..PATIENCE {
         if !matches!(program.try_wait(), Ok(None)) {
@@ -112,7 +110,9 @@ fn take(signal: i32) {
         return;
     }
     remove_unfinished();
-    end_companion();
+    // Held to the end: whoever waits for the program must not end this one first, with another code.
+    let mut companion = COMPANION.lock().unwrap_or_else(PoisonError::into_inner);
+    companion.as_mut().into_iter().for_each(end_companion);
     end(Exit::by_signal(signal) as i32);
 }
 

@@ -9,7 +9,7 @@ import mimetypes
 
 from ._bundle import Bundle
 from ._codec import Decoder, Encoder
-from ._file import Clip, File, open
+from ._file import Attachment, Clip, File, open
 from ._latentbit import (
     BundleError,
     Chunk,
@@ -28,6 +28,7 @@ from ._video import Video
 from ._writer import Summary, Writer
 
 __all__ = [
+    "Attachment",
     "Bundle",
     "BundleError",
     "Chunk",

@@ -7,7 +7,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, overload
+from typing import Any, ClassVar, NamedTuple, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,21 @@ class SeekableFile(Protocol):
 
     def seek(self, offset: int, whence: int, /) -> int:
         """Moves the position."""
+
+
+class Attachment(NamedTuple):
+    """A file that goes along with the video. Nobody checked what is in it, and its name is not to be used as a path."""
+
+    kind: int
+    """1: a file, such as a font; 2: a picture that stands for the video; others may come."""
+    name: str
+    """Name of the file, without folders; may be empty."""
+    media_type: str
+    """Such as ``font/ttf``; empty if that is not known."""
+    description: str
+    """Something about it for people; may be empty."""
+    data: bytes
+    """What is in it."""
 
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | RangeReader | SeekableFile
@@ -147,6 +162,11 @@ class File(Sequence[Chunk]):
     def chapters(self) -> list[tuple[int, int, str]]:
         """Start and end in nanoseconds, and title, of each chapter."""
         return self._told()[1]
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        """The files that go along, such as fonts and cover pictures; read anew each time, as they may be large."""
+        return [Attachment(*parts) for parts in self._reader.attachments()]
 
     @property
     def indexed(self) -> bool:

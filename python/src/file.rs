@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use latentbit_container::{
-    self as container, Chapter, ChunkInfo, File, Limits, Needed, PixelFrames, StreamId, TokenGrid, Version,
-    VideoStream,
+    self as container, Attachment, Chapter, ChunkInfo, File, Limits, Needed, PixelFrames, StreamId,
+    TokenGrid, Version, VideoStream,
 };
 use pyo3::prelude::*;
 
@@ -165,5 +165,10 @@ impl Opened {
             let entries = entries.flat_map(|metadata| metadata.entries.clone()).collect();
             Ok((entries, file.chapters()?))
         })
+    }
+
+    /// Reads the files that go along.
+    pub fn attachments(&self) -> PyResult<Vec<Attachment>> {
+        self.with(BLOCK, |file| Ok(file.attachments()?))
     }
 }

@@ -6,13 +6,16 @@ use latentbit_container::{self as container, ChunkInfo, Limits};
 use numpy::IntoPyArray;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::arrays::{Numbers, array, check_planes, sides};
 use crate::chunk::Chunk;
 use crate::file::Opened;
 use crate::source::Source;
 use crate::video;
+
+/// The fields of an attachment, in their order in Python.
+type AttachmentParts<'py> = (u8, String, String, String, Bound<'py, PyBytes>);
 
 /// A file and the list of its chunks.
 #[pyclass(frozen, module = "latentbit._latentbit")]
@@ -108,6 +111,21 @@ impl Reader {
                 .map(|chapter| (chapter.start, chapter.end, chapter.title))
                 .collect(),
         ))
+    }
+
+    /// Kind (1: a file, 2: a cover picture), name, media type, description and bytes of each file that goes along.
+    fn attachments<'py>(&self, py: Python<'py>) -> PyResult<Vec<AttachmentParts<'py>>> {
+        let attachments = py.detach(|| self.0.attachments())?;
+        let parts = attachments.into_iter().map(|attachment| {
+            (
+                attachment.kind.number(),
+                attachment.name,
+                attachment.media_type,
+                attachment.description,
+                PyBytes::new(py, &attachment.data),
+            )
+        });
+        Ok(parts.collect())
     }
 
     /// Which chunks hold these frames: the first one, and the one after the last one.

@@ -71,6 +71,15 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         latentbit.open(tmp_path / "a", offset=1, length=3)
 
 
+def test_files_that_go_along() -> None:
+    assert latentbit.open(ROOT / "testdata/conformance/subset/elastic-cm.lbit").attachments == []
+    font, cover, *others = latentbit.open(ROOT / "testdata/conformance/uncommon/attachments.lbit").attachments
+    assert (font.kind, font.name, font.media_type, font.description) == (1, "Grüße.ttf", "font/ttf", "a font")
+    assert font.data
+    assert cover.kind == 2
+    assert all(isinstance(other.data, bytes) for other in others)
+
+
 def test_an_object_that_fails_says_so_itself(parts: list[Tokens]) -> None:
     class Broken(Ranges):
         def read_range(self, offset: int, length: int) -> bytes:

@@ -1,6 +1,7 @@
 //! What a run tells.
 
 use super::{archive, clips, contents, names};
+use crate::carry::tool;
 use crate::support::{Y4m, read, run, tiny, write};
 
 #[test]
@@ -37,6 +38,30 @@ fn figures_and_pictures() {
     // Pictures of clips that are not shown are not kept.
     let pictures = folder.path().join("out/.archive/1-of-1/pictures");
     assert_eq!(std::fs::read_dir(pictures).unwrap().count(), 8);
+}
+
+/// Sound is no video, but it is in the file.
+#[test]
+fn bits_per_pixel_are_those_of_the_video_and_of_the_file() {
+    let folder = clips(1);
+    let rates = |line: &str| {
+        let report = archive(&folder, line).expect(0).json();
+        ["bpp", "file_bpp"].map(|key| report[key].as_f64().unwrap())
+    };
+    let [video, file] = rates("clips -o silent --json");
+    assert!(video > 0.0 && video == file, "{video} {file}");
+    tool(
+        &folder,
+        "ffmpeg",
+        "-i clips/000.y4m -f lavfi -i sine=d=2 -c:v ffv1 -c:a pcm_s16le clips/000.mkv",
+    );
+    std::fs::remove_file(folder.path().join("clips/000.y4m")).unwrap();
+    let [beside_sound, whole] = rates("clips -o sound --json");
+    assert!(
+        (beside_sound / video - 1.0).abs() < 0.05,
+        "{beside_sound} {video}"
+    );
+    assert!(whole > 10.0 * beside_sound, "{whole} {beside_sound}");
 }
 
 #[test]
