@@ -169,6 +169,6 @@ impl Opened {
 
     /// Reads the files that go along.
     pub fn attachments(&self) -> PyResult<Vec<Attachment>> {
-        self.with(BLOCK, |file| Ok(file.attachments()?))
+        self.with(BLOCK, |file| file.attachments())
     }
 }
