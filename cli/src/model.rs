@@ -15,6 +15,9 @@ use crate::models::error::missing;
 use crate::models::name::{BUILT_IN, KnownModel};
 use crate::models::{Cache, Name};
 
+/// SHA-256 of `models/compact.safetensors`, which was built in before version 0.2.
+const COMPACT: &str = "6967eb990c5c8b3adcc2780853824190cc194dfe5ecd4bb5d5607a90f85638f9";
+
 /// Loads the bundle of `--model`, else the built-in one, on the device of `--device`. Only the wanted halves take memory.
 pub fn load(args: &ModelArgs, halves: Halves) -> anyhow::Result<Arc<Bundle>> {
     let choice = args.model.as_deref().map_or(Ok(Choice::BuiltIn), resolve)?;
@@ -110,6 +113,10 @@ fn check(bundle: &Bundle, video: &VideoStream, place: &str) -> anyhow::Result<()
     pipeline::check_bundle(bundle, video)
         .with_context(|| place.to_owned())
         .map_err(|error| match error.downcast_ref() {
+            Some(Error::WrongBundle { .. }) if video.bundle.sha256_hex() == COMPACT => error.context(
+                "the model of version 0.1 is needed, models/compact.safetensors of the sources; give it with --model, or \
+                 keep it once with `latentbit models add compact.safetensors`",
+            ),
             Some(Error::WrongBundle { .. }) => error.context(
                 "another model is needed; give it with --model, or keep it once with `latentbit models add`",
             ),

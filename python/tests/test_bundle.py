@@ -33,7 +33,7 @@ def test_kept_models_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     place = keep(tmp_path / "models", "mine", ["tiny.safetensors"])
     assert latentbit.Bundle("mine").path == place / "tiny.safetensors"
     assert latentbit.Encoder("mine").bundle.bits == 10
-    assert latentbit.Bundle("built-in").bits == 36
+    assert latentbit.Bundle("built-in").bits == 48
     assert latentbit.Bundle.from_pretrained("mine").bits == 10
     with pytest.raises(FileNotFoundError, match=r"built-in, mine; get it with `latentbit models pull wan2\.1"):
         latentbit.Bundle("wan2.1-vae")

@@ -42,7 +42,7 @@ def test_the_number_type_follows_the_device() -> None:
 
 
 def test_the_built_in_model_is_there() -> None:
-    assert latentbit.Bundle().bits == 36
+    assert latentbit.Bundle().bits == 48
 
 
 def test_frames_to_a_file_and_back(bundle: latentbit.Bundle, tmp_path: Path) -> None:

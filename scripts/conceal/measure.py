@@ -70,7 +70,7 @@ class Study:
         """All losses and methods on one clip."""
         tokens, damaged = self.work / "whole.lbit", self.work / "damaged.lbit"
         # A reversed clip has no cuts; a false detection would only shift the chunks.
-        encoding = ("--bits", "36", "--no-scene-cuts", *sample.options)
+        encoding = ("--bits", "48", "--no-scene-cuts", *sample.options)
         self.latentbit.run("encode", sample.path, "-o", tokens, "-y", *encoding)
         source, intact = frames_of(sample.path, size), self.decode(tokens, [], size)[0]
         every = np.arange(len(source))

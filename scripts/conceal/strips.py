@@ -61,7 +61,7 @@ def main() -> None:
         source, whole, damaged = work / "source.rgb", work / "whole.lbit", work / "damaged.lbit"
         source.write_bytes(b"".join(frames(SHOT)))
         size = f"{SIZE[0]}x{SIZE[1]}@{FRAMES_PER_SECOND}:rgb24"
-        latentbit.run("encode", source, "-o", whole, "-y", "--bits", "36", "--raw", size)
+        latentbit.run("encode", source, "-o", whole, "-y", "--bits", "48", "--raw", size)
         chunks = latentbit.plain("info", whole, "--chunks", "--json")["chunk_table"]
         keys = [chunk["first_frame"] for chunk in chunks if chunk["key"]]
         if keys != [SHOT * shot for shot in range(len(SHOTS))]:

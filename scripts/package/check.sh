@@ -11,13 +11,12 @@ most=$((10 * 1024 * 1024))
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"; scripts/package/halves.sh --clean' EXIT
+trap 'rm -rf "$work"' EXIT
 fail() {
   echo "package: $*" >&2
   exit 1
 }
 
-scripts/package/halves.sh
 rm -f "$target"/package/latentbit*.crate
 # Installing builds every crate from its package, which is what --no-verify leaves out.
 cargo package --workspace --exclude latentbit-python --exclude latentbit-capi --no-verify --allow-dirty --locked "$@"

@@ -23,7 +23,7 @@ def share_of_ones(latentbit: Latentbit, samples: Iterator[Sample], work: Path) -
     ones, count = np.zeros(0), 0
     tokens, array = work / "sample.lbit", work / "sample.npy"
     for sample in samples:
-        bits = latentbit.run("encode", sample.path, "-o", tokens, "-y", "--bits", "36", *sample.options)["bits"]
+        bits = latentbit.run("encode", sample.path, "-o", tokens, "-y", "--bits", "48", *sample.options)["bits"]
         command = [str(p) for p in (latentbit.binary, "tokens", "export", tokens, "-o", array, "-y")]
         subprocess.run(command, check=True, capture_output=True)
         values = np.load(array).reshape(-1).astype(np.uint64)

@@ -56,7 +56,7 @@ def table(points: list[Point]) -> str:
     return "\n".join(rows)
 
 
-def comparison(points: list[Point], ours: str = "latentbit", settings: tuple[str, ...] = ("36 bits", "18 bits")) -> str:
+def comparison(points: list[Point], ours: str = "latentbit", settings: tuple[str, ...] = ("48 bits", "24 bits")) -> str:
     """Markdown: PSNR of the others at the rates of our settings."""
     codecs = sorted({p.codec for p in points} - {ours, BOUND})
     rows = [f"| at the rate of | bits per pixel | {ours} | {' | '.join(codecs)} |", "|---" * (3 + len(codecs)) + "|"]

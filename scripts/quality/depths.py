@@ -22,7 +22,7 @@ from statistics import mean
 
 from samples import Latentbit, Sample, clips, photos
 
-UNIFORM = (36, 24, 18)
+UNIFORM = (48, 36, 24)
 FACTORS = (6, 12, 18, 24, 30)
 
 

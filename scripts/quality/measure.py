@@ -17,7 +17,7 @@ from statistics import mean, median
 
 from samples import FPS, Latentbit, Report, Sample, clips, photos
 
-BITS = (36, 18)
+BITS = (48, 24)
 
 
 def evaluate(latentbit: Latentbit, sample: Sample, work: Path) -> list[Report]:

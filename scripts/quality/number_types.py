@@ -76,7 +76,7 @@ def row(name: str, samples: Iterable[Sample], size: int, model: Path, work: Path
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--bits", type=int, default=36, help="bits per token of the built-in bundle")
+    parser.add_argument("--bits", type=int, default=48, help="bits per token of the built-in bundle")
     arguments = parser.parse_args()
     model = build()["model"]
     print("| what | f32, dB | bf16, dB | largest difference of a file, dB | equal bits | fewest of a file |")

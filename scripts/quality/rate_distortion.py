@@ -23,7 +23,7 @@ from curves import BOUND, Point, average, comparison, from_json, table, to_json
 from peers import IMAGE_PEERS, VIDEO_PEERS, Coded, code_image, code_video
 from samples import Latentbit, Sample, clips, photos
 
-BITS = (6, 9, 12, 18, 24, 30, 36)
+BITS = (6, 9, 12, 18, 24, 36, 48)
 FACTORS = (6, 12, 18, 24, 30, 36, 42)
 ELASTIC = "latentbit, elastic"
 Found = dict[tuple[str, str], list[tuple[float, dict[str, Any]]]]

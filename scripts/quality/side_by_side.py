@@ -27,7 +27,7 @@ SIZE = 256
 """Side of the coded picture."""
 SHOWN = 240
 """Side of the middle that is shown, to keep the sheet small."""
-BITS = (36, 18)
+BITS = (48, 24)
 
 
 def nearest(code: Callable[[int], Coded], bytes_: int) -> tuple[Image.Image, int, int]:
@@ -44,7 +44,7 @@ def row(latentbit: Latentbit, crop: Image.Image, work: Path) -> list[tuple[str, 
     """The source, and each codec's reconstruction."""
     source, whole, part, back = (work / name for name in ("crop.png", "crop.lbit", "part.lbit", "back.png"))
     crop.save(source)
-    latentbit.run("encode", source, "-o", whole, "-y", "--bits", "36")
+    latentbit.run("encode", source, "-o", whole, "-y", "--bits", "48")
     pictures = [("source", crop)]
     for bits in BITS:
         latentbit.trim(whole, part, bits)

@@ -120,8 +120,8 @@ fn the_built_in_model_works() {
         .json();
     let psnr = |of: &str| report[of]["psnr"].as_f64().unwrap();
     assert!(psnr("tokens") > 22.0 && psnr("vae") > psnr("tokens"), "{report}");
-    // 16x16 tokens of 36 bits, and header, checksums, lengths and index.
-    let (bytes, tokens) = (report["bytes"].as_u64().unwrap(), 16 * 16 * 36 / 8);
+    // 16x16 tokens of 48 bits, and header, checksums, lengths and index.
+    let (bytes, tokens) = (report["bytes"].as_u64().unwrap(), 16 * 16 * 48 / 8);
     assert!((tokens..tokens + 500).contains(&bytes), "{report}");
     // Half of the planes cost quality, but not the picture.
     let half = run(&folder, &["eval", photo, "a.lbit", "--json", "--bits", "18"])

@@ -125,7 +125,7 @@ def encoded(
     context: Context, clip: Path, coded: Path, device: str, dtype: str, *, hide_gpu: bool = False
 ) -> dict[str, Any]:
     """Encodes, and returns the command's report."""
-    outcome = context.latentbit("encode", clip, "-o", coded, "-y", "-q", "--json", "--bits", "36", "--device", device,
+    outcome = context.latentbit("encode", clip, "-o", coded, "-y", "-q", "--json", "--bits", "48", "--device", device,
                                 "--dtype", dtype, hide_gpu=hide_gpu)
     report: dict[str, Any] = json.loads(outcome.stdout)
     return report

@@ -59,7 +59,7 @@ def arguments(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     p.add_argument("--keep", type=Path, metavar="FOLDER",
                    help="write the checkpoint there too, small and in parts; a run without one resumes from there")
     p.add_argument("--export", type=Path, help="write a bundle (or the predictor's file) at the end")
-    p.add_argument("--name", default="latentbit-compact", help="name of the bundle")
+    p.add_argument("--name", default="latentbit-light", help="name of the bundle")
     p.add_argument("--device", default="cuda")
     p.add_argument("--rehearse", "--dry-run", action="store_true", help="two small steps on the CPU, beside the run")
     words = sys.argv[1:] if argv is None else argv

@@ -12,7 +12,7 @@ def point(codec: str, setting: str, bpp: float, psnr: float, ms_ssim: float | No
 
 POINTS = [
     point("VAE", "not quantized", 0.0, 29.0),
-    point("latentbit", "18 bits", 0.2, 25.0), point("latentbit", "36 bits", 0.4, 27.0),
+    point("latentbit", "24 bits", 0.2, 25.0), point("latentbit", "48 bits", 0.4, 27.0),
     point("JPEG", "quality 5", 0.1, 20.0), point("JPEG", "quality 50", 0.4, 28.0),
     point("JPEG", "quality 90", 1.6, 34.0),
 ]
@@ -41,12 +41,12 @@ def test_tables() -> None:
     lines = table(POINTS).splitlines()
     assert len(lines) == 2 + len(POINTS)
     assert lines[2].startswith("| VAE | not quantized | – | 29.00 |")
-    assert lines[3] == "| latentbit | 18 bits | 0.2000 | 25.00 | 0.5000 | – |"
+    assert lines[3] == "| latentbit | 24 bits | 0.2000 | 25.00 | 0.5000 | – |"
     assert comparison(POINTS).splitlines() == [
         "| at the rate of | bits per pixel | latentbit | JPEG |",
         "|---|---|---|---|",
-        "| 18 bits | 0.2000 | 25.00 | 24.00 |",
-        "| 36 bits | 0.4000 | 27.00 | 28.00 |",
+        "| 24 bits | 0.2000 | 25.00 | 24.00 |",
+        "| 48 bits | 0.4000 | 27.00 | 28.00 |",
     ]
 
 

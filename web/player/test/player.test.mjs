@@ -94,7 +94,7 @@ function apart(one, other) {
 const ready = existsSync(command) && existsSync(new URL("models/f32-int8/networks.json", dist));
 const skip = ready ? false : `needs ${command} and a page that was built`;
 if (ready) {
-  execFileSync(command, ["encode", "-q", "--raw", `${WIDTH}x${HEIGHT}@${RATE}:rgb24`, "--bits", "36", "--group", "2", "-", "-o", clip], {
+  execFileSync(command, ["encode", "-q", "--raw", `${WIDTH}x${HEIGHT}@${RATE}:rgb24`, "--bits", "48", "--group", "2", "-", "-o", clip], {
     input: frames(),
   });
 }
@@ -116,12 +116,12 @@ test("frames are those of the command, at any place and with any bits", { skip }
   }
   const right = decode();
   const frame = (pixels, at) => pixels.subarray(at * SIZE, (at + 1) * SIZE);
-  const first = await shown(page, 0, 36);
+  const first = await shown(page, 0, 48);
   assert.ok(apart(first, frame(right, 0)) <= 1);
   // In the second group, then back into the first.
   for (const at of [33, 20, 39]) {
     await set(page, "seek", at);
-    assert.ok(apart(await shown(page, at, 36), frame(right, at)) <= 1, `frame ${at}`);
+    assert.ok(apart(await shown(page, at, 48), frame(right, at)) <= 1, `frame ${at}`);
   }
   await page.locator("body").press("Home");
   await page.locator("body").press("PageDown");
