@@ -473,6 +473,10 @@ impl StoredChunk {
                 found: id.to_string(),
             });
         };
+        if flags & LOST != 0 && coder != Coder::Raw {
+            let expected = "0 in a chunk that is lost";
+            return Err(Broken::new("coder", expected, id).in_file(at, chunk));
+        }
         let at = fields.offset();
         let step = fields.u8("step of depths")?;
         let layers = match flags & DEPTHS {

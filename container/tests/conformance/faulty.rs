@@ -197,6 +197,38 @@ pub fn files() -> Vec<File> {
             records.remove(packets);
             join(&records)
         }),
+        file(
+            "packets-miscounted",
+            "the end record counts a record of packets too few",
+            {
+                let mut records = split(&with_sound(raw()));
+                let end = find(&records, b"ENDS");
+                records[end].payload[4 + 48 + 8] -= 1;
+                join(&records)
+            },
+        ),
+        file(
+            "nonsense-before-the-header",
+            "a header that makes no sense, then the right one",
+            changed(|r| {
+                let mut header = r[0].clone();
+                header.payload[4] = 1;
+                r.insert(0, header);
+            }),
+        ),
+        file(
+            "two-indexes",
+            "a second index",
+            changed(|r| {
+                let index = find(r, b"indx");
+                r.insert(index, r[index].clone());
+            }),
+        ),
+        file(
+            "cut-chunk-behind-the-end",
+            "a chunk after the end record, cut off",
+            [&bytes[..at(7)], &records[2].bytes()[..60]].concat(),
+        ),
         file("major-2", "major version 2", changed(|r| r[0].payload[0] = 2)),
         file(
             "minor-needed",
@@ -233,6 +265,15 @@ pub fn files() -> Vec<File> {
             "unknown-coder",
             "coder 250",
             changed(|r| chunk(r, 1).payload[38] = 250),
+        ),
+        file(
+            "lost-with-coder",
+            "a lost chunk with a coder",
+            changed(|r| {
+                let payload = &mut chunk(r, 1).payload;
+                payload.truncate(40);
+                (payload[30], payload[31], payload[38]) = (0x02, 0, 1);
+            }),
         ),
         file(
             "wrong-stream",
