@@ -207,8 +207,25 @@ impl Strict {
                 format!("{} entries", self.chunks.len()),
                 format!("{}", index.len()),
             ),
-            Some((entry, chunk)) => (format!("{chunk:?}"), format!("{entry:?}")),
+            Some((entry, chunk)) => (told(chunk), told(entry)),
         };
         Err(crate::error::Broken::new("index", expected, found).in_file(offset, None))
     }
+}
+
+/// All that an index says of a chunk.
+fn told(chunk: &ChunkInfo) -> String {
+    let ChunkInfo {
+        head,
+        offset,
+        stored_len,
+        bits,
+        start,
+    } = chunk;
+    let key = if head.key { "key chunk" } else { "chunk" };
+    format!(
+        "{key} {} of {}, {stored_len} bytes at byte {offset}, {} frames from frame {}, {} latent frames, {bits} bits, segment \
+         {}, start {start}",
+        head.sequence, head.stream, head.frame_count, head.first_frame, head.latent_frames, head.segment
+    )
 }

@@ -3,6 +3,7 @@ use std::io::Cursor;
 use std::ops::Range;
 
 use super::*;
+use crate::record::{self, Tag};
 use crate::testing::{chunks, listed, sound, video};
 use crate::{
     Attachment, AttachmentKind, Chunk, Compression, ErrorKind, File, Needed, Packet, PacketKind, ReadMode,
@@ -339,6 +340,20 @@ fn a_new_index_is_the_old_one() {
         let error = reindex(Cursor::new(broken), &mut Vec::new(), &LIMITS).unwrap_err();
         assert_eq!(error.kind(), kind);
     }
+}
+
+#[test]
+fn chunks_of_an_unknown_kind_have_no_index_and_break_none() {
+    let bytes = include_bytes!("../../../testdata/conformance/uncommon/unknown-kind.lbit");
+    let end = bytes.windows(4).position(|tag| tag == b"ENDS").unwrap() - 4;
+    let mut with_more = bytes[..end].to_vec();
+    record::append(&mut with_more, Tag::CHUNK, StreamId(1), 0, b"as they are there").unwrap();
+    with_more.extend_from_slice(&bytes[end..]);
+    let mut new = Vec::new();
+    reindex(Cursor::new(&with_more), &mut new, &LIMITS).unwrap();
+    let found = File::with_index(Cursor::new(&new), LIMITS).unwrap().unwrap();
+    assert_eq!(found.chunks(StreamId(0)).len(), 4);
+    assert_eq!(found.chunks(StreamId(1)).len(), 0);
 }
 
 #[test]

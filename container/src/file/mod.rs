@@ -643,7 +643,8 @@ fn end_between<R: Read + Seek>(file: &mut R, between: Range<u64>, header: &Heade
         let fixed = read_at(file, at, HEADER_LEN as u64).ok()?;
         let record = RecordHeader::decode(fixed.first_chunk()?).ok()?;
         match record.tag {
-            Tag::CHUNK => return None,
+            // An index lists no chunks of kinds that its writer did not know.
+            Tag::CHUNK if !header.is_unknown(record.stream) => return None,
             Tag::END if ended.is_some() => return None,
             Tag::END => {
                 let bytes = read_at(file, at, record.record_len().min(between.end - at)).ok()?;

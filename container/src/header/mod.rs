@@ -69,6 +69,11 @@ impl Header {
         }
     }
 
+    /// Whether `id` is a stream of a kind that this crate does not know.
+    pub(crate) fn is_unknown(&self, id: StreamId) -> bool {
+        matches!(self.streams.get(id.index()), Some(Stream::Unknown { .. }))
+    }
+
     /// The first stream of tokens, which is the one to show if nobody says otherwise.
     #[must_use]
     pub fn first_video(&self) -> Option<(StreamId, &VideoStream)> {

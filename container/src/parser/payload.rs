@@ -6,7 +6,7 @@ use crate::end::{self, Totals};
 use crate::error::{Broken, Error, Result};
 use crate::fields::Fields;
 use crate::ground::StreamId;
-use crate::header::{Header, Stream};
+use crate::header::Header;
 use crate::index::ChunkInfo;
 use crate::limits::within;
 use crate::metadata::{self, Metadata};
@@ -86,9 +86,8 @@ impl Parser {
     }
 
     fn is_of_unknown_kind(&self, record: &RecordHeader) -> bool {
-        let streams = self.header().map(|header| &header.streams);
-        let stream = streams.and_then(|streams| streams.get(record.stream.index()));
-        matches!(stream, Some(Stream::Unknown { .. }))
+        self.header()
+            .is_some_and(|header| header.is_unknown(record.stream))
     }
 
     /// The header or a copy of it.
