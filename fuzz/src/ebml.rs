@@ -11,6 +11,10 @@ mod track;
 use track::Track;
 
 pub fn run(data: &[u8]) {
+    crate::budget::within(data, 0, || check(data));
+}
+
+fn check(data: &[u8]) {
     let Some(read) = Track::read(data) else {
         return;
     };

@@ -4,9 +4,13 @@ use std::io::Cursor;
 
 use latentbit_container::{File, edit};
 
-use crate::LIMITS;
+use crate::{LIMITS, budget};
 
 pub fn run(data: &[u8]) {
+    budget::of_file(data, || check(data));
+}
+
+fn check(data: &[u8]) {
     let _ = File::open(Cursor::new(data), LIMITS);
     let mut out = Vec::new();
     let Ok(len) = edit::reindex(Cursor::new(data), &mut out, &LIMITS) else {

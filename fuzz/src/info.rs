@@ -4,9 +4,13 @@ use std::io::Cursor;
 
 use latentbit_container::{ReadMode, Reader, Result, verify, verify_file};
 
-use crate::LIMITS;
+use crate::{LIMITS, budget};
 
 pub fn run(data: &[u8]) {
+    budget::of_file(data, || check(data));
+}
+
+fn check(data: &[u8]) {
     let listed = list(data, ReadMode::Strict);
     let _ = list(data, ReadMode::Resync);
     let verified = verify(data, &LIMITS).expect("memory can be read");

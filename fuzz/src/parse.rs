@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use latentbit_container::{Chunk, ErrorKind, Event, File, ReadMode, Reader};
 
-use crate::LIMITS;
+use crate::{LIMITS, budget};
 
 /// Chunks, and the error that ended them.
 fn read(data: &[u8], mode: ReadMode) -> (Vec<Chunk>, Option<ErrorKind>) {
@@ -26,24 +26,8 @@ fn read(data: &[u8], mode: ReadMode) -> (Vec<Chunk>, Option<ErrorKind>) {
     }
 }
 
-/// Passes over the input that each of the readings below may make, and work that any file may take (LBIT §9.1).
-const PASSES: u64 = 40;
-const ALLOWANCE: u64 = 1 << 20;
-
 pub fn run(data: &[u8]) {
-    #[cfg(fuzzing)]
-    let ((), work) = latentbit_container::work_of(|| check(data));
-    // Work is only counted when fuzzing.
-    #[cfg(not(fuzzing))]
-    let ((), work) = (check(data), 0);
-    // Every chunk may declare as many bits as the limits allow; no more chunks come than there is room for.
-    let chunks = data.len() as u64 / 73;
-    let declared = chunks * LIMITS.max_chunk_bytes.unwrap_or(0);
-    assert!(
-        work <= 5 * (data.len() as u64 * PASSES + ALLOWANCE + declared),
-        "{work} for {} bytes",
-        data.len()
-    );
+    budget::of_file(data, || check(data));
 }
 
 fn check(data: &[u8]) {

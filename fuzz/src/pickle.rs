@@ -2,7 +2,7 @@
 
 pub fn run(data: &[u8]) {
     #[cfg(fuzzing)]
-    latentbit_codec::bundle::fuzzing::pickled(data);
+    crate::budget::within(data, 0, || latentbit_codec::bundle::fuzzing::pickled(data));
     #[cfg(not(fuzzing))]
     let _ = data;
 }

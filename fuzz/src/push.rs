@@ -2,7 +2,7 @@
 
 use latentbit_container::{Event, Next, Parser, ReadMode, Status};
 
-use crate::LIMITS;
+use crate::{LIMITS, budget};
 
 /// Everything that is told, as text.
 fn told(data: &[u8], mut pieces: impl Iterator<Item = usize>, mode: ReadMode) -> (Vec<String>, Status) {
@@ -34,7 +34,10 @@ pub fn run(data: &[u8]) {
     let Some((&size, data)) = data.split_first() else {
         return;
     };
-    let step = usize::from(size).max(1);
+    budget::of_file(data, || check(usize::from(size).max(1), data));
+}
+
+fn check(step: usize, data: &[u8]) {
     for mode in [ReadMode::Strict, ReadMode::Resync, ReadMode::Join] {
         let whole = told(data, std::iter::empty(), mode);
         assert_eq!(told(data, std::iter::repeat(step), mode), whole);

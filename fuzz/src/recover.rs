@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use latentbit_container::{Event, Reader, WriterOptions, edit};
 
-use crate::LIMITS;
+use crate::{LIMITS, budget};
 
 /// All that a strict reader says of a whole file's chunks.
 fn chunks(data: &[u8]) -> Vec<String> {
@@ -19,6 +19,10 @@ fn chunks(data: &[u8]) -> Vec<String> {
 }
 
 pub fn run(data: &[u8]) {
+    budget::of_file(data, || check(data));
+}
+
+fn check(data: &[u8]) {
     let options = WriterOptions::default();
     let Ok((once, _)) = edit::recover(Cursor::new(data), Vec::new(), &LIMITS, options) else {
         return;

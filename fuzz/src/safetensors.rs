@@ -3,7 +3,9 @@
 pub fn run(data: &[u8]) {
     let file = crate::on_disk(data);
     #[cfg(fuzzing)]
-    latentbit_codec::bundle::fuzzing::safetensors(data, file.path());
+    crate::budget::within(data, 0, || {
+        latentbit_codec::bundle::fuzzing::safetensors(data, file.path())
+    });
     #[cfg(not(fuzzing))]
     drop(file);
 }
