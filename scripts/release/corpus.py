@@ -37,6 +37,7 @@ RECIPES = {
     "elastic": "encode clip.y4m -o {o} --bpp 0.5 {m}",
     "still": "encode still.png -o {o} --bits 10 {m}",
     "sound": "encode sound.mkv -o {o} --bits 10 {m}",
+    "attached": "encode attached.mkv -o {o} --bits 10 {m}",
     "times": "encode times.mkv -o {o} --bits 10 {m}",
     "trim": "trim cm.lbit -o {o} --bits 5",
     "cut": "cut cm.lbit -o {o} --from 29f",
@@ -150,6 +151,9 @@ def sources(work: Path) -> None:
         f"{clip} -pix_fmt yuv420p -strict -1 clip.y4m",
         f"{clip} -frames:v 1 -pix_fmt rgb24 still.png",
         f"{clip} {sound} -c:v libx264 -c:a aac -b:a 8k -c:s subrip -metadata:s:a language=ger sound.mkv",
+        # No font that anybody could show.
+        f"{clip} -frames:v 13 -attach about.txt -metadata:s:t mimetype=font/ttf -metadata:s:t filename=Grüße.ttf "
+        "-metadata:s:v stereo_mode=left_right -c:v ffv1 attached.mkv",
         f"{clip} -vf setpts=PTS+gt(N\\,19)*0.3/TB -fps_mode vfr -c:v ffv1 times.mkv",
     ):
         run(["ffmpeg", "-v", "error", *line.split()], work)
