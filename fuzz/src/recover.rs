@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use latentbit_container::{Event, Reader, WriterOptions, edit};
+use latentbit_container::{ErrorKind, Event, Reader, WriterOptions, edit};
 
 use crate::{LIMITS, budget};
 
@@ -30,5 +30,8 @@ fn check(data: &[u8]) {
     let found = chunks(&once);
     let (twice, _) = edit::recover(Cursor::new(&once), Vec::new(), &LIMITS, options).expect("a whole file");
     assert_eq!(chunks(&twice), found);
-    let _ = edit::trim(&once[..], Vec::new(), 1, &LIMITS, options).expect("a whole file");
+    // Tokens with depths keep whole layers.
+    if let Err(error) = edit::trim(&once[..], Vec::new(), 1, &LIMITS, options) {
+        assert_eq!(error.kind(), ErrorKind::Parameter);
+    }
 }
