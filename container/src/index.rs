@@ -199,7 +199,8 @@ pub(crate) fn locate<R: Read + Seek>(file: &mut R, limits: &Limits) -> Result<Op
     let Ok(record) = RecordHeader::decode(&fields.array("tail")?) else {
         return Ok(None);
     };
-    if record.tag != Tag::TAIL || record.payload_len as usize != TAIL_PAYLOAD_LEN {
+    let tail = record.tag == Tag::TAIL && record.is_readable();
+    if !tail || record.payload_len as usize != TAIL_PAYLOAD_LEN {
         return Ok(None);
     }
     let payload = fields.bytes(TAIL_PAYLOAD_LEN, "tail")?;

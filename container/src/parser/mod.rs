@@ -499,7 +499,8 @@ impl Parser {
             }
         }
         self.check_length(record).map_err(Fault::never)?;
-        if record.tag == Tag::TAIL && record.payload_len as usize != TAIL_PAYLOAD_LEN {
+        let tail = record.tag == Tag::TAIL && record.is_readable();
+        if tail && record.payload_len as usize != TAIL_PAYLOAD_LEN {
             let broken = Broken::new("length of the tail", TAIL_PAYLOAD_LEN, record.payload_len);
             return Err(Fault {
                 error: broken.in_file(offset, None),

@@ -78,6 +78,10 @@ pub fn files() -> Vec<File> {
             "a font and a cover before the chunks, and a file of kind 9 between them, with reserved bytes that are not zero",
             attachments(),
         ),
+        file("newer-tail", "a longer tail, with a flag that nobody knows", {
+            let tail = with_version(b"tail", 0, 4, NONE, 0, &[0; 14]);
+            [without(&clip(raw()), &[*b"tail"]), tail].concat()
+        }),
         file("reserved-fields", "reserved fields that are not zero", reserved()),
         file(
             "zstd-levels",
