@@ -3,7 +3,9 @@
 use clap::Args;
 use latentbit_codec::Bundle;
 use latentbit_codec::pipeline::Work;
-use latentbit_codec::rate::{Bitrate, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step};
+use latentbit_codec::rate::{
+    Bitrate, DEFAULT_CRF, Effort, KeptFile, MAX_CRF, Measure, Shaped, Target, depth_step,
+};
 use latentbit_container::{Tokens, VideoStream, WriterOptions};
 
 use crate::args::headings;
@@ -116,9 +118,6 @@ pub enum Rate {
     /// All chunks are shaped to a size of the file in bytes, once they are there.
     Size(u64, Effort),
 }
-
-/// The quality of `encode` where nothing is asked for: about that of all bits of the built-in bundle, in fewer bytes.
-const DEFAULT_CRF: f64 = 12.0;
 
 impl RateArgs {
     /// With the default quality, if neither a rate nor `bits` were asked for.

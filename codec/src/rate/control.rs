@@ -8,6 +8,9 @@ use crate::error::Result;
 /// Rate factors go from 0, the best, to this.
 pub const MAX_CRF: f64 = 63.0;
 
+/// The rate factor where nothing is asked for: with the built-in bundle about the quality that the one before had with all its bits, in fewer bytes.
+pub const DEFAULT_CRF: f64 = 18.0;
+
 /// What an encoder of an elastic stream aims at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {

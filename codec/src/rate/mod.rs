@@ -11,7 +11,7 @@ pub(crate) mod sensitivity;
 mod shape;
 mod size;
 
-pub use control::{Bitrate, MAX_CRF, RateControl, Target, best_fitting};
+pub use control::{Bitrate, DEFAULT_CRF, MAX_CRF, RateControl, Target, best_fitting};
 pub use errors::Reshaper;
 pub(crate) use errors::{ANCHORS, Meter};
 pub use errors::{DepthErrors, Effort, Measure, SourceError};
