@@ -1,7 +1,6 @@
 //! What a run tells.
 
 use super::{archive, clips, contents, names};
-use crate::carry::tool;
 use crate::support::{Y4m, read, run, tiny, write};
 
 #[test]
@@ -41,12 +40,13 @@ fn figures_and_pictures() {
 }
 
 /// Sound is no video, but it is in the file.
+#[cfg(feature = "libav")]
 #[test]
 fn bits_per_pixel_are_those_of_the_video_and_of_the_file() {
     let folder = clips(0);
     let rates = |sound: &str| {
         let line = format!("-f lavfi -i testsrc2=s=320x240:d=2 {sound} -c:v ffv1 -y clips/a.mkv");
-        tool(&folder, "ffmpeg", &line);
+        crate::carry::tool(&folder, "ffmpeg", &line);
         let out = if sound.is_empty() { "silent" } else { "sound" };
         let report = archive(&folder, &format!("clips -o {out} --json"))
             .expect(0)
