@@ -14,10 +14,9 @@ pub struct Described {
 pub fn describe(stream: &PacketStream) -> Option<Described> {
     let mut first = None;
     let sound = |name: &str| {
-        let builder = gst::Caps::builder(name)
+        gst::Caps::builder(name)
             .field_if_some("rate", positive(stream.sample_rate))
-            .field_if_some("channels", positive(u32::from(stream.channels)));
-        builder
+            .field_if_some("channels", positive(u32::from(stream.channels)))
     };
     let private = || Some(stream.private.clone()).filter(|private| !private.is_empty());
     let caps = match stream.codec.as_str() {

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -19,9 +18,9 @@ use latentbit_codec::pipeline::{
     self, ChunkInput, Coded, Conceal, DecodedFrame, Fidelity, Geometry, MemoryPlan, Options, Output, Work,
 };
 use latentbit_codec::{Bundle, Error as CodecError, Predictor};
-use latentbit_container::{ErrorKind, Event, Limits, Next, Parser, ReadMode, Times, VideoStream};
+use latentbit_container::{ErrorKind, Event, Limits, Next, Parser, Rational, ReadMode, Times, VideoStream};
 
-use crate::ground::{self, CATEGORY, CHUNKS, clock_time, lock, nanoseconds, reading_error, stream_error};
+use crate::ground::{self, CHUNKS, Filter, Task, clock_time, lock, nanoseconds, reading_error, stream_error};
 
 glib::wrapper! {
     /// The element `lbitdec`.
@@ -51,6 +50,8 @@ pub struct Imp {
     /// What of the stream is played.
     segment: Mutex<gst::FormattedSegment<gst::ClockTime>>,
     latency: Mutex<Option<gst::ClockTime>>,
+    /// Set while the pads are being shut: what still comes must not start a pipeline that nobody would end.
+    shut: AtomicBool,
 }
 
 /// What is known of the stream that comes.
@@ -75,28 +76,31 @@ struct Running {
     begun: bool,
     input: ChunkInput,
     shown: Shown,
-    /// Set before the pipeline is given up.
-    given_up: Arc<AtomicBool>,
-    /// How the task ended. Nothing comes before it does.
-    ended: Receiver<gst::FlowError>,
+    task: Task,
 }
 
 /// When frames are shown: noted where chunks come in, and asked where frames come out.
 #[derive(Clone, Default)]
-struct Shown(Arc<Mutex<VecDeque<(Range<u64>, Times)>>>);
+struct Shown(Arc<Mutex<VecDeque<Noted>>>);
+
+/// When the frames of a chunk are shown.
+struct Noted {
+    frames: Range<u64>,
+    times: Times,
+}
 
 impl Shown {
     fn note(&self, frames: Range<u64>, times: Times) {
-        lock(&self.0).push_back((frames, times));
+        lock(&self.0).push_back(Noted { frames, times });
     }
 
     /// When a frame begins and ends, in ticks; earlier ones are not asked for again.
     fn of(&self, index: u64, frame_duration: u32) -> Option<(i64, i64)> {
         let mut noted = lock(&self.0);
-        while noted.front().is_some_and(|(frames, _)| frames.end <= index) {
+        while noted.front().is_some_and(|first| first.frames.end <= index) {
             noted.pop_front();
         }
-        let (frames, times) = noted.front()?;
+        let Noted { frames, times } = noted.front()?;
         let at = index.checked_sub(frames.start)?;
         Some((
             times.of(at, frame_duration),
@@ -107,7 +111,7 @@ impl Shown {
     /// When what follows begins, in ticks.
     fn next(&self, frame_duration: u32) -> i64 {
         let noted = lock(&self.0);
-        noted.back().map_or(0, |(frames, times)| {
+        noted.back().map_or(0, |Noted { frames, times }| {
             times.of(frames.end.saturating_sub(frames.start), frame_duration)
         })
     }
@@ -120,27 +124,7 @@ impl ObjectSubclass for Imp {
     type ParentType = gst::Element;
 
     fn with_class(class: &Self::Class) -> Self {
-        let builder = |name, direction| match class.pad_template(name) {
-            Some(template) => gst::Pad::builder_from_template(&template).name(name),
-            None => gst::Pad::builder(direction).name(name),
-        };
-        let sink = builder("sink", gst::PadDirection::Sink)
-            .chain_function(|_, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |imp| imp.chain(&buffer),
-                )
-            })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
-            })
-            .build();
-        let source = builder("src", gst::PadDirection::Src)
-            .query_function(|pad, parent, query| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.source_query(pad, query))
-            })
-            .build();
+        let [sink, source] = ground::filter_pads::<Self>(class);
         Self {
             sink,
             source,
@@ -148,6 +132,7 @@ impl ObjectSubclass for Imp {
             stream: Mutex::default(),
             segment: Mutex::new(gst::FormattedSegment::new()),
             latency: Mutex::default(),
+            shut: AtomicBool::new(false),
         }
     }
 }
@@ -156,11 +141,7 @@ impl ObjectSubclass for Imp {
 impl ObjectImpl for Imp {
     fn constructed(&self) {
         self.parent_constructed();
-        for pad in [&self.sink, &self.source] {
-            if let Err(error) = self.obj().add_pad(pad) {
-                gst::error!(CATEGORY, imp = self, "{error}");
-            }
-        }
+        ground::add_pads(&*self.obj(), &[&self.sink, &self.source]);
     }
 }
 
@@ -181,23 +162,16 @@ impl ElementImpl for Imp {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::Always;
+
             let raw = gst_video::VideoCapsBuilder::new()
                 .format(gst_video::VideoFormat::Rgb)
                 .build();
-            let templates = [
-                (
-                    "sink",
-                    gst::PadDirection::Sink,
-                    gst::Caps::new_empty_simple(CHUNKS),
-                ),
-                ("src", gst::PadDirection::Src, raw),
-            ];
-            let templates = templates.into_iter();
-            templates
-                .filter_map(|(name, direction, caps)| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-                })
-                .collect()
+            ground::templates([
+                ("sink", Sink, Always, gst::Caps::new_empty_simple(CHUNKS)),
+                ("src", Src, Always, raw),
+            ])
         });
         &TEMPLATES
     }
@@ -206,6 +180,8 @@ impl ElementImpl for Imp {
         &self,
         change: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.shut
+            .store(change == gst::StateChange::PausedToReady, Ordering::Release);
         if change == gst::StateChange::PausedToReady {
             // Before the pads are: the task may wait for chunks that do not come any more.
             self.give_up();
@@ -215,7 +191,30 @@ impl ElementImpl for Imp {
     }
 }
 
-impl Imp {
+impl Filter for Imp {
+    fn chain(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let bytes = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
+        let mut stream = lock(&self.stream);
+        if self.shut.load(Ordering::Acquire) {
+            return Err(gst::FlowError::Flushing);
+        }
+        if stream.running.is_none() {
+            let started = self.start(&stream)?;
+            stream.running = Some(started);
+        }
+        let Stream {
+            running: Some(running),
+            format: Some(format),
+            ..
+        } = &mut *stream
+        else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        running.parser.push(&bytes);
+        self.feed(running, &format.video)?;
+        Ok(gst::FlowSuccess::Ok)
+    }
+
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         use gst::EventView;
 
@@ -235,11 +234,10 @@ impl Imp {
             }
             EventView::Segment(segment) => {
                 self.drain();
-                match segment.segment().downcast_ref::<gst::ClockTime>() {
-                    Some(segment) => *lock(&self.segment) = segment.clone(),
-                    None => {
-                        let why = "a segment that is not of times";
-                        gst::element_imp_error!(self, gst::StreamError::Format, ["{why}"]);
+                match ground::segment_of(segment) {
+                    Ok(segment) => *lock(&self.segment) = segment,
+                    Err(error) => {
+                        self.post_error_message(error);
                         return false;
                     }
                 }
@@ -264,18 +262,16 @@ impl Imp {
         }
     }
 
-    fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        if let gst::QueryViewMut::Latency(query) = query.view_mut() {
-            let answered = self.sink.peer_query(query);
-            if let (true, Some(own)) = (answered, *lock(&self.latency)) {
-                let (live, least, most) = query.result();
-                query.set(live, least + own, most.map(|most| most + own));
-            }
-            return answered;
-        }
-        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    fn sink(&self) -> &gst::Pad {
+        &self.sink
     }
 
+    fn latency(&self) -> Option<gst::ClockTime> {
+        *lock(&self.latency)
+    }
+}
+
+impl Imp {
     /// Takes note of what kind of chunks will come.
     fn set_format(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, (gst::StreamError, String)> {
         let wrong = |why: String| (gst::StreamError::Format, why);
@@ -306,35 +302,13 @@ impl Imp {
             stream.bundle =
                 Some(loaded.map_err(|error| (stream_error(&error), format!("{place}: {error}")))?);
         }
-        let frames = u64::from(video.chunk_latent_frames) * u64::from(video.strides[0]);
-        let ticks = i64::try_from(frames.saturating_mul(u64::from(video.frame_duration))).unwrap_or(i64::MAX);
-        *lock(&self.latency) = Some(clock_time(nanoseconds(ticks, video.time_base)));
+        *lock(&self.latency) = Some(ground::chunk_time(&video));
         stream.format = Some(Format {
             header,
             video,
             picture: picture.clone(),
         });
         Ok(picture)
-    }
-
-    fn chain(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let bytes = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-        let mut stream = lock(&self.stream);
-        if stream.running.is_none() {
-            let started = self.start(&stream)?;
-            stream.running = Some(started);
-        }
-        let Stream {
-            running: Some(running),
-            format: Some(format),
-            ..
-        } = &mut *stream
-        else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        running.parser.push(&bytes);
-        self.feed(running, &format.video)?;
-        Ok(gst::FlowSuccess::Ok)
     }
 
     /// Starts the pipeline, and the task that takes frames out of it.
@@ -359,32 +333,19 @@ impl Imp {
             .decoder_plan(Some(plan))
             .conceal(concealment(bundle).map_err(failed)?);
         let (input, frames) = pipeline::decoder(bundle, &format.video, &options).map_err(failed)?;
-        let (ending, ended) = channel();
-        let given_up = Arc::new(AtomicBool::new(false));
         let shown = Shown::default();
-        let mut taking = Some(Taking {
+        let taking = Taking {
             frames,
             picture: format.picture.clone(),
             time_base: format.video.time_base,
             frame_duration: format.video.frame_duration,
             shown: shown.clone(),
-            given_up: given_up.clone(),
-            ending,
-        });
+        };
         let imp = self.ref_counted();
-        let started = self.source.start_task(move || {
-            let Some(at_work) = &mut taking else {
-                let _ = imp.source.pause_task();
-                return;
-            };
-            if let Err(flow) = imp.take(at_work) {
-                let _ = at_work.ending.send(flow);
-                // Ends the pipeline, if it has not ended.
-                taking = None;
-                let _ = imp.source.pause_task();
-            }
+        let started = Task::start(&self.source, taking, move |taking, given_up| {
+            imp.take(taking, given_up)
         });
-        started.map_err(|error| {
+        let task = started.map_err(|error| {
             gst::element_imp_error!(self, gst::CoreError::Thread, ["{error}"]);
             gst::FlowError::Error
         })?;
@@ -393,8 +354,7 @@ impl Imp {
             begun: false,
             input,
             shown,
-            given_up,
-            ended,
+            task,
         })
     }
 
@@ -442,17 +402,17 @@ impl Imp {
             running.begun = true;
             if running.input.push(coded).is_err() {
                 // The task says why it ended.
-                return Err(running.ended.recv().unwrap_or(gst::FlowError::Flushing));
+                return Err(running.task.end());
             }
         }
     }
 
     /// Takes the next frame out of the pipeline and hands it on; an error when there is none.
-    fn take(&self, taking: &mut Taking) -> Result<(), gst::FlowError> {
+    fn take(&self, taking: &mut Taking, given_up: &AtomicBool) -> Result<(), gst::FlowError> {
         let decoded = match taking.frames.pull() {
             Ok(Some(decoded)) => decoded,
             Ok(None) => return Err(gst::FlowError::Eos),
-            Err(_) if taking.given_up.load(Ordering::Acquire) => return Err(gst::FlowError::Flushing),
+            Err(_) if given_up.load(Ordering::Acquire) => return Err(gst::FlowError::Flushing),
             Err(error) => {
                 gst::element_imp_error!(self, stream_error(&error), ["{error}"]);
                 return Err(gst::FlowError::Error);
@@ -478,8 +438,7 @@ impl Imp {
         }
         let mut buffer = gst::Buffer::with_size(taking.picture.size()).map_err(|_| gst::FlowError::Error)?;
         if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(begin);
-            buffer.set_duration(end.saturating_sub(begin));
+            ground::set_times(buffer, [begin, end]);
             buffer.set_offset(index);
             buffer.set_offset_end(index.saturating_add(1));
             if decoded.fidelity != Fidelity::Exact {
@@ -512,14 +471,14 @@ impl Imp {
         drop(stream);
         // The task says why it ended.
         let _ = running.input.flush();
-        let _ = running.ended.recv();
+        let _ = running.task.end();
         let _ = self.source.stop_task();
     }
 
     /// Ends the pipeline at once.
     fn give_up(&self) {
         if let Some(running) = lock(&self.stream).running.take() {
-            running.given_up.store(true, Ordering::Release);
+            running.task.give_up();
         }
         let _ = self.source.stop_task();
     }
@@ -529,11 +488,9 @@ impl Imp {
 struct Taking {
     frames: Output<DecodedFrame>,
     picture: gst_video::VideoInfo,
-    time_base: latentbit_container::Rational,
+    time_base: Rational,
     frame_duration: u32,
     shown: Shown,
-    given_up: Arc<AtomicBool>,
-    ending: Sender<gst::FlowError>,
 }
 
 /// A parser of chunks that may begin with any. Without the magic before the header it does not ask for those before.

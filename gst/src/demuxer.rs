@@ -16,7 +16,7 @@ use latentbit_container::{
 };
 
 use crate::codecs::{self, Described};
-use crate::ground::{CATEGORY, CHUNKS, FILE, clock_time, fraction, lock, nanoseconds, reading_error};
+use crate::ground::{self, CATEGORY, CHUNKS, FILE, clock_time, fraction, lock, nanoseconds, reading_error};
 
 glib::wrapper! {
     /// The element `lbitdemux`.
@@ -176,13 +176,7 @@ impl ObjectSubclass for Imp {
 
     fn with_class(class: &Self::Class) -> Self {
         let failed = || gst::loggable_error!(CATEGORY, "a panic");
-        let template = class.pad_template("sink");
-        let builder = match &template {
-            Some(template) => gst::Pad::builder_from_template(template),
-            None => gst::Pad::builder(gst::PadDirection::Sink),
-        };
-        let sink = builder
-            .name("sink")
+        let sink = ground::pad(class, "sink", gst::PadDirection::Sink)
             .activate_function(move |pad, parent| {
                 Self::catch_panic_pad_function(parent, || Err(failed()), |imp| imp.activate(pad))
             })
@@ -215,9 +209,7 @@ impl ObjectSubclass for Imp {
 impl ObjectImpl for Imp {
     fn constructed(&self) {
         self.parent_constructed();
-        if let Err(error) = self.obj().add_pad(&self.sink) {
-            gst::error!(CATEGORY, imp = self, "{error}");
-        }
+        ground::add_pads(&*self.obj(), &[&self.sink]);
     }
 }
 
@@ -241,18 +233,12 @@ impl ElementImpl for Imp {
             use gst::PadDirection::{Sink, Src};
             use gst::PadPresence::{Always, Sometimes};
 
-            let templates = [
+            ground::templates([
                 ("sink", Sink, Always, gst::Caps::new_empty_simple(FILE)),
                 ("video_%u", Src, Sometimes, gst::Caps::new_empty_simple(CHUNKS)),
                 ("audio_%u", Src, Sometimes, gst::Caps::new_any()),
                 ("subtitle_%u", Src, Sometimes, gst::Caps::new_any()),
-            ];
-            let templates = templates.into_iter();
-            templates
-                .filter_map(|(name, direction, presence, caps)| {
-                    gst::PadTemplate::new(name, direction, presence, &caps).ok()
-                })
-                .collect()
+            ])
         });
         &TEMPLATES
     }
@@ -852,8 +838,7 @@ impl Outputs {
         chunk.head.stream = StreamId(0);
         let mut buffer = gst::Buffer::from_slice(chunk.record(&self.header)?);
         if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(start);
-            buffer.set_duration(end.saturating_sub(start));
+            ground::set_times(buffer, [start, end]);
             buffer.set_offset(chunk.first_frame.0);
             buffer.set_offset_end(chunk.end_frame().0);
             let mut flags = gst::BufferFlags::empty();

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -15,20 +14,18 @@ use latentbit_codec::pipeline::{
     self, DEFAULT_CHUNKS_PER_GROUP, FrameInput, Geometry, MemoryPlan, Options, Output, Work, video_stream_for,
 };
 use latentbit_codec::rate::{
-    Bitrate, Effort, ElasticChunk, MAX_CRF, Measure, RateControl, Target, chunk_seconds, depth_step,
+    Bitrate, DEFAULT_CRF, Effort, ElasticChunk, MAX_CRF, Measure, RateControl, Target, chunk_seconds,
+    depth_step,
 };
 use latentbit_codec::{Bundle, Error as CodecError, Frame};
 use latentbit_container::{Chroma, Header, Rational, Times, VideoStream, Writer, WriterOptions};
 
-use crate::ground::{self, CATEGORY, FILE, clock_time, lock, nanoseconds, ratio, stream_error};
+use crate::ground::{self, FILE, Filter, Task, clock_time, lock, nanoseconds, ratio, stream_error};
 
 glib::wrapper! {
     /// The element `lbitenc`.
     pub struct Encoder(ObjectSubclass<Imp>) @extends gst::Element, gst::Object;
 }
-
-/// The quality of `latentbit encode` where nothing else is asked for.
-const DEFAULT_CRF: f64 = 12.0;
 
 /// The clock of video whose rate varies.
 const FINE: Rational = Rational { num: 1, den: 90_000 };
@@ -71,6 +68,8 @@ pub struct Imp {
     /// The thread that brings frames has it.
     stream: Mutex<Stream>,
     latency: Mutex<Option<gst::ClockTime>>,
+    /// Set while the pads are being shut: what still comes must not start a pipeline that nobody would end.
+    shut: AtomicBool,
 }
 
 #[derive(Default)]
@@ -84,10 +83,7 @@ struct Stream {
 struct Running {
     input: FrameInput,
     clock: Clock,
-    /// Set before the pipeline is given up.
-    given_up: Arc<AtomicBool>,
-    /// How the task ended.
-    ended: Receiver<gst::FlowError>,
+    task: Task,
 }
 
 /// When the frames are shown that went in and have not come out.
@@ -177,33 +173,14 @@ impl ObjectSubclass for Imp {
     type ParentType = gst::Element;
 
     fn with_class(class: &Self::Class) -> Self {
-        let builder = |name, direction| match class.pad_template(name) {
-            Some(template) => gst::Pad::builder_from_template(&template).name(name),
-            None => gst::Pad::builder(direction).name(name),
-        };
-        let sink = builder("sink", gst::PadDirection::Sink)
-            .chain_function(|_, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |imp| imp.chain(&buffer),
-                )
-            })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
-            })
-            .build();
-        let source = builder("src", gst::PadDirection::Src)
-            .query_function(|pad, parent, query| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.source_query(pad, query))
-            })
-            .build();
+        let [sink, source] = ground::filter_pads::<Self>(class);
         Self {
             sink,
             source,
             settings: Mutex::default(),
             stream: Mutex::default(),
             latency: Mutex::default(),
+            shut: AtomicBool::new(false),
         }
     }
 }
@@ -212,11 +189,7 @@ impl ObjectSubclass for Imp {
 impl ObjectImpl for Imp {
     fn constructed(&self) {
         self.parent_constructed();
-        for pad in [&self.sink, &self.source] {
-            if let Err(error) = self.obj().add_pad(pad) {
-                gst::error!(CATEGORY, imp = self, "{error}");
-            }
-        }
+        ground::add_pads(&*self.obj(), &[&self.sink, &self.source]);
     }
 }
 
@@ -237,19 +210,16 @@ impl ElementImpl for Imp {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::Always;
+
             let raw = gst_video::VideoCapsBuilder::new()
                 .format(gst_video::VideoFormat::Rgb)
                 .build();
-            let templates = [
-                ("sink", gst::PadDirection::Sink, raw),
-                ("src", gst::PadDirection::Src, gst::Caps::new_empty_simple(FILE)),
-            ];
-            let templates = templates.into_iter();
-            templates
-                .filter_map(|(name, direction, caps)| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-                })
-                .collect()
+            ground::templates([
+                ("sink", Sink, Always, raw),
+                ("src", Src, Always, gst::Caps::new_empty_simple(FILE)),
+            ])
         });
         &TEMPLATES
     }
@@ -258,6 +228,8 @@ impl ElementImpl for Imp {
         &self,
         change: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        self.shut
+            .store(change == gst::StateChange::PausedToReady, Ordering::Release);
         if change == gst::StateChange::PausedToReady {
             // Before the pads are: the task may wait for frames that do not come any more.
             self.give_up();
@@ -267,7 +239,36 @@ impl ElementImpl for Imp {
     }
 }
 
-impl Imp {
+impl Filter for Imp {
+    fn chain(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut stream = lock(&self.stream);
+        if self.shut.load(Ordering::Acquire) {
+            return Err(gst::FlowError::Flushing);
+        }
+        let Some(picture) = stream.picture.clone() else {
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["frames came before caps"]);
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        if stream.running.is_none() {
+            let started = self.start(&picture).map_err(|(kind, why)| {
+                gst::element_imp_error!(self, kind, ["{why}"]);
+                gst::FlowError::Error
+            })?;
+            stream.running = Some(started);
+        }
+        let start = buffer.pts().and_then(|pts| stream.segment.to_running_time(pts));
+        let Some(running) = &mut stream.running else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let frame = frame_of(buffer, &picture)?;
+        running.clock.note(start, buffer.duration());
+        if running.input.push(&frame).is_err() {
+            // The task says why it ended.
+            return Err(running.task.end());
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         use gst::EventView;
 
@@ -293,13 +294,13 @@ impl Imp {
                     .push_event(gst::event::Caps::new(&gst::Caps::new_empty_simple(FILE)))
             }
             EventView::Segment(segment) => {
-                let segment = segment.segment();
-                let Some(times) = segment.downcast_ref::<gst::ClockTime>() else {
-                    let why = "a segment that is not of times";
-                    gst::element_imp_error!(self, gst::StreamError::Format, ["{why}"]);
-                    return false;
-                };
-                lock(&self.stream).segment = times.clone();
+                match ground::segment_of(segment) {
+                    Ok(segment) => lock(&self.stream).segment = segment,
+                    Err(error) => {
+                        self.post_error_message(error);
+                        return false;
+                    }
+                }
                 // Bytes of a file come out, one after the other.
                 let bytes = gst::FormattedSegment::<gst::format::Bytes>::new();
                 self.source.push_event(gst::event::Segment::new(&bytes))
@@ -315,7 +316,7 @@ impl Imp {
                     Some(running) => {
                         // The task says why, if that fails.
                         let _ = running.input.flush();
-                        let _ = running.ended.recv();
+                        let _ = running.task.end();
                         let _ = self.source.stop_task();
                     }
                     None => {
@@ -330,44 +331,16 @@ impl Imp {
         }
     }
 
-    fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        if let gst::QueryViewMut::Latency(query) = query.view_mut() {
-            let answered = self.sink.peer_query(query);
-            if let (true, Some(own)) = (answered, *lock(&self.latency)) {
-                let (live, least, most) = query.result();
-                query.set(live, least + own, most.map(|most| most + own));
-            }
-            return answered;
-        }
-        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    fn sink(&self) -> &gst::Pad {
+        &self.sink
     }
 
-    fn chain(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let mut stream = lock(&self.stream);
-        let Some(picture) = stream.picture.clone() else {
-            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["frames came before caps"]);
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        if stream.running.is_none() {
-            let started = self.start(&picture).map_err(|(kind, why)| {
-                gst::element_imp_error!(self, kind, ["{why}"]);
-                gst::FlowError::Error
-            })?;
-            stream.running = Some(started);
-        }
-        let start = buffer.pts().and_then(|pts| stream.segment.to_running_time(pts));
-        let Some(running) = &mut stream.running else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let frame = frame_of(buffer, &picture)?;
-        running.clock.note(start, buffer.duration());
-        if running.input.push(&frame).is_err() {
-            // The task says why it ended.
-            return Err(running.ended.recv().unwrap_or(gst::FlowError::Flushing));
-        }
-        Ok(gst::FlowSuccess::Ok)
+    fn latency(&self) -> Option<gst::ClockTime> {
+        *lock(&self.latency)
     }
+}
 
+impl Imp {
     /// Starts the pipeline, and the task that writes what comes out of it.
     fn start(&self, picture: &gst_video::VideoInfo) -> Result<Running, (gst::StreamError, String)> {
         let failed = |error: CodecError| (stream_error(&error), error.to_string());
@@ -376,9 +349,7 @@ impl Imp {
         let bundle = ground::load(settings.model.as_deref(), Halves::Both).map_err(failed)?;
         let clock = Clock::new(ratio(picture.fps()));
         let video = describe(&bundle, picture, &clock).map_err(failed)?;
-        let frames = u64::from(video.chunk_latent_frames) * u64::from(video.strides[0]);
-        let ticks = i64::try_from(frames.saturating_mul(u64::from(video.frame_duration))).unwrap_or(i64::MAX);
-        *lock(&self.latency) = Some(clock_time(nanoseconds(ticks, video.time_base)));
+        *lock(&self.latency) = Some(ground::chunk_time(&video));
         let geometry = Geometry::from(&video);
         let measure = Measure::tokens(Effort::default());
         let elastic = Work::EncodeElastic {
@@ -401,43 +372,25 @@ impl Imp {
         let bytes = Bytes::default();
         let writer = Writer::new(bytes.clone(), &Header::from(video.clone()), writing)
             .map_err(|error| failed(error.into()))?;
-        let (ending, ended) = channel();
-        let given_up = Arc::new(AtomicBool::new(false));
-        let mut making = Some(Making {
+        let making = Making {
             chunks,
             writer: Some(writer),
             bytes,
             control: RateControl::new(target, writing.compression),
             video,
             clock: clock.clone(),
-            given_up: given_up.clone(),
-            ending,
             offset: 0,
-        });
+        };
         let imp = self.ref_counted();
-        let started = self.source.start_task(move || {
-            let Some(at_work) = &mut making else {
-                let _ = imp.source.pause_task();
-                return;
-            };
-            if let Err(flow) = imp.make(at_work) {
-                let _ = at_work.ending.send(flow);
-                // Ends the pipeline, if it has not ended.
-                making = None;
-                let _ = imp.source.pause_task();
-            }
+        let started = Task::start(&self.source, making, move |making, given_up| {
+            imp.make(making, given_up)
         });
-        started.map_err(|error| (gst::StreamError::Failed, error.to_string()))?;
-        Ok(Running {
-            input,
-            clock,
-            given_up,
-            ended,
-        })
+        let task = started.map_err(|error| (gst::StreamError::Failed, error.to_string()))?;
+        Ok(Running { input, clock, task })
     }
 
     /// Writes the next chunk, or the end of the file after the last one, and hands it on. An error when there is no more.
-    fn make(&self, making: &mut Making) -> Result<(), gst::FlowError> {
+    fn make(&self, making: &mut Making, given_up: &AtomicBool) -> Result<(), gst::FlowError> {
         let failed = |error: CodecError| {
             gst::element_imp_error!(self, stream_error(&error), ["{error}"]);
             gst::FlowError::Error
@@ -451,7 +404,7 @@ impl Imp {
                 self.push(making, None)?;
                 return Err(gst::FlowError::Eos);
             }
-            Err(_) if making.given_up.load(Ordering::Acquire) => return Err(gst::FlowError::Flushing),
+            Err(_) if given_up.load(Ordering::Acquire) => return Err(gst::FlowError::Flushing),
             Err(error) => return Err(failed(error)),
         };
         let Some(writer) = &mut making.writer else {
@@ -477,10 +430,9 @@ impl Imp {
             if let Some(elastic) = elastic {
                 let (chunk, video) = (&elastic.chunk, &making.video);
                 let time = |frames| chunk.times.of(frames, video.frame_duration);
-                let [start, end] =
+                let times =
                     [0, chunk.frame_count.0].map(|at| clock_time(nanoseconds(time(at), video.time_base)));
-                buffer.set_pts(start);
-                buffer.set_duration(end.saturating_sub(start));
+                ground::set_times(buffer, times);
                 if !chunk.key {
                     buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
                 }
@@ -493,7 +445,7 @@ impl Imp {
     /// Ends the pipeline at once.
     fn give_up(&self) {
         if let Some(running) = lock(&self.stream).running.take() {
-            running.given_up.store(true, Ordering::Release);
+            running.task.give_up();
         }
         let _ = self.source.stop_task();
     }
@@ -508,8 +460,6 @@ struct Making {
     control: RateControl,
     video: VideoStream,
     clock: Clock,
-    given_up: Arc<AtomicBool>,
-    ending: Sender<gst::FlowError>,
     offset: u64,
 }
 

@@ -1,8 +1,13 @@
-//! What the elements have in common: caps, times, models.
+//! What the elements have in common: pads, tasks, caps, times, models.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
 use gst_video::{
     VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoTransferFunction,
 };
@@ -25,6 +30,162 @@ pub static CATEGORY: LazyLock<gst::DebugCategory> =
 /// Locks, also after a panic: GStreamer turns that into an error of the element.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The templates of an element's pads.
+pub fn templates<const N: usize>(
+    described: [(&str, gst::PadDirection, gst::PadPresence, gst::Caps); N],
+) -> Vec<gst::PadTemplate> {
+    let made = described
+        .into_iter()
+        .filter_map(|(name, direction, presence, caps)| {
+            let made = gst::PadTemplate::new(name, direction, presence, &caps);
+            made.map_err(|error| gst::error!(CATEGORY, "{name}: {error}"))
+                .ok()
+        });
+    made.collect()
+}
+
+/// Begins a pad by the template of its name.
+pub fn pad<E: IsA<gst::Element> + glib::object::IsClass>(
+    class: &glib::Class<E>,
+    name: &str,
+    direction: gst::PadDirection,
+) -> gst::PadBuilder<gst::Pad> {
+    let builder = match class.pad_template(name) {
+        Some(template) => gst::Pad::builder_from_template(&template),
+        None => gst::Pad::builder(direction),
+    };
+    builder.name(name)
+}
+
+/// Gives an element its pads.
+pub fn add_pads(element: &impl IsA<gst::Element>, pads: &[&gst::Pad]) {
+    for pad in pads {
+        if let Err(error) = element.add_pad(*pad) {
+            gst::error!(CATEGORY, obj = element, "{error}");
+        }
+    }
+}
+
+/// An element that takes from one pad and gives to another.
+pub trait Filter: ElementImpl {
+    /// Takes what is pushed.
+    fn chain(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError>;
+
+    /// Takes an event from upstream.
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool;
+
+    /// The pad that it takes from.
+    fn sink(&self) -> &gst::Pad;
+
+    /// How long it keeps what it takes, once that is known.
+    fn latency(&self) -> Option<gst::ClockTime>;
+
+    /// Answers what downstream asks.
+    fn answer(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Latency(query) = query.view_mut() {
+            let answered = self.sink().peer_query(query);
+            if let (true, Some(own)) = (answered, self.latency()) {
+                let (live, least, most) = query.result();
+                query.set(live, least + own, most.map(|most| most + own));
+            }
+            return answered;
+        }
+        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    }
+}
+
+/// The sink and the source of a filter.
+pub fn filter_pads<F: Filter>(class: &glib::Class<F::Type>) -> [gst::Pad; 2]
+where
+    F::Type: IsA<gst::Element> + glib::object::IsClass,
+{
+    let sink = pad(class, "sink", gst::PadDirection::Sink)
+        .chain_function(|_, parent, buffer| {
+            let failed = || Err(gst::FlowError::Error);
+            F::catch_panic_pad_function(parent, failed, |imp| imp.chain(&buffer))
+        })
+        .event_function(|pad, parent, event| {
+            F::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+        })
+        .build();
+    let source = pad(class, "src", gst::PadDirection::Src)
+        .query_function(|pad, parent, query| {
+            F::catch_panic_pad_function(parent, || false, |imp| imp.answer(pad, query))
+        })
+        .build();
+    [sink, source]
+}
+
+/// The task of a source pad, which hands on what comes out of a pipeline of the codec.
+pub struct Task {
+    given_up: Arc<AtomicBool>,
+    ended: Receiver<gst::FlowError>,
+}
+
+impl Task {
+    /// Starts it: `step` hands on one thing after the other, until it says why there is no more. It is told whether the
+    /// pipeline was given up, which is no error then. `work` is dropped at the end, and that ends the pipeline.
+    ///
+    /// # Errors
+    /// If GStreamer has no thread for it.
+    pub fn start<W: Send + 'static>(
+        pad: &gst::Pad,
+        work: W,
+        mut step: impl FnMut(&mut W, &AtomicBool) -> Result<(), gst::FlowError> + Send + 'static,
+    ) -> Result<Self, glib::BoolError> {
+        let (ending, ended) = channel();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let mut at_work = Some((work, ending));
+        let (own, stops) = (pad.clone(), given_up.clone());
+        pad.start_task(move || {
+            if let Some((work, ending)) = &mut at_work {
+                let Err(flow) = step(work, &stops) else { return };
+                let _ = ending.send(flow);
+                at_work = None;
+            }
+            let _ = own.pause_task();
+        })?;
+        Ok(Self { given_up, ended })
+    }
+
+    /// Waits until it has ended, and tells how.
+    pub fn end(&self) -> gst::FlowError {
+        self.ended.recv().unwrap_or(gst::FlowError::Flushing)
+    }
+
+    /// Says that nobody waits for what the pipeline has, before that is dropped.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+/// The times of a segment.
+///
+/// # Errors
+/// If it is one of something else.
+pub fn segment_of(
+    event: &gst::event::Segment,
+) -> Result<gst::FormattedSegment<gst::ClockTime>, gst::ErrorMessage> {
+    let times = event.segment().downcast_ref::<gst::ClockTime>().cloned();
+    times.ok_or_else(|| gst::error_msg!(gst::StreamError::Format, ["a segment that is not of times"]))
+}
+
+/// How long a chunk of the full length is shown.
+pub fn chunk_time(video: &VideoStream) -> gst::ClockTime {
+    let frames = u64::from(video.chunk_latent_frames) * u64::from(video.strides[0]);
+    let ticks = frames.saturating_mul(u64::from(video.frame_duration));
+    clock_time(nanoseconds(
+        i64::try_from(ticks).unwrap_or(i64::MAX),
+        video.time_base,
+    ))
+}
+
+/// Notes when what is in a buffer begins and ends.
+pub fn set_times(buffer: &mut gst::BufferRef, [start, end]: [gst::ClockTime; 2]) {
+    buffer.set_pts(start);
+    buffer.set_duration(end.saturating_sub(start));
 }
 
 /// A time in ticks, in nanoseconds.
@@ -57,7 +218,7 @@ pub fn ratio(fraction: gst::Fraction) -> Rational {
 ///
 /// # Errors
 /// For sizes that GStreamer does not know.
-pub fn picture(video: &VideoStream) -> Result<gst_video::VideoInfo, gst::glib::BoolError> {
+pub fn picture(video: &VideoStream) -> Result<gst_video::VideoInfo, glib::BoolError> {
     let transfer = match video.color.transfer {
         2 => VideoTransferFunction::Srgb,
         known => VideoTransferFunction::from_iso(u32::from(known)),

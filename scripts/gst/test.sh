@@ -7,6 +7,8 @@ cd "$(dirname "$0")/../.."
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 export LATENTBIT=$target/debug/latentbit
 cargo test --locked --manifest-path gst/Cargo.toml --target-dir "$target"
+# Tests need the plugin, but only this gives it a name outside of target/debug/deps.
+cargo build --quiet --locked --manifest-path gst/Cargo.toml --target-dir "$target"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
