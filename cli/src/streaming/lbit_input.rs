@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use latentbit_container::{
-    Error, ErrorKind, Event, File as LbitFile, Header, MAGIC, Part, PixelFrames, ReadMode, Reader, StreamId,
-    Times, VideoStream, ticks_of,
+    ChunkInfo, Error, ErrorKind, Event, File as LbitFile, Header, MAGIC, Part, PixelFrames, ReadMode, Reader,
+    StreamId, Times, VideoStream, ticks_of,
 };
 
 use crate::exit::{UsageError, usage};
@@ -373,6 +373,12 @@ impl LbitInput {
         let chunks = file.chunks(self.stream);
         let keys = chunks.iter().filter(|chunk| chunk.key);
         Some(keys.map(|chunk| chunk.first_frame).collect())
+    }
+
+    /// The chunks, if they are listed.
+    pub fn chunks(&self) -> Option<Vec<ChunkInfo>> {
+        let (file, _) = self.file.as_ref()?;
+        Some(file.chunks(self.stream).to_vec())
     }
 
     /// Seeks to the group of the first wanted frame. Reading goes on there, with the packets of `streams`. `around` adds so

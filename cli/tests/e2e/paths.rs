@@ -90,6 +90,10 @@ fn every_command_takes_any_name() {
             tiny("eval d@/v@.y4m d@/a@.lbit --frames-csv d@/f@.csv"),
             "d@/f@.csv",
         ),
+        (
+            tiny("eval d@/v@.y4m d@/a@.lbit --no-vae --plot d@/f@.png"),
+            "d@/f@.png",
+        ),
         (plain("manual man d@/man@"), "d@/man@/latentbit.1"),
     ];
     for (words, written) in steps {

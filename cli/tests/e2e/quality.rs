@@ -66,6 +66,45 @@ fn each_frame_has_a_line() {
 }
 
 #[test]
+fn frames_are_drawn() {
+    let folder = folder();
+    encoded(&folder, "a.lbit", 21, "--group 2");
+    write(&folder, "a.y4m", &Y4m::SMALL.video(21));
+    run(&folder, &tiny("eval a.y4m a.lbit --no-vae --plot a.png")).expect(0);
+    let png = read(&folder, "a.png");
+    assert!(png.starts_with(b"\x89PNG"));
+    // Nothing is overwritten unasked; the same measurement gives the same picture.
+    run(&folder, &tiny("eval a.y4m a.lbit --no-vae --plot a.png"))
+        .expect(1)
+        .says(&["a.png", "-y"]);
+    run(&folder, &tiny("eval a.y4m a.lbit --no-vae --plot a.png -y")).expect(0);
+    assert!(read(&folder, "a.png") == png);
+
+    // Of another codec's output nobody knows what a frame takes.
+    run(&folder, &["eval", "a.y4m", "a.y4m", "--plot", "b.SVG"]).expect(0);
+    let text = String::from_utf8(read(&folder, "b.SVG")).unwrap();
+    assert!(text.starts_with("<svg") && text.contains("PSNR in dB"), "{text}");
+    assert!(!text.contains("bits of a frame") && !text.contains("concealed"));
+    // Where chunks are lost, their frames have a color behind them.
+    run(&folder, &["degrade", "a.lbit", "-o", "c.lbit", "--drop", "1"]).expect(0);
+    run(&folder, &tiny("eval a.y4m c.lbit --conceal freeze --plot c.svg")).expect(0);
+    let text = String::from_utf8(read(&folder, "c.svg")).unwrap();
+    assert!(
+        text.contains("bits of a frame") && text.contains("concealed"),
+        "{text}"
+    );
+
+    run(&folder, &["eval", "a.y4m", "a.y4m", "--plot", "d.jpg"])
+        .expect(2)
+        .says(&["d.jpg", ".png or .svg"]);
+    run(&folder, &["eval", "a.y4m", "a.y4m", "--plot", "-"]).expect(2);
+    let both = ["--plot", "e.png", "--frames-csv", "e.png"];
+    run(&folder, &[&["eval", "a.y4m", "a.y4m"][..], &both].concat()).expect(2);
+    let left = ["a.lbit", "a.png", "a.y4m", "b.SVG", "c.lbit", "c.svg"];
+    assert_eq!(names(&folder), left);
+}
+
+#[test]
 fn luma_is_measured_as_ffmpeg_does() {
     let folder = folder();
     let ffmpeg = |line: &str| {

@@ -8,7 +8,7 @@ use latentbit_codec::pipeline::{Fidelity, Options};
 use latentbit_container::ReadMode;
 use serde::Serialize;
 
-use super::frame_table::FrameTable;
+use super::frames::{Frames, Measured};
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport};
@@ -67,6 +67,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     }
     let bar = progress::bar(info.frame_count, quiet);
     let conceal = concealment(&args.conceal, &bundle)?;
+    let chunks = input.chunks();
     let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
     decoding.keep_going = true;
     decoding.options = Options::default()
@@ -74,11 +75,12 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         .kept_bits(args.bits)
         .conceal(conceal.clone())
         .low_delay(args.conceal.low_delay);
-    let mut lines = FrameTable::open(args)?;
+    let mut each = Frames::open(args, chunks)?;
     let [mut exact, mut affected, mut concealed] = [(); 3].map(|()| Meter::default());
     let mut read = 0;
     let Decoded { losses, feed, .. } = decoding.run(|shown| {
         let Shown::Frame {
+            index,
             offset,
             fidelity,
             frame,
@@ -96,16 +98,19 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             read += 1;
             bar.inc(1);
         }
-        let (name, meter) = match fidelity {
-            Fidelity::Exact => ("exact", &mut exact),
-            Fidelity::Affected => ("affected", &mut affected),
-            Fidelity::Concealed(_) => ("concealed", &mut concealed),
+        let meter = match fidelity {
+            Fidelity::Exact => &mut exact,
+            Fidelity::Affected => &mut affected,
+            Fidelity::Concealed(_) => &mut concealed,
         };
         if let Some(reference) = reference {
             let quality = meter.add(&reference, &frame)?;
-            if let Some(lines) = &mut lines {
-                lines.add(offset, name, &quality)?;
-            }
+            each.add(&Measured {
+                frame: offset,
+                index: Some(index),
+                fidelity: Some(fidelity),
+                quality: &quality,
+            })?;
         }
         Ok(ControlFlow::Continue(()))
     })?;
@@ -115,7 +120,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if measured == 0 {
         return usage(format!("{} has no frames", args.file));
     }
-    lines.map_or(Ok(()), FrameTable::finish)?;
+    each.finish(&args.file)?;
     let report = ConcealmentReport {
         schema: "latentbit.eval-conceal/1",
         reference: &args.reference,

@@ -2,12 +2,9 @@
 
 use std::io::Write;
 
-use latentbit_codec::metrics::Quality;
-use latentbit_media::{MediaError, Target, set_replace};
+use latentbit_media::{MediaError, Target};
 
-use super::EvalArgs;
-use crate::exit::usage;
-use crate::overwrite;
+use super::frames::Measured;
 
 /// The lines, as they come.
 pub(super) struct FrameTable {
@@ -16,35 +13,27 @@ pub(super) struct FrameTable {
 }
 
 impl FrameTable {
-    /// Opens the file that is asked for, if one is.
+    /// Opens the file.
     ///
     /// # Errors
-    /// If it is there already and may not be overwritten, or cannot be written.
-    pub fn open(args: &EvalArgs) -> anyhow::Result<Option<Self>> {
-        let Some(path) = &args.frames_csv else {
-            return Ok(None);
-        };
-        if path == "-" {
-            return usage("--frames-csv: stdout has the summary; name a file");
-        }
-        overwrite::check_file(path, args.overwrite)?;
-        set_replace(args.overwrite);
+    /// If it cannot be written.
+    pub fn open(path: &str) -> anyhow::Result<Self> {
         let (target, file) = Target::open(path)?;
         let mut table = Self {
             target,
             lines: csv::Writer::from_writer(file),
         };
         table.write(["frame", "fidelity", "psnr", "psnr_y", "ssim", "ms_ssim"].map(str::to_owned))?;
-        Ok(Some(table))
+        Ok(table)
     }
 
-    /// Writes the line of a frame: its number among those compared, from 0, and `fidelity`, which is empty where nothing is
-    /// known of it.
-    pub fn add(&mut self, frame: u64, fidelity: &str, quality: &Quality) -> anyhow::Result<()> {
+    /// Writes the line of a frame.
+    pub fn add(&mut self, measured: &Measured<'_>) -> anyhow::Result<()> {
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.6}"));
+        let quality = measured.quality;
         self.write([
-            frame.to_string(),
-            fidelity.to_owned(),
+            measured.frame.to_string(),
+            measured.fidelity_name().to_owned(),
             number(Some(quality.psnr)),
             number(Some(quality.psnr_y)),
             number(quality.ssim),

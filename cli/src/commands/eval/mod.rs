@@ -2,14 +2,16 @@
 
 mod damaged;
 mod frame_table;
+mod frames;
 mod pictures;
+mod plot;
 mod tokens;
 
 use latentbit_media::path_of;
 use std::fs::File;
 use std::io::Read;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use latentbit_container::MAGIC;
 
 use crate::args::headings;
@@ -21,6 +23,7 @@ use latentbit_media::Start;
 
 /// Options of `eval`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("written").args(["frames_csv", "plot"]).multiple(true)))]
 pub struct EvalArgs {
     /// The video that the file was made of, or - for stdin.
     #[arg(allow_hyphen_values = true)]
@@ -56,8 +59,12 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub frames_csv: Option<String>,
 
-    /// Overwrite that file if it exists.
-    #[arg(short = 'y', long, requires = "frames_csv")]
+    /// Draw the PSNR of each frame into this file, .png or .svg; of a .lbit file also the bits that each frame takes.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<String>,
+
+    /// Overwrite these files if they exist.
+    #[arg(short = 'y', long, requires = "written")]
     pub overwrite: bool,
 
     /// Print JSON.

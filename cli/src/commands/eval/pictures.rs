@@ -4,7 +4,7 @@ use latentbit_codec::metrics::Meter;
 use latentbit_media::path_of;
 use serde::Serialize;
 
-use super::frame_table::FrameTable;
+use super::frames::{Frames, Measured};
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::progress;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     if size != found {
         return other_size(&args.reference, size, &args.file, found);
     }
-    let mut lines = FrameTable::open(args)?;
+    let mut each = Frames::open(args, None)?;
     let bar = progress::bar(source.info().frame_count, quiet);
     let mut meter = Meter::default();
     while let Some(frame) = source.next_frame()? {
@@ -50,9 +50,12 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             return ends_early(&args.reference, meter.frames(), &args.file);
         };
         let quality = meter.add(&original, &frame)?;
-        if let Some(lines) = &mut lines {
-            lines.add(meter.frames() - 1, "", &quality)?;
-        }
+        each.add(&Measured {
+            frame: meter.frames() - 1,
+            index: None,
+            fidelity: None,
+            quality: &quality,
+        })?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -62,7 +65,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let Some(quality) = meter.quality() else {
         return usage(format!("{} has no frames", args.file));
     };
-    lines.map_or(Ok(()), FrameTable::finish)?;
+    each.finish(&args.file)?;
     let bytes = std::fs::metadata(path_of(&args.file))
         .map_err(|error| MediaError::io(&args.file, "look at", error))?
         .len();

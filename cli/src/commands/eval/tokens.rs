@@ -7,12 +7,12 @@ use std::thread::JoinHandle;
 
 use latentbit_codec::bundle::Halves;
 use latentbit_codec::metrics::{Meter, Quality};
-use latentbit_codec::pipeline::{self, FrameInput, KeyFrames, Options};
+use latentbit_codec::pipeline::{self, Fidelity, FrameInput, KeyFrames, Options};
 use latentbit_codec::{Bundle, Frame};
 use latentbit_container::{PixelFrames, ReadMode, VideoStream};
 use serde::Serialize;
 
-use super::frame_table::FrameTable;
+use super::frames::{Frames, Measured};
 use super::{EvalArgs, ends_early, other_size, table};
 use crate::exit::{Exit, usage};
 use crate::report::{self, BundleReport, QualityReport, beside_pictures, bits_per_pixel};
@@ -57,13 +57,14 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
         Some(keys) => (0, keys),
         None => (pipeline::DEFAULT_CHUNKS_PER_GROUP, Vec::new()),
     };
+    let chunks = input.chunks();
     let (read, beside) = (input.bytes.clone(), input.beside.clone());
     let mut decoding = Decoding::new(&bundle, input, args.of_file(), Vec::new())?;
     decoding.options = Options::default()
         .threads(args.model.threads)
         .kept_bits(args.bits)
         .chunks_per_group(chunks_per_group);
-    let mut lines = FrameTable::open(args)?;
+    let mut each = Frames::open(args, chunks)?;
     let mut vae_options = decoding.options.clone();
     let bar = progress::bar(decoding.frames(), quiet);
     let chunk_bytes = decoding.chunk_bytes();
@@ -77,9 +78,12 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
             return ends_early(&args.reference, tokens.frames(), &args.file);
         };
         let quality = tokens.add(&reference, &frame)?;
-        if let Some(lines) = &mut lines {
-            lines.add(tokens.frames() - 1, "exact", &quality)?;
-        }
+        each.add(&Measured {
+            frame: tokens.frames() - 1,
+            index: Some(index),
+            fidelity: Some(Fidelity::Exact),
+            quality: &quality,
+        })?;
         if !args.no_vae {
             let begun = match alone.take() {
                 Some(alone) => alone,
@@ -105,7 +109,7 @@ pub(super) fn run(args: &EvalArgs, quiet: bool) -> anyhow::Result<Exit> {
     let Some(tokens_quality) = tokens.quality() else {
         return usage(format!("{} has no frames", args.file));
     };
-    lines.map_or(Ok(()), FrameTable::finish)?;
+    each.finish(&args.file)?;
     let frames = tokens.frames();
     let bytes = chunk_bytes.unwrap_or_else(|| read.load(Ordering::Relaxed));
     let bpp = |bytes| bits_per_pixel(bytes, frames, video.width, video.height);
