@@ -156,7 +156,7 @@ fn long_work_is_summed_up() {
     }
     let bytes = read(&folder, "a.lbit").len();
     assert!(text.contains(&format!("; {bytes} bytes")), "{bytes}: {text}");
-    assert!(shown("encode a.y4m -o b.lbit").unwrap().contains("crf 12"));
+    assert!(shown("encode a.y4m -o b.lbit").unwrap().contains("crf 18"));
     assert!(
         shown("decode a.lbit -o b.y4m")
             .unwrap()
