@@ -113,7 +113,8 @@ fn the_built_in_model_works() {
     let folder = folder();
     let photo = testdata("golden/photo.png");
     let photo = photo.to_str().unwrap();
-    run(&folder, &["encode", photo, "-o", "a.lbit"]).expect(0);
+    run(&folder, &["encode", photo, "-o", "default.lbit"]).expect(0);
+    run(&folder, &["encode", photo, "-o", "a.lbit", "--bits", "48"]).expect(0);
     run(&folder, &["decode", "a.lbit", "-o", "a.png"]).expect(0);
     let report = run(&folder, &["eval", photo, "a.lbit", "--json"])
         .expect(0)
@@ -123,8 +124,10 @@ fn the_built_in_model_works() {
     // 16x16 tokens of 48 bits, and header, checksums, lengths and index.
     let (bytes, tokens) = (report["bytes"].as_u64().unwrap(), 16 * 16 * 48 / 8);
     assert!((tokens..tokens + 500).contains(&bytes), "{report}");
+    // Where nothing is asked for, tokens keep what they are worth.
+    assert!(read(&folder, "default.lbit").len() < tokens as usize);
     // Half of the planes cost quality, but not the picture.
-    let half = run(&folder, &["eval", photo, "a.lbit", "--json", "--bits", "18"])
+    let half = run(&folder, &["eval", photo, "a.lbit", "--json", "--bits", "24"])
         .expect(0)
         .json();
     let half = half["tokens"]["psnr"].as_f64().unwrap();
