@@ -53,13 +53,16 @@ def test_tokens_are_those_of_the_tokenizer(cached: Path, model: Path, tmp_path: 
         assert clip.starts[0] == tokens.GROUP
         assert int(clip.tokens.max()) < 1 << config.tokenizer.bits
         assert [step for chunk in clip.chunks for step in chunk] == list(range(len(clip.starts)))
-    frames = to_unit(np.zeros((20, 32, 32, 3), np.uint8))
+    frames = to_unit(np.random.default_rng(3).integers(0, 256, (20, 32, 32, 3), np.uint8))
     found, starts = tokens.encode(vae, tokenizer, frames, 2)
     # 17 of 20 frames are whole steps: 5 latent frames, chunks of 4 and 1, that is 2 tokens and 1 in time.
     assert starts == [tokens.GROUP, tokens.INNER, tokens.CHUNK]
     latent = vae.normalize(vae.encode(frames[None, :, :17]))
     bits, grid = tokenizer.bits(latent[:, :, :4])
-    assert np.array_equal(found[:2], tokens.pack(bits[0]).reshape(grid))
+    # In steps and all at once, sums are added in another order: a bit whose value is next to zero may turn.
+    apart = found[:2] ^ tokens.pack(bits[0]).reshape(grid)
+    turned = sum(int(token).bit_count() for token in apart.flat)
+    assert turned <= 0.01 * apart.size * config.tokenizer.bits
 
 
 def test_a_bundle_without_a_tokenizer_is_refused(cached: Path, tmp_path: Path) -> None:
