@@ -581,12 +581,7 @@ impl Parser {
         let Some(state) = self.streams.get_mut(stream.index()).filter(|_| of_packets) else {
             return Ok(());
         };
-        if !self.any_order {
-            state.check_packets(offset, sequence)?;
-        }
-        self.damaged |= sequence != state.packets;
-        state.packets = sequence.saturating_add(1);
-        state.joining = false;
+        self.damaged |= !state.accept_packets(offset, sequence, self.any_order)?;
         state.digested = false;
         Ok(())
     }

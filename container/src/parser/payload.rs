@@ -75,10 +75,9 @@ impl Parser {
             Tag::INDEX if self.index_place.is_some() => "one index",
             Tag::INDEX | Tag::TAIL if !ended => "the end record before it",
             Tag::METADATA => {
-                let header = self.head.iter().map(|head| &head.header);
-                return header
-                    .into_iter()
-                    .try_for_each(|header| metadata::check_stream(header, record.stream));
+                return self
+                    .header()
+                    .map_or(Ok(()), |header| metadata::check_stream(header, record.stream));
             }
             _ => return Ok(()),
         };
@@ -240,13 +239,9 @@ impl Parser {
         }
         let packets = packets::decode(payload, offset + HEADER_LEN as u64, &self.limits)?;
         if let Some(state) = self.streams.get_mut(record.stream.index()) {
-            if !self.any_order {
-                state.check_packets(offset, record.sequence)?;
-            }
-            self.damaged |= record.sequence != state.packets;
-            state.digested &= record.sequence == state.packets;
-            state.joining = false;
-            state.packets = record.sequence.saturating_add(1);
+            let due = state.accept_packets(offset, record.sequence, self.any_order)?;
+            self.damaged |= !due;
+            state.digested &= due;
             packets
                 .iter()
                 .for_each(|packet| state.digest.packet(&packet.data));

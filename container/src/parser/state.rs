@@ -187,13 +187,17 @@ impl StreamState {
         }
     }
 
-    /// Checks that a record of packets at byte `offset` does not have a number that has gone by.
-    pub fn check_packets(&self, offset: u64, sequence: u64) -> Result<()> {
-        if sequence >= self.packets {
-            return Ok(());
+    /// Goes past a record of packets at byte `offset`, and says whether it is the one that was due. Fails if its number has gone
+    /// by, unless records come in `any_order`.
+    pub fn accept_packets(&mut self, offset: u64, sequence: u64, any_order: bool) -> Result<bool> {
+        if sequence < self.packets && !any_order {
+            let expected = format!("at least {}", self.packets);
+            return Err(Broken::new("record sequence number", expected, sequence).in_file(offset, None));
         }
-        let expected = format!("at least {}", self.packets);
-        Err(Broken::new("record sequence number", expected, sequence).in_file(offset, None))
+        let due = sequence == self.packets;
+        self.packets = sequence.saturating_add(1);
+        self.joining = false;
+        Ok(due)
     }
 
     pub fn totals(&self) -> Totals {
